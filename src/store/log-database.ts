@@ -193,8 +193,10 @@ export class LogDatabase {
     return !this.#isReadOnly;
   }
 
+  /** Finishes the compaction that was asked for, unless the disk is full. */
   close(): void {
     try {
+      while (!this.#isReadOnly && this.compactStep());
       this.syncHint();
       this.#checkpointIfRoom();
       this.#writeHint(true);
@@ -223,7 +225,16 @@ export class LogDatabase {
       if (isDiskFull(error) && this.#db.inTransaction) this.#db.run("ROLLBACK");
       throw error;
     }
-    this.#superblock.mark(this.#sequence);
+    this.#markSequence();
+  }
+
+  /** The transaction is durable already: on a file system that needs space to overwrite, the mark stays older. */
+  #markSequence(): void {
+    try {
+      this.#superblock.mark(this.#sequence);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
   #setGroup(state: GroupState): void {

@@ -99,7 +99,10 @@ function checkMeta(db: Database, storeId: string): void {
   }
 }
 
-/** Walks the rows of a group; the newest of record and last row says what the hard state is. */
+/**
+ * Walks the rows of a group. The hard state is the last row's, unless the record is as new: a transaction that writes
+ * both writes the record last.
+ */
 function readGroup(db: Database, record: GroupRecord): GroupState {
   const { group } = record;
   let last = record.baseIndex;
@@ -129,7 +132,9 @@ function readGroup(db: Database, record: GroupRecord): GroupState {
     }
     entriesOf(row);
     ({ last, lastTerm, crc: lastCrc } = row);
-    if (row.sequence > sequence) ({ sequence, hardState } = row);
+    // Rows of one transaction share its number, and the last of them is the newest.
+    if (row.sequence > record.sequence) ({ hardState } = row);
+    sequence = Math.max(sequence, row.sequence);
     isFirst = false;
   }
   return { ...record, sequence, hardState, last, lastTerm, lastCrc };
