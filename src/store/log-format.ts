@@ -187,6 +187,8 @@ export function rowSpan(row: Uint8Array): { first: number; last: number; lastTer
 /** Reads a row and verifies its checksum and its lengths; throws LogDamaged. */
 export function readRow(bytes: Uint8Array, group: number, index: number): Row {
   const damaged = (detail: string) => new LogDamaged({ group, index }, detail);
+  // A flipped bit can turn the column into text or a number.
+  if (!(bytes instanceof Uint8Array)) throw damaged("a row is not made of bytes");
   if (bytes.length < rowHeaderBytes) throw damaged(`a row has only ${bytes.length} bytes`);
   const view = viewOf(bytes);
   const crc = view.getUint32(0, true);
@@ -257,6 +259,7 @@ export function encodeGroup(record: GroupRecord): Uint8Array {
 
 export function decodeGroup(bytes: Uint8Array, group: number): GroupRecord {
   const damaged = (detail: string) => new LogDamaged({ group }, detail);
+  if (!(bytes instanceof Uint8Array)) throw damaged("its record is not made of bytes");
   if (bytes.length < groupHeaderBytes) throw damaged(`its record has only ${bytes.length} bytes`);
   const view = viewOf(bytes);
   if (crcOf(bytes.subarray(4)) !== view.getUint32(0, true)) {

@@ -89,7 +89,9 @@ function readGroups(db: Database, storeId: string): Map<number, GroupState> {
 
 function checkMeta(db: Database, storeId: string): void {
   const meta = db.query<{ format: number; store_id: string }, []>("SELECT * FROM meta").get();
-  if (meta === null) throw new LogDamaged({}, "its description is missing");
+  if (meta === null || !(meta.format >= 1)) {
+    throw new LogDamaged({}, "its description is missing or unreadable");
+  }
   if (meta.format > formatVersion) throw new LogTooNew("The log database", meta.format);
   if (meta.store_id !== storeId) {
     throw new LogDamaged(
