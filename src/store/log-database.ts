@@ -202,8 +202,18 @@ export class LogDatabase {
       this.#writeHint(true);
     } finally {
       this.#superblock.close();
+      this.#finalizeStatements();
+      this.#putGroup.finalize();
       this.#db.close();
     }
+  }
+
+  /** SQLite keeps a closed file open for as long as a statement of it lives. */
+  #finalizeStatements(): void {
+    for (const statements of this.#statements.values()) {
+      for (const statement of Object.values(statements)) statement.finalize();
+    }
+    this.#statements.clear();
   }
 
   #transact(change: () => void): void {
@@ -220,7 +230,7 @@ export class LogDatabase {
         else this.#groups.set(id, state);
       }
       // A statement of a table whose creation was rolled back would be stale.
-      this.#statements.clear();
+      this.#finalizeStatements();
       // After any other error the connection is finished, and the first error is the one worth reporting.
       if (isDiskFull(error) && this.#db.inTransaction) this.#db.run("ROLLBACK");
       throw error;

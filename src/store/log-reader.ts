@@ -37,6 +37,7 @@ export class LogReader {
   }
 
   close(): void {
+    for (const query of this.#queries.values()) query.finalize();
     this.#db.close();
   }
 

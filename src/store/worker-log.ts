@@ -24,6 +24,8 @@ export interface LogOptions {
   readonly onNote?: (note: string) => void;
   readonly reserveBytes?: number;
   readonly walBytesMax?: number;
+  /** How often an append may try a full disk again. */
+  readonly recoverMs?: number;
 }
 
 type Done = (fault: LogFault | undefined) => void;
@@ -63,6 +65,7 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
         minimumLast: options.minimumLast ?? new Map(),
         reserveBytes: options.reserveBytes ?? 16 * 1024 * 1024,
         walBytesMax: options.walBytesMax ?? 8 * 1024 * 1024,
+        recoverMs: options.recoverMs ?? 1000,
       },
     });
   });
@@ -78,7 +81,7 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
     const bounds = { first: baseIndex + 1, last, previousTerm: baseTerm, lastTerm, hardState };
     groups.set(group, { durable: bounds, planned: bounds, readable: bounds });
   }
-  return new WorkerLog(worker, dir, groups);
+  return new WorkerLog(worker, dir, { groups, isReadOnly: opened.isReadOnly });
 }
 
 /**
@@ -114,16 +117,21 @@ class WorkerLog implements Log {
   readonly #queue: Pending[] = [];
   #inFlight: readonly Pending[] = [];
   #pendingBytes = 0;
-  #isReadOnly = false;
+  #isReadOnly: boolean;
   #refusal: LogFault | undefined;
   #closing: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
   #onClosed: (() => void) | undefined;
 
-  constructor(worker: Worker, dir: string, groups: Map<number, GroupView>) {
+  constructor(
+    worker: Worker,
+    dir: string,
+    opened: { readonly groups: Map<number, GroupView>; readonly isReadOnly: boolean },
+  ) {
     this.#worker = worker;
     this.#paths = logPaths(dir);
-    this.#groups = groups;
+    this.#groups = opened.groups;
+    this.#isReadOnly = opened.isReadOnly;
     this.#reader = new LogReader(this.#paths.database);
     worker.onmessage = ({ data }: MessageEvent<LogReply>) => this.#receive(data);
     worker.onerror = ({ message }) => this.#break(`the log Worker failed: ${message}`);
