@@ -18,7 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import { logPaths } from "./log-database.ts";
+import { logPaths } from "./log-files.ts";
 import { isDiskFull } from "./reserve.ts";
 import { syncDirectory } from "./superblock.ts";
 

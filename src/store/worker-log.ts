@@ -9,7 +9,7 @@
 import { existsSync, statSync } from "node:fs";
 import { assert, must } from "../base/assert.ts";
 import type { AppendWork, Log, LogBounds, LogEntry, LogFault, LogSize } from "../base/log.ts";
-import { logPaths } from "./log-database.ts";
+import { logPaths } from "./log-files.ts";
 import { emptyHardState, LogDamaged, logLimits } from "./log-format.ts";
 import { LogReader } from "./log-reader.ts";
 import type { LogReply, LogRequest, OpenFailure } from "./log-worker.ts";
