@@ -16,7 +16,7 @@ function problemOf(dir: string): DataDirError {
   throw new Error("the directory opened");
 }
 
-test("[F1] a new directory is private, with an identity that stays", () => {
+test("[G41] a new directory is private, with an identity that stays", () => {
   using parent = new TempDir();
   const path = join(parent.path, "a", "b");
 
@@ -30,7 +30,7 @@ test("[F1] a new directory is private, with an identity that stays", () => {
   expect(second.storeId).toBe(first.storeId);
 });
 
-test("[F2] a second owner in the same process is refused with the number of the holder", () => {
+test("[G42] a second owner in the same process is refused with the number of the holder", () => {
   using dir = new TempDir();
   const held = openDataDir(dir.path);
 
@@ -42,7 +42,7 @@ test("[F2] a second owner in the same process is refused with the number of the 
   openDataDir(dir.path).close();
 });
 
-test("[F2] another process is refused, and kill -9 frees the directory", async () => {
+test("[G42] another process is refused, and kill -9 frees the directory", async () => {
   using dir = new TempDir();
   const other = Bun.spawn([process.execPath, holder, dir.path], { stdout: "pipe" });
   const reader = other.stdout.getReader();
@@ -58,7 +58,7 @@ test("[F2] another process is refused, and kill -9 frees the directory", async (
   opened.close();
 });
 
-test("[F3] a newer format is refused with both versions and what to do", () => {
+test("[G43] a newer format is refused with both versions and what to do", () => {
   using dir = new TempDir();
   writeFileSync(join(dir.path, "store.json"), '{"format":7,"shape":"unknown to us"}');
 
@@ -69,7 +69,7 @@ test("[F3] a newer format is refused with both versions and what to do", () => {
   expect(error.message).toContain("newer program");
 });
 
-test("[F4] an identity that is broken, or missing beside a log, is refused", async () => {
+test("[G44] an identity that is broken, or missing beside a log, is refused", async () => {
   using dir = new TempDir();
   const opened = openDataDir(dir.path);
   await (await openLog(dir.path, { storeId: opened.storeId, reserveBytes: 0 })).close();
@@ -91,7 +91,7 @@ test("[F4] an identity that is broken, or missing beside a log, is refused", asy
   expect(problemOf(dir.path).message).toContain("is missing, but there is a log");
 });
 
-test("[F5] a start that was interrupted while it made the directory is finished by the next one", async () => {
+test("[G45] a start that was interrupted while it made the directory is finished by the next one", async () => {
   using dir = new TempDir();
   writeFileSync(join(dir.path, "store.json.new"), "{");
   writeFileSync(join(dir.path, "log.db.new"), "half");

@@ -117,7 +117,7 @@ beforeAll(() => {
 
 afterAll(() => home[Symbol.dispose]());
 
-test("[D1] one flipped bit anywhere in the write-ahead log is refused, never a shorter log", () => {
+test("[G21] one flipped bit anywhere in the write-ahead log is refused, never a shorter log", () => {
   const wal = inWal.get("log.db-wal") ?? Buffer.of();
   const outcomes = { refused: 0, unharmed: 0 };
 
@@ -136,7 +136,7 @@ test("[D1] one flipped bit anywhere in the write-ahead log is refused, never a s
   expect(outcomes.unharmed).toBeLessThan(20);
 }, 30_000);
 
-test("[D1] one flipped bit anywhere in the database is refused or hits unused space", () => {
+test("[G21] one flipped bit anywhere in the database is refused or hits unused space", () => {
   const database = inDatabase.get("log.db") ?? Buffer.of();
   const outcomes = { refused: 0, unharmed: 0 };
 
@@ -153,7 +153,7 @@ test("[D1] one flipped bit anywhere in the database is refused or hits unused sp
   expect(outcomes.refused).toBeGreaterThan(300);
 }, 30_000);
 
-test("[D1] a refusal leaves the files as they were", () => {
+test("[G21] a refusal leaves the files as they were", () => {
   const wal = Buffer.from(inWal.get("log.db-wal") ?? "");
   wal.writeUInt8(wal.readUInt8(5000) ^ 1, 5000);
   const damaged: Image = new Map([...inWal, ["log.db-wal", wal]]);
@@ -167,7 +167,7 @@ test("[D1] a refusal leaves the files as they were", () => {
   }
 });
 
-test("[D2] a database or write-ahead log that was cut short, emptied or removed is refused", () => {
+test("[G22] a database or write-ahead log that was cut short, emptied or removed is refused", () => {
   for (const [image, name] of [
     [inWal, "log.db-wal"],
     [inDatabase, "log.db"],
@@ -184,7 +184,7 @@ test("[D2] a database or write-ahead log that was cut short, emptied or removed 
   }
 });
 
-test("[D3] the superblock may lose one slot or its mark, but not both slots", () => {
+test("[G23] the superblock may lose one slot or its mark, but not both slots", () => {
   const superblock = inDatabase.get("log.superblock") ?? Buffer.of();
   const damage = (ranges: [number, number][]) => {
     const bytes = Buffer.from(superblock);
@@ -202,7 +202,7 @@ test("[D3] the superblock may lose one slot or its mark, but not both slots", ()
   expect(open()).toBe("refused");
 });
 
-test("[D4] an older copy of database and write-ahead log under a newer superblock is refused", () => {
+test("[G24] an older copy of database and write-ahead log under a newer superblock is refused", () => {
   const dir = join(home.path, "older");
   mkdirSync(dir);
   const db = new LogDatabase(dir, options);
@@ -218,7 +218,7 @@ test("[D4] an older copy of database and write-ahead log under a newer superbloc
   expect(open()).toBe("refused");
 });
 
-test("[D7] the torn end of an unfinished commit is dropped with a note", () => {
+test("[G27] the torn end of an unfinished commit is dropped with a note", () => {
   const wal = inWal.get("log.db-wal") ?? Buffer.of();
   const lastFrame = wal.subarray(wal.length - 4120);
   const torn = Buffer.from(lastFrame);
@@ -231,7 +231,7 @@ test("[D7] the torn end of an unfinished commit is dropped with a note", () => {
   expect(found.notes.join()).toContain("unfinished commit of 1 pages");
 });
 
-test("[D8] after a power cut that took the mark, only the very last transaction can hide a flipped bit", () => {
+test("[G28] after a power cut that took the mark, only the very last transaction can hide a flipped bit", () => {
   const image = withoutMark(inWal);
   const wal = inWal.get("log.db-wal") ?? Buffer.of();
   const lastFrameAt = wal.length - 4120;

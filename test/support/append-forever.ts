@@ -1,6 +1,7 @@
 /**
  * A program for tests to kill: appends to the log in argv[2] without end, several works at a time, and writes the last
- * acknowledged index of group 0 to standard output, one per line. `fault KIND` is its last line when the log fails.
+ * acknowledged index of group 0 to standard output, one per line. When the log fails it
+ * writes `fault KIND`, closes the log and ends with the line `closed`.
  */
 import { writeSync } from "node:fs";
 import { openLog } from "../../src/store/worker-log.ts";
@@ -18,7 +19,7 @@ function appendNext(): void {
   const entries = entriesFrom(first, count, { bytes: (first * 37) % 3000 });
   log.append({ group: 0, entries, hardState: { term: 1, vote: "me", commit: first } }, (fault) => {
     if (fault !== undefined) {
-      if (!isFinished) writeSync(1, `fault ${fault.kind}\n`);
+      if (!isFinished) void finish(fault.kind);
       isFinished = true;
       return;
     }
@@ -26,6 +27,12 @@ function appendNext(): void {
     if (first % 50 === 0 && first > 200) log.compact(0, first - 200);
     if (!isFinished) appendNext();
   });
+}
+
+async function finish(kind: string): Promise<void> {
+  writeSync(1, `fault ${kind}\n`);
+  await log.close();
+  writeSync(1, "closed\n");
 }
 
 for (let i = 0; i < 4; i++) appendNext();
