@@ -183,7 +183,10 @@ class LogWorker {
     if (nowMs - this.#recoverTriedMs < this.#recoverMs) return false;
     this.#recoverTriedMs = nowMs;
     this.#guard(() => db.tryRecover());
-    if (!db.isReadOnly) this.#reportReadOnly();
+    if (!db.isReadOnly) {
+      this.#reportReadOnly();
+      this.#scheduleCompaction();
+    }
     return !db.isReadOnly;
   }
 
