@@ -105,6 +105,13 @@ export class Core {
     return undefined;
   }
 
+  /** How many jobs of the queue are in line. */
+  readyCount(queue: string): number {
+    let count = 0;
+    for (const line of this.#ready.get(queue) ?? []) count += line?.size ?? 0;
+    return count;
+  }
+
   /** Priority and order of the next job of a queue as one comparable pair. */
   headOf(queue: string): { priority: number; order: number } | undefined {
     const lines = this.#ready.get(queue);
@@ -140,6 +147,7 @@ export class Core {
       ...merged,
       order: merged.state === "pending" ? this.takeNumber() : 0,
       finish: finishes ? this.#takeFinish(merged.state, merged.queue) : 0,
+      leaseMs: merged.state === "active" ? merged.leaseMs : 0,
       leaseExpiresAtMs: merged.state === "active" ? merged.leaseExpiresAtMs : 0,
     };
     const to = merged.queue === job.queue ? from : this.openQueue(merged.queue);

@@ -50,12 +50,9 @@ export class Engine {
     return nextDeadlineMs(this.#core);
   }
 
-  /** Is there a job that a claim of these queues would get? */
-  hasReady(queues: readonly string[]): boolean {
-    return queues.some(
-      (name) =>
-        this.state.getQueue(name)?.paused === false && this.#core.firstReady(name) !== undefined,
-    );
+  /** How many jobs a claim of this queue could get. */
+  claimable(queue: string): number {
+    return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
   }
 
   /** Sequence number of the job that is next in line, or undefined. */

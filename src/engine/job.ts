@@ -102,6 +102,7 @@ export interface Job {
   readonly lostLeases: number;
   /** Token of the live lease while active; of the attempt that ended the job afterwards; 0 when a lease was lost. */
   readonly token: number;
+  /** Length of the live lease; 0 unless active. */
   readonly leaseMs: number;
   /** Invariant: 0 unless active; never later than the attempt's deadline. */
   readonly leaseExpiresAtMs: number;

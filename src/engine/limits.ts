@@ -6,7 +6,7 @@ export const engineLimits = {
   attemptsKeptMax: 32,
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
-  idempotencyKeysMax: 1_000_000,
+  idempotencyKeysMax: 250_000,
   /** Finished jobs are counted, and later removed, in groups of at least this age span and at most this size. */
   bucketMsMin: 1000,
   bucketMsMax: 3_600_000,
