@@ -60,8 +60,8 @@ export class StateStore {
     return new Promise((resolve, reject) => {
       this.#writing = { id, resolve, reject };
       this.#worker.postMessage({ kind: "write", id, checkpoint } satisfies ToStateWorker, [
-        checkpoint.numbers.buffer,
-        checkpoint.lengths.buffer,
+        checkpoint.numbers.buffer as ArrayBuffer,
+        checkpoint.lengths.buffer as ArrayBuffer,
       ]);
     });
   }
