@@ -9,6 +9,7 @@ import {
   ItemResult,
   JobId,
   LeaseToken,
+  MapOf,
   Maybe,
   NewJob,
   QueueName,
@@ -218,7 +219,10 @@ export const workerOperations = {
     tag: "worker",
     summary: "Extend leases, report progress and checkpoints, learn of cancellations",
     body: Type.Object({
-      jobs: Type.Record(Type.String(), Type.Object(heartbeatFields)),
+      jobs: MapOf(Type.Object(heartbeatFields), 64, {
+        description: "Leases to extend, by job id.",
+        maxProperties: limits.batchItemsMax,
+      }),
     }),
     result: Type.Object({
       jobs: Type.Record(Type.String(), HeartbeatAnswer),
