@@ -194,6 +194,9 @@ class HttpApp implements App {
   /** What is unexpected is logged here, once, and named to the caller only by an id. */
   #explain(thrown: unknown, request?: Request): CorvoError {
     if (thrown instanceof CorvoError) return thrown;
+    if (request?.signal.aborted === true && thrown === request.signal.reason) {
+      return new CorvoError("UNAVAILABLE", "the caller went away");
+    }
     const id = `${this.#runId}-${++this.#faults}`;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     this.#deps.logger.error("unexpected failure while serving", {

@@ -58,8 +58,9 @@ export function openApiDocument(): Json {
   const names = new Map(Object.entries(named).map(([name, inner]) => [keyOf(inner), name]));
   const paths: Record<string, Json> = {};
   for (const [name, operation] of Object.entries(operations)) {
-    const path = (paths[operation.path] ??= {});
+    const path = paths[operation.path] ?? {};
     path[operation.method.toLowerCase()] = operationObject(name, operation, names);
+    paths[operation.path] = path;
   }
   const schemas: Json = { Error: bodySchema };
   for (const [name, inner] of Object.entries(named)) schemas[name] = expand(inner, names);
@@ -130,12 +131,11 @@ function responsesOf(
   hasBody: boolean,
   names: ReadonlyMap<string, string>,
 ): Json {
-  const responses: Json = {
-    [operation.status]: {
-      description: "Success.",
-      content: jsonContent(toSchema(operation.result, names)),
-    },
-  };
+  const content = jsonContent(toSchema(operation.result, names));
+  const responses: Json = { [operation.status]: { description: "Success.", content } };
+  for (const [status, description] of Object.entries(operation.otherStatuses)) {
+    responses[status] = status === "204" ? { description } : { description, content };
+  }
   const codes = new Set<ErrorCode>([
     ...operation.errors,
     ...(hasParameters || hasBody ? inputErrors : []),
@@ -177,10 +177,9 @@ function toSchema(schema: TSchema, names: ReadonlyMap<string, string>): Json {
 }
 
 function expand(schema: TSchema, names: ReadonlyMap<string, string>): Json {
-  const { "x-json-text": raw, anyOf, ...rest } = JSON.parse(JSON.stringify(schema)) as Json;
+  const { "x-json-text": _, anyOf, ...rest } = JSON.parse(JSON.stringify(schema)) as Json;
   if (anyOf !== undefined) return { ...expandUnion(schema, names), ...rest };
   const out: Json = rest;
-  if (raw === true) out["description"] = `${String(rest["description"])} Any JSON value.`;
   for (const key of ["properties", "patternProperties"]) {
     if (schema[key] === undefined) continue;
     const members = Object.entries(schema[key] as Record<string, TSchema>);

@@ -53,7 +53,7 @@ export class Admission {
     this.requests++;
   }
 
-  /** Takes room for body bytes, which the caller gives back when the request is over. */
+  /** Takes room for body bytes, which the taker gives back when it has answered. */
   takeBytes(bytes: number): void {
     if (this.bodyBytes + bytes > this.#limits.bodiesBytesMax) {
       throw new CorvoError(
@@ -106,12 +106,21 @@ export class Route {
   async serve(request: Request): Promise<Response> {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
-    const held = new BodyBytes(admission);
-    let entered = false;
+    const held = { entered: false, bytes: 0, reading: false };
     try {
       admission.enter();
-      entered = true;
-      const body = this.#body === undefined ? {} : await this.#readBody(this.#body, request, held);
+      held.entered = true;
+      let body: unknown = nothing;
+      if (this.#body !== undefined) {
+        const declared = request.headers.get("content-length");
+        held.reading = true;
+        const bytes =
+          declared === null
+            ? await this.#readChunks(request, held)
+            : await this.#readDeclared(request, declared, held);
+        held.reading = false;
+        body = this.#parseBody(this.#body, bytes);
+      }
       const input = this.#needsUrl
         ? this.#readUrl(request.url, body)
         : { params: nothing, query: nothing, body };
@@ -123,10 +132,14 @@ export class Route {
       const text = this.#stringify(result);
       return jsonReply(this.#operation.status, text, clock.monotonicMs() - startMs);
     } catch (thrown) {
-      return errorReply(this.#deps.explain(thrown, request), clock.monotonicMs() - startMs);
+      const error =
+        held.reading && !(thrown instanceof CorvoError)
+          ? cutShort(thrown)
+          : this.#deps.explain(thrown, request);
+      return errorReply(error, clock.monotonicMs() - startMs);
     } finally {
-      held.release();
-      if (entered) admission.requests--;
+      admission.bodyBytes -= held.bytes;
+      if (held.entered) admission.requests--;
     }
   }
 
@@ -135,70 +148,45 @@ export class Route {
     return { params: this.#params.parse(path), query: this.#query.parse(query), body };
   }
 
-  async #readBody(parser: BodyParser, request: Request, held: BodyBytes): Promise<unknown> {
-    const bytes = await readBytes(request, this.#deps.limits.bodyBytesMax, held);
-    if (bytes.length === 0) {
-      if (this.#operation.bodyOptional) return {};
-      throw new CorvoError("PARSE_ERROR", "the body is empty; a JSON object was expected");
+  #parseBody(parser: BodyParser, bytes: Uint8Array): unknown {
+    if (bytes.length > 0) return parser.parse(decodeUtf8(bytes));
+    if (this.#operation.bodyOptional) return nothing;
+    throw new CorvoError("PARSE_ERROR", "the body is empty; a JSON object was expected");
+  }
+
+  /** Not async, so that a small body costs a single await. */
+  #readDeclared(request: Request, declared: string, held: Held): Promise<Uint8Array> {
+    const length = Number(declared);
+    const { bodyBytesMax } = this.#deps.limits;
+    if (length > bodyBytesMax) throw bodyTooLarge(declared.slice(0, 20), bodyBytesMax);
+    this.#deps.admission.takeBytes(length);
+    held.bytes = length;
+    return request.bytes();
+  }
+
+  /** A body of unknown length (`Transfer-Encoding: chunked`), refused as soon as it is known to be too large. */
+  async #readChunks(request: Request, held: Held): Promise<Uint8Array> {
+    const { bodyBytesMax } = this.#deps.limits;
+    if (request.body === null) return new Uint8Array();
+    const chunks: Uint8Array[] = [];
+    const reader = request.body.getReader();
+    for (;;) {
+      const step = await reader.read();
+      if (step.done) return Buffer.concat(chunks, held.bytes);
+      if (held.bytes + step.value.length > bodyBytesMax) {
+        await reader.cancel();
+        throw bodyTooLarge(`more than ${bodyBytesMax}`, bodyBytesMax);
+      }
+      this.#deps.admission.takeBytes(step.value.length);
+      held.bytes += step.value.length;
+      chunks.push(step.value);
     }
-    return parser.parse(decodeUtf8(bytes));
   }
 }
 
-/** The body bytes one request holds; given back once. */
-class BodyBytes {
-  #bytes = 0;
-  readonly #admission: Admission;
-  constructor(admission: Admission) {
-    this.#admission = admission;
-  }
-  take(bytes: number): void {
-    this.#admission.takeBytes(bytes);
-    this.#bytes += bytes;
-  }
-  release(): void {
-    this.#admission.bodyBytes -= this.#bytes;
-    this.#bytes = 0;
-  }
-}
-
-/** The whole body, refused as soon as it is known to be too large. */
-async function readBytes(request: Request, bytesMax: number, held: BodyBytes): Promise<Uint8Array> {
-  const declared = request.headers.get("content-length");
-  if (declared === null) return readChunks(request, bytesMax, held);
-  const length = Number(declared);
-  if (length > bytesMax) throw bodyTooLarge(declared.slice(0, 20), bytesMax);
-  held.take(length);
-  try {
-    return await request.bytes();
-  } catch (cause) {
-    throw cutShort(cause);
-  }
-}
-
-/** A body of unknown length (`Transfer-Encoding: chunked`). */
-async function readChunks(
-  request: Request,
-  bytesMax: number,
-  held: BodyBytes,
-): Promise<Uint8Array> {
-  if (request.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = request.body.getReader();
-  for (;;) {
-    const step = await reader.read().catch((cause: unknown) => {
-      throw cutShort(cause);
-    });
-    if (step.done) return Buffer.concat(chunks, length);
-    length += step.value.length;
-    if (length > bytesMax) {
-      await reader.cancel();
-      throw bodyTooLarge(`more than ${bytesMax}`, bytesMax);
-    }
-    held.take(step.value.length);
-    chunks.push(step.value);
-  }
+/** What one request holds while it is served. */
+interface Held {
+  bytes: number;
 }
 
 function cutShort(cause: unknown): CorvoError {
