@@ -29,7 +29,7 @@ export const AnswerFrame = Type.Object({
   fail: Type.Optional(Type.Array(ItemResult)),
   release: Type.Optional(Type.Array(ItemResult)),
   heartbeat: Type.Optional(Type.Array(ItemResult)),
-  /** The whole frame was refused; nothing in it happened. */
+  /** Something was refused: the operations that the answer does not list did not happen, nor did the claim. */
   error: Type.Optional(Type.String()),
   code: Type.Optional(Type.String()),
   hint: Type.Optional(Type.String()),

@@ -111,7 +111,8 @@ export class BulkOperations {
     const seqs: number[] = [];
     for (const id of ids) {
       const parsed = parseJobId(id);
-      const job = parsed === undefined ? undefined : this.#node.replica.engine.state.getJob(parsed.seq);
+      const job =
+        parsed === undefined ? undefined : this.#node.replica.engine.state.getJob(parsed.seq);
       if (job !== undefined && job.createdAtMs === parsed?.createdAtMs) seqs.push(job.seq);
     }
     let at = 0;
@@ -185,11 +186,7 @@ export class BulkOperations {
     };
   }
 
-  async #work(
-    progress: Progress,
-    change: Omit<ManageJobs, "seqs">,
-    source: Source,
-  ): Promise<void> {
+  async #work(progress: Progress, change: Omit<ManageJobs, "seqs">, source: Source): Promise<void> {
     const { view } = progress;
     try {
       for (;;) {

@@ -1,7 +1,8 @@
 /** Long-polling claims: one waiter per call, ended by jobs, by time, or by the caller going away. */
+
+import { requestLimits as limits } from "../api/limits.ts";
 import type { InputOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
-import { requestLimits as limits } from "../api/limits.ts";
 import type { CorvoError } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";

@@ -55,7 +55,9 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
 
 /** Approximate size of a job in the log. */
 export function sizeOf(job: NewJob): number {
-  return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0);
+  return (
+    120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
+  );
 }
 
 export function toPriority(value: number | string): number {
@@ -74,7 +76,10 @@ export function toDuration(field: string, text: string): number {
     throw invalid(field, text, 'a duration such as "250ms", "90s" or "1h30m"');
   }
   if (durationMs > limits.delayMsMax) {
-    throw new CorvoError("LIMIT_EXCEEDED", `${field}: "${text}" is longer than 10 years (delayMsMax)`);
+    throw new CorvoError(
+      "LIMIT_EXCEEDED",
+      `${field}: "${text}" is longer than 10 years (delayMsMax)`,
+    );
   }
   return durationMs;
 }

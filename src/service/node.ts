@@ -100,10 +100,7 @@ export class Node {
   }
 
   /** A change that concerns one job; its rejection is thrown. */
-  async proposeOne(
-    change: Change,
-    bytes: number,
-  ): Promise<Extract<ItemResult, { kind: "done" }>> {
+  async proposeOne(change: Change, bytes: number): Promise<Extract<ItemResult, { kind: "done" }>> {
     const [result] = await this.proposeItems(change, bytes);
     if (result === undefined) throw new Error("a change of one item has one result");
     if (result.kind === "rejected") throw new CorvoError(result.code, result.message);

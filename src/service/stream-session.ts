@@ -9,6 +9,7 @@ import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts
 import { CorvoError } from "../base/errors.ts";
 import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
+import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { Waiter } from "../replica/claims.ts";
@@ -37,12 +38,9 @@ class Session implements StreamSession {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
-        const steps = this.#stepsOf(frame);
-        for (const step of steps) {
-          answer.expect();
-          step(answer);
+        if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
+          this.#claim(frame.claim);
         }
-        if (frame.claim != null) this.#claim(frame.claim);
       } catch (error) {
         answer.refuse(error);
       }
@@ -55,11 +53,27 @@ class Session implements StreamSession {
     if (this.#waiter !== undefined) this.#node.claims.remove(this.#waiter);
   }
 
+  /** Begins the steps in order. One that is refused ends it; those before are still answered. */
+  #begin(steps: readonly ((answer: Answer) => void)[], answer: Answer): boolean {
+    for (const step of steps) {
+      answer.expect();
+      try {
+        step(answer);
+      } catch (error) {
+        answer.refuse(error);
+        answer.release();
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** The frame's operations, converted but not begun: a bad item refuses the whole frame before anything happens. */
   #stepsOf(frame: ClientFrame): ((answer: Answer) => void)[] {
     const node = this.#node;
     const steps: ((answer: Answer) => void)[] = [];
-    if (frame.enqueue != null && frame.enqueue.length > 0) steps.push(this.#enqueueStep(frame.enqueue));
+    if (frame.enqueue != null && frame.enqueue.length > 0)
+      steps.push(this.#enqueueStep(frame.enqueue));
     if (frame.ack != null && frame.ack.length > 0) {
       const items = frame.ack.map((item) => toAck(node, item));
       steps.push(this.#itemStep("ack", { kind: "ack", items }, frame.ack, "ok"));
@@ -102,7 +116,7 @@ class Session implements StreamSession {
 
   #itemStep(
     name: "ack" | "fail" | "release" | "heartbeat",
-    change: Parameters<Node["replica"]["propose"]>[0] & { items: readonly { token?: number }[] },
+    change: AckJobs | FailJobs | ReleaseJobs | HeartbeatJobs,
     sent: readonly { job_id: string }[],
     okStatus: string | undefined,
   ): (answer: Answer) => void {
@@ -194,14 +208,12 @@ class Answer {
     this.release();
   }
 
-  /** The step that was about to begin was refused, and those after it are not tried. Earlier ones are still answered. */
+  /** Something in the frame was refused: what the answer does not list did not happen. */
   refuse(error: unknown): void {
     this.#error ??=
       error instanceof CorvoError
         ? error
         : new CorvoError("INTERNAL_ERROR", "the frame could not be carried out", { cause: error });
-    this.#begun = Math.min(this.#begun, this.#open);
-    if (this.#open > 1 && this.#begun < this.#open) this.#open = this.#begun;
   }
 
   release(): void {
@@ -226,11 +238,7 @@ function enqueueTexts(results: readonly EnqueueResult[]): string {
       continue;
     }
     const duplicate = result.kind === "duplicate";
-    const status = duplicate
-      ? "duplicate"
-      : result.state === "scheduled"
-        ? "scheduled"
-        : "pending";
+    const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
     text += `{"job_id":"${formatJobId(result.seq, result.createdAtMs)}","status":"${status}","unique_existing":${duplicate}}`;
   }
   return `${text}]`;

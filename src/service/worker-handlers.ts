@@ -1,10 +1,11 @@
 /** Handlers of producers and workers. */
-import { type Handlers, Reply } from "../api/operations.ts";
+
 import { requestLimits as limits } from "../api/limits.ts";
+import { type Handlers, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
+import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
-import { formatTime } from "../base/time.ts";
 import { fetchJobs } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";

@@ -70,16 +70,17 @@ export function toHeartbeat(node: Node, item: Static<typeof HeartbeatSchema>): H
   return heartbeat;
 }
 
+type AnyItem = AckItem & Partial<FailItem> & Partial<HeartbeatItem> & ReleaseItem;
+
 /** Approximate size of items in the log. */
 export function sizeOfItems(
-  items: readonly { result?: string; checkpoint?: string; output?: string; progress?: string; error?: string; backtrace?: string }[],
+  items: readonly (AckItem | FailItem | HeartbeatItem | ReleaseItem)[],
 ): number {
   let bytes = 64;
-  for (const item of items) {
-    bytes += 40;
-    for (const text of [item.result, item.checkpoint, item.output, item.progress, item.error, item.backtrace]) {
-      if (text !== undefined) bytes += text.length;
-    }
+  for (const item of items as readonly AnyItem[]) {
+    bytes += 40 + (item.result?.length ?? 0) + (item.checkpoint?.length ?? 0);
+    bytes += (item.output?.length ?? 0) + (item.progress?.length ?? 0);
+    bytes += (item.error?.length ?? 0) + (item.backtrace?.length ?? 0);
   }
   return bytes;
 }
