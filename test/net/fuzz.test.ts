@@ -143,7 +143,12 @@ test("every operation of the table is served by its own handler", async () => {
     const check = TypeCompiler.Compile(operation.body);
     const text = fc
       .sample(textFor(operation.body), 500)
-      .find((candidate) => candidate.length < 300 && !candidate.includes("\\u") && check.Check(JSON.parse(candidate)));
+      .find(
+        (candidate) =>
+          candidate.length < 300 &&
+          !candidate.includes("\\u") &&
+          check.Check(JSON.parse(candidate)),
+      );
     fixture.calls.length = 0;
 
     const path = operation.path.replace(/\{\w+\}/, "x");
