@@ -371,7 +371,7 @@ const refusals: readonly {
 ];
 
 for (const { what, name, body, status, code, error } of refusals) {
-  test(`[A2] ${what} is refused with ${code}`, async () => {
+  test(`[${code === "LIMIT_EXCEEDED" ? "A7" : "A2"}] ${what} is refused with ${code}`, async () => {
     const { reply, answer } = await send(operations[name] as Operation, body);
 
     if (typeof error === "string") expect(answer.error).toBe(error);
