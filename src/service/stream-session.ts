@@ -27,9 +27,9 @@ class Session implements StreamSession {
   readonly #node: Node;
   readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
-  /** The client does not read as fast as it is sent to: no jobs until the socket has drained. */
-  #full = false;
   #closed = false;
+  /** The socket's buffer is full: no jobs until it has room. */
+  #full = false;
 
   constructor(node: Node, push: (text: string) => boolean) {
     this.#node = node;
@@ -52,8 +52,7 @@ class Session implements StreamSession {
 
   drained(): void {
     this.#full = false;
-    const waiter = this.#waiter;
-    if (!this.#closed && waiter !== undefined && waiter.want > 0) this.#node.claims.add(waiter);
+    if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
   }
 
   close(): void {
@@ -174,9 +173,10 @@ class Session implements StreamSession {
     waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, (lease) => this.#revoked(lease));
-    if (this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) return;
-    this.#full = true;
-    this.#node.claims.remove(waiter);
+    if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {
+      this.#full = true;
+      this.#node.claims.remove(waiter);
+    }
   }
 
   #revoked(lease: { jobId: string; token: number; reason: string }): void {
