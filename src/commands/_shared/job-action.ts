@@ -17,7 +17,7 @@ import { confirm, yesFlag } from "./confirm.ts";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { filterFlags, filterOf } from "./filter-args.ts";
-import { openInput, readText } from "./input.ts";
+import { readIds } from "./input.ts";
 import { count } from "./output.ts";
 import { createProgress } from "./progress.ts";
 
@@ -72,7 +72,6 @@ const actionArgs = {
 
 const selectionHint =
   "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
-const idBytesMax = 16 * 1024 * 1024;
 const pollMs = 500;
 
 export function jobAction(action: JobAction): Command {
@@ -81,7 +80,7 @@ export function jobAction(action: JobAction): Command {
     ...(action.details === undefined ? {} : { details: action.details }),
     args: { ...actionArgs, ...action.args, ...filterFlags },
     async run(args, context) {
-      const given = await idsOf(context, args.ids);
+      const given = await readIds(context.system, args.ids);
       const values: Readonly<Record<string, unknown>> = args;
       const request = action.requestOf?.(given, values) ?? { ids: given, single: {}, bulk: {} };
       const filter = filterOf(
@@ -104,15 +103,6 @@ export function jobAction(action: JobAction): Command {
       return actOnMany(context, action, body, { dryRun, yes: args.yes });
     },
   });
-}
-
-async function idsOf(context: Context, given: readonly string[]): Promise<readonly string[]> {
-  if (!given.includes("-")) return given;
-  const text = await readText(openInput(context.system, "-"), "standard input", idBytesMax);
-  const read = text.split(/\s+/).filter((word) => word !== "");
-  const ids = given.flatMap((word) => (word === "-" ? read : [word]));
-  if (ids.length === 0) throw new UsageError("standard input holds no ids", selectionHint);
-  return ids;
 }
 
 async function actOnOne(
