@@ -86,7 +86,9 @@ test.each([...examples, ...(commands.examples ?? []).map((example) => example.li
       const located = locate(argv, commands, aliases, globalArgs);
       const { spec } = loaded.find((one) => one.path.join(" ") === located.path.join(" ")) ?? {};
       if (spec === undefined) throw new Error(`no command in ${argv.join(" ")}`);
-      parseArguments(located.rest, { ...globalArgs, ...spec.args }, "");
+      const takesCommand = spec.takesCommand === true;
+      const args = { ...globalArgs, ...spec.args };
+      parseArguments(located.rest, { args, takesCommand, help: "" });
     }
   },
 );

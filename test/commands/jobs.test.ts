@@ -148,15 +148,16 @@ describe("an action", () => {
   });
 
   test("on ids from a pipe is one bulk call, and partial success exits 7", async () => {
-    const { fetch, seen } = server(() => json('{"affected":2,"errors":1}'));
+    // The server counts errors among the jobs that it found; one id was not found at all.
+    const { fetch, seen } = server(() => json('{"affected":1,"errors":1}'));
 
     const ran = await corvo(["jobs", "cancel", "-"], { fetch, stdin: "job_1\njob_2 job_3\n" });
 
     expect(bodies(seen)).toEqual([
       'POST /api/v1/jobs/bulk {"job_ids":["job_1","job_2","job_3"],"action":"cancel"}',
     ]);
-    expect(ran.stderr).toContain("2 jobs were cancelled");
-    expect(ran.stderr).toContain("1 job was not");
+    expect(ran.stderr).toContain("1 job was cancelled");
+    expect(ran.stderr).toContain("2 jobs were not");
     expect(ran.code).toBe(7);
   });
 
@@ -175,6 +176,26 @@ describe("an action", () => {
     );
     expect(stderr).not.toContain("secret");
     expect(code).toBe(2);
+  });
+
+  test("by filter at a terminal is done after a yes, and only then", async () => {
+    const answers = () =>
+      server((_, index) => json(index === 0 ? '{"matched":2}' : '{"affected":2}'));
+    const argv = ["jobs", "retry", "--state", "dead", "--no-color"];
+    const [yes, no, left] = [answers(), answers(), answers()];
+
+    const agreed = await corvo(argv, { fetch: yes.fetch, isTty: true, answer: "yes" });
+    const declined = await corvo(argv, { fetch: no.fetch, isTty: true, answer: "no" });
+    const interrupted = await corvo(argv, { fetch: left.fetch, isTty: true });
+
+    expect(agreed).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: "? Retry 2 jobs?\n2 jobs were retried\n",
+    });
+    expect(declined.stderr).toBe("? Retry 2 jobs?\nnothing was changed\n");
+    expect([declined.code, interrupted.code]).toEqual([1, 130]);
+    expect([yes, no, left].map((one) => one.seen.length)).toEqual([2, 1, 1]);
   });
 
   test("by filter with --yes follows a background action to its end", async () => {
@@ -304,6 +325,20 @@ describe("queues", () => {
       "POST /api/v1/queues/mail/clear {}",
       "DELETE /api/v1/queues/mail",
     ]);
+  });
+
+  test("are deleted at a terminal when their name is typed", async () => {
+    const { fetch, seen } = server((call) =>
+      call.method === "GET" ? json(JSON.stringify(queue)) : json('{"status":"ok","deleted":9}'),
+    );
+    const argv = ["queue", "delete", "mail"];
+
+    const wrong = await corvo(argv, { fetch, isTty: true, answer: "yes" });
+    const right = await corvo(argv, { fetch, isTty: true, answer: "mail" });
+
+    expect(wrong.stderr).toContain("Delete mail with all its 9 jobs? Type mail to go on.");
+    expect([wrong.code, right.code]).toEqual([1, 0]);
+    expect(seen.map((call) => call.method)).toEqual(["GET", "GET", "DELETE"]);
   });
 
   test("can be paused several at a time, and the answer is still one document", async () => {

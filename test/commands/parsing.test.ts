@@ -42,7 +42,7 @@ describe("the line", () => {
     [["jobs", "list", "--state", "dead,lost"], '"lost" is not one of pending', ""],
     [["jobs", "list", "--json=maybe"], "--json is a switch", ""],
     [["jobs", "get"], "ID is missing", "`corvo jobs get --help`"],
-    [["queue", "pause", "no spaces"], "QUEUES: the name is", ""],
+    [["queue", "pause", "no spaces"], "QUEUE: the name is", "Names begin with"],
     [["status", "--server", "ftp://x"], "is not an http address", "http://127.0.0.1:8080"],
   ])("%j is a usage error that helps", async (argv, message, hint) => {
     const { code, stdout, stderr } = await corvo(argv);
@@ -68,6 +68,14 @@ describe("the line", () => {
 
     expect(seen[0]?.path).toBe("/api/v1/jobs/search");
     expect(seen[0]?.body).toBe('{"state":["held"],"limit":5}');
+  });
+
+  test("takes what follows -- as it is", async () => {
+    const { fetch, seen } = server(() => json("{}"));
+
+    await corvo(["jobs", "cancel", "--", "--odd-id"], { fetch });
+
+    expect(seen[0]?.path).toBe("/api/v1/jobs/--odd-id/cancel");
   });
 
   test("prints its version anywhere", async () => {

@@ -63,6 +63,7 @@ const actionArgs = {
     type: "positional",
     required: false,
     rest: true,
+    label: "ID",
     description: "Ids of jobs; - reads them from standard input, one a line.",
   },
   all: { type: "boolean", description: "All jobs, when no filter is given." },
@@ -151,8 +152,11 @@ async function actOnMany(
   const text = await client.text("bulkJobs", { body }, { signal });
   // The answer of a bulk action holds no payloads, so it needs no raw text.
   const answer = JSON.parse(text) as BulkAnswer;
-  if (answer.bulk_operation_id === undefined) return report(context, action, text, answer);
-  return follow(context, action, answer.bulk_operation_id);
+  const wanted = body.job_ids?.length;
+  if (answer.bulk_operation_id === undefined) {
+    return report(context, action, text, { ...answer, wanted });
+  }
+  return follow(context, action, answer.bulk_operation_id, wanted);
 }
 
 /** Follows a bulk action that goes on in the server. Ctrl-C only stops the following. */
@@ -160,6 +164,7 @@ async function follow(
   context: Context,
   action: JobAction,
   id: string,
+  wanted: number | undefined,
 ): Promise<number | undefined> {
   const client = context.client();
   const progress = createProgress(context);
@@ -170,7 +175,7 @@ async function follow(
     const state = JSON.parse(text) as BulkState;
     if (state.finished_at !== undefined) {
       progress.done();
-      return report(context, action, text, state);
+      return report(context, action, text, { ...state, wanted });
     }
     const share = state.total > 0 ? state.processed / state.total : undefined;
     progress.update(share, `${state.processed} of ${count(state.total, "job")}`);
@@ -178,13 +183,22 @@ async function follow(
   }
 }
 
+interface BulkEnd {
+  readonly affected?: number;
+  readonly errors?: number;
+  readonly error?: string;
+  /** How many ids were named; ids that no job has are in no count of the server. */
+  readonly wanted: number | undefined;
+}
+
 function report(
   context: Context,
   action: JobAction,
   text: string,
-  answer: { readonly affected?: number; readonly errors?: number; readonly error?: string },
+  answer: BulkEnd,
 ): number | undefined {
-  const { affected = 0, errors = 0 } = answer;
+  const { affected = 0 } = answer;
+  const errors = Math.max(answer.errors ?? 0, (answer.wanted ?? 0) - affected);
   if (context.output.json) context.output.line(text);
   else
     context.output.note(

@@ -36,6 +36,7 @@ export default command({
     ids: {
       type: "positional",
       rest: true,
+      label: "ID",
       description: "Ids of jobs; - reads them from standard input.",
     },
     timeout: {
