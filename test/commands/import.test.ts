@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { RecordSplitter } from "../../src/commands/_shared/record-splitter.ts";
+import { RecordSplitter, recordLengthMax } from "../../src/commands/_shared/record-splitter.ts";
 import { corvo, json, server } from "../support/fake-system.ts";
 
 interface Batch {
@@ -173,6 +173,15 @@ describe("an import", () => {
 });
 
 describe("the splitter", () => {
+  test("refuses a record that would not fit in memory, and names the bound", () => {
+    const splitter = new RecordSplitter();
+    splitter.push('{"payload":1}\n');
+
+    expect(() => splitter.push("x".repeat(recordLengthMax + 1))).toThrow(
+      `the record on line 2 has more than ${recordLengthMax} characters`,
+    );
+  });
+
   const split = (pieces: readonly string[]) => {
     const splitter = new RecordSplitter();
     return [...pieces.flatMap((piece) => splitter.push(piece)), ...splitter.end()];

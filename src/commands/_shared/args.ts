@@ -21,13 +21,13 @@ export interface Positional {
   readonly read?: Reader<unknown>;
 }
 
-export interface BooleanFlag {
+interface BooleanFlag {
   readonly type: "boolean";
   readonly description: string;
   readonly alias?: readonly string[];
 }
 
-export interface TextFlag {
+interface TextFlag {
   readonly type: "string";
   readonly description: string;
   readonly valueHint: string;
@@ -37,7 +37,7 @@ export interface TextFlag {
   readonly default?: string;
 }
 
-export interface EnumFlag {
+interface EnumFlag {
   readonly type: "enum";
   readonly description: string;
   readonly options: readonly string[];
@@ -53,7 +53,7 @@ export type Arguments = Readonly<Record<string, Argument>>;
 type Single<A> = A extends { read: Reader<infer T> } ? T : string;
 
 /** The value of one argument, from its definition. */
-export type ValueOf<A extends Argument> = A extends { type: "boolean" }
+type ValueOf<A extends Argument> = A extends { type: "boolean" }
   ? boolean | undefined
   : A extends { type: "enum"; options: readonly (infer O)[] }
     ? A extends { repeatable: true }

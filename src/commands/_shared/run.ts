@@ -38,7 +38,8 @@ export async function runLine(
   } catch (error) {
     const failure = failureOf(error);
     const style = styleOf(system.stderr, system.env, noColor);
-    system.stderr.write(`${style.red("error:")} ${failure.message}\n`);
+    const mark = failure.exit === exitCodes.interrupted ? "" : `${style.red("error:")} `;
+    system.stderr.write(`${mark}${failure.message}\n`);
     if (failure.hint !== undefined) system.stderr.write(`${style.cyan("hint:")} ${failure.hint}\n`);
     if (failure.stack !== undefined && (verbose || failure.isBug)) {
       system.stderr.write(`${style.dim(failure.stack)}\n`);

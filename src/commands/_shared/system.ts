@@ -14,7 +14,7 @@ export interface Sink {
 }
 
 /** Questions to the person at the terminal; undefined when they were left with Ctrl-C. */
-export interface Prompts {
+interface Prompts {
   confirm(message: string): Promise<boolean | undefined>;
   ask(message: string): Promise<string | undefined>;
 }
@@ -107,7 +107,7 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
   return {
     isTty: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? 80;
+      return stream.columns || 80;
     },
     write(text) {
       stream.write(text);
