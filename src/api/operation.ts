@@ -86,6 +86,11 @@ export function Json(description: string): TUnsafe<RawJson> {
 /** Which values of a document with this schema stay raw; undefined when none do. */
 export function rawTreeOf(schema: TSchema): RawTree | undefined {
   if (schema[rawKey] === true) return "raw";
+  // An optional member is a union with null; no union has two different shapes with raw values in them.
+  for (const variant of (schema["anyOf"] ?? []) as TSchema[]) {
+    const tree = rawTreeOf(variant);
+    if (tree !== undefined) return tree;
+  }
   if (schema["type"] === "array" && schema["items"] !== undefined) {
     return wrapElements(rawTreeOf(schema["items"] as TSchema));
   }
