@@ -14,6 +14,7 @@
  */
 import type { Static } from "@sinclair/typebox";
 import type { FailItem } from "../api/worker.ts";
+import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
 import type { Logger } from "../base/ports.ts";
 import { formatDuration } from "../base/time.ts";
 import { type Job, openStream, type Stream, type StreamOptions } from "./stream.ts";
@@ -47,7 +48,7 @@ export interface WorkerReport {
   /** Whether the server took the report of these is not known. */
   readonly unknown: number;
   /** Why the worker had to end by itself. */
-  readonly fault: string | undefined;
+  readonly fault: CorvoError | undefined;
 }
 
 export interface Worker {
@@ -147,6 +148,7 @@ class WorkerLoop implements Worker {
     }
     this.#stopGrace();
     if (this.#held.size === 0) this.#endIfOver();
+    else if (graceMs <= 0) this.#stopHandlers();
     else this.#stopGrace = this.#after(graceMs, () => this.#stopHandlers());
   }
 
@@ -196,7 +198,8 @@ class WorkerLoop implements Worker {
         return;
       }
       this.#isWithdrawing = false;
-      this.#fault(`the server refused the claim: ${refusal.code}: ${refusal.error ?? ""}`);
+      const code = isErrorCode(refusal.code ?? "") ? (refusal.code as ErrorCode) : "INTERNAL_ERROR";
+      this.#fault(new CorvoError(code, `the server refused the claim: ${refusal.error ?? ""}`));
       this.#endIfOver();
     });
   }
@@ -402,9 +405,9 @@ class WorkerLoop implements Worker {
     });
   }
 
-  #fault(message: string): void {
+  #fault(fault: CorvoError): void {
     if (this.#counts.fault !== undefined) return;
-    this.#counts.fault = message;
+    this.#counts.fault = fault;
     this.stop(0);
   }
 
