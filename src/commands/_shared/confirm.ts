@@ -1,0 +1,43 @@
+/** Questions before what cannot be undone. Only a person at a terminal is asked; a script has to say --yes. */
+import type { Context } from "./context.ts";
+import { Interrupted, UsageError } from "./exit.ts";
+import { repeatableLine } from "./shell.ts";
+
+export const yesFlag = {
+  type: "boolean",
+  alias: ["y"],
+  description: "Do it without asking.",
+} as const;
+
+export interface Question {
+  /** What will happen, as a question. */
+  readonly message: string;
+  readonly yes: boolean | undefined;
+  /** A word that must be typed: for what would hurt most. */
+  readonly typed?: string;
+}
+
+/** True to go on. Without a terminal and without --yes it is a usage error that holds the line to repeat. */
+export async function confirm(context: Context, question: Question): Promise<boolean> {
+  if (question.yes === true) return true;
+  const { system, argv } = context;
+  if (!system.stdinIsTty || !system.stderr.isTty) {
+    throw new UsageError(
+      `${question.message} Nobody is there to answer, so nothing was done`,
+      `Repeat it with --yes: ${repeatableLine([...argv, "--yes"])}`,
+    );
+  }
+  const prompts = await import("@clack/prompts");
+  const output = process.stderr;
+  const answer =
+    question.typed === undefined
+      ? await prompts.confirm({ message: question.message, initialValue: false, output })
+      : await prompts.text({
+          message: `${question.message} Type ${question.typed} to go on.`,
+          output,
+        });
+  if (prompts.isCancel(answer)) throw new Interrupted("nothing was changed");
+  const agreed = question.typed === undefined ? answer === true : answer === question.typed;
+  if (!agreed) context.log.info("nothing was changed");
+  return agreed;
+}

@@ -1,0 +1,107 @@
+/** From the text of an argument to its value. A reader throws `BadValue`, which the parser puts after the flag's name. */
+import { RawJson } from "../../base/json.ts";
+import { formatTime, parseDuration, parseTime } from "../../base/time.ts";
+import { jsonProblem } from "./json-position.ts";
+
+export class BadValue extends Error {
+  override name = "BadValue";
+  readonly hint: string | undefined;
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+export type Reader<T> = (text: string) => T;
+
+export const readText: Reader<string> = (text) => text;
+
+export const readInteger: Reader<number> = (text) => {
+  const value = Number(text);
+  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new BadValue(`${JSON.stringify(text)} is not a whole number`);
+  }
+  return value;
+};
+
+export const readNumber: Reader<number> = (text) => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) {
+    throw new BadValue(`${JSON.stringify(text)} is not a number`);
+  }
+  return value;
+};
+
+/** A whole number of 1 or more. */
+export const readCount: Reader<number> = (text) => {
+  const value = readInteger(text);
+  if (value < 1) throw new BadValue(`${text} is less than 1`);
+  return value;
+};
+
+/** Milliseconds. */
+export const readDuration: Reader<number> = (text) => {
+  const value = parseDuration(text);
+  if (value === undefined) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not a duration`,
+      "Write it like 250ms, 90s, 1h30m or 7d.",
+    );
+  }
+  return value;
+};
+
+/** An RFC 3339 time, as it was written. */
+export const readTime: Reader<string> = (text) => {
+  if (parseTime(text) === undefined) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not a time`,
+      "Write it like 2026-11-21T08:00:00Z or 2026-11-21T09:00:00+01:00.",
+    );
+  }
+  return text;
+};
+
+/** An RFC 3339 time, or how long ago: `2h`. */
+export function readPastTime(nowMs: () => number): Reader<string> {
+  return (text) => {
+    if (parseTime(text) !== undefined) return text;
+    const agoMs = parseDuration(text);
+    if (agoMs !== undefined) return formatTime(nowMs() - agoMs);
+    throw new BadValue(
+      `${JSON.stringify(text)} is neither a time nor a duration`,
+      "Write it like 2026-11-21T08:00:00Z, or like 2h for two hours ago.",
+    );
+  };
+}
+
+export const readJson: Reader<RawJson> = (text) => {
+  const problem = jsonProblem(text);
+  if (problem !== undefined) throw new BadValue(`not valid JSON: ${problem.message}`);
+  return new RawJson(text.trim());
+};
+
+/** `name=value`, or a JSON object of texts. */
+export const readPairs: Reader<Readonly<Record<string, string>>> = (text) => {
+  if (text.trimStart().startsWith("{")) return pairsOfJson(text);
+  const at = text.indexOf("=");
+  if (at < 1) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not name=value`,
+      "Write customer=42, or repeat the flag for more.",
+    );
+  }
+  return { [text.slice(0, at)]: text.slice(at + 1) };
+};
+
+function pairsOfJson(text: string): Readonly<Record<string, string>> {
+  const value = readJson(text).parse();
+  const pairs: Record<string, string> = {};
+  for (const [name, member] of Object.entries(value as Record<string, unknown>)) {
+    if (typeof member !== "string") {
+      throw new BadValue(`the value of ${JSON.stringify(name)} is not a text`);
+    }
+    pairs[name] = member;
+  }
+  return pairs;
+}
