@@ -102,6 +102,8 @@ class WorkerLoop implements Worker {
   #isBeatDue = false;
   /** The answer to the last claim, for no more jobs, is to come. */
   #isWithdrawing = false;
+  /** No handler is left; the time for the last answers runs. */
+  #isAwaitingAnswers = false;
   #stopGrace: () => void = () => {};
 
   constructor(options: WorkerOptions) {
@@ -146,9 +148,12 @@ class WorkerLoop implements Worker {
       this.#phase = "stopping";
       if (this.#stream?.isOpen === true) this.#withdraw();
     }
+    if (this.#held.size === 0) {
+      this.#endIfOver();
+      return;
+    }
     this.#stopGrace();
-    if (this.#held.size === 0) this.#endIfOver();
-    else if (graceMs <= 0) this.#stopHandlers();
+    if (graceMs <= 0) this.#stopHandlers();
     else this.#stopGrace = this.#after(graceMs, () => this.#stopHandlers());
   }
 
@@ -413,9 +418,13 @@ class WorkerLoop implements Worker {
 
   #endIfOver(): void {
     if (this.#phase !== "stopping" || this.#held.size > 0) return;
-    this.#stopGrace();
-    if (this.#reporting === 0 && !this.#isWithdrawing) this.#end();
-    else this.#stopGrace = this.#after(lastAnswersMs, () => this.#end());
+    if (this.#reporting === 0 && !this.#isWithdrawing) {
+      this.#end();
+    } else if (!this.#isAwaitingAnswers) {
+      this.#isAwaitingAnswers = true;
+      this.#stopGrace();
+      this.#stopGrace = this.#after(lastAnswersMs, () => this.#end());
+    }
   }
 
   #end(): void {

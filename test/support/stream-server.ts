@@ -47,6 +47,8 @@ export class StreamServer {
   /** What becomes of a frame with operations. */
   judge: (frame: Record<string, unknown>) => FrameVerdict = () => "ok";
   connections = 0;
+  /** Answer to ordinary calls that are not known here. */
+  apiRefusal: { code: string; error: string; status: number } | undefined;
   #server: ReturnType<typeof Bun.serve<Socket>> | undefined;
   readonly #sockets = new Set<ServerWebSocket<Socket>>();
   #port = 0;
@@ -58,7 +60,8 @@ export class StreamServer {
       hostname: "127.0.0.1",
       port: this.#port,
       fetch: (request, server) => {
-        if (new URL(request.url).pathname !== streamPath) return new Response("", { status: 404 });
+        const { pathname } = new URL(request.url);
+        if (pathname !== streamPath) return this.#call(pathname);
         this.headers.push(request.headers);
         const data = { credits: 0, queues: [], leaseMs: 60_000, isMute: false };
         return server.upgrade(request, { data }) ? undefined : new Response("", { status: 400 });
@@ -78,6 +81,18 @@ export class StreamServer {
     });
     this.#port = this.#server.port ?? 0;
     return this;
+  }
+
+  /** The ordinary calls that the worker command makes. */
+  #call(pathname: string): Response {
+    const queue = /^\/api\/v1\/queues\/(.+)$/.exec(pathname)?.[1];
+    if (pathname === "/api/v1/info" && this.apiRefusal === undefined)
+      return Response.json({ server_version: "test" });
+    if (queue !== undefined && [...this.jobs.values()].some((job) => job.queue === queue)) {
+      return Response.json({ pending: this.waiting([queue]), scheduled: 0, retrying: 0 });
+    }
+    const refusal = this.apiRefusal ?? { code: "NOT_FOUND", error: "no such thing", status: 404 };
+    return Response.json(refusal, { status: refusal.status });
   }
 
   get url(): string {

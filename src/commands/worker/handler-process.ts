@@ -5,6 +5,7 @@
  * of it is left after `killAfterMs`. What a handler leaves behind when it exits by itself may finish writing its output for a
  * moment and is then killed: the job is over, so nobody waits for it any more.
  */
+import { readdirSync, readFileSync } from "node:fs";
 import type { FileSink, Subprocess } from "bun";
 import type { Timers } from "../../base/ports.ts";
 
@@ -110,6 +111,7 @@ export class HandlerProcess {
   async #groupGone(): Promise<void> {
     const looks = Math.ceil(this.#options.killAfterMs / groupLookMs) + 1;
     for (let look = 0; look < looks && this.#signalGroup(0); look++) {
+      if (isGroupOfZombies(this.#child.pid)) return;
       await new Promise<void>((resolve) => this.#options.timers.after(groupLookMs, resolve));
     }
   }
@@ -134,6 +136,39 @@ export class HandlerProcess {
       // EPERM: there is a process which changed its user; it counts as present.
       return (error as { code?: string }).code !== "ESRCH";
     }
+  }
+}
+
+/**
+ * Orphans that ended stay members of their group until process 1 collects them, which in a container may be never. True only where
+ * that can be seen (Linux).
+ */
+function isGroupOfZombies(group: number): boolean {
+  let names: string[];
+  try {
+    names = readdirSync("/proc");
+  } catch {
+    return false;
+  }
+  let members = 0;
+  for (const name of names) {
+    if (!/^\d+$/.test(name)) continue;
+    const [state, pgrp] = statOf(name);
+    if (pgrp !== String(group)) continue;
+    if (state !== "Z" && state !== "X") return false;
+    members++;
+  }
+  return members > 0;
+}
+
+/** State and process group; the name before them is in parentheses and may hold anything. */
+function statOf(pid: string): readonly (string | undefined)[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [state, , pgrp] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return [state, pgrp];
+  } catch {
+    return [];
   }
 }
 

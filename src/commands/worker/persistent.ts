@@ -4,6 +4,8 @@
  * off -job-> busy -answer-> idle -job-> busy …; any -exit-> off. A process is started when its slot gets a job, and again, after
  * a growing pause, when it has died. One that dies during a job fails the job with its exit status; one that answers when it
  * was not asked is stopped, because its next answer could be taken for that of another job.
+ * One that exits with 0 right after an answer, as handlers do that are made to last for a number of jobs, may be sent a job in its
+ * last moment: if it said nothing about it, the job goes to a new process, once.
  * Lines that are not answers are output, as everything on stderr is.
  */
 import { requestLimits as limits } from "../../api/limits.ts";
@@ -70,6 +72,9 @@ interface Current {
   readonly settle: (outcome: JobOutcome) => void;
   /** The process that was given the job. */
   child: HandlerProcess | undefined;
+  /** The process has not written anything since it was given the job. */
+  isUntouched: boolean;
+  isSecondTry: boolean;
 }
 
 class Slot {
@@ -78,6 +83,8 @@ class Slot {
   #current: Current | undefined;
   /** Deaths since the last finished job. */
   #deaths = 0;
+  /** The present process has answered for a job. */
+  #hasAnswered = false;
 
   constructor(options: CommandOptions) {
     this.#options = options;
@@ -90,7 +97,8 @@ class Slot {
       const output = new ByteTail(limits.outputBytesMax);
       const stderr = new ByteTail(errorCharsMax);
       const echo = this.#options.echo(run);
-      this.#current = { run, output, stderr, echo, settle, child: undefined };
+      const state = { child: undefined, isUntouched: true, isSecondTry: false };
+      this.#current = { run, output, stderr, echo, settle, ...state };
       void this.#begin(run);
     });
     run.signal.removeEventListener("abort", stop);
@@ -150,13 +158,18 @@ class Slot {
   }
 
   #start(): HandlerProcess {
+    this.#hasAnswered = false;
     const lines = new LineSplitter((line, isWhole) => this.#line(line, isWhole), lineBytesMax);
     const child = new HandlerProcess({
       ...this.#options,
       env: { ...this.#options.env, CORVO_SERVER: this.#options.server },
       input: "pipe",
-      onStdout: (chunk) => lines.add(chunk),
+      onStdout: (chunk) => {
+        if (this.#current !== undefined) this.#current.isUntouched = false;
+        lines.add(chunk);
+      },
       onStderr: (chunk) => {
+        if (this.#current !== undefined) this.#current.isUntouched = false;
         this.#current?.stderr.add(chunk);
         this.#current?.output.add(chunk);
         this.#current?.echo?.stderr(chunk);
@@ -165,10 +178,19 @@ class Slot {
     void child.ended.then((status) => {
       lines.end();
       this.#child = undefined;
-      this.#deaths++;
+      // A process may leave by itself between two jobs; only others count as having died.
+      const hasLeft = status.code === 0 && this.#hasAnswered && !child.isStopped;
+      if (!hasLeft) this.#deaths++;
       const current = this.#current;
       if (current === undefined || current.child !== child) {
-        this.#options.logger.warn(`an idle handler process ended: ${errorOf(status, "")}`);
+        if (!hasLeft) {
+          this.#options.logger.warn(`an idle handler process ended: ${errorOf(status, "")}`);
+        }
+        return;
+      }
+      if (hasLeft && current.isUntouched && !current.isSecondTry) {
+        current.isSecondTry = true;
+        void this.#begin(current.run);
         return;
       }
       const detail = lastLines(current.stderr.text(), 20, errorCharsMax);
@@ -212,6 +234,7 @@ class Slot {
 
   #answered(answer: Answer, current: Current): void {
     this.#deaths = 0;
+    this.#hasAnswered = true;
     const output = current.output.text();
     if (answer.ok === true) {
       this.#settle({ kind: "done", result: answer.result ?? undefined, output });
