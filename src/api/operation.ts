@@ -27,6 +27,8 @@ export interface Operation<
   readonly result: Result;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
+  /** Further statuses of success, with what each means. 204 has no body. */
+  readonly otherStatuses: Readonly<Record<number, string>>;
   readonly errors: readonly ErrorCode[];
 }
 
@@ -37,6 +39,7 @@ type Draft<P, Q, B, R> = Pick<Operation, "method" | "path" | "tag" | "summary"> 
   readonly bodyOptional?: boolean;
   readonly result: R;
   readonly status?: number;
+  readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
 };
 
@@ -61,6 +64,7 @@ export function operation<
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
     result: draft.result,
     status: draft.status ?? 200,
+    otherStatuses: draft.otherStatuses ?? {},
     errors: draft.errors ?? [],
   };
 }

@@ -1,5 +1,5 @@
 /** Schemas that several operations share. Field names and types are those that 0.3 clients send and read. */
-import { type TSchema, Type } from "@sinclair/typebox";
+import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
 
@@ -22,6 +22,12 @@ export function Maybe<T extends TSchema>(schema: T) {
   return Type.Optional(Type.Union([schema, Type.Null()]));
 }
 
+/** An object with any names up to a length. The plain record of the schema library lets names with a line break past its check. */
+export function MapOf<T extends TSchema>(value: T, nameLengthMax: number, options: ObjectOptions) {
+  const name = Type.String({ pattern: `^[\\s\\S]{0,${nameLengthMax}}$` });
+  return Type.Record(name, value, { additionalProperties: false, ...options });
+}
+
 export const QueueName = Type.String({
   description: "Queue name.",
   minLength: 1,
@@ -40,8 +46,9 @@ export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
 });
-export const Tags = Type.Record(Type.String(), Type.String({ maxLength: limits.tagLengthMax }), {
+export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limits.tagLengthMax, {
   description: "Names and values to find the job by.",
+  maxProperties: limits.tagCountMax,
 });
 export const State = Type.Union(
   jobStates.map((state) => Type.Literal(state)),

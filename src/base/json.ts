@@ -55,6 +55,7 @@ export function parseJson(text: string, tree: RawTree | undefined, depthMax: num
 export function stringifyJson(value: unknown): string {
   if (value === null || value === undefined) return "null";
   if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "number" && !Number.isFinite(value)) return "null";
   if (typeof value !== "object") return String(value);
   if (value instanceof RawJson) return value.text;
   if (Array.isArray(value)) {
@@ -122,7 +123,13 @@ class RawWalk {
   walk(tree: Exclude<RawTree, "raw">, value: unknown): void {
     this.#space();
     const code = this.#text.charCodeAt(this.#at);
-    if (code === openBrace && typeof value === "object" && value !== null) {
+    // Text and value differ in shape where a repeated outer key made another value win.
+    if (
+      code === openBrace &&
+      typeof value === "object" &&
+      value !== null &&
+      !Array.isArray(value)
+    ) {
       this.#object(tree, value as Record<string, unknown>);
     } else if (code === openBracket && Array.isArray(value)) {
       this.#array(tree, value);
@@ -168,10 +175,13 @@ class RawWalk {
       this.#skip();
       const text = this.#text.slice(start, this.#at);
       // A repeated outer key can make this text longer than the value that won; then there is nothing to set.
-      if (text !== "null" && Object.hasOwn(holder, key)) setMember(holder, key, new RawJson(text));
+      if (Object.hasOwn(holder, key)) {
+        setMember(holder, key, text === "null" ? null : new RawJson(text));
+      }
     } else {
-      const inner = (holder as Record<string | number, unknown>)[key];
-      this.walk(tree, inner);
+      // Own members only: `constructor` in a losing duplicate must not lead into the prototype.
+      const own = Object.hasOwn(holder, key);
+      this.walk(tree, own ? (holder as Record<string | number, unknown>)[key] : undefined);
     }
   }
 

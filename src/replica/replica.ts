@@ -106,6 +106,11 @@ export class Replica {
     return this.#readOnly;
   }
 
+  /** Why this node should get no work, or undefined. */
+  get unhealthyReason(): string | undefined {
+    return this.#stopped?.message ?? this.#readOnly;
+  }
+
   /** Applies an entry that the log already holds; only before `start`. */
   replay(index: number, text: string): void {
     const batch = decodeBatch(text);

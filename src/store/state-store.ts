@@ -29,7 +29,7 @@ export class StateStore {
   /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
   static async open(path: string, options: SqliteStateOptions): Promise<StateStore> {
     const state = new SqliteState(path, options);
-    const worker = new Worker(new URL("./state-worker.ts", import.meta.url).href);
+    const worker = startWorker();
     await new Promise<void>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<FromStateWorker>) => {
         if (event.data.kind === "opened") resolve();
@@ -104,6 +104,14 @@ export class StateStore {
     if (fault === undefined) writing?.resolve();
     else writing?.reject(fault);
   }
+}
+
+/** Named as the log's Worker is, for the same reason. */
+function startWorker(): Worker {
+  const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
+  return isCompiled
+    ? new Worker("./store/state-worker.ts")
+    : new Worker(new URL("./state-worker.ts", import.meta.url));
 }
 
 function post(worker: Worker, message: ToStateWorker): void {
