@@ -42,9 +42,35 @@ export interface StreamItem {
   isResent: boolean;
 }
 
+export type ClaimAnswered = (refusal: ItemAnswer | undefined) => void;
+
 export interface PendingClaim {
   readonly request: Claim;
-  readonly done: ((refusal: ItemAnswer | undefined) => void) | undefined;
+  readonly dones: readonly ClaimAnswered[];
+}
+
+/** Claims that wait to be sent, the newest last. Credits of equal claims are summed; taking credits back stays a step of its own. */
+export function addClaim(
+  waiting: PendingClaim[],
+  request: Claim,
+  done: ClaimAnswered | undefined,
+): void {
+  const dones = done === undefined ? [] : [done];
+  const last = waiting.at(-1);
+  const isSame =
+    last !== undefined &&
+    last.request.credits > 0 &&
+    request.credits > 0 &&
+    stringifyJson({ ...last.request, credits: 0 }) === stringifyJson({ ...request, credits: 0 });
+  if (!isSame) {
+    waiting.push({ request, dones });
+    return;
+  }
+  const credits = last.request.credits + request.credits;
+  waiting[waiting.length - 1] = {
+    request: { ...request, credits },
+    dones: [...last.dones, ...dones],
+  };
 }
 
 export interface Frame {

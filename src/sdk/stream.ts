@@ -14,7 +14,7 @@
  *   key are sent again: the key makes the second try find the first one's job (`unique_existing`).
  * - claim: forgotten, with all credits. `opened` is the moment to claim again.
  *
- * A frame refused as a whole did nothing. A passing reason (overload, full disk) delays and repeats it; a lasting one splits
+ * What a refused frame's answer does not list did not happen. A passing reason (overload, full disk) delays and repeats it; a lasting one splits
  * it until the item at fault is alone, so that one bad item does not take its neighbours along.
  */
 
@@ -30,7 +30,9 @@ import type { Random, Timers } from "../base/ports.ts";
 import { type SocketConstructor, StreamConnection } from "./stream-connection.ts";
 import {
   type Answered,
+  addClaim,
   type Claim,
+  type ClaimAnswered,
   encodeFrame,
   type Frame,
   halvesOf,
@@ -83,10 +85,11 @@ export interface Stream {
   release<T extends Sendable<Static<typeof ReleaseItem>>>(item: T, done: Answered<T>): void;
   heartbeat<T extends Sendable<Static<typeof HeartbeatItem>>>(item: T, done: Answered<T>): void;
   /**
-   * Replaces the claim that was not sent yet. `done` gets undefined when the server took it, a refusal when it never will;
-   * it is not called when the connection breaks first.
+   * Lets the server push `credits` more jobs; 0 takes all credits back, and jobs that were on their way arrive before `done`.
+   * `done` gets undefined when the server took it, a refusal when it never will; it is not called when the connection breaks
+   * first.
    */
-  claim(request: Claim, done?: (refusal: ItemAnswer | undefined) => void): void;
+  claim(request: Claim, done?: ClaimAnswered): void;
   readonly isOpen: boolean;
   /** Items without an answer. */
   readonly openCount: number;
@@ -124,7 +127,7 @@ class StreamClient implements Stream {
   readonly #sent = new Map<number, Frame>();
   /** Parts of refused frames, sent as they are and before anything else. */
   #parts: Omit<Frame, "id">[] = [];
-  #claim: PendingClaim | undefined;
+  #claims: PendingClaim[] = [];
   #lastId = 0;
   #isFlushDue = false;
   #isPaused = false;
@@ -185,8 +188,9 @@ class StreamClient implements Stream {
     this.#add("heartbeat", item, done);
   }
 
-  claim(request: Claim, done?: (refusal: ItemAnswer | undefined) => void): void {
-    this.#claim = { request, done };
+  claim(request: Claim, done?: ClaimAnswered): void {
+    if (!this.#connection.isOpen) return;
+    addClaim(this.#claims, request, done);
     this.#flushLater();
   }
 
@@ -234,9 +238,8 @@ class StreamClient implements Stream {
         this.#send({ ...part, id: ++this.#lastId });
         continue;
       }
-      const claim = this.#isClosing ? undefined : this.#claim;
+      const claim = this.#isClosing ? undefined : this.#claims.shift();
       if (this.#queue.isEmpty && claim === undefined) return;
-      if (claim !== undefined) this.#claim = undefined;
       this.#send({ id: ++this.#lastId, lists: this.#queue.take(), claim });
     }
   }
@@ -288,7 +291,6 @@ class StreamClient implements Stream {
   #answered(frame: Frame, answer: AnswerFrame): void {
     for (const kind of itemKinds) {
       const items = frame.lists[kind];
-      if (items.length === 0) continue;
       const answers: readonly ItemAnswer[] = answer[kind] ?? [];
       for (let i = 0; i < items.length; i++) {
         const item = items[i];
@@ -301,16 +303,17 @@ class StreamClient implements Stream {
         }
       }
     }
-    frame.claim?.done?.(undefined);
+    for (const done of frame.claim?.dones ?? []) done(undefined);
   }
 
-  /** Nothing in the frame happened, unless the code says that this is not known. */
-  #refused(frame: Frame, answer: AnswerFrame): void {
+  /** What an answer with a code lists was carried out all the same; the rest was not, unless the code says that nobody knows. */
+  #refused(sent: Frame, answer: AnswerFrame): void {
+    const frame = this.#withoutAnswered(sent, answer);
     const code = answer.code ?? "INTERNAL_ERROR";
     const error = answer.error ?? "the server refused the frame without a reason";
     if (code === "OUTCOME_UNKNOWN") {
       this.#recover(itemsOf(frame));
-      this.#claim ??= frame.claim;
+      if (frame.claim !== undefined) this.#claims.unshift(frame.claim);
       this.#pause(answer.retry_after_ms ?? retryMsDefault);
       return;
     }
@@ -325,7 +328,26 @@ class StreamClient implements Stream {
       return;
     }
     for (const item of itemsOf(frame)) this.#settle(item, code, error);
-    frame.claim?.done?.({ job_id: "", status: "error", code, error });
+    for (const done of frame.claim?.dones ?? []) {
+      done({ job_id: "", status: "error", code, error });
+    }
+  }
+
+  #withoutAnswered(frame: Frame, answer: AnswerFrame): Frame {
+    const isListed = (kind: ItemKind) =>
+      frame.lists[kind].length > 0 && answer[kind]?.length === frame.lists[kind].length;
+    if (!itemKinds.some(isListed)) return frame;
+    const lists = { ...frame.lists };
+    for (const kind of itemKinds) {
+      if (!isListed(kind)) continue;
+      const answers: readonly ItemAnswer[] = answer[kind] ?? [];
+      lists[kind].forEach((item, i) => {
+        const itemAnswer = answers[i];
+        if (itemAnswer !== undefined) this.#settleWith(item, itemAnswer);
+      });
+      lists[kind] = [];
+    }
+    return { ...frame, lists };
   }
 
   #pause(delayMs: number): void {
@@ -342,7 +364,7 @@ class StreamClient implements Stream {
     const parts = this.#parts;
     this.#sent.clear();
     this.#parts = [];
-    this.#claim = undefined;
+    this.#claims = [];
     this.#queue.putBack(parts.flatMap((part) => itemsOf({ ...part, id: 0 })));
     this.#recover(frames.flatMap(itemsOf));
     this.#events.lost?.(reason, retryMs);

@@ -1,9 +1,8 @@
 /**
  * A worker: claims jobs over a stream, runs a handler for each, keeps their leases, and reports how they ended.
  *
- * Credits: the server may push as many jobs as were granted. New credits, one for each free slot, are granted only once all
- * earlier ones are used up. Then nothing is on its way when the number is computed, and there are never more jobs here than
- * slots, at the price of one round trip when the slots were partly busy.
+ * Credits: the server may push as many jobs as were granted, and grants add up. What is granted and not used yet counts as
+ * taken, so there are never more jobs here than slots.
  *
  * Leases: one sweep of all held jobs each third of the lease, in one frame; another at once after a reconnect. A job whose
  * lease turns out to be over is stopped and nothing is reported for it. While the server is away handlers go on, since it
@@ -181,10 +180,10 @@ class WorkerLoop implements Worker {
   }
 
   #claimFree(): void {
-    if (this.#phase !== "working" || this.#credits > 0 || this.#stream?.isOpen !== true) return;
-    const free = this.#options.concurrency - this.#held.size;
+    if (this.#phase !== "working" || this.#stream?.isOpen !== true) return;
+    const free = this.#options.concurrency - this.#held.size - this.#credits;
     if (free <= 0) return;
-    this.#credits = free;
+    this.#credits += free;
     this.#sendClaim(free);
   }
 

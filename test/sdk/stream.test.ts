@@ -148,15 +148,44 @@ describe("refused frames", () => {
     expect(server.jobs.size).toBe(6);
   });
 
+  test("what an answer with a code lists counts as carried out, the rest is repeated", async () => {
+    const { stream, job, item } = await withClaimedJob();
+    server.judge = (frame) =>
+      frame["ack"] !== undefined && frame["enqueue"] !== undefined
+        ? { code: "OVERLOADED", error: "busy", retry_after_ms: 1, only: "ack" }
+        : "ok";
+
+    const acked = new Promise<ItemAnswer>((resolve) => stream.ack(item, resolve));
+    const added = enqueue(stream, { queue: "other" });
+
+    expect((await acked).status).toBe("ok");
+    expect((await added).status).toBe("pending");
+    expect(job.acks).toHaveLength(1);
+    expect(server.jobs.size).toBe(2);
+  });
+
+  test("credits of claims that wait add up, and taking them back is a step of its own", async () => {
+    const opened = Promise.withResolvers<void>();
+    const stream = open({}, { opened: opened.resolve });
+    await opened.promise;
+
+    for (const credits of [2, 3, 0, 4]) stream.claim({ queues: ["q"], credits });
+    await server.until(() => server.frames.length === 3);
+
+    expect(server.frames.map((frame) => frame["claim"])).toEqual(
+      [5, 0, 4].map((credits) => ({ queues: ["q"], credits })),
+    );
+  });
+
   test("a claim that is refused for good is told so", async () => {
     server.judge = () => ({ code: "UNAUTHORIZED", error: "no" });
-    const stream = open();
-
-    const refusal = await new Promise<ItemAnswer | undefined>((resolve) =>
-      stream.claim({ queues: ["q"], credits: 1 }, resolve),
+    const refused = Promise.withResolvers<ItemAnswer | undefined>();
+    const stream: Stream = open(
+      {},
+      { opened: () => stream.claim({ queues: ["q"], credits: 1 }, refused.resolve) },
     );
 
-    expect(refusal?.code).toBe("UNAUTHORIZED");
+    expect((await refused.promise)?.code).toBe("UNAUTHORIZED");
   });
 });
 

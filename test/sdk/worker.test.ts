@@ -55,14 +55,7 @@ const untilStopped = (run: JobRun) =>
 const allIn = (jobs: readonly ServedJob[], state: string) => () =>
   jobs.every((job) => job.state === state);
 
-describe.each([
-  ["replace each other", false],
-  ["add up", true],
-])("credits that %s", (_, creditsAdd) => {
-  beforeEach(() => {
-    server.creditsAdd = creditsAdd;
-  });
-
+describe("credits", () => {
   test("there are never more jobs at one time than slots, and all of them are run once", async () => {
     let running = 0;
     let most = 0;

@@ -2,8 +2,7 @@
  * A small server of the streaming protocol over a real WebSocket, with what tests need on top: it shows every frame, can
  * refuse, ignore or delay frames, revoke leases, break connections, and go away and come back on the same port.
  *
- * Its queue is real as far as a client can see: leases with tokens, fencing, attempts, credits. Credits replace the earlier
- * ones, as in the protocol; `creditsAdd` lets them add up instead, since a client must be right under both readings.
+ * Its queue is real as far as a client can see: leases with tokens, fencing, attempts, credits that add up.
  */
 import type { ServerWebSocket } from "bun";
 import { rawTreeOf } from "../../src/api/operation.ts";
@@ -37,13 +36,13 @@ export type FrameVerdict =
   | "ok"
   | "ignore"
   | "apply-silently"
-  | { code: string; error: string; retry_after_ms?: number };
+  /** `only` names the one list that is carried out all the same. */
+  | { code: string; error: string; retry_after_ms?: number; only?: string };
 
 export class StreamServer {
   readonly jobs = new Map<string, ServedJob>();
   readonly frames: Record<string, unknown>[] = [];
   readonly headers: Headers[] = [];
-  creditsAdd = false;
   /** What becomes of a frame with operations. */
   judge: (frame: Record<string, unknown>) => FrameVerdict = () => "ok";
   connections = 0;
@@ -177,7 +176,9 @@ export class StreamServer {
       return;
     }
     if (typeof verdict === "object") {
-      socket.send(stringifyJson({ id: frame["id"], ...verdict }));
+      const { only, ...refusal } = verdict;
+      const part = only === undefined ? {} : this.#apply(socket, { [only]: frame[only] });
+      socket.send(stringifyJson({ ...part, id: frame["id"], ...refusal }));
     } else {
       const answer = this.#apply(socket, frame);
       if (verdict === "ok") socket.send(stringifyJson(answer));
@@ -205,7 +206,7 @@ export class StreamServer {
     if (claim !== undefined) {
       socket.data.queues = claim.queues;
       socket.data.leaseMs = claim.lease_ms ?? 60_000;
-      socket.data.credits = claim.credits + (this.creditsAdd ? socket.data.credits : 0);
+      socket.data.credits = claim.credits === 0 ? 0 : claim.credits + socket.data.credits;
     }
     return answer;
   }

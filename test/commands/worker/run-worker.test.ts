@@ -244,9 +244,9 @@ describe("persistent processes", () => {
   });
 
   test("a process that answers twice is stopped before its second answer can count for another job", async () => {
-    const runner = start(
-      python(`${answer('{"ok": True}')}\n${answer('{"ok": True}')}\ntime.sleep(0.01)`),
-    );
+    const twice =
+      'line = json.dumps({"ok": True}) + "\\n"\nsys.stdout.write(line + line)\nsys.stdout.flush()';
+    const runner = start(python(`${twice}\ntime.sleep(0.01)`));
     const first = server.add("q", null);
     await server.until(() => first.state === "completed");
     const second = server.add("q", null);
