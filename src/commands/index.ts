@@ -62,6 +62,10 @@ export const commands: Group = {
     { line: "corvo status", says: "See how the server is" },
   ],
   commands: {
+    server: {
+      summary: "Run a server",
+      load: () => import("./server.ts"),
+    },
     enqueue: {
       summary: "Add a job to a queue, or many from a file",
       load: () => import("./enqueue.ts"),

@@ -25,11 +25,13 @@ export function createStreamService(node: Node): StreamService {
 
 class Session implements StreamSession {
   readonly #node: Node;
-  readonly #push: (text: string) => void;
+  readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
   #closed = false;
+  /** The socket's buffer is full: no jobs until it has room. */
+  #full = false;
 
-  constructor(node: Node, push: (text: string) => void) {
+  constructor(node: Node, push: (text: string) => boolean) {
     this.#node = node;
     this.#push = push;
   }
@@ -46,6 +48,11 @@ class Session implements StreamSession {
       }
       answer.release();
     });
+  }
+
+  drained(): void {
+    this.#full = false;
+    if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
   }
 
   close(): void {
@@ -147,7 +154,7 @@ class Session implements StreamSession {
     waiter.want += claim.credits;
     // Zero credits mean: nothing more for now. That is how a worker stops.
     if (claim.credits === 0) waiter.want = 0;
-    if (waiter.want > 0) claims.add(waiter);
+    if (waiter.want > 0 && !this.#full) claims.add(waiter);
     else claims.remove(waiter);
   }
 
@@ -166,7 +173,10 @@ class Session implements StreamSession {
     waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, (lease) => this.#revoked(lease));
-    this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`);
+    if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {
+      this.#full = true;
+      this.#node.claims.remove(waiter);
+    }
   }
 
   #revoked(lease: { jobId: string; token: number; reason: string }): void {

@@ -105,3 +105,30 @@ function pairsOfJson(text: string): Readonly<Record<string, string>> {
   }
   return pairs;
 }
+
+/** `HOST:PORT`, `:PORT` or `[IPV6]:PORT`. */
+export const readAddress: Reader<{ readonly host: string; readonly port: number }> = (text) => {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not an address`,
+      "Write it like 127.0.0.1:8080 or :8080.",
+    );
+  }
+  return {
+    host: match[1] ?? (match[2] === "" || match[2] === undefined ? "0.0.0.0" : match[2]),
+    port,
+  };
+};
+
+/** Bytes: a number, or one with `KiB`, `MiB` or `GiB`. */
+export const readBytes: Reader<number> = (text) => {
+  const match = /^(\d+)(|KiB|MiB|GiB)$/.exec(text);
+  const factor = { "": 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[match?.[2] ?? ""];
+  const bytes = Number(match?.[1]) * (factor ?? 1);
+  if (match === null || !Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new BadValue(`${JSON.stringify(text)} is not a size`, "Write it like 262144 or 256KiB.");
+  }
+  return bytes;
+};
