@@ -1,7 +1,7 @@
 /** Reading the smaller tables of the state database, and the compact rows from which the order of jobs is rebuilt. */
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
-import { type Attempt, stateCode } from "../engine/job.ts";
+import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
 import type { LiveJob, QueueRecord } from "../engine/state.ts";
 import { stateOf } from "./state-schema.ts";
 
@@ -37,6 +37,22 @@ export function readQueues(db: Database): StoredQueue[] {
       record: { name, ...rest, finished: { done: new Map(done), dead: new Map(dead) } },
     };
   });
+}
+
+/** How many jobs the counters of one queue, or of all, know in these states. */
+export function sumCounts(
+  db: Database,
+  of: { readonly queue: string | undefined; readonly states: readonly JobState[] },
+): number {
+  if (of.states.length === 0) return 0;
+  const counts: keyof QueueBody = "counts";
+  const sum = of.states.map((state) => `(body ->> '$.${counts}.${state}')`).join(" + ");
+  const row = (
+    of.queue === undefined
+      ? db.query(`SELECT total(${sum}) AS jobs FROM queues`).get()
+      : db.query(`SELECT total(${sum}) AS jobs FROM queues WHERE name = ?`).get(of.queue)
+  ) as { jobs: number };
+  return row.jobs;
 }
 
 /** The stored attempts of a job, oldest first. */
