@@ -55,21 +55,21 @@ export function sumCounts(
   return row.jobs;
 }
 
-/** The stored attempts of a job, oldest first. */
-export function readAttempts(db: Database, seq: number): Attempt[] {
-  const rows = db.query("SELECT * FROM attempts WHERE seq = ? ORDER BY ordinal").all(seq) as {
-    seq: number;
-    ordinal: number;
-    attempt: number;
-    outcome: Attempt["outcome"];
-    error: string | null;
-    backtrace: string | null;
-    output: string | null;
-    worker: string | null;
-    started: number;
-    ended: number;
-  }[];
-  return rows.map((row) => ({
+export interface AttemptRow {
+  readonly seq: number;
+  readonly ordinal: number;
+  readonly attempt: number;
+  readonly outcome: Attempt["outcome"];
+  readonly error: string | null;
+  readonly backtrace: string | null;
+  readonly output: string | null;
+  readonly worker: string | null;
+  readonly started: number;
+  readonly ended: number;
+}
+
+export function readAttempt(row: AttemptRow): Attempt {
+  return {
     seq: row.seq,
     ordinal: row.ordinal,
     attempt: row.attempt,
@@ -80,7 +80,13 @@ export function readAttempts(db: Database, seq: number): Attempt[] {
     workerId: row.worker ?? undefined,
     startedAtMs: row.started,
     endedAtMs: row.ended,
-  }));
+  };
+}
+
+/** The stored attempts of a job, oldest first. */
+export function readAttempts(db: Database, seq: number): Attempt[] {
+  const rows = db.query("SELECT * FROM attempts WHERE seq = ? ORDER BY ordinal").all(seq);
+  return (rows as AttemptRow[]).map(readAttempt);
 }
 
 /** Rows per read: a start with ten million jobs must not hold them all as arrays at once. */
