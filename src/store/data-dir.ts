@@ -31,7 +31,7 @@ export interface DataDir {
   close(): void;
 }
 
-export type DataDirProblem = "locked" | "too_new" | "unreadable";
+type DataDirProblem = "locked" | "too_new" | "unreadable";
 
 export class DataDirError extends Error {
   override name = "DataDirError";

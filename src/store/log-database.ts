@@ -106,10 +106,6 @@ export class LogDatabase {
     return [...this.#groups.values()];
   }
 
-  group(id: number): GroupState | undefined {
-    return this.#groups.get(id);
-  }
-
   /** Makes a batch durable in one transaction. Throws with nothing changed; after anything but a full disk, for good. */
   commit(batch: Uint8Array): void {
     const works = decodeWorks(batch);
