@@ -70,6 +70,13 @@ describe("the line", () => {
     expect(seen[0]?.body).toBe('{"state":["held"],"limit":5}');
   });
 
+  test("takes `help` for --help", async () => {
+    const plain = await corvo(["jobs", "list", "--help"]);
+
+    expect(await corvo(["help", "jobs", "list"])).toEqual(plain);
+    expect((await corvo(["help"])).stdout).toContain("corvo COMMAND");
+  });
+
   test("takes what follows -- as it is", async () => {
     const { fetch, seen } = server(() => json("{}"));
 

@@ -52,6 +52,11 @@ export function locate(
       if (takesValue && at + 1 < argv.length) rest.push(argv[++at] ?? "");
       continue;
     }
+    if (token === "help") {
+      // `corvo help jobs list` is another way to say `corvo jobs list --help`.
+      rest.push("--help");
+      continue;
+    }
     const alias = path.length === 0 ? own(aliases, token) : undefined;
     if (alias !== undefined && own(entry.commands, token) === undefined) {
       const target = locate(alias, root, {}, globals);
