@@ -3,8 +3,9 @@ import { expect, test } from "bun:test";
 const script = new URL("../../completions/corvo.bash", import.meta.url).pathname;
 
 async function complete(...words: readonly string[]): Promise<readonly string[]> {
-  const code =
-    'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _corvo; printf "%s\\n" "${COMPREPLY[@]}"';
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the shell that fills it in.
+  const print = 'printf "%s\\n" "${COMPREPLY[@]}"';
+  const code = `source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _corvo; ${print}`;
   const run = Bun.spawn(["bash", "-c", code, script, ...words], { stderr: "pipe" });
   const offered = (await new Response(run.stdout).text()).trim().split("\n");
   expect(await new Response(run.stderr).text()).toBe("");
