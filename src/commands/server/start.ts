@@ -73,6 +73,7 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
     startMs: systemClock.monotonicMs() - startedMs,
     failed,
     async stop(graceMs) {
+      node.endWaits();
       await app.stop(graceMs);
       await replica.stop();
       await node.deps.search.close();
