@@ -1,3 +1,7 @@
+/**
+ * Imports over whole command lines, against a server of one function that keeps what it was sent; and the splitter alone,
+ * on random documents cut at random places.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { RecordSplitter, recordLengthMax } from "../../src/commands/_shared/record-splitter.ts";

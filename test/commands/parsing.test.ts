@@ -1,3 +1,7 @@
+/**
+ * The line itself: global flags, values, usage errors and their hints, exit codes, colours. Everything runs through the
+ * same entry as the program, with streams in memory.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { editDistance, nearest } from "../../src/commands/_shared/suggest.ts";

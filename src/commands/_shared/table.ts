@@ -1,4 +1,7 @@
-/** The tree of commands, and how a line finds its place in it. Loading a command is left to the caller. */
+/**
+ * The tree of commands, and how a line finds its place in it. Loading a command is left to the caller: a line that is
+ * wrong, or asks for the help of a group, loads none.
+ */
 import { type Arguments, flagIndex, isFlagToken } from "./args.ts";
 import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
