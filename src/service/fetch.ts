@@ -31,7 +31,6 @@ export function fetchJobs(
       ended = true;
       node.claims.remove(waiter);
       cancelTimer();
-      stopWaiting();
       signal.removeEventListener("abort", onAbort);
       if (fault !== undefined) reject(fault);
       else resolve(jobs);
@@ -39,7 +38,6 @@ export function fetchJobs(
     const onAbort = () => end([], undefined);
     const waiter = new Waiter(claimRequestOf(body), count, (jobs, fault) => end(jobs, fault));
     const cancelTimer = node.deps.timers.after(waitMsOf(body), onAbort);
-    const stopWaiting = node.whileWaiting(onAbort);
     signal.addEventListener("abort", onAbort, { once: true });
     node.claims.add(waiter);
   });

@@ -101,7 +101,6 @@ function waitJob(node: Node, jobId: string, waitMs: number, signal: AbortSignal)
     const end = () => {
       unwatch();
       cancelTimer();
-      stopWaiting();
       signal.removeEventListener("abort", end);
       try {
         resolve(readJob(node, jobId));
@@ -111,7 +110,6 @@ function waitJob(node: Node, jobId: string, waitMs: number, signal: AbortSignal)
     };
     const unwatch = node.watchFinish(job.seq, end);
     const cancelTimer = node.deps.timers.after(waitMs, end);
-    const stopWaiting = node.whileWaiting(end);
     signal.addEventListener("abort", end, { once: true });
   });
 }

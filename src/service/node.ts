@@ -47,7 +47,6 @@ export class Node {
   readonly claims: Claims;
   readonly startedAtMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
-  readonly #waits = new Set<() => void>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
@@ -115,17 +114,6 @@ export class Node {
   /** The lease ended by its worker's own word, on whatever connection it came. */
   disownLease(token: number | undefined): void {
     if (token !== undefined && this.#leaseOwners.size > 0) this.#leaseOwners.delete(token);
-  }
-
-  /** Ends every long poll as if its time were over: the server is about to stop. */
-  endWaits(): void {
-    for (const end of [...this.#waits]) end();
-  }
-
-  /** Calls `end` when waiting makes no sense any more, until the returned function is called. */
-  whileWaiting(end: () => void): () => void {
-    this.#waits.add(end);
-    return () => this.#waits.delete(end);
   }
 
   /** Calls back when the job is finished or deleted, until the returned function is called. */

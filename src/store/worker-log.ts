@@ -13,6 +13,7 @@ import { logPaths } from "./log-files.ts";
 import { emptyHardState, LogDamaged, logLimits } from "./log-format.ts";
 import { LogReader } from "./log-reader.ts";
 import type { LogReply, LogRequest, OpenFailure } from "./log-worker.ts";
+import { startWorker } from "./start-worker.ts";
 import { encodeWorks, type PreparedWork, prepareWork } from "./work-codec.ts";
 
 export interface LogOptions {
@@ -61,7 +62,7 @@ const noBounds: LogBounds = {
 
 /** Opens and verifies the log in `dir`; rejects with LogDamaged when acknowledged entries are missing or altered. */
 export async function openLog(dir: string, options: LogOptions): Promise<Log> {
-  const worker = startWorker();
+  const worker = startWorker("log");
   const opened = await new Promise<LogReply>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<LogReply>) => resolve(data);
     worker.onerror = ({ message }) => reject(new Error(`The log Worker did not start: ${message}`));
@@ -94,18 +95,6 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
     isReadOnly: opened.isReadOnly,
     pendingBytesMax: options.pendingBytesMax ?? logLimits.pendingBytesMax,
   });
-}
-
-/**
- * A Worker's file is named in two ways. From source it lies beside this module. In a compiled program this module is
- * part of some chunk in the root of the embedded files, and the Worker is the extra entry point of the build, found
- * under its path below the folder that all entry points share (src), written as in the source. Only a literal works.
- */
-function startWorker(): Worker {
-  const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
-  return isCompiled
-    ? new Worker("./store/log-worker.ts")
-    : new Worker(new URL("./log-worker.ts", import.meta.url));
 }
 
 function post(worker: Worker, request: LogRequest): void {
