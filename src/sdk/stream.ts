@@ -266,7 +266,9 @@ class StreamClient implements Stream {
   }
 
   #received(text: string): void {
-    const parsed = parseJson(text, pushTree, frameDepthMax);
+    // Only pushed jobs hold raw values; answers, the larger part of the traffic, need no second walk.
+    const tree = text.includes('"jobs"') ? pushTree : undefined;
+    const parsed = parseJson(text, tree, frameDepthMax);
     if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) {
       this.#connection.cycle(`the server sent a frame that is not JSON: ${text.slice(0, 60)}`);
       return;
