@@ -4,6 +4,7 @@ import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { readPayload } from "./_shared/payload.ts";
+import { readQueue } from "./_shared/queue-args.ts";
 import { schemaFlags, schemaValues } from "./_shared/schema-args.ts";
 
 const schema = operations.enqueueJob.body;
@@ -37,6 +38,7 @@ export default command({
     queue: {
       type: "positional",
       required: false,
+      read: readQueue,
       description: "Queue of the job; with --file, of the jobs that name none.",
     },
     payload: {

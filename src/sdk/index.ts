@@ -2,7 +2,7 @@
 export type { ErrorCode } from "../base/errors.ts";
 export { CorvoError } from "../base/errors.ts";
 export { RawJson } from "../base/json.ts";
-export type { CallOptions, Client, ClientOptions, Fetch } from "./client.ts";
+export type { CallInput, CallOptions, Client, ClientOptions, Fetch } from "./client.ts";
 export { createClient } from "./client.ts";
 export type { RetryPolicy } from "./retry.ts";
 export type { Stream, StreamEvents, StreamOptions } from "./stream.ts";

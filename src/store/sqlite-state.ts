@@ -7,9 +7,9 @@
  * cache size and with crashes in between.
  */
 import { Database, type Statement } from "bun:sqlite";
-import { assert, must } from "../base/assert.ts";
+import { must } from "../base/assert.ts";
 import { type Attempt, type Job, stateCode } from "../engine/job.ts";
-import { uniqueName } from "../engine/memory-state.ts";
+import { splitUnique, uniqueName } from "../engine/memory-state.ts";
 import {
   createMeta,
   type IdempotencyRecord,
@@ -21,9 +21,12 @@ import {
   type State,
   type UniqueLock,
 } from "../engine/state.ts";
+import type { StateContents, UniqueRecord } from "../engine/state-hash.ts";
 import { DirtyTable } from "./dirty-table.ts";
 import { JobCache } from "./job-cache.ts";
 import {
+  type AttemptRow,
+  readAttempt,
   readAttempts,
   readLiveJobs,
   readQueues,
@@ -70,7 +73,7 @@ export class SqliteState implements State {
   readonly #queueNames = new Map<number, string>();
   #nextQueueId = 1;
   readonly #dirtyQueues = new DirtyTable<StoredQueue>();
-  readonly #dirtyUniques = new DirtyTable<{ queue: string; key: string; lock: UniqueLock }>();
+  readonly #dirtyUniques = new DirtyTable<UniqueRecord>();
   readonly #idempotency = new Map<string, StoredIdempotency>();
   #nextIdempotency = 1;
   readonly #dirtyIdempotency = new DirtyTable<StoredIdempotency>();
@@ -221,6 +224,18 @@ export class SqliteState implements State {
     return readLiveJobs(this.#db, this.#queueNames);
   }
 
+  /** Everything there is, what the database holds and what it does not hold yet. */
+  contents(): StateContents {
+    return {
+      meta: this.meta,
+      jobs: () => this.#allJobs(),
+      attempts: () => this.#allAttempts(),
+      queues: () => this.queues(),
+      uniques: () => this.#allUniques(),
+      idempotency: () => [...this.#idempotency.values()].map((stored) => stored.record),
+    };
+  }
+
   /** Records that a checkpoint would write now. */
   get dirtyCount(): number {
     return this.#jobs.dirtyCount + this.#dirtyQueues.size + this.#dirtyAttempts.size;
@@ -253,7 +268,10 @@ export class SqliteState implements State {
       ]),
       deletedQueues: queues.deleted,
       uniques: uniques.put.map(([, { queue, key, lock }]) => [queue, key, lock.seq, lock.untilMs]),
-      deletedUniques: uniques.deleted.map((name) => splitUnique(name)),
+      deletedUniques: uniques.deleted.map((name) => {
+        const { queue, key } = splitUnique(name);
+        return [queue, key];
+      }),
       idempotency: idempotency.put.map(([, { ordinal, record }]) => [
         ordinal,
         record.key,
@@ -293,6 +311,36 @@ export class SqliteState implements State {
 
   close(): void {
     this.#db.close();
+  }
+
+  *#allJobs(): Iterable<Job> {
+    for (const job of this.#jobs.values()) if (!this.#isPurged(job)) yield job;
+    for (const row of eachRow(this.#db, `SELECT ${jobColumns} FROM jobs`)) {
+      const { seq } = row as JobRow;
+      if (this.#jobs.get(seq) !== undefined || this.#jobs.isGone(seq)) continue;
+      const job = this.getJob(seq);
+      if (job !== undefined) yield job;
+    }
+  }
+
+  *#allAttempts(): Iterable<Attempt> {
+    for (const [, attempt] of this.#dirtyAttempts.entries()) {
+      if (attempt !== undefined && this.getJob(attempt.seq) !== undefined) yield attempt;
+    }
+    for (const row of eachRow(this.#db, "SELECT * FROM attempts")) {
+      const attempt = readAttempt(row as AttemptRow);
+      if (this.#dirtyAttempts.get(`${attempt.seq} ${attempt.ordinal}`).known) continue;
+      if (this.getJob(attempt.seq) !== undefined) yield attempt;
+    }
+  }
+
+  *#allUniques(): Iterable<UniqueRecord> {
+    for (const [, record] of this.#dirtyUniques.entries()) if (record !== undefined) yield record;
+    for (const found of eachRow(this.#db, "SELECT * FROM uniques")) {
+      const row = found as { queue: string; key: string; seq: number; until: number };
+      if (this.#dirtyUniques.get(uniqueName(row.queue, row.key)).known) continue;
+      yield { queue: row.queue, key: row.key, lock: { seq: row.seq, untilMs: row.until } };
+    }
   }
 
   #encodeJobs(jobs: readonly Job[]): Pick<Checkpoint, "numbers" | "lengths" | "texts"> {
@@ -369,6 +417,16 @@ export class SqliteState implements State {
   }
 }
 
+/** A row at a time: a walk over everything must not hold everything. */
+function* eachRow(db: Database, sql: string): Iterable<unknown> {
+  const statement = db.prepare(sql);
+  try {
+    yield* statement.iterate();
+  } finally {
+    statement.finalize();
+  }
+}
+
 function attemptRow(attempt: Attempt): (string | number | null)[] {
   return [
     attempt.seq,
@@ -382,10 +440,4 @@ function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.startedAtMs,
     attempt.endedAtMs,
   ];
-}
-
-function splitUnique(name: string): [string, string] {
-  const at = name.indexOf("\n");
-  assert(at > 0, "a unique lock's name holds its queue");
-  return [name.slice(0, at), name.slice(at + 1)];
 }

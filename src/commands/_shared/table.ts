@@ -4,7 +4,7 @@ import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { nearest } from "./suggest.ts";
 
-export interface Leaf {
+interface Leaf {
   readonly summary: string;
   load(): Promise<{ readonly default: Command }>;
 }

@@ -8,6 +8,7 @@ import { parseJson } from "../../base/json.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
+import { readIds } from "../_shared/input.ts";
 import { printable } from "../_shared/output.ts";
 import { readDuration } from "../_shared/readers.ts";
 import { paintState } from "../_shared/states.ts";
@@ -27,12 +28,17 @@ export default command({
       says: "Wait at most five minutes and print the result",
     },
     {
-      line: `corvo jobs wait "$(corvo enqueue report -q)"`,
+      line: "corvo enqueue report -q | corvo jobs wait -",
       says: "Run a job and wait for its result",
     },
   ],
   args: {
-    ids: { type: "positional", rest: true, description: "Ids of jobs." },
+    ids: {
+      type: "positional",
+      rest: true,
+      label: "ID",
+      description: "Ids of jobs; - reads them from standard input.",
+    },
     timeout: {
       type: "string",
       valueHint: "DURATION",
@@ -41,16 +47,17 @@ export default command({
     },
   },
   async run(args, context) {
-    if (args.ids.length > idsMax) {
+    const ids = await readIds(context.system, args.ids);
+    if (ids.length > idsMax) {
       throw new UsageError(
-        `${args.ids.length} ids are given; at most ${idsMax} can be waited for`,
+        `${ids.length} ids are given; at most ${idsMax} can be waited for`,
         "Wait for them in groups.",
       );
     }
     const { clock } = context.system;
     const deadlineMs =
       args.timeout === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() + args.timeout;
-    const texts = await Promise.all(args.ids.map((id) => waitFor(context, id, deadlineMs)));
+    const texts = await Promise.all(ids.map((id) => waitFor(context, id, deadlineMs)));
     return report(context, texts);
   },
 });
