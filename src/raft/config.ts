@@ -48,6 +48,12 @@ export interface RaftConfig {
   readonly forwardProposals: boolean;
   /** Off only if something above serialises changes: a wrong one then stops every member. */
   readonly validateConfChanges: boolean;
+  /**
+   * A leader that was removed steps down at once. The others may not know yet that the removal is
+   * committed, and in a very small group they then need its vote, which they do not get while its
+   * log is longer: hand leadership over before removing a leader. Without this option it goes on
+   * leading, takes no proposals, and has to be shut down.
+   */
   readonly stepDownOnRemoval: boolean;
   /** Apply entries that are committed by others before the local disk has them. */
   readonly applyUnstable: boolean;

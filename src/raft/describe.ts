@@ -95,7 +95,8 @@ export function describeMessage(message: Message, indent = ""): string {
   const { from, to, type, term, logTerm, index, entries, snapshot, responses } = message;
   let text = `${indent}${target(from)}->${target(to)} ${type} Term:${term} Log:${logTerm}/${index}`;
   if (message.reject) text += ` Rejected (Hint: ${message.rejectHint})`;
-  if (message.commit !== 0) text += ` Commit:${message.commit}`;
+  // In votes the commit index is a hint and says nothing about the message's own effect.
+  if (message.commit !== 0 && message.commitTerm === 0) text += ` Commit:${message.commit}`;
   if (message.vote !== none) text += ` Vote:${message.vote}`;
   if (type === "MsgReadIndex" || type === "MsgReadIndexResp") text += ` Token:${message.token}`;
   const [first] = entries;

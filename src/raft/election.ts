@@ -4,9 +4,13 @@
  * With pre-vote a node first asks whether it would win, for a term that it does not enter yet. It
  * enters it, and writes a vote, only after a quorum said yes. So a node that returns from isolation
  * does not depose anybody.
+ *
+ * Requests and rejections also carry the sender's commit index. Membership counts from when it is
+ * applied, and who does not know that a change is committed may neither win by the old rules nor
+ * campaign by the new ones, while those who know have the shorter log. The hint lets them know.
  */
 
-import type { Message, MessageType } from "./message.ts";
+import type { Index, Message, MessageType, Term } from "./message.ts";
 import { none } from "./message.ts";
 import { jointIds } from "./quorum.ts";
 import { becomeCandidate, becomePreCandidate } from "./roles.ts";
@@ -29,7 +33,7 @@ export function startElection(raft: RaftState, campaign: Campaign): void {
   }
   // Membership counts from when it is applied. Whoever campaigned before that might count the
   // majority of a configuration that the group has already left.
-  if (raft.log.hasUnappliedConfChange()) {
+  if (raft.log.hasConfChangeWithin(raft.log.applied + 1, raft.log.committed)) {
     logger.warn(
       `${self} cannot campaign at term ${raft.term} since there are still pending configuration changes to apply`,
     );
@@ -60,6 +64,7 @@ export function runCampaign(raft: RaftState, campaign: Campaign): void {
       index: last.index,
       logTerm: last.term,
       force: campaign === "transfer",
+      ...commitHint(raft),
     });
   }
 }
@@ -91,6 +96,7 @@ export function handleVoteRequest(raft: RaftState, message: Message): void {
     (isPreVote && term > raft.term);
   if (!canVote || !raft.log.isUpToDate({ term: message.logTerm, index: message.index })) {
     rejectVote(raft, message);
+    learnCommit(raft, message);
     return;
   }
   raft.config.logger.info(describeRequest(raft, "cast", message));
@@ -102,7 +108,29 @@ export function handleVoteRequest(raft: RaftState, message: Message): void {
 
 export function rejectVote(raft: RaftState, message: Message): void {
   raft.config.logger.info(describeRequest(raft, "rejected", message));
-  raft.sendTo(responseType(message.type), message.from, { term: raft.term, reject: true });
+  const { term } = raft;
+  const fields = { term, reject: true, ...commitHint(raft) };
+  raft.sendTo(responseType(message.type), message.from, fields);
+}
+
+function commitHint(raft: RaftState): { commit: Index; commitTerm: Term } {
+  const { committed } = raft.log;
+  return { commit: committed, commitTerm: raft.log.termOrZero(committed) };
+}
+
+/**
+ * Commits what the sender knows to be committed, if a membership change is among it. An entry that
+ * stands in both logs is the same in both, so its position is proof enough. True if it did.
+ */
+export function learnCommit(raft: RaftState, message: Message): boolean {
+  const { commit, commitTerm } = message;
+  if (commitTerm === 0 || !raft.log.matches({ index: commit, term: commitTerm })) return false;
+  if (!raft.log.hasConfChangeWithin(raft.log.committed + 1, commit)) return false;
+  raft.log.commitTo(commit);
+  raft.config.logger.info(
+    `${hex(raft.id)} learned from ${hex(message.from)} that membership changes up to index ${commit} are committed`,
+  );
+  return true;
 }
 
 function responseType(type: MessageType): "MsgVoteResp" | "MsgPreVoteResp" {

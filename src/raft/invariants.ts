@@ -63,7 +63,7 @@ export class InvariantWatch {
 /** The expensive checks: the order of the log, the shape of the membership, the messages waiting. */
 export function findInvariantProblem(raft: RaftState): string | undefined {
   const { log, tracker } = raft;
-  let term = log.termOrZero(log.firstIndex() - 1);
+  let term = 0;
   let index = log.firstIndex() - 1;
   for (const entry of log.allEntries()) {
     index += 1;

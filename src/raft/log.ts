@@ -14,6 +14,7 @@ import {
   entriesBytes,
   type Index,
   limitEntries,
+  type NodeId,
   type Snapshot,
   type Term,
   unbounded,
@@ -193,8 +194,8 @@ export class RaftLog {
     this.#applyingPaused = this.#applyingBytes >= this.#applyingBytesMax;
   }
 
-  snapshot(): Snapshot | "unavailable" {
-    return this.unstable.snapshot ?? this.#storage.snapshot();
+  snapshot(to: NodeId): Snapshot | "unavailable" {
+    return this.unstable.snapshot ?? this.#storage.snapshot(to);
   }
 
   restore(snapshot: Snapshot): void {
@@ -232,14 +233,14 @@ export class RaftLog {
     return limitEntries(entries, bytesMax);
   }
 
-  /** Whether a membership change is committed but not applied. Reads in bounded pages. */
-  hasUnappliedConfChange(): boolean {
-    let from = this.applied + 1;
-    while (from <= this.committed) {
-      const page = this.slice(from, this.committed + 1, this.#applyingBytesMax);
-      assert(!isGap(page) && page.length > 0, "entries above applied are in the log");
+  /** Whether a membership change stands at an index of [from, to]. Reads in bounded pages. */
+  hasConfChangeWithin(from: Index, to: Index): boolean {
+    let next = from;
+    while (next <= to) {
+      const page = this.slice(next, to + 1, this.#applyingBytesMax);
+      assert(!isGap(page) && page.length > 0, `entries [${next}, ${to}] are in the log`);
       if (page.some((entry) => isConfChangeType(entry.type))) return true;
-      from += page.length;
+      next += page.length;
     }
     return false;
   }

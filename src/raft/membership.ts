@@ -11,7 +11,7 @@ import {
   describeConfChange,
   isConfChangeType,
 } from "./conf-change.ts";
-import { type ConfState, emptyData, none } from "./message.ts";
+import { type ConfState, type Entry, emptyData, type Index, none } from "./message.ts";
 import { broadcastAppend, maybeSendAppend } from "./outbound.ts";
 import { isVoter, sortedIds } from "./quorum.ts";
 import { maybeCommit, type NewEntry } from "./replication.ts";
@@ -70,25 +70,33 @@ function findRefusal(raft: RaftState, change: ConfChange): string | undefined {
   return result.kind === "refused" ? result.reason : undefined;
 }
 
-/** Makes a committed change effective on this node. Returns the configuration for the snapshot. */
-export function applyConfChange(raft: RaftState, change: ConfChange): ConfState {
+/**
+ * Makes a committed change effective on this node. Returns the configuration for the snapshot, or
+ * undefined if a newer snapshot has replaced the configuration meanwhile.
+ */
+export function applyConfChange(raft: RaftState, entry: Entry): ConfState | undefined {
+  if (entry.index <= raft.confIndex) return undefined;
+  const change = decodeConfChange(entry.data);
+  assert(change !== undefined, `the membership change at index ${entry.index} can be read`);
   const result = changeMembership(changeBase(raft), change);
   assert(
     result.kind === "changed",
     `a committed membership change can be applied: ${describeConfChange(change)} at ` +
       `${describeMembership(raft.tracker.membership)}: ${result.kind === "refused" ? result.reason : ""}`,
   );
+  raft.confIndex = entry.index;
   return switchMembership(raft, result.layout);
 }
 
 /** Installs the configuration of a restart or a snapshot in place of the current one. */
-export function installConfState(raft: RaftState, conf: ConfState): void {
+export function installConfState(raft: RaftState, conf: ConfState, index: Index): void {
   const base = { ...changeBase(raft), membership: emptyMembership, progress: new Map() };
   const result = restoreMembership(base, conf);
   assert(
     result.kind === "changed",
     `a stored configuration can be restored: ${result.kind === "refused" ? result.reason : ""}`,
   );
+  raft.confIndex = index;
   const restored = switchMembership(raft, result.layout);
   assert(equalConfStates(conf, restored), "a restored configuration is the stored one");
 }

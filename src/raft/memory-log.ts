@@ -13,7 +13,9 @@ import {
   emptyData,
   type HardState,
   type Index,
+  isMember,
   limitEntries,
+  type NodeId,
   type Snapshot,
   type Term,
 } from "./message.ts";
@@ -58,8 +60,8 @@ export class MemoryLog implements LogStorage {
     return limitEntries(this.#entries.slice(from - start, to - start), bytesMax);
   }
 
-  snapshot(): Snapshot | "unavailable" {
-    return this.#snapshot;
+  snapshot(to: NodeId): Snapshot | "unavailable" {
+    return isMember(this.#snapshot.conf, to) ? this.#snapshot : "unavailable";
   }
 
   setHardState(hard: HardState): void {

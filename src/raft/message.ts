@@ -58,6 +58,11 @@ export const emptyConfState: ConfState = {
   autoLeave: false,
 };
 
+/** A node that is staged as a learner still votes in the outgoing half. */
+export function isMember(conf: ConfState, id: NodeId): boolean {
+  return [conf.voters, conf.learners, conf.votersOutgoing].some((ids) => ids.includes(id));
+}
+
 /** `data` is opaque here: usually the name of a file that the transport sends, not the state. */
 export interface Snapshot {
   readonly index: Index;
@@ -118,7 +123,8 @@ export type MessageType =
  * | --- | --- | --- |
  * | MsgApp | the entry before `entries` | commit |
  * | MsgAppResp | last matching index, or on rejection the refused `index` with a hint | reject, rejectHint |
- * | MsgVote, MsgPreVote | end of the candidate's log | force: leadership transfer, leases do not apply |
+ * | MsgVote, MsgPreVote | end of the candidate's log | commit, commitTerm; force: leases do not apply |
+ * | MsgVoteResp, MsgPreVoteResp | - | reject; on rejection commit, commitTerm |
  * | MsgHeartbeat, its response | - | commit; token: position in the leader's read queue |
  * | MsgReadIndex, its response | response: the index to wait for | token: chosen by the reader |
  * | MsgTransferLeader | - | from: the node that shall lead |
@@ -134,6 +140,7 @@ export interface Message {
   readonly logTerm: Term;
   readonly index: Index;
   readonly commit: Index;
+  readonly commitTerm: Term;
   readonly vote: NodeId;
   readonly reject: boolean;
   readonly rejectHint: Index;
@@ -157,6 +164,7 @@ export function createMessage(
     logTerm: fields.logTerm ?? 0,
     index: fields.index ?? 0,
     commit: fields.commit ?? 0,
+    commitTerm: fields.commitTerm ?? 0,
     vote: fields.vote ?? none,
     reject: fields.reject ?? false,
     rejectHint: fields.rejectHint ?? 0,

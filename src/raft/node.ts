@@ -166,11 +166,12 @@ export class RaftNode {
   }
 
   /**
-   * To be called for each membership change when its entry is applied, before `applied` for the
-   * batch. The result belongs into the next snapshot.
+   * To be called for each entry with a membership change when it is applied, before `applied` for
+   * the batch. The result belongs into the next snapshot. Undefined means that a snapshot is about
+   * to replace the state: leave out this entry and the rest of the batch.
    */
-  applyConfChange(change: ConfChange): ConfState {
-    const conf = applyConfChange(this.#raft, change);
+  applyConfChange(entry: Entry): ConfState | undefined {
+    const conf = applyConfChange(this.#raft, entry);
     this.#watch.check();
     return conf;
   }

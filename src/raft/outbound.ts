@@ -46,7 +46,7 @@ function maybeSendSnapshot(raft: RaftState, to: NodeId, progress: Progress): boo
     logger.debug(`ignore sending snapshot to ${hex(to)} since it is not recently active`);
     return false;
   }
-  const snapshot = raft.log.snapshot();
+  const snapshot = raft.log.snapshot(to);
   if (snapshot === "unavailable") {
     logger.debug(
       `${hex(raft.id)} failed to send snapshot to ${hex(to)} because snapshot is temporarily unavailable`,

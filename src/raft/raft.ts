@@ -12,6 +12,7 @@ import {
   handleVoteRequest,
   hasLiveLeader,
   ignoreForLease,
+  learnCommit,
   rejectVote,
   startElection,
 } from "./election.ts";
@@ -23,7 +24,6 @@ import {
   emptyData,
   entriesBytes,
   type Index,
-  isEmptyHardState,
   type Message,
   none,
 } from "./message.ts";
@@ -38,23 +38,18 @@ export function createRaft(options: RaftOptions): RaftState {
   const raft = new RaftState(config);
   const last = raft.log.lastId();
   const { hard, conf } = config.storage.initialState();
-  installConfState(raft, conf);
-  if (!isEmptyHardState(hard)) {
-    assert(
-      raft.log.committed <= hard.commit && hard.commit <= last.index,
-      `stored commit index ${hard.commit} lies within the log ` +
-        `[${raft.log.committed}, ${last.index}]; the log of node ${raft.id} is damaged`,
-    );
-    raft.log.committed = hard.commit;
-    raft.term = hard.term;
-    raft.vote = hard.vote;
-  }
-  if (config.applied > 0) {
-    // A commit index alone is not synced, so the state machine may have outlived it. What was
-    // applied was committed.
-    raft.log.commitTo(config.applied);
-    raft.log.appliedTo(config.applied, 0);
-  }
+  installConfState(raft, conf, Math.max(config.applied, raft.log.applied));
+  raft.term = hard.term;
+  raft.vote = hard.vote;
+  assert(
+    hard.commit <= last.index && config.applied <= last.index,
+    `node ${raft.id}: the log ends at ${last.index} but ${hard.commit} was committed and ` +
+      `${config.applied} applied; it lost entries, so rejoin with an empty data directory`,
+  );
+  // A commit index alone is not synced, so the state machine and the start of the log may have
+  // outlived it. What was applied or compacted was committed.
+  raft.log.commitTo(Math.max(hard.commit, config.applied));
+  if (config.applied > 0) raft.log.appliedTo(config.applied, 0);
   becomeFollower(raft, raft.term, none);
   logStart(config, raft);
   return raft;
@@ -128,6 +123,11 @@ export function step(raft: RaftState, message: Message): StepResult {
 }
 
 function stepRole(raft: RaftState, message: Message): StepResult {
+  if (message.reject && message.commitTerm !== 0 && learnCommit(raft, message)) {
+    // Whoever has a change to apply does not campaign.
+    if (raft.role !== "leader") becomeFollower(raft, raft.term, raft.leader);
+    return ok;
+  }
   if (raft.role === "leader") return stepLeader(raft, message);
   if (raft.role === "follower") return stepFollower(raft, message);
   return stepCandidate(raft, message);

@@ -24,10 +24,10 @@ export interface AppendWork {
   readonly term: Term;
   /** Absent if term, vote and commit are as they were. */
   readonly hard: HardState | undefined;
+  /** Replaces log and state, before the entries are added. All of one work is written or nothing. */
+  readonly snapshot: Snapshot | undefined;
   /** They replace everything in the durable log from the first one's index on. */
   readonly entries: readonly Entry[];
-  /** Replaces log and state. Never together with entries. */
-  readonly snapshot: Snapshot | undefined;
   /** False if only the commit index changed, which may be lost. */
   readonly mustSync: boolean;
   /** The end of the unstable log that is durable once this is; absent if there is none. */

@@ -2,7 +2,7 @@
 import { must } from "../base/assert.ts";
 import { describeConfState } from "./describe.ts";
 import { installConfState } from "./membership.ts";
-import { type Message, none, type Snapshot } from "./message.ts";
+import { isMember, type Message, none, type Snapshot } from "./message.ts";
 import { becomeFollower } from "./roles.ts";
 import { hex, type RaftState } from "./state.ts";
 
@@ -27,8 +27,7 @@ function restore(raft: RaftState, snapshot: Snapshot): boolean {
     becomeFollower(raft, raft.term + 1, none);
     return false;
   }
-  const { voters, learners, votersOutgoing } = snapshot.conf;
-  if (![voters, learners, votersOutgoing].some((ids) => ids.includes(raft.id))) {
+  if (!isMember(snapshot.conf, raft.id)) {
     logger.warn(
       `${self} attempted to restore snapshot but it is not in the ConfState ` +
         `${describeConfState(snapshot.conf)}; should never happen`,
@@ -42,7 +41,7 @@ function restore(raft: RaftState, snapshot: Snapshot): boolean {
     return false;
   }
   raft.log.restore(snapshot);
-  installConfState(raft, snapshot.conf);
+  installConfState(raft, snapshot.conf, snapshot.index);
   logger.info(`${describeTail(raft)} restored ${describe(snapshot)}`);
   return true;
 }

@@ -83,6 +83,8 @@ export class RaftState {
   readStates: ReadState[] = [];
   messages: Message[] = [];
   afterAppend: Message[] = [];
+  /** The membership is that after this entry. Changes up to it are part of it already. */
+  confIndex: Index = 0;
   /** No membership change may be proposed while applied is below this index. */
   pendingConfIndex: Index = 0;
   /** Payload bytes proposed and not applied. An estimate from below; kept by the leader only. */

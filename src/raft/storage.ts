@@ -6,7 +6,7 @@
  * `compacted` for what a snapshot has replaced and with `unavailable` for what it does not have.
  * Any other failure is thrown and ends the node.
  */
-import type { ConfState, Entry, HardState, Index, Snapshot, Term } from "./message.ts";
+import type { ConfState, Entry, HardState, Index, NodeId, Snapshot, Term } from "./message.ts";
 
 export type LogGap = "compacted" | "unavailable";
 
@@ -20,8 +20,12 @@ export interface LogStorage {
   term(index: Index): Term | LogGap;
   /** Entries of [from, to), cut to `bytesMax` but never to less than one entry. */
   entries(from: Index, to: Index, bytesMax: number): readonly Entry[] | LogGap;
-  /** The newest snapshot, or `unavailable` while none is ready. The core then asks again later. */
-  snapshot(): Snapshot | "unavailable";
+  /**
+   * A snapshot to send to this member, or `unavailable` while none is ready; the core then asks
+   * again later. The member must be in its configuration, or it will throw the snapshot away: one
+   * that is older than the member's joining is of no use and has to be made anew.
+   */
+  snapshot(to: NodeId): Snapshot | "unavailable";
 }
 
 export function isGap<T extends object | number>(value: T | LogGap): value is LogGap {

@@ -45,8 +45,10 @@ const variants: Record<string, Variant> = {
   },
 };
 
-const seeds = Number(process.env.RAFT_SEEDS ?? 40);
-const firstSeed = Number(process.env.RAFT_FIRST_SEED ?? 1);
+// A longer hunt: RAFT_SEEDS=2000 RAFT_FIRST_SEED=1000 bun test test/raft/random-cluster.test.ts
+const { RAFT_SEEDS, RAFT_FIRST_SEED } = process.env;
+const seeds = Number(RAFT_SEEDS ?? 40);
+const firstSeed = Number(RAFT_FIRST_SEED ?? 1);
 const steps = 2500;
 
 for (const [name, variant] of Object.entries(variants)) {

@@ -10,7 +10,6 @@
 import { assert, must } from "../../src/base/assert.ts";
 import {
   type ConfChange,
-  decodeConfChange,
   isConfChangeType,
   leaveJointChange,
   type NodeChange,
@@ -31,7 +30,7 @@ import {
 import { RaftNode } from "../../src/raft/node.ts";
 import { SeededPrng } from "../../src/raft/prng.ts";
 import type { AppendWork, ApplyWork } from "../../src/raft/ready.ts";
-import { isJoint } from "../../src/raft/tracker.ts";
+import { describeMembership, isJoint } from "../../src/raft/tracker.ts";
 
 export interface ClusterOptions {
   readonly seed: number;
@@ -45,9 +44,19 @@ export interface ClusterOptions {
 /** Messages beyond this are lost: a network has no memory without end. */
 const messagesMax = 400;
 
+/** Makes a new snapshot whenever it is asked for one that the stored one cannot stand in for. */
+class FreshSnapshotLog extends MemoryLog {
+  current: () => Snapshot = () => emptySnapshot;
+
+  override snapshot(to: NodeId): Snapshot | "unavailable" {
+    if (super.snapshot(to) === "unavailable") this.saveSnapshot(this.current());
+    return super.snapshot(to);
+  }
+}
+
 class Host {
   readonly id: NodeId;
-  readonly storage = new MemoryLog();
+  readonly storage = new FreshSnapshotLog();
   state: Snapshot;
   node: RaftNode | undefined;
   appends: AppendWork[] = [];
@@ -56,6 +65,7 @@ class Host {
   constructor(id: NodeId, start: Snapshot) {
     this.id = id;
     this.state = start;
+    this.storage.current = () => this.state;
     if (start.index > 0) this.storage.installSnapshot(start);
   }
 }
@@ -65,6 +75,8 @@ export class RandomCluster {
   readonly #prng: SeededPrng;
   readonly #options: ClusterOptions;
   #messages: Message[] = [];
+  /** Snapshots that arrived; their senders will hear of it later. */
+  #delivered: Message[] = [];
   #cut = new Set<NodeId>();
   #proposed = 0;
   /** Every entry that any node ever held as committed. */
@@ -103,11 +115,19 @@ export class RandomCluster {
     this.#cut.clear();
     for (const host of this.hosts) if (host.node === undefined) this.#start(host);
     for (let round = 0; round < 600; round += 1) {
-      for (const host of this.hosts) must(host.node, "all nodes run").tick();
+      for (const host of this.hosts) {
+        const state = host.node?.state;
+        // A removed leader that was told to lead on is shut down by its host in the end.
+        const isRemoved = state?.role === "leader" && state.tracker.get(host.id) === undefined;
+        if (isRemoved) this.#crash(host);
+        host.node?.tick();
+      }
       this.#settle();
       const leader = this.#currentLeader();
       if (leader === undefined) continue;
       const node = must(leader.node, "a leader runs");
+      const { membership } = node.state.tracker;
+      if (isJoint(membership) && !membership.autoLeave) node.proposeConfChange(leaveJointChange);
       const result = node.propose([Uint8Array.of(255)]);
       if (result.kind !== "appended") continue;
       for (let tick = 0; tick < 4; tick += 1) {
@@ -119,7 +139,13 @@ export class RandomCluster {
       const isEverywhere = members.every((id) => this.#host(id).state.index >= result.last);
       if (isEverywhere && !isJoint(node.state.tracker.membership)) return;
     }
-    throw new Error("the healed cluster does not make progress");
+    const states = this.hosts.map(({ node, state }) => {
+      if (node === undefined) return "stopped";
+      const { role, term, leader, log, tracker } = node.state;
+      const membership = describeMembership(tracker.membership);
+      return `${role} term=${term} leader=${leader} ${membership} [${log}] state=${state.index}`;
+    });
+    throw new Error(`the healed cluster does not make progress\n${states.join("\n")}`);
   }
 
   #host(id: NodeId): Host {
@@ -164,11 +190,16 @@ export class RandomCluster {
     else if (choice < 94) this.#changeMembership(host);
     else if (choice < 96) this.#compact(host);
     else if (choice < 97) this.#partition();
-    else if (choice < 98) node.reportUnreachable(this.#prng.below(this.hosts.length) + 1);
-    else if (choice < 99) node.forgetLeader();
-    else if (this.#prng.below(3) === 0) this.#crash(host);
+    else if (choice < 98) this.#reportSnapshots();
+    else if (choice < 99) node.reportUnreachable(this.#prng.below(this.hosts.length) + 1);
+    else this.#disturb(host, node);
     if (host.node !== undefined && this.#prng.below(4) !== 0) this.#takeReady(host);
     this.#check(host);
+  }
+
+  #disturb(host: Host, node: RaftNode): void {
+    if (this.#prng.below(2) === 0) this.#crash(host);
+    else node.forgetLeader();
   }
 
   #takeReady(host: Host): void {
@@ -177,7 +208,7 @@ export class RandomCluster {
     const ready = node.takeReady();
     if (ready.append !== undefined) host.appends.push(ready.append);
     if (ready.apply !== undefined) host.applies.push(ready.apply);
-    this.#send(ready.messages);
+    this.#send(host.id, ready.messages);
     for (const { token, index } of ready.reads) {
       const atLeast = must(this.#reads.get(token), "every read was asked for");
       assert(index >= atLeast, `read ${token} got index ${index} after ${atLeast} was committed`);
@@ -185,10 +216,11 @@ export class RandomCluster {
     }
   }
 
-  #send(messages: readonly Message[]): void {
+  #send(from: NodeId, messages: readonly Message[]): void {
     for (const message of messages) {
-      assert(message.to !== message.from, "nothing addressed to the sender leaves it");
+      assert(message.to !== from, "nothing addressed to the sender leaves it");
       if (this.#messages.length < messagesMax) this.#messages.push(message);
+      else this.#lose(message);
     }
   }
 
@@ -198,17 +230,32 @@ export class RandomCluster {
     const message = must(this.#messages[at], "the position is within the bag");
     const fate = this.#prng.below(20);
     if (fate !== 0) this.#messages.splice(at, 1);
-    if (fate === 1 || this.#cut.has(message.from) !== this.#cut.has(message.to)) return;
-    this.#deliver(message);
+    if (fate === 1 || this.#cut.has(message.from) !== this.#cut.has(message.to)) {
+      this.#lose(message);
+    } else {
+      this.#deliver(message);
+    }
+  }
+
+  /** Only the loss of a snapshot is noticed, because its sender waits for the end of the stream. */
+  #lose(message: Message): void {
+    if (message.type !== "MsgSnap") return;
+    this.hosts[message.from - 1]?.node?.reportSnapshot(message.to, false);
+  }
+
+  #reportSnapshots(): void {
+    for (const { from, to } of this.#delivered) this.#host(from).node?.reportSnapshot(to, true);
+    this.#delivered = [];
   }
 
   #deliver(message: Message): void {
     const host = this.hosts[message.to - 1];
-    if (host?.node === undefined) return;
-    host.node.step(message);
-    if (message.type === "MsgSnap" && this.#prng.below(2) === 0) {
-      this.#host(message.from).node?.reportSnapshot(message.to, this.#prng.below(2) === 0);
+    if (host?.node === undefined) {
+      this.#lose(message);
+      return;
     }
+    host.node.step(message);
+    if (message.type === "MsgSnap") this.#delivered.push(message);
     this.#check(host);
   }
 
@@ -217,9 +264,7 @@ export class RandomCluster {
     if (work === undefined) return;
     const node = must(host.node, "a crashed host has no work");
     if (work.hard !== undefined) host.storage.setHardState(work.hard);
-    if (work.snapshot === undefined) {
-      host.storage.append(work.entries);
-    } else {
+    if (work.snapshot !== undefined) {
       // The state is replaced with the log; what was still to be applied is part of it.
       this.snapshots += 1;
       host.storage.installSnapshot(work.snapshot);
@@ -227,29 +272,32 @@ export class RandomCluster {
       host.applies = [];
       this.#checkedTo.set(host.id, work.snapshot.index);
     }
-    this.#send(node.appended(work));
+    host.storage.append(work.entries);
+    this.#send(host.id, node.appended(work));
   }
 
   #completeApply(host: Host): void {
     const work = host.applies.shift();
     if (work === undefined) return;
     const node = must(host.node, "a crashed host has no work");
-    for (const entry of work.entries) this.#applyEntry(host, node, entry);
+    work.entries.every((entry) => this.#applyEntry(host, node, entry));
     node.applied(work);
   }
 
-  #applyEntry(host: Host, node: RaftNode, entry: Entry): void {
+  /** False if a snapshot is about to replace the state. */
+  #applyEntry(host: Host, node: RaftNode, entry: Entry): boolean {
     assert(entry.index === host.state.index + 1, `node ${host.id} applies without gaps`);
     const known = must(this.#committed.get(entry.index), "only committed entries are applied");
     assert(known.term === entry.term, `entry ${entry.index} is applied as it was committed`);
     let { conf } = host.state;
     if (isConfChangeType(entry.type)) {
-      conf = node.applyConfChange(
-        must(decodeConfChange(entry.data), "a change in the log is valid"),
-      );
+      const changed = node.applyConfChange(entry);
+      if (changed === undefined) return false;
+      conf = changed;
       this.changes += 1;
     }
     host.state = { index: entry.index, term: entry.term, conf, data: emptyData };
+    return true;
   }
 
   #propose(host: Host): void {
@@ -276,6 +324,11 @@ export class RandomCluster {
       const kind = must(kinds[this.#prng.below(kinds.length)], "the position is within the list");
       return { kind, id: 1 + this.#prng.below(this.hosts.length) };
     });
+    // A leader that must leave hands over first, as a careful host does (see stepDownOnRemoval).
+    if (changes.some(({ kind, id }) => id === host.id && kind !== "addVoter")) {
+      host.node.transferLeadership(this.#prng.below(this.hosts.length) + 1);
+      return;
+    }
     const transitions = ["auto", "implicit", "explicit"] as const;
     const transition = must(transitions[this.#prng.below(3)], "the position is within the list");
     const change: ConfChange = { transition, changes, context: emptyData };
@@ -302,9 +355,10 @@ export class RandomCluster {
       const messages = this.#messages;
       this.#messages = [];
       for (const message of messages) this.#deliver(message);
+      this.#reportSnapshots();
       let isBusy = messages.length > 0;
       for (const host of this.hosts) {
-        isBusy = must(host.node, "all nodes run").hasReady() || isBusy;
+        isBusy = (host.node?.hasReady() ?? false) || isBusy;
         this.#takeReady(host);
         while (host.appends.length > 0) this.#completeAppend(host);
         while (host.applies.length > 0) this.#completeApply(host);

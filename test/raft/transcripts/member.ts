@@ -144,16 +144,10 @@ export class Member {
     snapshot: Snapshot | undefined,
   ): void {
     if (hard !== undefined && !isEmptyHardState(hard)) this.storage.setHardState(hard);
-    if (snapshot === undefined) {
-      this.storage.append(entries);
-      return;
-    }
-    if (entries.length > 0) {
-      throw new DirectiveError("can't apply snapshot and entries at the same time");
-    }
-    if (this.storage.installSnapshot(snapshot) === "outOfDate") {
+    if (snapshot !== undefined && this.storage.installSnapshot(snapshot) === "outOfDate") {
       throw new DirectiveError("requested index is older than the existing snapshot");
     }
+    this.storage.append(entries);
   }
 
   #apply(entries: readonly Entry[]): void {
@@ -164,7 +158,7 @@ export class Member {
       if (isConfChangeType(entry.type)) {
         const change = must(decodeConfChange(entry.data), "a committed change can be read");
         update = change.context;
-        conf = this.#node.applyConfChange(change);
+        conf = this.#node.applyConfChange(entry) ?? conf;
       }
       const data = Uint8Array.from([...previous.data, ...update]);
       this.storage.history.push({ index: entry.index, term: entry.term, conf, data });
