@@ -61,6 +61,9 @@ function countVote(raft: RaftState, message: Message): void {
     if (raft.role === "preCandidate") {
       runCampaign(raft, "election");
     } else {
+      // Others may answer before the own disk has the new term. Leading then would be fatal: after
+      // a crash this node could win the same term a second time, with another log.
+      if (!raft.tracker.hasVoted(raft.id)) return;
       becomeLeader(raft);
       broadcastAppend(raft);
     }

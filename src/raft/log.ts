@@ -188,9 +188,11 @@ export class RaftLog {
       this.applied <= index && index <= this.committed,
       `applied index ${index} lies within ${this.applied} and ${this.committed}`,
     );
+    // A snapshot also ends whatever was handed out before it and will never be reported.
+    const isIdle = index >= this.applying;
     this.applied = index;
     this.applying = Math.max(this.applying, index);
-    this.#applyingBytes = Math.max(0, this.#applyingBytes - bytes);
+    this.#applyingBytes = isIdle ? 0 : Math.max(0, this.#applyingBytes - bytes);
     this.#applyingPaused = this.#applyingBytes >= this.#applyingBytesMax;
   }
 

@@ -168,7 +168,7 @@ export class RaftNode {
   /**
    * To be called for each entry with a membership change when it is applied, before `applied` for
    * the batch. The result belongs into the next snapshot. Undefined means that a snapshot is about
-   * to replace the state: leave out this entry and the rest of the batch.
+   * to replace the state: leave out this entry and everything else handed out for applying.
    */
   applyConfChange(entry: Entry): ConfState | undefined {
     const conf = applyConfChange(this.#raft, entry);

@@ -134,6 +134,10 @@ export class Tracker {
     if (!this.#votes.has(id)) this.#votes.set(id, granted);
   }
 
+  hasVoted(id: NodeId): boolean {
+    return this.#votes.has(id);
+  }
+
   tallyVotes(): { granted: number; rejected: number; outcome: VoteOutcome } {
     let granted = 0;
     let rejected = 0;

@@ -49,7 +49,7 @@ const variants: Record<string, Variant> = {
 const { RAFT_SEEDS, RAFT_FIRST_SEED } = process.env;
 const seeds = Number(RAFT_SEEDS ?? 40);
 const firstSeed = Number(RAFT_FIRST_SEED ?? 1);
-const steps = 2500;
+const steps = 8000;
 
 for (const [name, variant] of Object.entries(variants)) {
   test(`[E17 R11 R13 L2 M1] ${name}: safe under loss, reordering and crashes; heals`, () => {

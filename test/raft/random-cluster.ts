@@ -41,6 +41,36 @@ export interface ClusterOptions {
   readonly settings: Partial<RaftOptions>;
 }
 
+/** How often each thing may happen at most, relative to the others. A run draws its own mix. */
+const weightsMax = {
+  tick: 60,
+  moveMessage: 300,
+  completeAppend: 120,
+  completeApply: 60,
+  propose: 25,
+  read: 15,
+  transfer: 3,
+  changeMembership: 8,
+  compact: 6,
+  partition: 5,
+  reportSnapshots: 8,
+  reportUnreachable: 4,
+  forgetLeader: 3,
+  campaign: 3,
+  crash: 4,
+} as const;
+
+type Action = keyof typeof weightsMax;
+
+/** Without these nothing would ever happen. */
+const weightsMin: Partial<Record<Action, number>> = {
+  tick: 25,
+  moveMessage: 120,
+  completeAppend: 40,
+  completeApply: 20,
+  propose: 6,
+};
+
 /** Messages beyond this are lost: a network has no memory without end. */
 const messagesMax = 400;
 
@@ -74,6 +104,9 @@ export class RandomCluster {
   readonly hosts: Host[] = [];
   readonly #prng: SeededPrng;
   readonly #options: ClusterOptions;
+  readonly #weights: readonly (readonly [Action, number])[];
+  /** Chances in percent: of a restart when it is a dead node's turn, and of a message's fates. */
+  readonly #mix: { restart: number; lost: number; doubled: number; inOrder: number };
   #messages: Message[] = [];
   /** Snapshots that arrived; their senders will hear of it later. */
   #delivered: Message[] = [];
@@ -93,6 +126,17 @@ export class RandomCluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#prng = new SeededPrng(options.seed);
+    // A mix of its own for every run, or rare things would always be drowned by the same others.
+    this.#weights = Object.entries(weightsMax).map(([name, max]) => {
+      const action = name as Action;
+      return [action, Math.max(weightsMin[action] ?? 0, this.#prng.below(max + 1))] as const;
+    });
+    this.#mix = {
+      restart: 10 + this.#prng.below(60),
+      lost: this.#prng.below(15),
+      doubled: this.#prng.below(15),
+      inOrder: this.#prng.below(100),
+    };
     const voters = Array.from({ length: options.voters }, (_, position) => position + 1);
     const conf = { ...emptySnapshot.conf, voters };
     const start: Snapshot = { index: 2, term: 1, conf, data: emptyData };
@@ -107,7 +151,7 @@ export class RandomCluster {
   }
 
   run(steps: number): void {
-    for (let step = 0; step < steps; step += 1) this.#act(this.#prng.below(100));
+    for (let step = 0; step < steps; step += 1) this.#act();
   }
 
   /** Repairs everything and runs without faults until a fresh entry is applied by every member. */
@@ -173,33 +217,47 @@ export class RandomCluster {
     host.applies = [];
   }
 
-  #act(choice: number): void {
+  #act(): void {
     const host = this.#host(this.#prng.below(this.hosts.length) + 1);
-    if (host.node === undefined) {
-      if (choice < 20) this.#start(host);
+    const { node } = host;
+    if (node === undefined) {
+      if (this.#prng.below(100) < this.#mix.restart) this.#start(host);
       return;
     }
-    const { node } = host;
-    if (choice < 25) node.tick();
-    else if (choice < 60) this.#moveMessage();
-    else if (choice < 72) this.#completeAppend(host);
-    else if (choice < 80) this.#completeApply(host);
-    else if (choice < 88) this.#propose(host);
-    else if (choice < 91) this.#read(host);
-    else if (choice < 92) node.transferLeadership(this.#prng.below(this.hosts.length) + 1);
-    else if (choice < 94) this.#changeMembership(host);
-    else if (choice < 96) this.#compact(host);
-    else if (choice < 97) this.#partition();
-    else if (choice < 98) this.#reportSnapshots();
-    else if (choice < 99) node.reportUnreachable(this.#prng.below(this.hosts.length) + 1);
-    else this.#disturb(host, node);
+    this.#perform(this.#drawAction(), host, node);
     if (host.node !== undefined && this.#prng.below(4) !== 0) this.#takeReady(host);
     this.#check(host);
   }
 
-  #disturb(host: Host, node: RaftNode): void {
-    if (this.#prng.below(2) === 0) this.#crash(host);
-    else node.forgetLeader();
+  #drawAction(): Action {
+    let rest = this.#prng.below(this.#weights.reduce((sum, [, weight]) => sum + weight, 0));
+    for (const [action, weight] of this.#weights) {
+      if (rest < weight) return action;
+      rest -= weight;
+    }
+    return "tick";
+  }
+
+  #perform(action: Action, host: Host, node: RaftNode): void {
+    const someId = this.#prng.below(this.hosts.length) + 1;
+    const actions: Record<Action, () => void> = {
+      tick: () => node.tick(),
+      moveMessage: () => this.#moveMessage(),
+      completeAppend: () => this.#completeAppend(host),
+      completeApply: () => this.#completeApply(host),
+      propose: () => this.#propose(host),
+      read: () => this.#read(host),
+      transfer: () => node.transferLeadership(someId),
+      changeMembership: () => this.#changeMembership(host),
+      compact: () => this.#compact(host),
+      partition: () => this.#partition(),
+      reportSnapshots: () => this.#reportSnapshots(),
+      reportUnreachable: () => node.reportUnreachable(someId),
+      forgetLeader: () => node.forgetLeader(),
+      campaign: () => node.campaign(),
+      crash: () => this.#crash(host),
+    };
+    actions[action]();
   }
 
   #takeReady(host: Host): void {
@@ -226,15 +284,14 @@ export class RandomCluster {
 
   #moveMessage(): void {
     if (this.#messages.length === 0) return;
-    const at = this.#prng.below(this.#messages.length);
+    const { lost, doubled, inOrder } = this.#mix;
+    const isFirst = this.#prng.below(100) < inOrder;
+    const at = isFirst ? 0 : this.#prng.below(this.#messages.length);
     const message = must(this.#messages[at], "the position is within the bag");
-    const fate = this.#prng.below(20);
-    if (fate !== 0) this.#messages.splice(at, 1);
-    if (fate === 1 || this.#cut.has(message.from) !== this.#cut.has(message.to)) {
-      this.#lose(message);
-    } else {
-      this.#deliver(message);
-    }
+    if (this.#prng.below(100) >= doubled) this.#messages.splice(at, 1);
+    const isCut = this.#cut.has(message.from) !== this.#cut.has(message.to);
+    if (isCut || this.#prng.below(100) < lost) this.#lose(message);
+    else this.#deliver(message);
   }
 
   /** Only the loss of a snapshot is noticed, because its sender waits for the end of the stream. */
@@ -280,8 +337,8 @@ export class RandomCluster {
     const work = host.applies.shift();
     if (work === undefined) return;
     const node = must(host.node, "a crashed host has no work");
-    work.entries.every((entry) => this.#applyEntry(host, node, entry));
-    node.applied(work);
+    if (work.entries.every((entry) => this.#applyEntry(host, node, entry))) node.applied(work);
+    else host.applies = [];
   }
 
   /** False if a snapshot is about to replace the state. */
@@ -342,11 +399,16 @@ export class RandomCluster {
     host.storage.compact(host.state.index - keep);
   }
 
+  /** Heals, cuts the group at random, or cuts off whoever leads. */
   #partition(): void {
-    const isCut = this.#prng.below(2) === 0;
-    this.#cut = new Set(
-      isCut ? this.hosts.filter(() => this.#prng.below(2) === 0).map(({ id }) => id) : [],
-    );
+    const kind = this.#prng.below(4);
+    const leader = this.#currentLeader();
+    if (kind <= 1) this.#cut = new Set();
+    else if (kind === 2 && leader !== undefined) this.#cut = new Set([leader.id]);
+    else {
+      const side = this.hosts.filter(() => this.#prng.below(2) === 0);
+      this.#cut = new Set(side.map(({ id }) => id));
+    }
   }
 
   /** Runs every write and delivers every message, in order, until nothing is left. */
