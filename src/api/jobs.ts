@@ -148,6 +148,7 @@ export const jobOperations = {
       estimated_total: Type.Optional(Type.Integer()),
       progress_url: Type.Optional(Type.String()),
     }),
+    otherStatuses: { 202: "The action runs in the background." },
     errors: ["BULK_ERROR", "LIMIT_EXCEEDED", "SEARCH_ERROR"],
   }),
   getBulk: operation({

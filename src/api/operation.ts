@@ -27,6 +27,8 @@ export interface Operation<
   readonly result: Result;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
+  /** Further statuses of success, with what each means. 204 has no body. */
+  readonly otherStatuses: Readonly<Record<number, string>>;
   readonly errors: readonly ErrorCode[];
 }
 
@@ -37,6 +39,7 @@ type Draft<P, Q, B, R> = Pick<Operation, "method" | "path" | "tag" | "summary"> 
   readonly bodyOptional?: boolean;
   readonly result: R;
   readonly status?: number;
+  readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
 };
 
@@ -61,6 +64,7 @@ export function operation<
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
     result: draft.result,
     status: draft.status ?? 200,
+    otherStatuses: draft.otherStatuses ?? {},
     errors: draft.errors ?? [],
   };
 }
@@ -86,6 +90,11 @@ export function Json(description: string): TUnsafe<RawJson> {
 /** Which values of a document with this schema stay raw; undefined when none do. */
 export function rawTreeOf(schema: TSchema): RawTree | undefined {
   if (schema[rawKey] === true) return "raw";
+  // An optional member is a union with null; no union has two different shapes with raw values in them.
+  for (const variant of (schema["anyOf"] ?? []) as TSchema[]) {
+    const tree = rawTreeOf(variant);
+    if (tree !== undefined) return tree;
+  }
   if (schema["type"] === "array" && schema["items"] !== undefined) {
     return wrapElements(rawTreeOf(schema["items"] as TSchema));
   }

@@ -11,7 +11,7 @@ export const streamPath = "/api/v1/stream";
 
 /** Client to server. `id` comes back in the answer; a frame without any operation is a ping. */
 export const ClientFrame = Type.Object({
-  id: Type.Integer({ minimum: 0 }),
+  id: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   enqueue: Maybe(Type.Array(NewJob, { maxItems: limits.enqueueJobsMax })),
   ack: Maybe(Type.Array(AckItem, { maxItems: limits.batchItemsMax })),
   fail: Maybe(Type.Array(FailItem, { maxItems: limits.batchItemsMax })),
@@ -29,9 +29,11 @@ export const AnswerFrame = Type.Object({
   fail: Type.Optional(Type.Array(ItemResult)),
   release: Type.Optional(Type.Array(ItemResult)),
   heartbeat: Type.Optional(Type.Array(ItemResult)),
-  /** The whole frame was refused; nothing in it happened. */
+  /** Something was refused: the operations that the answer does not list did not happen, nor did the claim. */
   error: Type.Optional(Type.String()),
   code: Type.Optional(Type.String()),
+  hint: Type.Optional(Type.String()),
+  details: Type.Optional(Type.Unknown()),
   retry_after_ms: Type.Optional(Type.Integer()),
 });
 export type AnswerFrame = Static<typeof AnswerFrame>;
@@ -54,11 +56,16 @@ export type PushFrame = Static<typeof PushFrame>;
 export interface StreamSession {
   /** Carries out one frame. The answer is the JSON text to send. Never rejects. */
   frame(frame: ClientFrame): Promise<string>;
+  /** The socket has room again after `push` returned false. */
+  drained(): void;
   /** The socket is gone: no more pushes. */
   close(): void;
 }
 
 export interface StreamService {
-  /** `push` sends one JSON text; it returns false when the socket's buffer is full, then `drained` must be awaited by sending less. */
-  open(push: (text: string) => void): StreamSession;
+  /**
+   * `push` takes one JSON text to send. It returns false when the socket's buffer is full (the text is still sent):
+   * push no more jobs until `drained` is called.
+   */
+  open(push: (text: string) => boolean): StreamSession;
 }

@@ -9,6 +9,7 @@ import {
   ItemResult,
   JobId,
   LeaseToken,
+  MapOf,
   Maybe,
   NewJob,
   QueueName,
@@ -91,7 +92,8 @@ const fetchFields = {
 export const ClaimRequest = Type.Object({
   ...claimFields,
   credits: Type.Integer({
-    description: "How many more jobs the server may push.",
+    description:
+      "How many more jobs the server may push, on top of earlier credits; 0 takes all of them back.",
     minimum: 0,
     maximum: 10_000,
   }),
@@ -119,6 +121,7 @@ export const workerOperations = {
     body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
     result: EnqueueResult,
     status: 201,
+    otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
     errors: ["PAYLOAD_TOO_LARGE", "LIMIT_EXCEEDED", "CONFLICT", "OVERLOADED", "READ_ONLY"],
   }),
   enqueueJobs: operation({
@@ -144,6 +147,7 @@ export const workerOperations = {
     summary: "Claim one job, waiting for it if need be; 204 when none came",
     body: Type.Object(fetchFields),
     result: ClaimedJob,
+    otherStatuses: { 204: "No job came in time." },
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -218,7 +222,10 @@ export const workerOperations = {
     tag: "worker",
     summary: "Extend leases, report progress and checkpoints, learn of cancellations",
     body: Type.Object({
-      jobs: Type.Record(Type.String(), Type.Object(heartbeatFields)),
+      jobs: MapOf(Type.Object(heartbeatFields), 64, {
+        description: "Leases to extend, by job id.",
+        maxProperties: limits.batchItemsMax,
+      }),
     }),
     result: Type.Object({
       jobs: Type.Record(Type.String(), HeartbeatAnswer),

@@ -3,7 +3,9 @@
 const unitMs: Record<string, number> = {
   ns: 1e-6,
   us: 1e-3,
-  µs: 1e-3,
+  // The micro sign and the Greek letter look alike, and both are in use.
+  "\u00b5s": 1e-3,
+  "\u03bcs": 1e-3,
   ms: 1,
   s: 1000,
   m: 60_000,
@@ -11,12 +13,12 @@ const unitMs: Record<string, number> = {
   d: 86_400_000,
 };
 
-const part = /(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/gy;
+const part = /(\d+(?:\.\d+)?)(ns|us|\u00b5s|\u03bcs|ms|s|m|h|d)/gy;
 
 /** Reads `250ms`, `1h30m`, `7d`, or plain seconds (`90`, `0.5`). Undefined when the text is none of these. */
 export function parseDuration(text: string): number | undefined {
   const trimmed = text.trim();
-  if (/^\d+(\.\d+)?$/.test(trimmed)) return Math.round(Number(trimmed) * 1000);
+  if (/^\d+(\.\d+)?$/.test(trimmed)) return wholeMs(Number(trimmed) * 1000);
   if (trimmed === "") return undefined;
   part.lastIndex = 0;
   let totalMs = 0;
@@ -25,7 +27,13 @@ export function parseDuration(text: string): number | undefined {
     if (match === null) return undefined;
     totalMs += Number(match[1]) * (unitMs[match[2] ?? ""] ?? Number.NaN);
   }
-  return Number.isFinite(totalMs) ? Math.round(totalMs) : undefined;
+  return wholeMs(totalMs);
+}
+
+/** Undefined for what is no longer a duration but a number too large to count with. */
+function wholeMs(durationMs: number): number | undefined {
+  const rounded = Math.round(durationMs);
+  return Number.isSafeInteger(rounded) ? rounded : undefined;
 }
 
 /** The shortest text that `parseDuration` reads back: `90000` → `1m30s`, `250` → `250ms`. */
@@ -59,10 +67,10 @@ export function parseTime(text: string): number | undefined {
   if (hour === undefined || minute === undefined || second === undefined) return undefined;
   if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return undefined;
   if (hour > 23 || minute > 59 || second > 60) return undefined;
-  const offsetMinutes =
-    match[4] === undefined
-      ? 0
-      : (match[4] === "-" ? -1 : 1) * (Number(match[5]) * 60 + Number(match[6]));
+  const offsetHour = Number(match[5] ?? 0);
+  const offsetMinute = Number(match[6] ?? 0);
+  if (offsetHour > 23 || offsetMinute > 59) return undefined;
+  const offsetMinutes = (match[4] === "-" ? -1 : 1) * (offsetHour * 60 + offsetMinute);
   const milliseconds = Number((match[3] ?? "").padEnd(3, "0").slice(0, 3));
   const days = daysFromCivil(year, month, day);
   return (
@@ -75,6 +83,22 @@ export function parseTime(text: string): number | undefined {
 
 /** RFC 3339 in UTC with milliseconds. */
 export function formatTime(timeMs: number): string {
+  // Jobs of one batch share their times, and writing one out costs as much as the rest of a claimed job.
+  if (timeMs === lastTimeMs) return lastTimeText;
+  if (timeMs === olderTimeMs) return olderTimeText;
+  olderTimeMs = lastTimeMs;
+  olderTimeText = lastTimeText;
+  lastTimeMs = timeMs;
+  lastTimeText = writeTime(timeMs);
+  return lastTimeText;
+}
+
+let lastTimeMs = Number.NaN;
+let lastTimeText = "";
+let olderTimeMs = Number.NaN;
+let olderTimeText = "";
+
+function writeTime(timeMs: number): string {
   const days = Math.floor(timeMs / 86_400_000);
   const inDay = timeMs - days * 86_400_000;
   const [year, month, day] = civilFromDays(days);

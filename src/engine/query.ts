@@ -58,4 +58,5 @@ export interface JobSearch {
   ): Promise<number[]>;
   /** Jobs whose queue, payload or tags contain the text, newest first. */
   text(query: string, limit: number): Promise<Job[]>;
+  close(): Promise<void>;
 }

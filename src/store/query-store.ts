@@ -10,6 +10,7 @@ import type { Job } from "../engine/job.ts";
 import type { JobFilter, JobPage, JobPageRequest, JobSearch } from "../engine/query.ts";
 import { type SearchBudget, searchBudget } from "./job-search.ts";
 import type { Answers, FromQueryWorker, Query, SeqRange, ToQueryWorker } from "./query-worker.ts";
+import { startWorker } from "./start-worker.ts";
 
 export interface QueryStoreOptions {
   /** Stores what was applied so far. */
@@ -42,7 +43,7 @@ export class QueryStore implements JobSearch {
 
   /** Opens the database at `path`, which must have its tables. */
   static async open(path: string, options: QueryStoreOptions): Promise<QueryStore> {
-    const worker = new Worker(new URL("./query-worker.ts", import.meta.url).href);
+    const worker = startWorker("query");
     try {
       await new Promise<void>((resolve, reject) => {
         worker.onmessage = (event: MessageEvent<FromQueryWorker>) => {

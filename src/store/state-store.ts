@@ -3,6 +3,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
+import { startWorker } from "./start-worker.ts";
 import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
 
 export class StateFault extends Error {
@@ -29,7 +30,7 @@ export class StateStore {
   /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
   static async open(path: string, options: SqliteStateOptions): Promise<StateStore> {
     const state = new SqliteState(path, options);
-    const worker = new Worker(new URL("./state-worker.ts", import.meta.url).href);
+    const worker = startWorker("state");
     await new Promise<void>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<FromStateWorker>) => {
         if (event.data.kind === "opened") resolve();
