@@ -240,7 +240,7 @@ const sortArbitrary = fc.constantFrom<JobSort>(
 );
 
 describe("pages", () => {
-  test("give each matching job once, in order, with the exact total", () => {
+  test("[Q4] [Q5] [Q8] give each matching job once, in order, with the exact total", () => {
     const searcher = openSearcher();
     fc.assert(
       fc.property(
@@ -263,7 +263,7 @@ describe("pages", () => {
     );
   });
 
-  test("give each matching job once when the budget ends in the middle, and never a total that is too high", () => {
+  test("[Q6] [Q7] [Q8] give each matching job once when the budget ends in the middle, and never a total that is too high", () => {
     const searcher = openSearcher({ rowsMax: 37, countMs: 0 });
     fc.assert(
       fc.property(
@@ -292,7 +292,7 @@ describe("pages", () => {
     );
   });
 
-  test("never show jobs that retention removed, though their rows are still there", () => {
+  test("[Q3] never show jobs that retention removed, though their rows are still there", () => {
     const shown = allPages(openSearcher(), request({ limit: 1000 })).flatMap((page) => page.jobs);
 
     const db = new Database(path, { readonly: true });
@@ -301,6 +301,64 @@ describe("pages", () => {
     expect(rows.count).toBe(jobCount);
     expect(shown.length).toBe(known.length);
     expect(known.length).toBeLessThan(jobCount - 20);
+  });
+
+  test("[Q6] are short and can be continued when the time is up, whatever was found", () => {
+    let clockMs = 0;
+    const searcher = new JobSearcher(path, {
+      budget: { rowsMax: 64, timeMs: 1, countMs: 0 },
+      nowMs: () => clockMs++,
+    });
+    searchers.push(searcher);
+
+    const pages = allPages(searcher, request({ filter: { payloadContains: "nowhere" } }));
+
+    expect(pages.length).toBe(Math.ceil(jobCount / 64));
+    expect(pages[0]).toMatchObject({ jobs: [], total: 0, totalExact: false });
+    expect(pages.at(-1)).toMatchObject({ jobs: [], total: 0, totalExact: true });
+  });
+
+  test("[Q7] in another order are sorted run by run", () => {
+    const all = naive({}, "created_at", true);
+    const pages = allPages(
+      openSearcher({ rowsMax: 100 }),
+      request({ sort: "priority", limit: 30 }),
+    );
+
+    const given = pages.flatMap((page) => page.jobs);
+    const breaks = given.filter((job, at) => job.priority > (given[at - 1] ?? job).priority).length;
+    expect(given.length).toBe(all.length);
+    expect(breaks).toBe(Math.ceil(jobCount / 100) - 1);
+    expect(pages.every((page) => page.total === all.length && page.totalExact)).toBe(true);
+  });
+
+  test("[Q2] belong to one checkpoint while another is written", () => {
+    using other = tempDir();
+    const otherPath = join(other.path, "state.db");
+    const rig = new StateRig(otherPath, 0);
+    const queue = createQueue("a", 1);
+    rig.state.putQueue(queue);
+    rig.checkpoint(1);
+    let seq = 0;
+    // The clock is read in the middle of a page, which makes it a way to write there.
+    const searcher = new JobSearcher(otherPath, {
+      budget: searchBudget,
+      nowMs: () => {
+        rig.state.putJob(buildJob({ seq: ++seq }));
+        queue.counts.pending++;
+        rig.state.touchQueue(queue);
+        rig.checkpoint(1 + seq);
+        return 0;
+      },
+    });
+
+    for (let round = 0; round < 10; round++) {
+      const page = searcher.page(request({ limit: 1000 }));
+      expect(page.jobs.length).toBe(page.total);
+    }
+    expect(seq).toBeGreaterThan(10);
+    searcher.close();
+    rig.close();
   });
 
   test("are refused with a limit out of bounds", () => {
@@ -312,7 +370,7 @@ describe("pages", () => {
 });
 
 describe("sequence numbers", () => {
-  test("of matching jobs come complete and in growing order, whatever the budget", () => {
+  test("[Q10] of matching jobs come complete and in growing order, whatever the budget", () => {
     const searcher = openSearcher({ rowsMax: 20 });
     fc.assert(
       fc.property(
@@ -347,7 +405,7 @@ describe("sequence numbers", () => {
 });
 
 describe("text", () => {
-  test("is found in queue, payload and tags, newest first", () => {
+  test("[Q11] is found in queue, payload and tags, newest first", () => {
     const searcher = openSearcher();
     for (const text of ["mail", "it's", "DROP TABLE", "\u{1f600}", "%", "nowhere"]) {
       const expected = naive({}, "created_at", true).filter((job) =>
@@ -368,13 +426,13 @@ describe("a cursor", () => {
   const searcher = () => openSearcher();
   const first = () => must(searcher().page(request({ limit: 5 })).cursor);
 
-  test("that no search returned is refused", () => {
+  test("[Q9] that no search returned is refused", () => {
     for (const cursor of ["", "x", "!!!", "eyJvZmZzZXQiOjUwfQ==", btoa("[1,2]"), btoa("[]")]) {
       expect(codeOf(() => searcher().page(request({ cursor })))).toBe("SEARCH_ERROR");
     }
   });
 
-  test("with changed numbers is refused or harmless", () => {
+  test("[Q9] with a changed position is refused", () => {
     const parts = JSON.parse(atob(first())) as unknown[];
     for (const value of [-1, 1.5, "1; DROP TABLE jobs", null, 1e300, [], {}]) {
       const changed = btoa(JSON.stringify(parts.with(2, value)));
@@ -382,7 +440,7 @@ describe("a cursor", () => {
     }
   });
 
-  test("of a search with another filter, sort or order is refused", () => {
+  test("[Q9] of a search with another filter, sort or order is refused", () => {
     const cursor = first();
     const others: Partial<JobPageRequest>[] = [
       { filter: { queue: "a" } },

@@ -25,7 +25,7 @@ function openRig(path: string): StateRig {
   return rig;
 }
 
-test("a search sees what was written before it, because it flushes first", async () => {
+test("[Q1] a search sees what was written before it, because it flushes first", async () => {
   using dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = openRig(path);
@@ -44,7 +44,7 @@ test("a search sees what was written before it, because it flushes first", async
   rig.close();
 });
 
-test("sequence numbers come complete over many steps, with other searches in between", async () => {
+test("[Q10] sequence numbers come complete over many steps, with other searches in between", async () => {
   using dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = openRig(path);
@@ -84,7 +84,7 @@ test("a search that makes no sense is refused with its code and hint, and the ne
   rig.close();
 });
 
-test("one search more than may wait is refused; those that wait are answered", async () => {
+test("[Q12] one search more than may wait is refused; those that wait are answered", async () => {
   using dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = openRig(path);
