@@ -31,7 +31,9 @@ export interface GroupDeps {
   readonly onConf: (conf: ConfState, entry: Entry) => void;
   /** Role or leader changed. */
   readonly onSoft: (soft: SoftState) => void;
+  /** A write failed. After a full disk it is tried again until it goes through, which `onLogRecovered` tells. */
   readonly onLogFault: (fault: LogFault) => void;
+  readonly onLogRecovered: () => void;
 }
 
 export interface GroupOptions {
@@ -44,6 +46,8 @@ export interface GroupOptions {
 
 /** A read waits for its confirmation at most this many ticks before it is asked for again. */
 const readRetryTicks = 20;
+
+const fullDiskRetryMs = 500;
 
 interface WaitingRead {
   readonly resolve: () => void;
@@ -61,11 +65,18 @@ export class Group {
   /** Highest index handed to the log, durable or not. */
   #written: number;
   #writesInFlight = 0;
+  /** Writes that found the disk full, in order; nothing is written before them. */
+  #failed: AppendWork[] = [];
   /** Work that needs no write of its own, waiting for the writes before it. */
   #syncFree: AppendWork[] = [];
+  #recovering = false;
+  #wasReady = false;
+  readonly #readyListeners = new Set<() => void>();
   #ticks = 0;
   #appliedIndex: number;
   #nextToken = 1;
+  /** Index of the first entry of the term that this node leads. */
+  #termStart = Number.POSITIVE_INFINITY;
   readonly #reads = new Map<number, WaitingRead>();
   /** Confirmed reads that wait for an index to be applied. */
   #confirmed: { index: number; resolve: () => void }[] = [];
@@ -109,10 +120,16 @@ export class Group {
   /** May this node accept proposals: it leads, and has applied everything from before its term. */
   get isReady(): boolean {
     const raft = this.#node.state;
-    return raft.role === "leader" && raft.hasCommittedInTerm && this.#appliedIndex >= this.#termStart;
+    return (
+      raft.role === "leader" && raft.hasCommittedInTerm && this.#appliedIndex >= this.#termStart
+    );
   }
 
-  #termStart = Number.POSITIVE_INFINITY;
+  /** Calls back each time this node becomes ready to take proposals, until the returned function is called. */
+  whenReady(callback: () => void): () => void {
+    this.#readyListeners.add(callback);
+    return () => this.#readyListeners.delete(callback);
+  }
 
   /** Applies what is known to be committed; a node that is alone leads at once. */
   start(): void {
@@ -231,22 +248,27 @@ export class Group {
     this.#termStart =
       soft.role === "leader" ? this.#node.state.log.lastIndex() : Number.POSITIVE_INFINITY;
     if (soft.role !== "leader") this.#dropReads();
+    this.#wasReady = this.isReady;
     this.#deps.onSoft(soft);
   }
 
   #append(work: AppendWork): void {
-    if (!work.mustSync && work.snapshot === undefined) {
-      // Only the commit index changed, which may be lost: it travels with the next write that has to be made.
-      if (this.#writesInFlight === 0) this.#appended(work);
-      else this.#syncFree.push(work);
-      return;
-    }
+    const isFree = !work.mustSync && work.snapshot === undefined;
+    if (this.#failed.length > 0) this.#failed.push(work);
+    else if (!isFree) this.#write(work);
+    // Only the commit index changed, which may be lost: it travels with the next write that has to be made.
+    else if (this.#writesInFlight === 0) this.#appended(work);
+    else this.#syncFree.push(work);
+  }
+
+  #write(work: AppendWork): void {
     const { entries } = work;
     const first = entries[0];
     const hard = this.#node.state.hardState();
+    const before = this.#written;
+    const truncates = first !== undefined && first.index <= before;
+    this.#written = entries.at(-1)?.index ?? before;
     this.#writesInFlight++;
-    const truncates = first !== undefined && first.index <= this.#written;
-    this.#written = entries.at(-1)?.index ?? this.#written;
     this.#deps.log.append(
       {
         group: this.#options.group,
@@ -256,18 +278,43 @@ export class Group {
       },
       (fault) => {
         this.#writesInFlight--;
-        if (fault !== undefined) {
-          this.#deps.onLogFault(fault);
-          return;
-        }
-        this.#storage.noteDurable(entries);
-        this.#appended(work);
-        if (this.#writesInFlight === 0) {
-          for (const free of this.#syncFree.splice(0)) this.#appended(free);
-        }
-        this.#pump();
+        if (this.#stopped) return;
+        if (fault === undefined) this.#wrote(work);
+        else this.#writeFailed(work, fault);
       },
     );
+  }
+
+  #wrote(work: AppendWork): void {
+    this.#storage.noteDurable(work.entries);
+    if (this.#recovering) {
+      this.#recovering = false;
+      this.#deps.onLogRecovered();
+    }
+    this.#appended(work);
+    if (this.#writesInFlight === 0) {
+      for (const free of this.#syncFree.splice(0)) this.#appended(free);
+    }
+    this.#pump();
+  }
+
+  /** The log has nothing of a write that found the disk full, nor of those after it: all are made again, in order. */
+  #writeFailed(work: AppendWork, fault: LogFault): void {
+    this.#deps.onLogFault(fault);
+    if (fault.kind === "io" || fault.kind === "closed") return;
+    this.#failed.push(work);
+    if (this.#writesInFlight > 0) return;
+    this.#failed.push(...this.#syncFree.splice(0));
+    this.#written = this.#storage.lastIndex();
+    this.#deps.timers.after(fullDiskRetryMs, () => this.#writeAgain());
+  }
+
+  #writeAgain(): void {
+    if (this.#stopped) return;
+    const works = this.#failed;
+    this.#failed = [];
+    for (const work of works) this.#append(work);
+    this.#recovering = true;
   }
 
   #appended(work: AppendWork): void {
@@ -298,6 +345,15 @@ export class Group {
     }
     this.#node.applied(work);
     this.#serveReads();
+    this.#noteReady();
+  }
+
+  /** A leader is of use only once it has applied what came before its term; that is told like a change of role. */
+  #noteReady(): void {
+    if (this.#wasReady === this.isReady) return;
+    this.#wasReady = this.isReady;
+    this.#deps.onSoft(this.#node.state.softState());
+    if (this.isReady) for (const listener of [...this.#readyListeners]) listener();
   }
 
   #confirm(token: number, index: number): void {

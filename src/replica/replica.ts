@@ -92,10 +92,7 @@ export class Replica {
     this.engine = new Engine(deps.store.state);
     this.#conf = deps.store.stored.conf;
     this.#lastNowMs = deps.store.state.meta.nowMs;
-    this.#checkpoints = new Checkpoints(
-      { ...deps, applied: () => this.#appliedPoint() },
-      options,
-    );
+    this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
     this.#alarm = new Alarm({
       ...deps,
       isOnDuty: () => this.#stopped === undefined && this.isLeader,
