@@ -141,6 +141,28 @@ export interface Configure {
   readonly retention: Retention;
 }
 
+/** A node of the cluster, known to all: the same uuid keeps its number, a new one gets the next. */
+export interface AdmitMember {
+  readonly kind: "admitMember";
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  readonly version: string;
+}
+
+/** Forgets a node that is no longer part of consensus. Its number is never given again. */
+export interface ForgetMember {
+  readonly kind: "forgetMember";
+  readonly id: number;
+}
+
+/** A standby is a learner that is not promoted by itself. */
+export interface SetStandby {
+  readonly kind: "setStandby";
+  readonly id: number;
+  readonly standby: boolean;
+}
+
 export type Change =
   | EnqueueJobs
   | ClaimJobs
@@ -153,7 +175,10 @@ export type Change =
   | ClearQueue
   | DeleteQueue
   | AdvanceTime
-  | Configure;
+  | Configure
+  | AdmitMember
+  | ForgetMember
+  | SetStandby;
 
 export interface Batch {
   /** Stamped by the proposer; never smaller than that of the batch before. */

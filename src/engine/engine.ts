@@ -12,6 +12,7 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { manageJobs } from "./manage.ts";
+import { admitMember, forgetMember, setStandby } from "./members.ts";
 import type { Effects, Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { releaseJobs } from "./release.ts";
@@ -87,5 +88,11 @@ function applyChange(core: Core, change: Change): Outcome {
       return advanceTime(core, change);
     case "configure":
       return configure(core, change);
+    case "admitMember":
+      return admitMember(core, change);
+    case "forgetMember":
+      return forgetMember(core, change);
+    case "setStandby":
+      return setStandby(core, change);
   }
 }

@@ -2,6 +2,8 @@
 export const engineLimits = {
   /** Queues that exist at once. */
   queuesMax: 100_000,
+  /** Nodes of a cluster, voters and learners. */
+  membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
   attemptsKeptMax: 32,
   /** How long an idempotency key is remembered, and how many at once. */

@@ -37,6 +37,7 @@ export type Outcome =
   | { readonly kind: "items"; readonly results: readonly ItemResult[] }
   | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }
   | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
+  | { readonly kind: "member"; readonly id: number }
   | { readonly kind: "ok" }
   | Rejection;
 

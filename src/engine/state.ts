@@ -26,6 +26,17 @@ export interface Bucket {
   count: number;
 }
 
+/** A node of the cluster as the others reach it. */
+export interface Member {
+  readonly id: number;
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  readonly version: string;
+  /** Stays a learner until an operator promotes it. */
+  readonly standby: boolean;
+}
+
 /** Numbers and settings that belong to the whole state machine. Mutated in place by the engine only. */
 export interface Meta {
   /** Next value of the counter that gives sequence numbers and places in line. */
@@ -34,6 +45,9 @@ export interface Meta {
   /** Time of the last applied batch. */
   nowMs: number;
   retention: Retention;
+  /** Nodes of the cluster, by number. */
+  members: readonly Member[];
+  nextMemberId: number;
   readonly nextFinish: Record<RetentionClass, number>;
   /** Finished jobs with a smaller finish number no longer exist. */
   readonly floor: Record<RetentionClass, number>;
@@ -130,6 +144,8 @@ export function createMeta(): Meta {
       deadMs: 168 * 3_600_000,
       deadMax: 100_000_000,
     },
+    members: [],
+    nextMemberId: 1,
     nextFinish: { done: 1, dead: 1 },
     floor: { done: 0, dead: 0 },
     buckets: { done: [], dead: [] },

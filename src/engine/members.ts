@@ -1,0 +1,41 @@
+/** The nodes of the cluster as replicated data: who they are and where they are reached. Voting is consensus' own matter. */
+import type { AdmitMember, ForgetMember, SetStandby } from "./change.ts";
+import type { Core } from "./core.ts";
+import { engineLimits } from "./limits.ts";
+import { type Outcome, reject } from "./outcome.ts";
+
+export function admitMember(core: Core, change: AdmitMember): Outcome {
+  const { meta } = core.state;
+  const { uuid, httpUrl, peerAddress, version } = change;
+  const known = meta.members.find((member) => member.uuid === uuid);
+  if (known === undefined && meta.members.length >= engineLimits.membersMax) {
+    return reject(
+      "LIMIT_EXCEEDED",
+      `the cluster has ${meta.members.length} nodes; at most ${engineLimits.membersMax} (membersMax)`,
+    );
+  }
+  const id = known?.id ?? meta.nextMemberId++;
+  const others = meta.members.filter((member) => member.uuid !== uuid);
+  const standby = known?.standby ?? false;
+  meta.members = [...others, { id, uuid, httpUrl, peerAddress, version, standby }].sort(
+    (one, other) => one.id - other.id,
+  );
+  return { kind: "member", id };
+}
+
+export function forgetMember(core: Core, change: ForgetMember): Outcome {
+  const { meta } = core.state;
+  meta.members = meta.members.filter((member) => member.id !== change.id);
+  return { kind: "ok" };
+}
+
+export function setStandby(core: Core, change: SetStandby): Outcome {
+  const { meta } = core.state;
+  if (!meta.members.some((member) => member.id === change.id)) {
+    return reject("NOT_FOUND", `no node ${change.id}`);
+  }
+  meta.members = meta.members.map((member) =>
+    member.id === change.id ? { ...member, standby: change.standby } : member,
+  );
+  return { kind: "ok" };
+}

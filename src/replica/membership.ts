@@ -1,0 +1,310 @@
+/**
+ * The members of the cluster: who joins, votes, leaves, and who they are. Data about members is replicated like any other
+ * (engine/members.ts); who votes is consensus' own configuration. The leader keeps the two in step:
+ *
+ * - a node joins as a learner, and is promoted by the leader once its log is nearly as long as the leader's;
+ * - a node that is removed leaves the configuration first and is forgotten then;
+ * - at most one change is under way; a further one waits for its turn or is refused.
+ */
+import { CorvoError } from "../base/errors.ts";
+import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Change } from "../engine/change.ts";
+import type { Outcome } from "../engine/outcome.ts";
+import type { Member } from "../engine/state.ts";
+import type { ChangeKind } from "../raft/conf-change.ts";
+import { type ConfState, emptyData, none } from "../raft/message.ts";
+import type { Progress } from "../raft/progress.ts";
+import type { Group } from "./group.ts";
+import type { Replica } from "./replica.ts";
+
+export interface SelfInfo {
+  readonly id: number;
+  readonly clusterId: string;
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  readonly version: string;
+}
+
+interface MembershipDeps {
+  readonly group: Group;
+  readonly replica: Replica;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Milliseconds since a peer was last heard from; undefined when never. */
+  readonly lastContactMs: (nodeId: number) => number | undefined;
+  /** Members or their addresses changed. */
+  readonly onMembers: (members: readonly Member[]) => void;
+}
+
+/** How often the leader looks for learners to promote. */
+const dutyMs = 200;
+/** A learner this close behind is promoted: it catches up with the rest within one round trip. */
+const promoteLagEntries = 64;
+const changeTimeoutMs = 10_000;
+
+export class Membership {
+  readonly #deps: MembershipDeps;
+  readonly #self: SelfInfo;
+  #known: readonly Member[] = [];
+  #waiting: (() => void)[] = [];
+  #cancelDuty: (() => void) | undefined;
+  #busy = false;
+
+  constructor(deps: MembershipDeps, self: SelfInfo) {
+    this.#deps = deps;
+    this.#self = self;
+  }
+
+  get self(): SelfInfo {
+    return this.#self;
+  }
+
+  get members(): readonly Member[] {
+    return this.#deps.replica.engine.state.meta.members;
+  }
+
+  get conf(): ConfState {
+    return this.#deps.replica.conf;
+  }
+
+  start(): void {
+    this.#noteMembers();
+    this.#cancelDuty = this.#deps.timers.after(dutyMs, () => {
+      this.#noteMembers();
+      this.#duty().catch((error: unknown) => {
+        this.#deps.logger.debug("a membership step did not go through", { error });
+      });
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#cancelDuty?.();
+  }
+
+  /** The configuration changed; whoever waits for that looks again. */
+  confChanged(): void {
+    for (const look of this.#waiting.splice(0)) look();
+  }
+
+  /** Admits a node as a learner. A node that is known already keeps its number and its role. */
+  async join(request: {
+    readonly uuid: string;
+    readonly httpUrl: string;
+    readonly peerAddress: string;
+    readonly version: string;
+    readonly clusterId?: string;
+  }): Promise<{ clusterId: string; nodeId: number; peers: readonly Member[] }> {
+    const { clusterId, ...member } = request;
+    if (clusterId !== undefined && clusterId !== this.#self.clusterId) {
+      throw new CorvoError(
+        "CONFLICT",
+        `node ${request.uuid} belongs to cluster ${clusterId}, this is cluster ${this.#self.clusterId}`,
+        { hint: "Start it with an empty data directory to join this cluster." },
+      );
+    }
+    const outcome = await this.#submit({ kind: "admitMember", ...member });
+    const nodeId = outcome.kind === "member" ? outcome.id : none;
+    if (!this.#isInConf(nodeId)) {
+      await this.#changeConf("addLearner", nodeId, () => this.#isInConf(nodeId));
+    }
+    return { clusterId: this.#self.clusterId, nodeId, peers: this.members };
+  }
+
+  /** Takes a node out for good. A leader that is to go hands its role over first; the next leader removes it. */
+  async remove(nodeId: number): Promise<void> {
+    this.#mustKnow(nodeId);
+    if (nodeId === this.#self.id) {
+      if (this.conf.voters.length === 1) {
+        throw new CorvoError(
+          "CONFLICT",
+          `node ${nodeId} is the only voter; the cluster would end`,
+          {
+            hint: "Stop the server instead, or add another node first.",
+          },
+        );
+      }
+      this.#deps.group.transferLeadership(this.#furthest());
+      throw new CorvoError(
+        "UNAVAILABLE",
+        `node ${nodeId} leads and is handing over; the next leader removes it when asked again`,
+        { retryAfterMs: 500 },
+      );
+    }
+    if (this.#isInConf(nodeId)) {
+      await this.#changeConf("remove", nodeId, () => !this.#isInConf(nodeId));
+    }
+    await this.#submit({ kind: "forgetMember", id: nodeId });
+  }
+
+  async setVoter(nodeId: number, voter: boolean): Promise<void> {
+    this.#mustKnow(nodeId);
+    const isVoter = () => this.conf.voters.includes(nodeId);
+    if (!voter && isVoter() && this.conf.voters.length === 1) {
+      throw new CorvoError("CONFLICT", `node ${nodeId} is the only voter`);
+    }
+    if (!voter && nodeId === this.#self.id) {
+      this.#deps.group.transferLeadership(this.#furthest());
+      throw new CorvoError("UNAVAILABLE", `node ${nodeId} leads and is handing over; ask again`, {
+        retryAfterMs: 500,
+      });
+    }
+    await this.#submit({ kind: "setStandby", id: nodeId, standby: !voter });
+    if (voter === isVoter()) return;
+    await this.#changeConf(voter ? "addVoter" : "addLearner", nodeId, () => isVoter() === voter);
+  }
+
+  /** Resolves when another node leads. */
+  async transferLeadership(nodeId: number | undefined): Promise<void> {
+    this.#mustLead();
+    const target = nodeId ?? this.#furthest();
+    this.#mustKnow(target);
+    if (target === this.#self.id) return;
+    if (!this.conf.voters.includes(target)) {
+      throw new CorvoError("CONFLICT", `node ${target} does not vote and cannot lead`);
+    }
+    this.#deps.group.transferLeadership(target);
+    await this.#until(() => this.#deps.group.state.leader === target, "the transfer");
+  }
+
+  /** Address of the leader's HTTP API, when another node leads and is known. */
+  leaderUrl(): string | undefined {
+    const { leader } = this.#deps.group.state;
+    if (leader === none || leader === this.#self.id) return undefined;
+    return this.members.find((member) => member.id === leader)?.httpUrl;
+  }
+
+  /** What the leader knows of a member's log. */
+  progressOf(nodeId: number): Progress | undefined {
+    const { group } = this.#deps;
+    return group.state.role === "leader" ? group.state.tracker.get(nodeId) : undefined;
+  }
+
+  lastContactMs(nodeId: number): number | undefined {
+    return this.#deps.lastContactMs(nodeId);
+  }
+
+  /** Tells who listens when members or addresses are others than before. */
+  #noteMembers(): void {
+    if (this.#known === this.members) return;
+    this.#known = this.members;
+    this.#deps.onMembers(this.#known);
+  }
+
+  /** What the leader does by itself: keeps its own record true, promotes who has caught up. */
+  async #duty(): Promise<void> {
+    if (this.#busy || !this.#deps.replica.isLeader) return;
+    this.#busy = true;
+    try {
+      await this.#keepOwnRecord();
+      await this.#promoteOne();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #keepOwnRecord(): Promise<void> {
+    const { uuid, httpUrl, peerAddress, version } = this.#self;
+    const own = this.members.find((member) => member.uuid === uuid);
+    const isTrue =
+      own?.httpUrl === httpUrl && own.peerAddress === peerAddress && own.version === version;
+    if (isTrue) return;
+    await this.#submit({ kind: "admitMember", uuid, httpUrl, peerAddress, version });
+  }
+
+  async #promoteOne(): Promise<void> {
+    const { state } = this.#deps.group;
+    for (const id of this.conf.learners) {
+      const member = this.members.find((candidate) => candidate.id === id);
+      const progress = state.tracker.get(id);
+      if (member === undefined || member.standby || progress === undefined) continue;
+      const lag = state.log.lastIndex() - progress.match;
+      if (!progress.recentActive || progress.state !== "StateReplicate") continue;
+      if (lag > promoteLagEntries) continue;
+      await this.#changeConf("addVoter", id, () => this.conf.voters.includes(id));
+      this.#deps.logger.info(
+        `node ${id} votes now: ${this.conf.voters.length} voters, tolerates ${Math.floor((this.conf.voters.length - 1) / 2)} failures`,
+      );
+      return;
+    }
+  }
+
+  async #changeConf(kind: ChangeKind, id: number, isDone: () => boolean): Promise<void> {
+    this.#mustLead();
+    const result = this.#deps.group.proposeConf({
+      transition: "auto",
+      changes: [{ kind, id }],
+      context: emptyData,
+    });
+    if (result.kind !== "appended" || result.refused !== undefined) {
+      const reason = result.kind === "appended" ? result.refused : "this node does not lead";
+      throw new CorvoError("UNAVAILABLE", `the membership cannot change now: ${reason}`, {
+        retryAfterMs: 500,
+      });
+    }
+    await this.#until(isDone, "the membership change");
+  }
+
+  /** Waits for something that an applied configuration or a new leader brings. */
+  #until(isDone: () => boolean, what: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (!isDone()) {
+          this.#waiting.push(look);
+          return;
+        }
+        cancel();
+        resolve();
+      };
+      const cancel = this.#deps.timers.after(changeTimeoutMs, () => {
+        this.#waiting = this.#waiting.filter((other) => other !== look);
+        reject(
+          new CorvoError(
+            "OUTCOME_UNKNOWN",
+            `${what} was not confirmed within ${changeTimeoutMs} ms; is a majority of the voters reachable?`,
+          ),
+        );
+      });
+      look();
+    });
+  }
+
+  async #submit(change: Change): Promise<Outcome> {
+    const outcome = await this.#deps.replica.submit(change);
+    if (outcome.kind === "rejected") throw new CorvoError(outcome.code, outcome.message);
+    return outcome;
+  }
+
+  #isInConf(id: number): boolean {
+    return this.conf.voters.includes(id) || this.conf.learners.includes(id);
+  }
+
+  #mustKnow(id: number): void {
+    if (this.members.some((member) => member.id === id) || this.#isInConf(id)) return;
+    throw new CorvoError("NOT_FOUND", `no node ${id}`, {
+      hint: "`corvo cluster status` lists the nodes.",
+    });
+  }
+
+  #mustLead(): void {
+    if (this.#deps.replica.isLeader) return;
+    throw new CorvoError("UNAVAILABLE", "this node does not lead at the moment", {
+      retryAfterMs: 200,
+    });
+  }
+
+  /** The other voter whose log is the longest. */
+  #furthest(): number {
+    const { tracker } = this.#deps.group.state;
+    let best = none;
+    for (const id of this.conf.voters) {
+      if (id === this.#self.id) continue;
+      const match = tracker.get(id)?.match ?? 0;
+      if (best === none || match > (tracker.get(best)?.match ?? 0)) best = id;
+    }
+    if (best === none) throw new CorvoError("CONFLICT", "there is no other voter to lead");
+    return best;
+  }
+}
