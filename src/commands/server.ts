@@ -7,6 +7,10 @@ import { readAddress, readBytes, readCount, readDuration } from "./_shared/reade
 export default command({
   examples: [
     { line: "corvo server", says: "Listen on 127.0.0.1:8080, keep everything in ./data" },
+    {
+      line: "corvo server --join 127.0.0.1:8080 --bind 127.0.0.1:8081 --data-dir ./data-2",
+      says: "A second node of the first one's cluster",
+    },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
     {
       line: "corvo server --retention 24h --retention-dead 30d",
@@ -28,6 +32,35 @@ export default command({
       description: "Folder for log and state. One server at a time.",
       valueHint: "DIR",
       default: "./data",
+    },
+    join: {
+      type: "string",
+      description:
+        "HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.",
+      valueHint: "ADDRESS",
+      repeatable: true,
+    },
+    "peer-bind": {
+      type: "string",
+      description: "Address for the other nodes. Default 127.0.0.1:9000, or a free port when that is taken.",
+      valueHint: "HOST:PORT",
+      read: readAddress,
+    },
+    "peer-advertise": {
+      type: "string",
+      description: "Address under which the other nodes reach the peer port.",
+      valueHint: "HOST:PORT",
+    },
+    "advertise-url": {
+      type: "string",
+      description: "URL under which the other nodes reach the HTTP API.",
+      valueHint: "URL",
+    },
+    "cluster-secret": {
+      type: "string",
+      description:
+        "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.",
+      valueHint: "TEXT",
     },
     retention: {
       type: "string",
@@ -110,6 +143,13 @@ export default command({
     return runServer(
       {
         ...args.bind,
+        cluster: {
+          join: args.join,
+          peerBind: args["peer-bind"],
+          peerAdvertise: args["peer-advertise"],
+          advertiseUrl: args["advertise-url"],
+          secret: args["cluster-secret"] ?? system.env["CORVO_CLUSTER_SECRET"],
+        },
         dataDir: args["data-dir"],
         cachedJobsMax: args["cache-jobs"],
         requireLeaseToken: args["require-lease-token"] === true,

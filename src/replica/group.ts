@@ -25,6 +25,8 @@ export interface GroupDeps {
   readonly logger: Logger;
   /** Hands messages to the network; unreliable, never waits. */
   readonly send: (to: NodeId, messages: readonly Message[]) => void;
+  /** Sends the state to a member; calls back with whether it arrived. */
+  readonly sendSnapshot: (to: NodeId, message: Message, done: (ok: boolean) => void) => void;
   /** A committed entry with data, in order, exactly once. */
   readonly onEntry: (entry: Entry) => void;
   /** The membership after an applied change. */
@@ -321,7 +323,10 @@ export class Group {
     this.#send(this.#node.appended(work));
   }
 
-  #send(messages: readonly Message[]): void {
+  #send(all: readonly Message[]): void {
+    if (all.length === 0) return;
+    const messages = all.filter((message) => message.type !== "MsgSnap");
+    for (const message of all) if (message.type === "MsgSnap") this.#sendSnapshot(message);
     if (messages.length === 0) return;
     if (messages.length === 1) {
       const [message] = messages as [Message];
@@ -331,6 +336,15 @@ export class Group {
     for (const [to, batch] of Map.groupBy(messages, (message) => message.to)) {
       this.#deps.send(to, batch);
     }
+  }
+
+  #sendSnapshot(message: Message): void {
+    const { to } = message;
+    this.#deps.sendSnapshot(to, message, (ok) => {
+      if (this.#stopped) return;
+      this.#node.reportSnapshot(to, ok);
+      this.#pump();
+    });
   }
 
   #apply(work: ApplyWork): void {

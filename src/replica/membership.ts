@@ -46,7 +46,7 @@ const changeTimeoutMs = 10_000;
 
 export class Membership {
   readonly #deps: MembershipDeps;
-  readonly #self: SelfInfo;
+  #self: SelfInfo;
   #known: readonly Member[] = [];
   #waiting: (() => void)[] = [];
   #cancelDuty: (() => void) | undefined;
@@ -59,6 +59,11 @@ export class Membership {
 
   get self(): SelfInfo {
     return this.#self;
+  }
+
+  /** Where this node's HTTP API really listens. */
+  setHttpUrl(httpUrl: string): void {
+    this.#self = { ...this.#self, httpUrl };
   }
 
   get members(): readonly Member[] {

@@ -7,7 +7,7 @@
  */
 const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
 
-export function startWorker(name: "log" | "state" | "query"): Worker {
+export function startWorker(name: "log" | "state" | "query" | "snapshot"): Worker {
   switch (name) {
     case "log":
       return isCompiled
@@ -21,5 +21,9 @@ export function startWorker(name: "log" | "state" | "query"): Worker {
       return isCompiled
         ? new Worker("./store/query-worker.ts")
         : new Worker(new URL("./query-worker.ts", import.meta.url));
+    case "snapshot":
+      return isCompiled
+        ? new Worker("./store/snapshot-worker.ts")
+        : new Worker(new URL("./snapshot-worker.ts", import.meta.url));
   }
 }

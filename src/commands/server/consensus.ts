@@ -1,15 +1,21 @@
 /** Joins replica, consensus group and log of a node. */
+import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
 import { SeededPrng } from "../../raft/prng.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
+import { Snapshots } from "../../replica/snapshots.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
+import { makeSnapshot } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
+import type { Peers } from "./peers.ts";
 import { mainGroup, type Storage } from "./storage.ts";
 
 /** Applied entries that stay in the log although the stored state covers them. */
 const logTailEntries = 1000;
+/** The same with other nodes: what one may miss and still catch up from the log. */
+const clusterTailEntries = 20_000;
 const tickMs = 50;
 
 interface ConsensusEnv {
@@ -17,22 +23,29 @@ interface ConsensusEnv {
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
+  readonly onConf: () => void;
+}
+
+export interface Consensus {
+  readonly replica: Replica;
+  readonly group: Group;
+  readonly snapshots: Snapshots;
 }
 
 export function createConsensus(
   storage: Storage,
   identity: NodeIdentity,
   env: ConsensusEnv,
-): { replica: Replica; group: Group } {
+): Consensus {
+  const { logger } = env;
   const replica = new Replica({
     clock: systemClock,
     timers: systemTimers,
     random: systemRandom,
-    logger: env.logger,
+    logger,
     store: storage.store,
-    onStored: (index) => {
-      if (index > logTailEntries) storage.log.compact(mainGroup, index - logTailEntries);
-    },
+    onStored: (index) => compact(storage, replica, snapshots, index),
     onFatal: env.fail,
     onEffects: env.onEffects,
   });
@@ -41,11 +54,18 @@ export function createConsensus(
       log: storage.log,
       timers: systemTimers,
       prng: new SeededPrng(systemRandom.uint32()),
-      logger: env.logger,
-      send: () => undefined,
+      logger,
+      send: (to, messages) => env.peers().send(to, messages),
+      sendSnapshot: (to, message, done) => env.peers().sendSnapshot(to, message, done),
       onEntry: (entry) => replica.applyEntry(entry),
-      onConf: (conf) => replica.applyConf(conf),
-      onSoft: () => replica.leadershipChanged(),
+      onConf: (conf) => {
+        replica.applyConf(conf);
+        env.onConf();
+      },
+      onSoft: () => {
+        replica.leadershipChanged();
+        env.onConf();
+      },
       onLogFault: (fault) => replica.logFailed(fault),
       onLogRecovered: () => replica.logRecovered(),
     },
@@ -57,17 +77,41 @@ export function createConsensus(
     },
   );
   replica.attach(group);
-  return { replica, group };
+  const snapshots = new Snapshots({
+    storage: group.storage,
+    timers: systemTimers,
+    logger,
+    make: async () => {
+      await replica.flushState();
+      return makeSnapshot(storage.statePath, storage.snapshotPath);
+    },
+    remove: (path) => rmSync(path, { force: true }),
+  });
+  return { replica, group, snapshots };
 }
 
-/** Starts the group and waits until this node leads and has applied its log. */
-export function lead(group: Group, replica: Replica): Promise<void> {
-  return new Promise((resolve) => {
+/** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
+function compact(storage: Storage, replica: Replica, snapshots: Snapshots, index: number): void {
+  const members = replica.conf.voters.length + replica.conf.learners.length;
+  const tail = members > 1 ? clusterTailEntries : logTailEntries;
+  const through = Math.min(index - tail, snapshots.neededAfter);
+  if (through > 0) storage.log.compact(mainGroup, through);
+}
+
+/**
+ * Starts the group. A node that is its only voter leads at once, and this waits until it has applied its log; any other
+ * may have to wait for others, so it is ready to answer that. True when it is alone.
+ */
+export async function lead(group: Group, replica: Replica): Promise<boolean> {
+  const ready = new Promise<void>((resolve) => {
     const stop = group.whenReady(() => {
       stop();
       resolve();
     });
-    group.start();
-    if (replica.isLeader) resolve();
   });
+  group.start();
+  const { voters } = replica.conf;
+  const isAlone = voters.length === 1 && group.state.role !== "follower";
+  if (isAlone && !replica.isLeader) await ready;
+  return isAlone;
 }

@@ -4,6 +4,7 @@ import type { Logger } from "../../base/ports.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
+import { isLoopback } from "./identity.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
 
 interface Run {
@@ -12,27 +13,45 @@ interface Run {
   readonly graceMs: number;
 }
 
-export async function runServer(options: ServerOptions, run: Run): Promise<number> {
-  const { log, context } = run;
-  context.takeSignals();
-  const stopping = nextSignal();
-  let server: RunningServer;
-  try {
-    server = await startServer(options, log);
-  } catch (error) {
-    return refuseStart(error, options, log);
-  }
-  announce(server, options, context);
+/** A node that takes on a newer state serves nobody that cannot go to another node. */
+const restartGraceMs = 500;
 
-  const ended = await Promise.race([stopping, server.failed]);
-  if (ended !== undefined) {
+export async function runServer(options: ServerOptions, run: Run): Promise<number> {
+  run.context.takeSignals();
+  const stopping = nextSignal();
+  for (let isFirst = true; ; isFirst = false) {
+    let server: RunningServer;
+    try {
+      server = await startServer(options, run.log);
+    } catch (error) {
+      return refuseStart(error, options, run.log);
+    }
+    if (isFirst) announce(server, options, run.context);
+    const code = await serve(server, stopping, run);
+    if (code !== undefined) return code;
+  }
+}
+
+/** Until the server ends; undefined when it has to start again. */
+async function serve(
+  server: RunningServer,
+  stopping: Promise<undefined>,
+  { log, graceMs }: Run,
+): Promise<number | undefined> {
+  const ended = await Promise.race([stopping, server.ended]);
+  if (ended?.kind === "failed") {
     // The log can no longer be trusted: nothing may be acknowledged after this, so nothing is finished either.
-    log.error(`stopped: ${ended}`);
+    log.error(`stopped: ${ended.reason}`);
     return exitCodes.bug;
+  }
+  if (ended?.kind === "restart") {
+    log.info(`starting again: ${ended.reason}`);
+    await server.stop(restartGraceMs);
+    return undefined;
   }
   log.info("stopping: finishing what runs; a second signal stops at once");
   const forced = nextSignal().then(() => "forced" as const);
-  const result = await Promise.race([server.stop(run.graceMs), forced]);
+  const result = await Promise.race([server.stop(graceMs), forced]);
   if (result === "forced") {
     log.warn("stopped at once; the log has everything that was acknowledged");
     return exitCodes.interrupted;
@@ -46,7 +65,12 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
   const { output } = context;
   if (output.json) {
     output.line(
-      JSON.stringify({ url: server.url, data_dir: options.dataDir, node_id: server.storeId }),
+      JSON.stringify({
+        url: server.url,
+        peer_address: server.peerAddress,
+        data_dir: options.dataDir,
+        node_id: server.storeId,
+      }),
     );
     return;
   }
@@ -55,6 +79,21 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
   output.line(`  found    ${describeStart(server)}`);
   output.line(`  enqueue  corvo enqueue hello '{"to":"world"}' --server ${server.url}`);
   output.line(`  work     corvo worker hello --server ${server.url}`);
+  if (!server.isAlone) {
+    output.line(`  cluster  ${server.clusterId}, node ${server.nodeId}; corvo cluster status`);
+    return;
+  }
+  for (const line of joinLines(server, options)) output.line(`  join     ${line}`);
+}
+
+/** What to type to make this a cluster of three: on this machine other ports and folders are needed, elsewhere not. */
+function joinLines(server: RunningServer, options: ServerOptions): string[] {
+  const { host, port } = new URL(server.url);
+  if (!isLoopback(options.host)) return [`corvo server --join ${host} --bind :${port} --peer-bind :9000`];
+  return [1, 2].map(
+    (offset) =>
+      `corvo server --join ${host} --bind 127.0.0.1:${Number(port) + offset} --peer-bind 127.0.0.1:${9000 + offset} --data-dir ${options.dataDir}-${offset + 1}`,
+  );
 }
 
 function nextSignal(): Promise<undefined> {

@@ -1,22 +1,34 @@
 /**
- * The wiring of a node: real clock, disk and sockets around replica, service and HTTP. Nothing else in the program knows
- * all of them.
+ * The wiring of a node: real clock, disk and sockets around replica, service, HTTP and peers. Nothing else in the program
+ * knows all of them.
  */
-
 import { statSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
-import { createApp } from "../../net/http/app.ts";
+import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import type { Group } from "../../replica/group.ts";
+import { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
-import { createConsensus, lead } from "./consensus.ts";
-import { openIdentity, openStorage, type Storage } from "./storage.ts";
+import { createClusterControl } from "./cluster-control.ts";
+import { type Consensus, createConsensus, lead } from "./consensus.ts";
+import {
+  choosePeerBind,
+  type ClusterOptions,
+  clusterSecret,
+  openIdentity,
+  reachableHost,
+  tryPort,
+} from "./identity.ts";
+import type { JoinSelf } from "./join.ts";
+import { createPeers, type Peers } from "./peers.ts";
+import { openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -27,74 +39,173 @@ export interface ServerOptions {
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
   readonly retention: Retention;
+  readonly cluster: ClusterOptions;
 }
+
+/** Why a node cannot go on as it is. */
+export type Ending =
+  | { readonly kind: "failed"; readonly reason: string }
+  /** It has received a newer state, which only a new start can take on. */
+  | { readonly kind: "restart"; readonly reason: string };
 
 export interface RunningServer {
   readonly url: string;
+  readonly peerAddress: string;
+  readonly nodeId: number;
+  readonly clusterId: string;
   readonly storeId: string;
   readonly liveJobs: number;
   readonly replayed: number;
   readonly startMs: number;
-  /** Resolves with the reason when the node must not go on. */
-  readonly failed: Promise<string>;
+  readonly isAlone: boolean;
+  readonly ended: Promise<Ending>;
   /** Stops taking work, waits at most `graceMs` for what runs, stores the state. */
   stop(graceMs: number): Promise<void>;
 }
 
+interface Parts {
+  readonly storage: Storage;
+  readonly consensus: Consensus;
+  readonly peers: Peers;
+  readonly membership: Membership;
+  readonly search: QueryStore;
+  readonly node: Node;
+}
+
 export async function startServer(options: ServerOptions, logger: Logger): Promise<RunningServer> {
   const startedMs = systemClock.monotonicMs();
+  const peerBind = await choosePeerBind(options.cluster.peerBind);
   const storage = await openStorage(options, logger);
-  const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
-  const identity = await openIdentity(storage);
-  const { replica, group } = createConsensus(storage, identity, {
+  const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
+  const port = await httpPortToTell(options);
+  const self = describeSelf(storage, { ...options, port }, peerBind);
+  const { identity, firstPeers } = await openIdentity(
+    storage,
+    { join: options.cluster.join, self },
     logger,
-    fail,
+  );
+  const secret = clusterSecret(options.cluster.secret, identity.clusterId, peerBind.host);
+
+  const consensus: Consensus = createConsensus(storage, identity, {
+    logger,
+    fail: (reason) => end({ kind: "failed", reason }),
     onEffects: (effects) => node.onEffects(effects),
+    peers: () => peers,
+    onConf: () => membership?.confChanged(),
+  });
+  const { replica, group } = consensus;
+  const peers: Peers = createPeers(
+    {
+      ...identity,
+      uuid: self.uuid,
+      secret,
+      directory: storage.dir.path,
+      snapshotDirectory: storage.snapshotPath,
+      firstPeers,
+    },
+    {
+      logger,
+      group: () => group,
+      snapshots: () => consensus.snapshots,
+      onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
+    },
+  );
+  const membership: Membership = createMembership(consensus, peers, {
+    self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
+    logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const node = createNode(storage, replica, { options, search, logger });
+  const node = createNode(storage, replica, { options, search, logger, membership, group });
   const storedIndex = replica.appliedIndex;
-  await lead(group, replica);
+  keepRetention(group, replica, options.retention, logger);
+  peers.transport.listen(peerBind.host, peerBind.port);
+  const isAlone = await lead(group, replica);
   const replayed = replica.appliedIndex - storedIndex;
   replica.start();
-  await applyRetention(replica, options.retention);
+  membership.start();
 
-  const service = createService(node);
-  const app = createApp({
-    handlers: service.handlers,
-    stream: service.stream,
-    limits: {
-      ...defaultHttpLimits,
-      payloadBytesMax: options.payloadBytesMax,
-      bodyBytesMax: options.bodyBytesMax,
-    },
-    logger,
-    clock: systemClock,
-    timers: systemTimers,
-    onBug: (error) => fail(`a guarantee of the program was broken: ${error.message}`),
-  });
-  const url = app.listen(options.host, options.port);
+  const parts: Parts = { storage, consensus, peers, membership, search, node };
+  const app = openApp(parts, options, { logger, end });
+  const url = app.listen(options.host, port);
+  membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   return {
     url,
+    peerAddress: self.peerAddress,
+    nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
     storeId: storage.dir.storeId,
     liveJobs: countLive(replica),
     replayed,
     startMs: systemClock.monotonicMs() - startedMs,
-    failed,
-    async stop(graceMs) {
-      await app.stop(graceMs);
-      await replica.stop();
-      group.stop();
-      await search.close();
-      await storage.close();
-    },
+    isAlone,
+    ended,
+    stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
+  const { storage, consensus, peers, membership, search } = parts;
+  membership.stop();
+  await app.stop(graceMs);
+  await consensus.replica.stop();
+  consensus.group.stop();
+  peers.transport.stop();
+  await search.close();
+  await storage.close();
+}
+
+/** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
+async function httpPortToTell({ host, port, cluster }: ServerOptions): Promise<number> {
+  return port === 0 && cluster.join.length > 0 ? tryPort(host, 0) : port;
+}
+
+function reachableUrl(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `http://${reachableHost(hostname)}:${port}`;
+}
+
+function describeSelf(
+  storage: Storage,
+  options: ServerOptions,
+  peerBind: { host: string; port: number },
+): JoinSelf {
+  const { cluster } = options;
+  return {
+    uuid: storage.dir.storeId,
+    httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
+    peerAddress: cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`,
+    version: buildVersion,
+  };
+}
+
+function createMembership(
+  consensus: Consensus,
+  peers: Peers,
+  env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
+): Membership {
+  return new Membership(
+    {
+      ...consensus,
+      timers: systemTimers,
+      clock: systemClock,
+      logger: env.logger,
+      lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
+      onMembers: (members) => peers.setMembers(members),
+    },
+    env.self,
+  );
 }
 
 function createNode(
   storage: Storage,
   replica: Replica,
-  env: { options: ServerOptions; search: QueryStore; logger: Logger },
+  env: {
+    options: ServerOptions;
+    search: QueryStore;
+    logger: Logger;
+    membership: Membership;
+    group: Group;
+  },
 ): Node {
   return new Node(
     replica,
@@ -106,6 +217,7 @@ function createNode(
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
+      cluster: createClusterControl(env.membership, env.group, replica),
     },
     {
       requireLeaseToken: env.options.requireLeaseToken,
@@ -117,10 +229,45 @@ function createNode(
   );
 }
 
-/** The policy is part of the replicated state, so that every node removes the same jobs; it changes only by a change. */
-async function applyRetention(replica: Replica, retention: Retention): Promise<void> {
-  if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
-  await replica.submit({ kind: "configure", retention });
+function openApp(
+  parts: Parts,
+  options: ServerOptions,
+  env: { logger: Logger; end: (ending: Ending) => void },
+): App {
+  const service = createService(parts.node);
+  return createApp({
+    handlers: service.handlers,
+    stream: service.stream,
+    forward: {
+      isLeader: () => parts.consensus.replica.isLeader,
+      leaderUrl: () => parts.membership.leaderUrl(),
+    },
+    limits: {
+      ...defaultHttpLimits,
+      payloadBytesMax: options.payloadBytesMax,
+      bodyBytesMax: options.bodyBytesMax,
+    },
+    logger: env.logger,
+    clock: systemClock,
+    timers: systemTimers,
+    onBug: (error) =>
+      env.end({ kind: "failed", reason: `a guarantee of the program was broken: ${error.message}` }),
+  });
+}
+
+/** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
+function keepRetention(
+  group: Group,
+  replica: Replica,
+  retention: Retention,
+  logger: Logger,
+): void {
+  group.whenReady(() => {
+    if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
+    replica.submit({ kind: "configure", retention }).catch((error: unknown) => {
+      logger.warn("the retention could not be set", { error });
+    });
+  });
 }
 
 function countLive(replica: Replica): number {

@@ -6,17 +6,16 @@ import { encodeConfChange } from "../../raft/conf-change.ts";
 import { emptyData } from "../../raft/message.ts";
 import { toLogEntry } from "../../replica/raft-log.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
-import {
-  type NodeIdentity,
-  readNodeIdentity,
-  writeNodeIdentity,
-} from "../../store/node-identity.ts";
+import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
+import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
 import { StateStore } from "../../store/state-store.ts";
 import { openLog } from "../../store/worker-log.ts";
 
 export interface Storage {
   readonly dir: DataDir;
   readonly statePath: string;
+  /** Folder in which snapshots are made and received. */
+  readonly snapshotPath: string;
   readonly log: Log;
   readonly store: StateStore;
   close(): Promise<void>;
@@ -34,11 +33,13 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
   const dir = openDataDir(options.dataDir);
   const statePath = join(dir.path, "state.db");
   try {
+    const received = placeIncoming(dir.path, statePath);
     const store = await StateStore.open(statePath, { cachedJobsMax: options.cachedJobsMax });
     try {
       const log = await openLog(dir.path, {
         storeId: dir.storeId,
-        minimumLast: new Map([[mainGroup, store.stored.index]]),
+        // A snapshot that is just being installed is ahead of the log by intent.
+        minimumLast: new Map(received === undefined ? [[mainGroup, store.stored.index]] : []),
         onNote: (note) => logger.warn(note),
       });
       const close = async () => {
@@ -46,7 +47,9 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
         await log.close();
         dir.close();
       };
-      const storage = { dir, statePath, log, store, close };
+      if (received !== undefined) await alignLog(dir.path, log, mainGroup, received);
+      const snapshotPath = openSnapshotFolder(dir.path);
+      const storage = { dir, statePath, snapshotPath, log, store, close };
       checkAlignment(storage);
       return storage;
     } catch (error) {
@@ -68,10 +71,8 @@ function checkAlignment({ log, store, statePath }: Storage): void {
   );
 }
 
-/** Who this node is; a new directory becomes a cluster of one. */
-export async function openIdentity(storage: Storage): Promise<NodeIdentity> {
-  const known = readNodeIdentity(storage.dir.path);
-  if (known !== undefined) return known;
+/** Makes this node the founder of a cluster of one. */
+export async function foundCluster(storage: Storage): Promise<NodeIdentity> {
   const identity = { clusterId: crypto.randomUUID(), nodeId: 1 };
   await appendFirst(storage.log, identity.nodeId);
   writeNodeIdentity(storage.dir.path, identity);

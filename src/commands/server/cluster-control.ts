@@ -1,0 +1,97 @@
+/** The cluster as the operations of the service see it, from membership and consensus. */
+import type { Group } from "../../replica/group.ts";
+import type { Membership } from "../../replica/membership.ts";
+import type { Replica } from "../../replica/replica.ts";
+import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
+import { none } from "../../raft/message.ts";
+
+/** A member that was silent for this long counts as unreachable. */
+const silentMs = 3000;
+
+export function createClusterControl(
+  membership: Membership,
+  group: Group,
+  replica: Replica,
+): ClusterControl {
+  return {
+    view: () => viewOf(membership, group, replica),
+    async join(request) {
+      const answer = await membership.join(request);
+      return { ...answer, peers: [...answer.peers] };
+    },
+    remove: (nodeId) => membership.remove(nodeId),
+    transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
+    setVoter: (nodeId, voter) => membership.setVoter(nodeId, voter),
+    leaderUrl: () => membership.leaderUrl(),
+  };
+}
+
+function viewOf(membership: Membership, group: Group, replica: Replica): ClusterView {
+  const raft = group.state;
+  const { self } = membership;
+  return {
+    clusterId: self.clusterId,
+    selfId: self.id,
+    role: roleOfSelf(membership, group),
+    term: raft.term,
+    leaderId: raft.leader === none ? undefined : raft.leader,
+    commitIndex: raft.log.committed,
+    appliedIndex: replica.appliedIndex,
+    members: membership.members.map((member) => {
+      const isSelf = member.id === self.id;
+      const voter = membership.conf.voters.includes(member.id);
+      const progress = membership.progressOf(member.id);
+      const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
+      const lag = isSelf
+        ? raft.log.committed - replica.appliedIndex
+        : progress === undefined
+          ? undefined
+          : Math.max(0, raft.log.lastIndex() - progress.match);
+      return {
+        id: member.id,
+        uuid: member.uuid,
+        httpUrl: member.httpUrl,
+        peerAddress: member.peerAddress,
+        version: member.version,
+        voter,
+        role: roleOf(member.id, voter, { membership, group }),
+        self: isSelf,
+        lag,
+        lastContactMs,
+        state: stateOf({ isSelf, lastContactMs, lag }),
+      };
+    }),
+  };
+}
+
+function roleOfSelf(membership: Membership, group: Group): ClusterView["role"] {
+  const { role } = group.state;
+  if (role === "leader") return "leader";
+  if (!membership.conf.voters.includes(membership.self.id)) return "learner";
+  return role === "follower" ? "follower" : "candidate";
+}
+
+function roleOf(
+  id: number,
+  voter: boolean,
+  env: { membership: Membership; group: Group },
+): ClusterMember["role"] {
+  if (id === env.membership.self.id) return roleOfSelf(env.membership, env.group);
+  if (id === env.group.state.leader) return "leader";
+  if (!voter) return "learner";
+  return env.group.state.leader === none ? "unknown" : "follower";
+}
+
+/** More entries than this behind is worth telling. */
+const catchingUpEntries = 1000;
+
+function stateOf(member: {
+  isSelf: boolean;
+  lastContactMs: number | undefined;
+  lag: number | undefined;
+}): ClusterMember["state"] {
+  if (member.isSelf) return "ok";
+  if (member.lastContactMs === undefined) return "unknown";
+  if (member.lastContactMs > silentMs) return "unreachable";
+  return (member.lag ?? 0) > catchingUpEntries ? "catching up" : "ok";
+}

@@ -1,0 +1,93 @@
+/**
+ * Snapshots for members whose next entries are gone from the log. One is made when the core asks for it and kept for a
+ * while; a member that joined after it was made needs a newer one, since it would not find itself in it.
+ */
+import type { Logger, Timers } from "../base/ports.ts";
+import { type ConfState, isMember, type NodeId, type Snapshot } from "../raft/message.ts";
+import { isGap } from "../raft/storage.ts";
+import type { RaftLogStorage } from "./raft-log.ts";
+
+export interface MadeSnapshot {
+  readonly path: string;
+  readonly bytes: number;
+  readonly index: number;
+  readonly conf: ConfState;
+}
+
+/** A snapshot that nobody asked for so long is dropped, and the log may shrink again. */
+const keepMs = 60_000;
+
+interface SnapshotDeps {
+  readonly timers: Timers;
+  readonly storage: RaftLogStorage;
+  readonly logger: Logger;
+  /** Stores the state and copies it. */
+  readonly make: () => Promise<MadeSnapshot>;
+  readonly remove: (path: string) => void;
+}
+
+export class Snapshots {
+  readonly #deps: SnapshotDeps;
+  #latest: MadeSnapshot | undefined;
+  #making = false;
+  #cancelDrop: (() => void) | undefined;
+
+  constructor(deps: SnapshotDeps) {
+    this.#deps = deps;
+    deps.storage.snapshotFor = (to) => this.#for(to);
+  }
+
+  /** The log must keep the entries after this index for the snapshot that may be on its way. */
+  get neededAfter(): number {
+    if (this.#making || this.#latest !== undefined) return this.#latest?.index ?? 0;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** The file behind a snapshot that the core has handed out. */
+  fileOf(index: number): MadeSnapshot | undefined {
+    return this.#latest?.index === index ? this.#latest : undefined;
+  }
+
+  #for(to: NodeId): Snapshot | "unavailable" {
+    const made = this.#latest;
+    if (made !== undefined && isMember(made.conf, to)) {
+      this.#keep();
+      const term = this.#deps.storage.term(made.index);
+      // Compacted past it: what follows the snapshot is gone too, so it is of no use any more.
+      if (!isGap(term)) {
+        return { index: made.index, term, conf: made.conf, data: new Uint8Array(0) };
+      }
+    }
+    this.#make();
+    return "unavailable";
+  }
+
+  #keep(): void {
+    this.#cancelDrop?.();
+    this.#cancelDrop = this.#deps.timers.after(keepMs, () => {
+      if (this.#latest !== undefined) this.#deps.remove(this.#latest.path);
+      this.#latest = undefined;
+    });
+  }
+
+  #make(): void {
+    if (this.#making) return;
+    this.#making = true;
+    this.#deps
+      .make()
+      .then(
+        (made) => {
+          if (this.#latest !== undefined && this.#latest.path !== made.path) {
+            this.#deps.remove(this.#latest.path);
+          }
+          this.#latest = made;
+          this.#keep();
+          this.#deps.logger.info("made a snapshot", { index: made.index, bytes: made.bytes });
+        },
+        (error: unknown) => this.#deps.logger.error("no snapshot could be made", { error }),
+      )
+      .finally(() => {
+        this.#making = false;
+      });
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Snapshots of the state database: made beside the running engine, and put in place of an older state at a start.
+ *
+ * A received snapshot is installed by the next start of the node, which is also what recovers from a crash halfway:
+ * `incoming.json` says that `incoming.db` is complete; the state is replaced by it, the log begins after it, and only
+ * then the note goes. Each step can be repeated.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Log } from "../base/log.ts";
+import type { ConfState } from "../raft/message.ts";
+import { writeDurably } from "./durable-file.ts";
+import type { SnapshotReply } from "./snapshot-worker.ts";
+import { startWorker } from "./start-worker.ts";
+import { syncDirectory } from "./superblock.ts";
+
+export interface SnapshotFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly index: number;
+  readonly conf: ConfState;
+}
+
+const folder = "snapshots";
+const note = "incoming.json";
+const incoming = "incoming.db";
+
+/** Where snapshots are made and received; emptied of what an earlier run left. */
+export function openSnapshotFolder(directory: string): string {
+  const path = join(directory, folder);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(path)) rmSync(join(path, name), { force: true, recursive: true });
+  return path;
+}
+
+/** Copies the stored state. The state goes on changing meanwhile; the copy is one moment of it. */
+export async function makeSnapshot(statePath: string, directory: string): Promise<SnapshotFile> {
+  const target = join(directory, "made.db");
+  const worker = startWorker("snapshot");
+  try {
+    const reply = await new Promise<SnapshotReply>((resolve, reject) => {
+      worker.onmessage = (event: MessageEvent<SnapshotReply>) => resolve(event.data);
+      worker.onerror = (event) => reject(new Error(event.message));
+      worker.postMessage({ statePath, target });
+    });
+    if (reply.kind === "fault") throw new Error(`no snapshot could be made: ${reply.message}`);
+    const path = join(directory, `${reply.index}.db`);
+    renameSync(target, path);
+    return {
+      path,
+      bytes: reply.bytes,
+      index: reply.index,
+      conf: JSON.parse(reply.conf) as ConfState,
+    };
+  } finally {
+    worker.terminate();
+  }
+}
+
+/** Keeps a received snapshot for the next start. The file must be complete, verified and fsynced. */
+export function keepIncoming(directory: string, path: string, point: { index: number; term: number }): void {
+  renameSync(path, join(directory, incoming));
+  syncDirectory(directory);
+  writeDurably(directory, note, `${JSON.stringify(point)}\n`);
+}
+
+/** First half of the installation, before anything is opened: the received state takes the place of the old one. */
+export function placeIncoming(directory: string, statePath: string): { index: number; term: number } | undefined {
+  const notePath = join(directory, note);
+  if (!existsSync(notePath)) {
+    rmSync(join(directory, incoming), { force: true });
+    return undefined;
+  }
+  const point = JSON.parse(readFileSync(notePath, "utf8")) as { index: number; term: number };
+  if (existsSync(join(directory, incoming))) {
+    for (const suffix of ["-wal", "-shm"]) rmSync(statePath + suffix, { force: true });
+    renameSync(join(directory, incoming), statePath);
+    syncDirectory(directory);
+  }
+  return point;
+}
+
+/** Second half, with the log open: it begins after the snapshot, unless it already goes on from it. */
+export async function alignLog(
+  directory: string,
+  log: Log,
+  group: number,
+  point: { index: number; term: number },
+): Promise<void> {
+  const { last, first, hardState } = log.bounds(group);
+  const entry = point.index >= first && point.index <= last ? log.read(group, point.index, 1)[0] : undefined;
+  if (entry?.term !== point.term) {
+    await new Promise<void>((resolve, reject) => {
+      log.append({ group, entries: [], resetTo: point, hardState }, (fault) =>
+        fault === undefined ? resolve() : reject(new Error(fault.message)),
+      );
+    });
+  }
+  rmSync(join(directory, note));
+  syncDirectory(directory);
+}
