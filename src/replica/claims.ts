@@ -30,6 +30,8 @@ export class Waiter {
   claiming = false;
   /** Does it stand at its queues? */
   standing = false;
+  /** Called once when the claim that is in the log's hands has been delivered. */
+  whenClaimed: (() => void) | undefined;
 
   constructor(request: ClaimRequest, want: number, deliver: Waiter["deliver"]) {
     this.request = request;
@@ -125,6 +127,8 @@ export class Claims {
         this.#promise(queues, -count);
         const jobs = outcome?.kind === "claimed" ? outcome.jobs : [];
         if (jobs.length > 0 || fault !== undefined) waiter.deliver(jobs, fault);
+        waiter.whenClaimed?.();
+        waiter.whenClaimed = undefined;
         this.#requeue(waiter);
         if (fault === undefined) for (const queue of queues) this.wake(queue);
       });
