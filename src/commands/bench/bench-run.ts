@@ -1,0 +1,250 @@
+/**
+ * One run of one scenario: its server, its queues and ledgers, its measured span, and the check at the end.
+ *
+ * A run owns queues whose names no other run uses, so that the counters of the server speak of this run alone, and every
+ * queue has its ledger. CPU time is taken over the measured span only, for both processes: on a machine that they share
+ * it is what explains a rate.
+ */
+import { CorvoError } from "../../base/errors.ts";
+import type { Client } from "../../sdk/client.ts";
+import { JobShape } from "./job-shape.ts";
+import { Ledger, type QueueTotals } from "./ledger.ts";
+import type { OwnServer } from "./own-server.ts";
+import { cpuMicros } from "./process-stats.ts";
+import type { Figure, SettingName, Settings } from "./scenario.ts";
+import { type LoadPlan, StreamLoad } from "./stream-load.ts";
+
+export interface BenchDeps {
+  readonly server: string;
+  readonly apiKey: string | undefined;
+  /** A client for this address. */
+  readonly connect: (server: string) => Client;
+  /** Undefined when the run was pointed at a server. */
+  readonly own: OwnServer | undefined;
+  readonly settings: Settings;
+  readonly defaults: Settings;
+  /** Part of every queue name. */
+  readonly runId: string;
+  readonly progress: (share: number | undefined, text: string) => void;
+}
+
+/** What a queue's jobs are, and what became of them. */
+export interface Lane {
+  readonly queue: string;
+  readonly shape: JobShape;
+  readonly ledger: Ledger;
+}
+
+export interface CpuUse {
+  readonly jobs: number;
+  readonly elapsedMs: number;
+  readonly serverMicros: number | undefined;
+  readonly clientMicros: number;
+}
+
+export interface Verdict {
+  readonly accepted: number;
+  readonly completed: number;
+  readonly waiting: number;
+  readonly dead: number;
+  readonly problems: readonly string[];
+}
+
+/** How long the server may be silent before a run counts as stuck. */
+const silentMsMax = 30_000;
+const stepMs = 100;
+/** Jobs in one frame of a load that is only there to fill a queue, and its frames. */
+const fill = { batch: 500, connections: 4, frames: 2 } as const;
+
+export class Bench {
+  readonly deps: BenchDeps;
+  readonly #lanes: Lane[] = [];
+  readonly #notes: string[] = [];
+  #cpu: CpuUse | undefined;
+  #server: string;
+
+  constructor(deps: BenchDeps) {
+    this.deps = deps;
+    this.#server = deps.server;
+  }
+
+  get server(): string {
+    return this.#server;
+  }
+
+  get client(): Client {
+    return this.deps.connect(this.#server);
+  }
+
+  get own(): OwnServer {
+    const { own } = this.deps;
+    if (own === undefined) throw new CorvoError("CONFLICT", "this scenario needs its own server");
+    return own;
+  }
+
+  get cpu(): CpuUse | undefined {
+    return this.#cpu;
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
+  note(text: string): void {
+    if (!this.#notes.includes(text)) this.#notes.push(text);
+  }
+
+  /** A size of this run. A scenario asks only for those that its own settings name. */
+  setting(name: SettingName): number {
+    const value = this.deps.settings[name] ?? this.deps.defaults[name];
+    if (value === undefined) throw new CorvoError("INTERNAL_ERROR", `no default for ${name}`);
+    return value;
+  }
+
+  /** The figure's bar, when this run has the sizes that the bar was set for. */
+  bar(bar: number, stretch: number): Pick<Figure, "bar"> {
+    const sizes: SettingName[] = ["connections", "batch", "frames", "payloadBytes", "parked"];
+    const isComparable = sizes.every((name) => {
+      const asked = this.deps.defaults[name];
+      return asked === undefined || this.deps.settings[name] === asked;
+    });
+    return isComparable ? { bar: { bar, stretch } } : {};
+  }
+
+  lane(name: string, options?: (number: number) => string): Lane {
+    const queue = `bench-${this.deps.runId}-${name}`;
+    const shape = new JobShape(queue, this.setting("payloadBytes"), options);
+    const lane = { queue, shape, ledger: new Ledger() };
+    this.#lanes.push(lane);
+    return lane;
+  }
+
+  load(lane: Lane, plan: Omit<LoadPlan, "server" | "apiKey" | "shape" | "ledger">) {
+    const { apiKey } = this.deps;
+    const { shape, ledger } = lane;
+    return StreamLoad.open({ ...plan, server: this.#server, apiKey, shape, ledger });
+  }
+
+  /** Waits while the load runs; fails with it. */
+  async pause(load: StreamLoad, durationMs: number, text: string): Promise<void> {
+    const startMs = performance.now();
+    for (;;) {
+      const spentMs = performance.now() - startMs;
+      if (spentMs >= durationMs) return;
+      this.deps.progress(spentMs / durationMs, text);
+      await Promise.race([Bun.sleep(Math.min(stepMs, durationMs - spentMs)), load.failed]);
+    }
+  }
+
+  /** Waits until the condition holds. Fails when the ledger stands still for too long. */
+  async until(load: StreamLoad, ledger: Ledger, condition: () => boolean): Promise<void> {
+    const done = load.wait(condition);
+    let lastMs = performance.now();
+    let last = -1;
+    for (;;) {
+      const ended = await Promise.race([done.then(() => true), Bun.sleep(stepMs)]);
+      if (ended === true) return;
+      const now = ledger.accepted + ledger.claimed + ledger.acked;
+      if (now !== last) {
+        last = now;
+        lastMs = performance.now();
+      } else if (performance.now() - lastMs > silentMsMax) {
+        throw new CorvoError(
+          "UNAVAILABLE",
+          `nothing happened for ${silentMsMax / 1000} s; ${ledger.sent} jobs were sent, ${ledger.accepted} accepted, ${ledger.claimed} claimed, ${ledger.acked} completed`,
+        );
+      }
+    }
+  }
+
+  /** Enqueues this many jobs as fast as the server takes them, outside of any measured span. */
+  async fill(lane: Lane, count: number, text: string): Promise<void> {
+    const { ledger } = lane;
+    const goal = ledger.sent + count;
+    const load = await this.load(lane, {
+      connections: Math.min(fill.connections, Math.ceil(count / fill.batch)),
+      framesMax: fill.frames,
+      produce: () => Math.min(fill.batch, goal - ledger.sent),
+      onEnqueued: () => this.deps.progress(1 - (goal - ledger.accepted) / count, text),
+    });
+    try {
+      load.pump();
+      await this.until(load, ledger, () => ledger.sent === goal && load.isIdle);
+    } finally {
+      load.close();
+    }
+  }
+
+  /** The measured span: `work` says how many jobs it did. Returns how long it took. */
+  async measure(work: () => Promise<number>): Promise<number> {
+    const span = this.span();
+    return span.end(await work());
+  }
+
+  /** A measured span that is ended by hand. Several spans of a run add up. */
+  span(): { end(jobs: number): number } {
+    const pid = this.deps.own?.pid;
+    const serverBefore = pid === undefined ? undefined : cpuMicros(pid);
+    const clientBefore = process.cpuUsage();
+    const startMs = performance.now();
+    return {
+      end: (jobs) => {
+        const elapsedMs = performance.now() - startMs;
+        const client = process.cpuUsage(clientBefore);
+        const serverAfter = pid === undefined ? undefined : cpuMicros(pid);
+        const server =
+          serverBefore === undefined || serverAfter === undefined
+            ? undefined
+            : serverAfter - serverBefore;
+        const before = this.#cpu;
+        this.#cpu = {
+          jobs: jobs + (before?.jobs ?? 0),
+          elapsedMs: elapsedMs + (before?.elapsedMs ?? 0),
+          serverMicros: server === undefined ? undefined : server + (before?.serverMicros ?? 0),
+          clientMicros: client.user + client.system + (before?.clientMicros ?? 0),
+        };
+        return elapsedMs;
+      },
+    };
+  }
+
+  /** Kills the server as a crash would and starts it again on the same data. Returns the time until it serves. */
+  async crash(): Promise<number> {
+    await this.own.kill();
+    const startMs = performance.now();
+    await this.own.start();
+    this.#server = this.own.url;
+    await this.client.health({});
+    return performance.now() - startMs;
+  }
+
+  /** Compares every ledger with the counters of its queue. */
+  async verify(): Promise<Verdict> {
+    const sum = { accepted: 0, completed: 0, waiting: 0, dead: 0 };
+    const problems: string[] = [];
+    for (const { queue, ledger } of this.#lanes) {
+      if (ledger.sent === 0) continue;
+      const totals = await this.#totals(queue);
+      problems.push(...ledger.verify(totals).map((problem) => `${queue}: ${problem}`));
+      sum.accepted += ledger.accepted;
+      sum.completed += totals.completed;
+      sum.waiting += totals.waiting;
+      sum.dead += totals.dead;
+    }
+    return { ...sum, problems };
+  }
+
+  /** A server that was there before gets its queues removed. */
+  async removeQueues(): Promise<void> {
+    for (const { queue, ledger } of this.#lanes) {
+      if (ledger.sent > 0) await this.client.deleteQueue({ params: { name: queue } });
+    }
+  }
+
+  async #totals(queue: string): Promise<QueueTotals> {
+    const found = await this.client.getQueue({ params: { name: queue } });
+    const { completed, dead, cancelled, pending, scheduled, retrying, active, held } = found;
+    const waiting = pending + scheduled + retrying + active + held;
+    return { completed, dead, cancelled, waiting };
+  }
+}
