@@ -103,12 +103,24 @@ export class Bench {
 
   /** The figure's bar, when this run has the sizes that the bar was set for. */
   bar(bar: number, stretch: number): Pick<Figure, "bar"> {
-    const sizes: SettingName[] = ["connections", "batch", "frames", "payloadBytes", "parked"];
+    const sizes: SettingName[] = [
+      "connections",
+      "batch",
+      "frames",
+      "concurrency",
+      "payloadBytes",
+      "jobs",
+    ];
     const isComparable = sizes.every((name) => {
       const asked = this.deps.defaults[name];
       return asked === undefined || this.deps.settings[name] === asked;
     });
-    return isComparable ? { bar: { bar, stretch } } : {};
+    return isComparable ? this.goal(bar, stretch) : {};
+  }
+
+  /** The same, for a scenario that has looked at the sizes itself. */
+  goal(bar: number, stretch: number): Pick<Figure, "bar"> {
+    return { bar: { bar, stretch } };
   }
 
   lane(name: string, options?: (number: number) => string): Lane {
@@ -154,6 +166,17 @@ export class Bench {
           `nothing happened for ${silentMsMax / 1000} s; ${ledger.sent} jobs were sent, ${ledger.accepted} accepted, ${ledger.claimed} claimed, ${ledger.acked} completed`,
         );
       }
+    }
+  }
+
+  /** Waits until everything that was sent is answered. */
+  async settle(load: { readonly isIdle: boolean; readonly failed: Promise<never> }): Promise<void> {
+    const endMs = performance.now() + silentMsMax;
+    while (!load.isIdle) {
+      if (performance.now() > endMs) {
+        throw new CorvoError("UNAVAILABLE", `an answer did not come for ${silentMsMax / 1000} s`);
+      }
+      await Promise.race([Bun.sleep(stepMs / 10), load.failed]);
     }
   }
 

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { CorvoError } from "../../base/errors.ts";
 
-const isCompiled = import.meta.dir.startsWith("/$bunfs/") || import.meta.dir.startsWith("B:\\~BUN");
+export const isCompiled =
+  import.meta.dir.startsWith("/$bunfs/") || import.meta.dir.startsWith("B:\\~BUN");
 
 /** The words that start this program again. */
 export const selfCommand: readonly string[] = isCompiled

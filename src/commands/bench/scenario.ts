@@ -10,6 +10,8 @@ export interface Settings {
   readonly batch?: number;
   /** Frames of one connection without an answer. */
   readonly frames?: number;
+  /** Jobs that one worker holds at once. */
+  readonly concurrency?: number;
   readonly payloadBytes?: number;
   readonly jobs?: number;
   readonly parked?: number;

@@ -41,6 +41,8 @@ export interface LoadPlan {
     readonly window: number;
     /** Acks in one frame. */
     readonly ackMax: number;
+    /** Jobs that may still be asked for, by all connections; no bound when left out. */
+    readonly budget?: { left: number };
   };
   /** Told of each job when it arrives, before its ack is sent. */
   readonly onClaimed?: (number: number) => void;
@@ -160,8 +162,10 @@ class Driver {
     while (this.#sent.size < plan.framesMax && !this.#isPaused) {
       const count = plan.produce?.() ?? 0;
       const acks = this.#takeAcks(plan.consume?.ackMax ?? ackItemsMax);
-      if (count === 0 && acks.length === 0 && this.#free === 0) return;
-      this.#send(count, acks);
+      this.#free += acks.length;
+      const credits = this.#takeCredits();
+      if (count === 0 && acks.length === 0 && credits === 0) return;
+      this.#send({ count, acks, credits });
     }
   }
 
@@ -174,7 +178,15 @@ class Driver {
     return some.splice(0, max);
   }
 
-  #send(count: number, acks: readonly Claimed[]): void {
+  #takeCredits(): number {
+    const budget = this.#load.plan.consume?.budget;
+    const credits = Math.min(this.#free, budget?.left ?? this.#free);
+    this.#free -= credits;
+    if (budget !== undefined) budget.left -= credits;
+    return credits;
+  }
+
+  #send({ count, acks, credits }: Omit<SentFrame, "first">): void {
     const { shape, ledger } = this.#load.plan;
     const id = ++this.#lastId;
     let text = `{"id":${id}`;
@@ -184,11 +196,7 @@ class Driver {
       text += `,"enqueue":[${shape.list(first, count)}]`;
     }
     if (acks.length > 0) text += `,"ack":[${ackTexts(acks)}]`;
-    const credits = this.#free + acks.length;
-    if (credits > 0 && this.#load.plan.consume !== undefined) {
-      text += `${this.#claimHead}${credits}}`;
-      this.#free = 0;
-    }
+    if (credits > 0) text += `${this.#claimHead}${credits}}`;
     this.#sent.set(id, { first, count, acks, credits });
     this.#link?.send(`${text}}`);
   }
@@ -257,13 +265,15 @@ class Driver {
       );
       return;
     }
-    const { ledger } = this.#load.plan;
+    const { ledger, consume } = this.#load.plan;
     this.#load.overloads++;
     if (enqueue === undefined) {
       for (let i = 0; i < sent.count; i++) ledger.refuse(sent.first + i);
     }
     if (ack === undefined) this.#acks = [...sent.acks, ...this.#acks];
     this.#free += ack === undefined ? sent.credits - sent.acks.length : sent.credits;
+    const budget = consume?.budget;
+    if (budget !== undefined) budget.left += sent.credits;
     this.#isPaused = true;
     setTimeout(() => {
       this.#isPaused = false;

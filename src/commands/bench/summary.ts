@@ -59,6 +59,7 @@ const settingNames: Readonly<Record<keyof Settings, string>> = {
   connections: "connections",
   batch: "batch",
   frames: "frames_in_flight",
+  concurrency: "concurrency",
   payloadBytes: "payload_bytes",
   jobs: "jobs",
   parked: "parked_jobs",
