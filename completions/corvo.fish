@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --worker-id --job-id-prefix --sort --order --limit --cursor --to --reason
+            case --server --api-key --bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'enqueue' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'version' 'completion'
+        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'version' 'completion'
             set path $path $word
         end
     end
@@ -27,7 +27,9 @@ end
 function __corvo_at
     test (__corvo_path | string collect --allow-empty) = "$argv[1]"
 end
+complete -c corvo -f -n '__corvo_at \'\'' -a server -d 'Run a server'
 complete -c corvo -f -n '__corvo_at \'\'' -a enqueue -d 'Add a job to a queue, or many from a file'
+complete -c corvo -f -n '__corvo_at \'\'' -a worker -d 'Run any program as the handler of jobs'
 complete -c corvo -f -n '__corvo_at \'\'' -a jobs -d 'Look at jobs and act on them, one by one or by the thousand'
 complete -c corvo -f -n '__corvo_at \'\'' -a queue -d 'Look at queues, pause and empty them'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
@@ -41,23 +43,44 @@ complete -c corvo -n '__corvo_at \'\'' -l no-color -d 'No colours. NO_COLOR does
 complete -c corvo -n '__corvo_at \'\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'server\'' -l bind -x -d 'Address to listen on; port 0 takes a free one.'
+complete -c corvo -n '__corvo_at \'server\'' -l data-dir -r -F -d 'Folder for log and state. One server at a time.'
+complete -c corvo -n '__corvo_at \'server\'' -l retention -x -d 'How long completed and cancelled jobs are kept.'
+complete -c corvo -n '__corvo_at \'server\'' -l retention-count -x -d 'How many completed and cancelled jobs are kept at most.'
+complete -c corvo -n '__corvo_at \'server\'' -l retention-dead -x -d 'How long dead jobs are kept.'
+complete -c corvo -n '__corvo_at \'server\'' -l retention-dead-count -x -d 'How many dead jobs are kept at most.'
+complete -c corvo -n '__corvo_at \'server\'' -l require-lease-token -d 'Refuse acks, fails, releases and heartbeats without a lease token.'
+complete -c corvo -n '__corvo_at \'server\'' -l max-payload-size -x -d 'Largest payload, result or checkpoint.'
+complete -c corvo -n '__corvo_at \'server\'' -l max-body-size -x -d 'Largest request body or stream frame.'
+complete -c corvo -n '__corvo_at \'server\'' -l cache-jobs -x -d 'Waiting jobs kept in memory; the others are read when they are claimed.'
+complete -c corvo -n '__corvo_at \'server\'' -l shutdown-timeout -x -d 'How long a stop waits for requests that run.'
+complete -c corvo -n '__corvo_at \'server\'' -l log-format -x -a 'human json' -d 'Default: human on a terminal, json otherwise.'
+complete -c corvo -n '__corvo_at \'server\'' -l log-level -x -a 'debug info warn error' -d 'Default: info.'
+complete -c corvo -n '__corvo_at \'server\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'server\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'server\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'server\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'server\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'server\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'server\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'server\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l file -r -F -d 'Add the jobs of a file, or of standard input with -.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l dry-run -d 'Check the jobs of --file and add none.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l priority -x -d '0 (first) to 9, or critical (0), high (1), normal (2), low (3).'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l delay -x -d 'Delay.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'Scheduled at.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l expire-after -x -d 'Expire after.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l delay -x -d 'How long to wait before the job may run.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'When the job may run; instead of a delay.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l expire-after -x -d 'A job that has not started by then is not run any more.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-period -x -d 'Seconds the key is held at most.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l max-retries -x -d 'How many times the job is run in all before it is dead. Default 3.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-backoff -x -a 'none fixed linear exponential' -d 'How the delay grows from one attempt to the next. Default exponential.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-base-delay -x -d 'Retry base delay.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-max-delay -x -d 'Retry max delay.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-base-delay -x -d 'Delay before the second attempt. Default 5s.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-max-delay -x -d 'Longest delay between attempts. Default 10m.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Timeout.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of one attempt.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Job id.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l idempotency-key -x -d 'Repeating the same call with this key within 24 hours changes nothing and gives the first answer.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
@@ -67,6 +90,22 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l no-color -d 'No colours. NO_COL
 complete -c corvo -n '__corvo_at \'enqueue\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'worker\'' -l concurrency -s c -x -d 'Jobs to run at one time. Default 1.'
+complete -c corvo -n '__corvo_at \'worker\'' -l persistent -d 'Keep one process per slot and send it each job as a line of JSON, instead of one process per job.'
+complete -c corvo -n '__corvo_at \'worker\'' -l timeout -x -d 'Time for one attempt of jobs that bring none of their own. Default: no limit.'
+complete -c corvo -n '__corvo_at \'worker\'' -l kill-after -x -d 'From SIGTERM to SIGKILL when a command must stop. Default 10s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l grace -x -d 'How long running jobs may go on after the first signal. Default 30s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l lease -x -d 'How long a job stays with a worker that is not heard of; renewed each third of it. Default 60s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l drain -d 'End when no job of the queues is waiting, scheduled or to be retried.'
+complete -c corvo -n '__corvo_at \'worker\'' -l worker-id -x -d 'Name of this worker. Default: host, process id and some random digits.'
+complete -c corvo -n '__corvo_at \'worker\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'worker\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'worker\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'worker\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'worker\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'worker\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'worker\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'worker\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a list -d 'Find jobs'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a get -d 'Show one job with its attempts'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a wait -d 'Wait until jobs are finished'

@@ -19,7 +19,7 @@ export type OperationName = keyof Operations;
 
 /** What a handler knows of the call besides its input. */
 export interface CallContext {
-  /** Aborted when the caller has gone away. */
+  /** Aborts when the caller has gone away or the server stops; the reason is a `CorvoError`. */
   readonly signal: AbortSignal;
 }
 

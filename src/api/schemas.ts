@@ -17,9 +17,10 @@ export const jobStates = [
 /** Named priorities and their numbers; 0 is served first. */
 export const priorityNames = { critical: 0, high: 1, normal: 2, low: 3 } as const;
 
-/** A member that may be absent; `null` means the same, since some clients send it. */
-export function Maybe<T extends TSchema>(schema: T) {
-  return Type.Optional(Type.Union([schema, Type.Null()]));
+/** A member that may be absent; `null` means the same, since some clients send it. A description is of this member. */
+export function Maybe<T extends TSchema>(schema: T, description?: string) {
+  const options = description === undefined ? {} : { description };
+  return Type.Optional(Type.Union([schema, Type.Null()], options));
 }
 
 /** An object with any names up to a length. The plain record of the schema library lets names with a line break past its check. */
@@ -67,9 +68,9 @@ export const NewJob = Type.Object({
   queue: QueueName,
   payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
   priority: Maybe(Priority),
-  delay: Maybe(Duration),
-  scheduled_at: Maybe(Time),
-  expire_after: Maybe(Duration),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
   unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
   unique_period: Maybe(
     Type.Integer({
@@ -96,8 +97,8 @@ export const NewJob = Type.Object({
       { description: "How the delay grows from one attempt to the next. Default exponential." },
     ),
   ),
-  retry_base_delay: Maybe(Duration),
-  retry_max_delay: Maybe(Duration),
+  retry_base_delay: Maybe(Duration, "Delay before the second attempt. Default 5s."),
+  retry_max_delay: Maybe(Duration, "Longest delay between attempts. Default 10m."),
   retry_jitter: Maybe(
     Type.Number({
       description: "Share of the delay that is added at random, 0 to 1. Default 0.",
@@ -105,10 +106,10 @@ export const NewJob = Type.Object({
       maximum: 1,
     }),
   ),
-  timeout: Maybe(Duration),
+  timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
   checkpoint: Maybe(Json("Initial checkpoint.")),
-  parent_id: Maybe(JobId),
+  parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
 });
 
 export const EnqueueResult = Type.Object({

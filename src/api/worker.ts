@@ -92,7 +92,8 @@ const fetchFields = {
 export const ClaimRequest = Type.Object({
   ...claimFields,
   credits: Type.Integer({
-    description: "How many more jobs the server may push.",
+    description:
+      "How many more jobs the server may push, on top of earlier credits; 0 takes all of them back.",
     minimum: 0,
     maximum: 10_000,
   }),

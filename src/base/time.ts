@@ -83,6 +83,22 @@ export function parseTime(text: string): number | undefined {
 
 /** RFC 3339 in UTC with milliseconds. */
 export function formatTime(timeMs: number): string {
+  // Jobs of one batch share their times, and writing one out costs as much as the rest of a claimed job.
+  if (timeMs === lastTimeMs) return lastTimeText;
+  if (timeMs === olderTimeMs) return olderTimeText;
+  olderTimeMs = lastTimeMs;
+  olderTimeText = lastTimeText;
+  lastTimeMs = timeMs;
+  lastTimeText = writeTime(timeMs);
+  return lastTimeText;
+}
+
+let lastTimeMs = Number.NaN;
+let lastTimeText = "";
+let olderTimeMs = Number.NaN;
+let olderTimeText = "";
+
+function writeTime(timeMs: number): string {
   const days = Math.floor(timeMs / 86_400_000);
   const inDay = timeMs - days * 86_400_000;
   const [year, month, day] = civilFromDays(days);

@@ -57,6 +57,7 @@ export const commands: Group = {
   summary: "Durable background jobs: a server, its workers, and the tools to look after both",
   examples: [
     { line: `corvo enqueue mail '{"to":"ada@example.org"}'`, says: "Add a job" },
+    { line: "corvo worker mail -- ./send-mail.sh", says: "Run a program for each job" },
     { line: "corvo jobs list --queue mail", says: "See what became of it" },
     { line: "corvo status", says: "See how the server is" },
   ],
@@ -68,6 +69,10 @@ export const commands: Group = {
     enqueue: {
       summary: "Add a job to a queue, or many from a file",
       load: () => import("./enqueue.ts"),
+    },
+    worker: {
+      summary: "Run any program as the handler of jobs",
+      load: () => import("./worker.ts"),
     },
     jobs,
     queue,

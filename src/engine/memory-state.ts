@@ -1,4 +1,5 @@
 /** The reference implementation of `State`: plain memory, nothing clever. Every other one is compared with it. */
+import { assert } from "../base/assert.ts";
 import { type Attempt, isFinished, type Job } from "./job.ts";
 import {
   createMeta,
@@ -11,6 +12,7 @@ import {
   type State,
   type UniqueLock,
 } from "./state.ts";
+import type { StateContents } from "./state-hash.ts";
 
 export class MemoryState implements State {
   readonly meta: Meta = createMeta();
@@ -100,6 +102,17 @@ export class MemoryState implements State {
     return this.#idempotency.size;
   }
 
+  contents(): StateContents {
+    return {
+      meta: this.meta,
+      jobs: () => this.jobs.values(),
+      attempts: () => [...this.attempts.values()].flatMap((ofJob) => [...ofJob.values()]),
+      queues: () => this.#queues.values(),
+      uniques: () => [...this.uniques].map(([name, lock]) => ({ ...splitUnique(name), lock })),
+      idempotency: () => this.#idempotency.values(),
+    };
+  }
+
   purgeFinished(kind: RetentionClass, below: number): void {
     for (const job of this.jobs.values()) {
       if (!isFinished(job.state) || retentionClassOf(job.state) !== kind) continue;
@@ -112,6 +125,13 @@ export class MemoryState implements State {
       .filter((job) => !isFinished(job.state))
       .sort((one, other) => one.order - other.order);
   }
+}
+
+/** The reverse of `uniqueName`. */
+export function splitUnique(name: string): { queue: string; key: string } {
+  const at = name.indexOf("\n");
+  assert(at > 0, "a unique lock's name holds its queue");
+  return { queue: name.slice(0, at), key: name.slice(at + 1) };
 }
 
 /** Queue names contain no line break, so the pair cannot be ambiguous. */

@@ -43,6 +43,8 @@ export interface ReplicaOptions {
   /** Checkpoints come after this time, or as soon as this many records changed. */
   readonly checkpointMs: number;
   readonly checkpointRecords: number;
+  /** Bytes of applied changes that no checkpoint has stored yet; at a quarter of this one is begun at once. */
+  readonly unstoredBytesMax: number;
   /** Applied entries kept in the log although a checkpoint covers them. */
   readonly logTailEntries: number;
 }
@@ -53,9 +55,12 @@ export const defaultReplicaOptions: ReplicaOptions = {
   batchBytesMax: 4 * 1024 * 1024,
   checkpointMs: 1000,
   checkpointRecords: 100_000,
+  unstoredBytesMax: 256 * 1024 * 1024,
   logTailEntries: 1000,
 };
 
+/** How soon a refused `advanceTime` is tried again. */
+const retryWakeMs = 500;
 const advanceStepsMax = 2000;
 /** Timers of the platform take at most a signed 32-bit number of milliseconds. */
 const timerMsMax = 2 ** 31 - 1;
@@ -71,6 +76,8 @@ export class Replica {
   #appliedIndex: number;
   #lastNowMs = 0;
   #readOnly: string | undefined;
+  #stateFault: string | undefined;
+  #unstoredBytes = 0;
   #stopped: CorvoError | undefined;
   #advancing = false;
   #wakeAtMs = Number.POSITIVE_INFINITY;
@@ -103,12 +110,12 @@ export class Replica {
 
   /** Why writes are refused at the moment, or undefined. */
   get readOnlyReason(): string | undefined {
-    return this.#readOnly;
+    return this.#readOnly ?? this.#stateFault;
   }
 
   /** Why this node should get no work, or undefined. */
   get unhealthyReason(): string | undefined {
-    return this.#stopped?.message ?? this.#readOnly;
+    return this.#stopped?.message ?? this.readOnlyReason;
   }
 
   /** Applies an entry that the log already holds; only before `start`. */
@@ -132,13 +139,7 @@ export class Replica {
    */
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
-    const pending = this.pendingChanges;
-    if (pending >= this.#options.pendingChangesMax) {
-      throw overloaded(`${pending} changes wait for the log (pendingChangesMax)`);
-    }
-    if (this.#waitingBytes + bytes > this.#options.pendingBytesMax) {
-      throw overloaded(`${this.#waitingBytes} bytes wait for the log (pendingBytesMax)`);
-    }
+    this.#refuseWhenFull(bytes);
     this.#waiting.push({ change, bytes, settle });
     this.#waitingBytes += bytes;
     if (this.#inFlight === undefined && !this.#flushQueued) {
@@ -147,6 +148,23 @@ export class Replica {
         this.#flushQueued = false;
         this.#flush();
       });
+    }
+  }
+
+  /** Memory that no one else bounds: what waits for the log, and what waits to be stored. */
+  #refuseWhenFull(bytes: number): void {
+    const pending = this.pendingChanges;
+    if (pending >= this.#options.pendingChangesMax) {
+      throw overloaded(`${pending} changes wait for the log (pendingChangesMax)`);
+    }
+    if (this.#waitingBytes + bytes > this.#options.pendingBytesMax) {
+      throw overloaded(`${this.#waitingBytes} bytes wait for the log (pendingBytesMax)`);
+    }
+    if (this.#unstoredBytes + bytes > this.#options.unstoredBytesMax) {
+      if (this.#stateFault !== undefined) {
+        throw new CorvoError("READ_ONLY", this.#stateFault, { retryAfterMs: 1000 });
+      }
+      throw overloaded(`${this.#unstoredBytes} bytes wait to be stored (unstoredBytesMax)`);
     }
   }
 
@@ -224,6 +242,7 @@ export class Replica {
     }
     this.#readOnly = undefined;
     this.#appliedIndex = index;
+    this.#unstoredBytes += flight.bytes;
     // The next batch is written while this one is applied and answered.
     this.#flush();
     const outcomes = this.engine.apply(flight.batch);
@@ -248,6 +267,7 @@ export class Replica {
     this.#waitingBytes = 0;
     if (fault.kind === "disk_full") {
       this.#readOnly = error.message;
+      this.#retryWake();
     } else {
       this.#stopped = error;
       this.#deps.onFatal(error.message);
@@ -277,7 +297,8 @@ export class Replica {
     this.#cancelWake = undefined;
     if (this.#stopped !== undefined || this.#advancing) return;
     const nowMs = Math.max(this.#lastNowMs, this.#deps.clock.nowMs());
-    if (this.engine.nextDeadlineMs() > nowMs) {
+    // A read-only node writes an empty step now and then, to notice that there is space again.
+    if (this.engine.nextDeadlineMs() > nowMs && this.#readOnly === undefined) {
       this.#armWake();
       return;
     }
@@ -297,8 +318,8 @@ export class Replica {
   #retryWake(): void {
     if (this.#stopped !== undefined) return;
     this.#cancelWake?.();
-    this.#wakeAtMs = this.#deps.clock.nowMs() + 100;
-    this.#cancelWake = this.#deps.timers.after(100, () => this.#wake());
+    this.#wakeAtMs = this.#deps.clock.nowMs() + retryWakeMs;
+    this.#cancelWake = this.#deps.timers.after(retryWakeMs, () => this.#wake());
   }
 
   #armCheckpoint(): void {
@@ -312,7 +333,10 @@ export class Replica {
 
   #checkpointIfLarge(): void {
     if (this.#checkpointing !== undefined) return;
-    if (this.#deps.store.dirtyCount >= this.#options.checkpointRecords) {
+    if (
+      this.#deps.store.dirtyCount >= this.#options.checkpointRecords ||
+      this.#unstoredBytes * 4 > this.#options.unstoredBytesMax
+    ) {
       this.#checkpoint().catch(() => undefined);
     }
   }
@@ -324,15 +348,19 @@ export class Replica {
       return Promise.resolve();
     }
     const index = this.#appliedIndex;
+    const bytes = this.#unstoredBytes;
     this.#checkpointing = this.#deps.store
       .checkpoint(index)
       .then(
         () => {
           this.#checkpointedIndex = index;
+          this.#unstoredBytes -= bytes;
+          this.#stateFault = undefined;
           const through = index - this.#options.logTailEntries;
           if (through > 0) this.#deps.log.compact(through);
         },
         (error: unknown) => {
+          this.#stateFault = `the state cannot be stored: ${error instanceof Error ? error.message : error}`;
           this.#deps.logger.error("the state could not be stored; it is kept in memory", { error });
           throw error;
         },

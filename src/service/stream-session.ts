@@ -15,7 +15,7 @@ import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
-import type { Node } from "./node.ts";
+import type { Node, RevokeListener } from "./node.ts";
 import { formatToken } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
@@ -172,19 +172,20 @@ class Session implements StreamSession {
     }
     waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
-    for (const job of jobs) this.#node.ownLease(job.token, (lease) => this.#revoked(lease));
+    for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
     if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {
       this.#full = true;
       this.#node.claims.remove(waiter);
     }
   }
 
-  #revoked(lease: { jobId: string; token: number; reason: string }): void {
+  /** One function for all leases of the connection: one per job would cost more than the entry itself. */
+  readonly #onRevoke: RevokeListener = (lease) => {
     if (this.#closed) return;
     this.#push(
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
     );
-  }
+  };
 }
 
 /** Collects the parts of an answer and sends it when the last has come. */

@@ -17,8 +17,8 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
-import { logPaths } from "./log-database.ts";
+import { dirname, join, resolve } from "node:path";
+import { logPaths } from "./log-files.ts";
 import { isDiskFull } from "./reserve.ts";
 import { syncDirectory } from "./superblock.ts";
 
@@ -31,7 +31,7 @@ export interface DataDir {
   close(): void;
 }
 
-export type DataDirProblem = "locked" | "too_new" | "unreadable";
+type DataDirProblem = "locked" | "too_new" | "unreadable";
 
 export class DataDirError extends Error {
   override name = "DataDirError";
@@ -46,7 +46,7 @@ export class DataDirError extends Error {
 /** Creates the directory if need be and keeps every other process out until `close`. */
 export function openDataDir(dir: string): DataDir {
   const path = resolve(dir);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeDirectory(path);
   const lock = takeLock(path);
   try {
     const storeId = readIdentity(path) ?? createIdentity(path);
@@ -57,9 +57,19 @@ export function openDataDir(dir: string): DataDir {
   }
 }
 
+/** A new directory is part of what must survive a power cut: every parent that gained an entry is synced. */
+function makeDirectory(path: string): void {
+  const firstMade = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (firstMade === undefined) return;
+  const top = dirname(firstMade);
+  for (let made = path; made !== top; made = dirname(made)) syncDirectory(dirname(made));
+}
+
 function takeLock(path: string): Database {
   const lock = new Database(join(path, "lock.db"), { create: true, readwrite: true });
   try {
+    // Nothing is ever written to it, and a journal file would need space that a full disk does not have.
+    lock.run("PRAGMA journal_mode = MEMORY");
     lock.run("BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();

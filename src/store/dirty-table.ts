@@ -21,6 +21,11 @@ export class DirtyTable<Value> {
     return { known: false, value: undefined };
   }
 
+  /** Every unconfirmed value by its key. */
+  entries(): Iterable<[string, Value | undefined]> {
+    return new Map([...this.#leaving, ...this.#dirty]);
+  }
+
   /** Hands over the changes; `settle` or `restore` must follow before the next call. */
   take(): { put: [string, Value][]; deleted: string[] } {
     this.#leaving = this.#dirty;

@@ -31,6 +31,10 @@ export class JobCache {
     return this.#jobs.get(seq);
   }
 
+  values(): Iterable<Job> {
+    return this.#jobs.values();
+  }
+
   /** Is the job deleted, whatever the database still says? */
   isGone(seq: number): boolean {
     return this.#gone.has(seq) || this.#leavingGone.has(seq);

@@ -5,16 +5,14 @@
  * returned from without throwing is fsynced; the superblock hint never runs ahead of that, and covers everything that
  * a checkpoint moves out of the write-ahead log, so that the hint or the log's own structure shows every loss.
  */
-import { constants, Database, type Statement } from "bun:sqlite";
-import { existsSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import type { Database, Statement } from "bun:sqlite";
 import { assert, must } from "../base/assert.ts";
+import { logPaths, openSuperblock, openWriter, pageBytes } from "./log-files.ts";
 import {
   emptyHardState,
   encodeGroup,
   encodeVote,
   entriesOf,
-  formatVersion,
   LogDamaged,
   linkRow,
   type Row,
@@ -23,9 +21,9 @@ import {
   rowSpan,
   writeRow,
 } from "./log-format.ts";
-import { asDamage, type GroupState, tableOf, verifyLog } from "./log-verify.ts";
+import { type GroupState, tableOf, verifyLog } from "./log-verify.ts";
 import { isDiskFull, makeReserve, type Reserve, releaseReserve } from "./reserve.ts";
-import { Superblock, syncDirectory } from "./superblock.ts";
+import type { Superblock } from "./superblock.ts";
 import { checkWal } from "./wal-check.ts";
 import { type DecodedWork, decodeWorks } from "./work-codec.ts";
 
@@ -37,7 +35,6 @@ export interface LogDatabaseOptions {
   readonly walBytesMax: number;
 }
 
-const pageBytes = 4096;
 /** One compaction transaction: about as long as a small append. */
 const compactRowsMax = 64;
 const compactBytesMax = 1024 * 1024;
@@ -48,16 +45,6 @@ interface GroupStatements {
   readonly deleteThrough: Statement<unknown, [number]>;
   readonly holding: Statement<{ id: number; data: Uint8Array }, [number]>;
   readonly sizes: Statement<{ id: number; bytes: number }, [number]>;
-}
-
-export function logPaths(dir: string) {
-  const database = join(dir, "log.db");
-  return {
-    database,
-    wal: `${database}-wal`,
-    superblock: join(dir, "log.superblock"),
-    reserve: join(dir, "reserve"),
-  };
 }
 
 export class LogDatabase {
@@ -107,7 +94,8 @@ export class LogDatabase {
       this.#checkpointIfRoom();
     } catch (error) {
       this.#superblock.close();
-      throw error;
+      const isForSpace = this.#isReadOnly && !(error instanceof LogDamaged);
+      throw isForSpace ? new Error(noRoomMessage(dir), { cause: error }) : error;
     }
   }
 
@@ -117,10 +105,6 @@ export class LogDatabase {
 
   get groups(): readonly GroupState[] {
     return [...this.#groups.values()];
-  }
-
-  group(id: number): GroupState | undefined {
-    return this.#groups.get(id);
   }
 
   /** Makes a batch durable in one transaction. Throws with nothing changed; after anything but a full disk, for good. */
@@ -202,8 +186,18 @@ export class LogDatabase {
       this.#writeHint(true);
     } finally {
       this.#superblock.close();
+      this.#finalizeStatements();
+      this.#putGroup.finalize();
       this.#db.close();
     }
+  }
+
+  /** SQLite keeps a closed file open for as long as a statement of it lives. */
+  #finalizeStatements(): void {
+    for (const statements of this.#statements.values()) {
+      for (const statement of Object.values(statements)) statement.finalize();
+    }
+    this.#statements.clear();
   }
 
   #transact(change: () => void): void {
@@ -220,7 +214,7 @@ export class LogDatabase {
         else this.#groups.set(id, state);
       }
       // A statement of a table whose creation was rolled back would be stale.
-      this.#statements.clear();
+      this.#finalizeStatements();
       // After any other error the connection is finished, and the first error is the one worth reporting.
       if (isDiskFull(error) && this.#db.inTransaction) this.#db.run("ROLLBACK");
       throw error;
@@ -391,6 +385,10 @@ export class LogDatabase {
   }
 }
 
+function noRoomMessage(dir: string): string {
+  return `The disk of ${dir} is full: there is no room to open the log. Free at least 1 MiB, then start again.`;
+}
+
 function newGroup(group: number): GroupState {
   return {
     group,
@@ -403,69 +401,4 @@ function newGroup(group: number): GroupState {
     lastTerm: 0,
     lastCrc: 0,
   };
-}
-
-/**
- * Opens the superblock, after making the files of a new store. The superblock comes first: a database without one is
- * damage, a superblock at transaction 0 without a database is a start that was interrupted.
- */
-function openSuperblock(dir: string, storeId: string): Superblock {
-  const paths = logPaths(dir);
-  if (!existsSync(paths.superblock) && !existsSync(paths.database)) {
-    Superblock.create(paths.superblock, storeId);
-  }
-  const superblock = Superblock.open(paths.superblock);
-  try {
-    const { found } = superblock;
-    if (found.storeId !== storeId) {
-      throw new LogDamaged(
-        {},
-        `its superblock belongs to store ${found.storeId}, the directory to ${storeId}: the files of two stores were mixed`,
-      );
-    }
-    const isNew = found.sequence === 0 && found.groups.length === 0;
-    if (!existsSync(paths.database)) {
-      if (!isNew) throw new LogDamaged({}, `${paths.database} is missing`);
-      createDatabase(paths.database, storeId);
-    }
-    return superblock;
-  } catch (error) {
-    superblock.close();
-    throw asDamage(error);
-  }
-}
-
-/** Made under another name and renamed, so that a crash leaves either no database or a whole one. */
-function createDatabase(path: string, storeId: string): void {
-  const temporary = `${path}.new`;
-  rmSync(temporary, { force: true });
-  const db = new Database(temporary, { create: true, readwrite: true });
-  db.run(`PRAGMA page_size = ${pageBytes}`);
-  db.run("PRAGMA journal_mode = WAL");
-  db.run("PRAGMA synchronous = FULL");
-  db.run(
-    "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER, store_id TEXT)",
-  );
-  db.run("CREATE TABLE groups (id INTEGER PRIMARY KEY, data BLOB NOT NULL)");
-  db.run("INSERT INTO meta (id, format, store_id) VALUES (1, ?, ?)", [formatVersion, storeId]);
-  db.run("PRAGMA wal_checkpoint(TRUNCATE)");
-  db.close();
-  renameSync(temporary, path);
-  syncDirectory(dirname(path));
-}
-
-function openWriter(path: string): Database {
-  const db = new Database(path, { readwrite: true });
-  try {
-    // Otherwise SQLite deletes the write-ahead log on close and makes it anew at open: two directory changes for nothing.
-    db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
-    db.run("PRAGMA synchronous = FULL");
-    db.run("PRAGMA wal_autocheckpoint = 0");
-    db.run("PRAGMA cell_size_check = ON");
-    db.run("PRAGMA cache_size = -4096");
-    return db;
-  } catch (error) {
-    db.close();
-    throw asDamage(error);
-  }
 }

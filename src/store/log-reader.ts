@@ -12,6 +12,7 @@ export class LogReader {
 
   constructor(path: string) {
     this.#db = new Database(path, { readonly: true });
+    this.#db.run("PRAGMA busy_timeout = 1000");
   }
 
   read(
@@ -37,6 +38,7 @@ export class LogReader {
   }
 
   close(): void {
+    for (const query of this.#queries.values()) query.finalize();
     this.#db.close();
   }
 

@@ -10,8 +10,13 @@ import { LogDamaged, LogTooNew } from "./log-format.ts";
 import type { GroupState } from "./log-verify.ts";
 import { isDiskFull } from "./reserve.ts";
 
+interface WorkerOptions extends LogDatabaseOptions {
+  /** How often a full disk is tried again. */
+  readonly recoverMs: number;
+}
+
 export type LogRequest =
-  | { readonly kind: "open"; readonly dir: string; readonly options: LogDatabaseOptions }
+  | { readonly kind: "open"; readonly dir: string; readonly options: WorkerOptions }
   | { readonly kind: "compact"; readonly group: number; readonly throughIndex: number }
   | { readonly kind: "close" }
   /** A batch of works, see work-codec. */
@@ -24,6 +29,7 @@ export type LogReply =
       readonly kind: "opened";
       readonly groups: readonly GroupState[];
       readonly notes: readonly string[];
+      readonly isReadOnly: boolean;
     }
   | { readonly kind: "refused"; readonly error: OpenFailure }
   | { readonly kind: "full"; readonly message: string }
@@ -47,9 +53,6 @@ interface Port {
 
 const idleMs = 100;
 const hintAgeMsMax = 1000;
-/** How often a full disk is tried again. */
-const recoverMs = 1000;
-
 class LogWorker {
   readonly #port: Port;
   #db: LogDatabase | undefined;
@@ -58,6 +61,7 @@ class LogWorker {
   #isIdleTimerSet = false;
   #lastActiveMs = 0;
   #hintMs = 0;
+  #recoverMs = 0;
   #recoverTriedMs = Number.NEGATIVE_INFINITY;
 
   constructor(port: Port) {
@@ -75,16 +79,16 @@ class LogWorker {
     }
   }
 
-  #open(dir: string, options: LogDatabaseOptions): void {
+  #open(dir: string, options: WorkerOptions): void {
+    this.#recoverMs = options.recoverMs;
     try {
       this.#db = new LogDatabase(dir, options);
     } catch (error) {
       this.#port.postMessage({ kind: "refused", error: describe(error) });
       return;
     }
-    const { groups, notes } = this.#db;
-    this.#port.postMessage({ kind: "opened", groups, notes });
-    this.#reportReadOnly();
+    const { groups, notes, isReadOnly } = this.#db;
+    this.#port.postMessage({ kind: "opened", groups, notes, isReadOnly });
   }
 
   #append(batch: Uint8Array): void {
@@ -176,10 +180,13 @@ class LogWorker {
 
   #tryRecover(db: LogDatabase): boolean {
     const nowMs = performance.now();
-    if (nowMs - this.#recoverTriedMs < recoverMs) return false;
+    if (nowMs - this.#recoverTriedMs < this.#recoverMs) return false;
     this.#recoverTriedMs = nowMs;
     this.#guard(() => db.tryRecover());
-    if (!db.isReadOnly) this.#reportReadOnly();
+    if (!db.isReadOnly) {
+      this.#reportReadOnly();
+      this.#scheduleCompaction();
+    }
     return !db.isReadOnly;
   }
 

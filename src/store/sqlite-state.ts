@@ -7,23 +7,25 @@
  * cache size and with crashes in between.
  */
 import { Database, type Statement } from "bun:sqlite";
-import { assert, must } from "../base/assert.ts";
+import { must } from "../base/assert.ts";
 import { type Attempt, type Job, stateCode } from "../engine/job.ts";
-import { uniqueName } from "../engine/memory-state.ts";
+import { splitUnique, uniqueName } from "../engine/memory-state.ts";
 import {
   createMeta,
   type IdempotencyRecord,
   type LiveJob,
   type Meta,
   type QueueRecord,
-  type RetentionClass,
   retentionClassOf,
   type State,
   type UniqueLock,
 } from "../engine/state.ts";
+import type { StateContents, UniqueRecord } from "../engine/state-hash.ts";
 import { DirtyTable } from "./dirty-table.ts";
 import { JobCache } from "./job-cache.ts";
 import {
+  type AttemptRow,
+  readAttempt,
   readAttempts,
   readLiveJobs,
   readQueues,
@@ -37,6 +39,7 @@ import {
   numberColumns,
   packRest,
   readJob,
+  stateOf,
   stateTables,
   textColumns,
   writeNumbers,
@@ -70,7 +73,7 @@ export class SqliteState implements State {
   readonly #queueNames = new Map<number, string>();
   #nextQueueId = 1;
   readonly #dirtyQueues = new DirtyTable<StoredQueue>();
-  readonly #dirtyUniques = new DirtyTable<{ queue: string; key: string; lock: UniqueLock }>();
+  readonly #dirtyUniques = new DirtyTable<UniqueRecord>();
   readonly #idempotency = new Map<string, StoredIdempotency>();
   #nextIdempotency = 1;
   readonly #dirtyIdempotency = new DirtyTable<StoredIdempotency>();
@@ -78,6 +81,8 @@ export class SqliteState implements State {
   /** Jobs read together with one that missed, because a line is claimed in order. Dropped when they change. */
   readonly #ahead = new Map<number, Job>();
   #floors = "";
+  #takenFloor: Meta["floor"];
+  #storedFloor: Meta["floor"];
 
   constructor(path: string, options: SqliteStateOptions) {
     this.#db = new Database(path, { create: true });
@@ -92,6 +97,8 @@ export class SqliteState implements State {
     );
     this.#jobs = new JobCache(options.cachedJobsMax);
     this.meta = this.#readMeta();
+    this.#storedFloor = { ...this.meta.floor };
+    this.#takenFloor = this.#storedFloor;
     this.storedIndex = Number(this.#metaValue("applied") ?? 0);
     for (const queue of readQueues(this.#db)) {
       this.#queues.set(queue.record.name, queue);
@@ -103,15 +110,18 @@ export class SqliteState implements State {
 
   getJob(seq: number): Job | undefined {
     const cached = this.#jobs.get(seq);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return this.#isPurged(cached) ? undefined : cached;
     if (this.#jobs.isGone(seq)) return undefined;
     const ahead = this.#ahead.get(seq);
     if (ahead !== undefined) return ahead;
     const row = this.#selectJob.get(seq) as (JobRow & { queue: number }) | null;
-    if (row === null) return undefined;
+    // Before the row is read: the queue of a job that no longer exists may be gone too.
+    if (row === null || this.#isPurged({ finish: row.finish, state: stateOf(row.state) })) {
+      return undefined;
+    }
     const job = this.#readRow(row);
     if (job.state === "pending" && job.payload.length <= aheadPayloadMax) this.#readAhead(seq);
-    return this.#isPurged(job) ? undefined : job;
+    return job;
   }
 
   putJob(job: Job): void {
@@ -221,6 +231,18 @@ export class SqliteState implements State {
     return readLiveJobs(this.#db, this.#queueNames);
   }
 
+  /** Everything there is, what the database holds and what it does not hold yet. */
+  contents(): StateContents {
+    return {
+      meta: this.meta,
+      jobs: () => this.#allJobs(),
+      attempts: () => this.#allAttempts(),
+      queues: () => this.queues(),
+      uniques: () => this.#allUniques(),
+      idempotency: () => [...this.#idempotency.values()].map((stored) => stored.record),
+    };
+  }
+
   /** Records that a checkpoint would write now. */
   get dirtyCount(): number {
     return this.#jobs.dirtyCount + this.#dirtyQueues.size + this.#dirtyAttempts.size;
@@ -233,6 +255,10 @@ export class SqliteState implements State {
   /** Everything that changed since the last one. `settle` or `restore` must follow before the next. */
   takeCheckpoint(appliedIndex: number): Checkpoint {
     const { jobs, deleted } = this.#jobs.take();
+    // Retention may have removed what was not stored yet. An older row of it, perhaps an unfinished one, must go.
+    const kept = jobs.filter((job) => !this.#isPurged(job));
+    const purged = jobs.filter((job) => this.#isPurged(job)).map((job) => job.seq);
+    this.#takenFloor = { ...this.meta.floor };
     const queues = this.#dirtyQueues.take();
     const uniques = this.#dirtyUniques.take();
     const idempotency = this.#dirtyIdempotency.take();
@@ -240,8 +266,8 @@ export class SqliteState implements State {
     return {
       appliedIndex,
       meta: JSON.stringify(this.meta),
-      ...this.#encodeJobs(jobs),
-      deletedJobs: deleted,
+      ...this.#encodeJobs(kept),
+      deletedJobs: [...deleted, ...purged],
       attempts: attempts.put.map(([, attempt]) => attemptRow(attempt)),
       deletedAttempts: attempts.deleted.map(
         (key) => key.split(" ").map(Number) as [number, number],
@@ -253,7 +279,10 @@ export class SqliteState implements State {
       ]),
       deletedQueues: queues.deleted,
       uniques: uniques.put.map(([, { queue, key, lock }]) => [queue, key, lock.seq, lock.untilMs]),
-      deletedUniques: uniques.deleted.map((name) => splitUnique(name)),
+      deletedUniques: uniques.deleted.map((name) => {
+        const { queue, key } = splitUnique(name);
+        return [queue, key];
+      }),
       idempotency: idempotency.put.map(([, { ordinal, record }]) => [
         ordinal,
         record.key,
@@ -267,6 +296,7 @@ export class SqliteState implements State {
 
   /** The writer has stored the last checkpoint. */
   settle(): void {
+    this.#storedFloor = this.#takenFloor;
     this.#jobs.settle();
     this.#dirtyQueues.settle();
     this.#dirtyUniques.settle();
@@ -283,16 +313,49 @@ export class SqliteState implements State {
     this.#dirtyAttempts.restore();
   }
 
-  /** The floors, when they rose since the last call. */
-  takeFloors(): { done: number; dead: number } | undefined {
-    const text = JSON.stringify(this.meta.floor);
+  /**
+   * The floors that the database holds, when they rose since the last call. Not those of this moment: rows below them may
+   * be needed to replay the log from the stored index, and a job may have been run again in the meantime.
+   */
+  takeFloors(): Meta["floor"] | undefined {
+    const text = JSON.stringify(this.#storedFloor);
     if (text === this.#floors) return undefined;
     this.#floors = text;
-    return { ...this.meta.floor };
+    return this.#storedFloor;
   }
 
   close(): void {
     this.#db.close();
+  }
+
+  *#allJobs(): Iterable<Job> {
+    for (const job of this.#jobs.values()) if (!this.#isPurged(job)) yield job;
+    for (const row of eachRow(this.#db, `SELECT ${jobColumns} FROM jobs`)) {
+      const { seq } = row as JobRow;
+      if (this.#jobs.get(seq) !== undefined || this.#jobs.isGone(seq)) continue;
+      const job = this.getJob(seq);
+      if (job !== undefined) yield job;
+    }
+  }
+
+  *#allAttempts(): Iterable<Attempt> {
+    for (const [, attempt] of this.#dirtyAttempts.entries()) {
+      if (attempt !== undefined && this.getJob(attempt.seq) !== undefined) yield attempt;
+    }
+    for (const row of eachRow(this.#db, "SELECT * FROM attempts")) {
+      const attempt = readAttempt(row as AttemptRow);
+      if (this.#dirtyAttempts.get(`${attempt.seq} ${attempt.ordinal}`).known) continue;
+      if (this.getJob(attempt.seq) !== undefined) yield attempt;
+    }
+  }
+
+  *#allUniques(): Iterable<UniqueRecord> {
+    for (const [, record] of this.#dirtyUniques.entries()) if (record !== undefined) yield record;
+    for (const found of eachRow(this.#db, "SELECT * FROM uniques")) {
+      const row = found as { queue: string; key: string; seq: number; until: number };
+      if (this.#dirtyUniques.get(uniqueName(row.queue, row.key)).known) continue;
+      yield { queue: row.queue, key: row.key, lock: { seq: row.seq, untilMs: row.until } };
+    }
   }
 
   #encodeJobs(jobs: readonly Job[]): Pick<Checkpoint, "numbers" | "lengths" | "texts"> {
@@ -330,10 +393,8 @@ export class SqliteState implements State {
     }
   }
 
-  #isPurged(job: Job): boolean {
-    return (
-      job.finish > 0 && job.finish < this.meta.floor[retentionClassOf(job.state) as RetentionClass]
-    );
+  #isPurged(job: Pick<Job, "finish" | "state">): boolean {
+    return job.finish > 0 && job.finish < this.meta.floor[retentionClassOf(job.state)];
   }
 
   #metaValue(key: string): string | undefined {
@@ -369,6 +430,16 @@ export class SqliteState implements State {
   }
 }
 
+/** A row at a time: a walk over everything must not hold everything. */
+function* eachRow(db: Database, sql: string): Iterable<unknown> {
+  const statement = db.prepare(sql);
+  try {
+    yield* statement.iterate();
+  } finally {
+    statement.finalize();
+  }
+}
+
 function attemptRow(attempt: Attempt): (string | number | null)[] {
   return [
     attempt.seq,
@@ -382,10 +453,4 @@ function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.startedAtMs,
     attempt.endedAtMs,
   ];
-}
-
-function splitUnique(name: string): [string, string] {
-  const at = name.indexOf("\n");
-  assert(at > 0, "a unique lock's name holds its queue");
-  return [name.slice(0, at), name.slice(at + 1)];
 }

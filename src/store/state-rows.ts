@@ -1,7 +1,7 @@
 /** Reading the smaller tables of the state database, and the compact rows from which the order of jobs is rebuilt. */
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
-import { type Attempt, stateCode } from "../engine/job.ts";
+import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
 import type { LiveJob, QueueRecord } from "../engine/state.ts";
 import { stateOf } from "./state-schema.ts";
 
@@ -39,21 +39,37 @@ export function readQueues(db: Database): StoredQueue[] {
   });
 }
 
-/** The stored attempts of a job, oldest first. */
-export function readAttempts(db: Database, seq: number): Attempt[] {
-  const rows = db.query("SELECT * FROM attempts WHERE seq = ? ORDER BY ordinal").all(seq) as {
-    seq: number;
-    ordinal: number;
-    attempt: number;
-    outcome: Attempt["outcome"];
-    error: string | null;
-    backtrace: string | null;
-    output: string | null;
-    worker: string | null;
-    started: number;
-    ended: number;
-  }[];
-  return rows.map((row) => ({
+/** How many jobs the counters of one queue, or of all, know in these states. */
+export function sumCounts(
+  db: Database,
+  of: { readonly queue: string | undefined; readonly states: readonly JobState[] },
+): number {
+  if (of.states.length === 0) return 0;
+  const counts: keyof QueueBody = "counts";
+  const sum = of.states.map((state) => `(body ->> '$.${counts}.${state}')`).join(" + ");
+  const row = (
+    of.queue === undefined
+      ? db.query(`SELECT total(${sum}) AS jobs FROM queues`).get()
+      : db.query(`SELECT total(${sum}) AS jobs FROM queues WHERE name = ?`).get(of.queue)
+  ) as { jobs: number };
+  return row.jobs;
+}
+
+export interface AttemptRow {
+  readonly seq: number;
+  readonly ordinal: number;
+  readonly attempt: number;
+  readonly outcome: Attempt["outcome"];
+  readonly error: string | null;
+  readonly backtrace: string | null;
+  readonly output: string | null;
+  readonly worker: string | null;
+  readonly started: number;
+  readonly ended: number;
+}
+
+export function readAttempt(row: AttemptRow): Attempt {
+  return {
     seq: row.seq,
     ordinal: row.ordinal,
     attempt: row.attempt,
@@ -64,7 +80,13 @@ export function readAttempts(db: Database, seq: number): Attempt[] {
     workerId: row.worker ?? undefined,
     startedAtMs: row.started,
     endedAtMs: row.ended,
-  }));
+  };
+}
+
+/** The stored attempts of a job, oldest first. */
+export function readAttempts(db: Database, seq: number): Attempt[] {
+  const rows = db.query("SELECT * FROM attempts WHERE seq = ? ORDER BY ordinal").all(seq);
+  return (rows as AttemptRow[]).map(readAttempt);
 }
 
 /** Rows per read: a start with ten million jobs must not hold them all as arrays at once. */

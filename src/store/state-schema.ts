@@ -11,7 +11,7 @@
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { type Job, type JobState, jobStates, stateCode } from "../engine/job.ts";
-import { packOptions, unpackOptions } from "../engine/options.ts";
+import { type JobOptions, packOptions, unpackOptions } from "../engine/options.ts";
 
 /** Version of the tables below. A newer one is refused; an older one is migrated here. */
 export const stateFormat = 1;
@@ -78,6 +78,15 @@ interface Rest {
   c?: string;
   p?: string;
   r?: string;
+}
+
+/** JSON path in the `rest` column of what is searched there. */
+export function restPath(
+  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId">,
+): string {
+  const options: keyof Rest = "o";
+  const scheduled: keyof Rest = "s";
+  return member === "scheduledAtMs" ? `$.${scheduled}` : `$.${options}.${member}`;
 }
 
 /** The `rest` column: what is not at its resting value; undefined when everything is. */

@@ -3,6 +3,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
+import { startWorker } from "./start-worker.ts";
 import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
 
 export class StateFault extends Error {
@@ -29,7 +30,7 @@ export class StateStore {
   /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
   static async open(path: string, options: SqliteStateOptions): Promise<StateStore> {
     const state = new SqliteState(path, options);
-    const worker = startWorker();
+    const worker = startWorker("state");
     await new Promise<void>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<FromStateWorker>) => {
         if (event.data.kind === "opened") resolve();
@@ -104,14 +105,6 @@ export class StateStore {
     if (fault === undefined) writing?.resolve();
     else writing?.reject(fault);
   }
-}
-
-/** Named as the log's Worker is, for the same reason. */
-function startWorker(): Worker {
-  const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
-  return isCompiled
-    ? new Worker("./store/state-worker.ts")
-    : new Worker(new URL("./state-worker.ts", import.meta.url));
 }
 
 function post(worker: Worker, message: ToStateWorker): void {

@@ -37,7 +37,7 @@ const headerBytes = 68;
 const groupBytes = 20;
 const magic = 0x4f56_5243;
 
-export interface GroupHint {
+interface GroupHint {
   readonly group: number;
   readonly last: number;
   readonly sequence: number;
@@ -117,7 +117,7 @@ export class Superblock {
     }
   }
 
-  /** Notes a durable transaction, without an fsync: a few microseconds after each commit. */
+  /** Notes a durable transaction, without an fsync: about a microsecond after each commit. */
   mark(sequence: number): void {
     putU64(this.#markView, 8, sequence);
     this.#markView.setUint32(0, crcOf(this.#mark.subarray(4)), true);

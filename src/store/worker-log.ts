@@ -9,10 +9,11 @@
 import { existsSync, statSync } from "node:fs";
 import { assert, must } from "../base/assert.ts";
 import type { AppendWork, Log, LogBounds, LogEntry, LogFault, LogSize } from "../base/log.ts";
-import { logPaths } from "./log-database.ts";
+import { logPaths } from "./log-files.ts";
 import { emptyHardState, LogDamaged, logLimits } from "./log-format.ts";
 import { LogReader } from "./log-reader.ts";
 import type { LogReply, LogRequest, OpenFailure } from "./log-worker.ts";
+import { startWorker } from "./start-worker.ts";
 import { encodeWorks, type PreparedWork, prepareWork } from "./work-codec.ts";
 
 export interface LogOptions {
@@ -24,6 +25,10 @@ export interface LogOptions {
   readonly onNote?: (note: string) => void;
   readonly reserveBytes?: number;
   readonly walBytesMax?: number;
+  /** Works beyond this are refused as overloaded. */
+  readonly pendingBytesMax?: number;
+  /** How often an append may try a full disk again. */
+  readonly recoverMs?: number;
 }
 
 type Done = (fault: LogFault | undefined) => void;
@@ -41,6 +46,12 @@ interface GroupView {
   readable: LogBounds;
 }
 
+interface Opened {
+  readonly groups: Map<number, GroupView>;
+  readonly isReadOnly: boolean;
+  readonly pendingBytesMax: number;
+}
+
 const noBounds: LogBounds = {
   first: 1,
   last: 0,
@@ -51,7 +62,7 @@ const noBounds: LogBounds = {
 
 /** Opens and verifies the log in `dir`; rejects with LogDamaged when acknowledged entries are missing or altered. */
 export async function openLog(dir: string, options: LogOptions): Promise<Log> {
-  const worker = startWorker();
+  const worker = startWorker("log");
   const opened = await new Promise<LogReply>((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<LogReply>) => resolve(data);
     worker.onerror = ({ message }) => reject(new Error(`The log Worker did not start: ${message}`));
@@ -61,8 +72,9 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
       options: {
         storeId: options.storeId,
         minimumLast: options.minimumLast ?? new Map(),
-        reserveBytes: options.reserveBytes ?? 16 * 1024 * 1024,
-        walBytesMax: options.walBytesMax ?? 8 * 1024 * 1024,
+        reserveBytes: options.reserveBytes ?? logLimits.reserveBytes,
+        walBytesMax: options.walBytesMax ?? logLimits.walBytesMax,
+        recoverMs: options.recoverMs ?? 1000,
       },
     });
   });
@@ -78,19 +90,11 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
     const bounds = { first: baseIndex + 1, last, previousTerm: baseTerm, lastTerm, hardState };
     groups.set(group, { durable: bounds, planned: bounds, readable: bounds });
   }
-  return new WorkerLog(worker, dir, groups);
-}
-
-/**
- * A Worker's file is named in two ways. From source it lies beside this module. In a compiled program this module is
- * part of some chunk in the root of the embedded files, and the Worker is the extra entry point of the build, found
- * under its path below the folder that all entry points share (src), written as in the source. Only a literal works.
- */
-function startWorker(): Worker {
-  const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
-  return isCompiled
-    ? new Worker("./store/log-worker.ts")
-    : new Worker(new URL("./log-worker.ts", import.meta.url));
+  return new WorkerLog(worker, dir, {
+    groups,
+    isReadOnly: opened.isReadOnly,
+    pendingBytesMax: options.pendingBytesMax ?? logLimits.pendingBytesMax,
+  });
 }
 
 function post(worker: Worker, request: LogRequest): void {
@@ -111,22 +115,30 @@ class WorkerLog implements Log {
   readonly #paths: ReturnType<typeof logPaths>;
   readonly #groups: Map<number, GroupView>;
   readonly #reader: LogReader;
+  readonly #pendingBytesMax: number;
   readonly #queue: Pending[] = [];
   #inFlight: readonly Pending[] = [];
   #pendingBytes = 0;
-  #isReadOnly = false;
+  #isReadOnly: boolean;
+  #isWorkerGone = false;
   #refusal: LogFault | undefined;
   #closing: Promise<void> | undefined;
   #onDrained: (() => void) | undefined;
   #onClosed: (() => void) | undefined;
 
-  constructor(worker: Worker, dir: string, groups: Map<number, GroupView>) {
+  constructor(worker: Worker, dir: string, opened: Opened) {
     this.#worker = worker;
     this.#paths = logPaths(dir);
-    this.#groups = groups;
+    this.#groups = opened.groups;
+    this.#isReadOnly = opened.isReadOnly;
+    this.#pendingBytesMax = opened.pendingBytesMax;
     this.#reader = new LogReader(this.#paths.database);
     worker.onmessage = ({ data }: MessageEvent<LogReply>) => this.#receive(data);
-    worker.onerror = ({ message }) => this.#break(`the log Worker failed: ${message}`);
+    worker.onerror = ({ message }) => {
+      this.#isWorkerGone = true;
+      this.#break(`the log Worker failed: ${message}`);
+      this.#onClosed?.();
+    };
   }
 
   get readOnly(): boolean {
@@ -198,7 +210,8 @@ class WorkerLog implements Log {
     }
     await new Promise<void>((resolve) => {
       this.#onClosed = resolve;
-      post(this.#worker, { kind: "close" });
+      if (this.#isWorkerGone) resolve();
+      else post(this.#worker, { kind: "close" });
     });
     // In this order: the last connection that closes would checkpoint, and after a fault nothing may be written.
     this.#worker.terminate();
@@ -210,8 +223,8 @@ class WorkerLog implements Log {
       bytes <= logLimits.workBytesMax,
       `a work has at most workBytesMax = ${logLimits.workBytesMax} bytes, this one ${bytes}`,
     );
-    if (this.#pendingBytes + bytes <= logLimits.pendingBytesMax) return undefined;
-    const message = `${this.#pendingBytes} bytes wait for the disk, pendingBytesMax is ${logLimits.pendingBytesMax}`;
+    if (this.#pendingBytes + bytes <= this.#pendingBytesMax) return undefined;
+    const message = `${this.#pendingBytes} bytes wait for the disk, pendingBytesMax is ${this.#pendingBytesMax}`;
     return { kind: "overloaded", message };
   }
 

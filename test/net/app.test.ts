@@ -68,7 +68,7 @@ test("a handler may answer with another status, or with none of a body", async (
   expect(await nothing.text()).toBe("");
 });
 
-test("every reply carries CORS headers and its duration", async () => {
+test("[A8] every reply carries CORS headers and its duration", async () => {
   await using fixture = httpFixture();
   const url = fixture.listen();
 
@@ -82,7 +82,7 @@ test("every reply carries CORS headers and its duration", async () => {
   }
 });
 
-test("OPTIONS is answered with 200 on any path", async () => {
+test("[A8] OPTIONS is answered with 200 on any path", async () => {
   await using fixture = httpFixture();
   const url = fixture.listen();
 

@@ -187,6 +187,36 @@ test("[A14] stopping waits for running requests, tells streams, and lets nothing
   expect(fetch(`${url}/healthz`)).rejects.toThrow();
 });
 
+test("[A14] stopping ends long polls at once", async () => {
+  const polls = Promise.withResolvers<void>();
+  const waits = Promise.withResolvers<void>();
+  const fixture = httpFixture({
+    handlers: {
+      fetchJobs: (_input, context) =>
+        new Promise((resolve) => {
+          context.signal.addEventListener("abort", () => resolve({ jobs: [] }));
+          polls.resolve();
+        }),
+      waitJob: (_input, context) => {
+        waits.resolve();
+        return new Promise((_resolve, reject) => {
+          context.signal.addEventListener("abort", () => reject(context.signal.reason));
+        });
+      },
+    },
+  });
+  const url = fixture.listen();
+  const waiting = fetch(`${url}/api/v1/jobs/x/wait`);
+  const polling = fetch(`${url}/api/v1/fetch/batch`, { method: "POST", body: '{"queues":["q"]}' });
+  await Promise.all([polls.promise, waits.promise]);
+
+  await fixture.app.stop(60_000);
+
+  expect(await (await polling).json()).toEqual({ jobs: [] });
+  expect(await (await waiting).json()).toMatchObject({ code: "UNAVAILABLE" });
+  expect(fixture.lines).toEqual([]);
+});
+
 test("[A14] stopping ends at the grace time what has not ended by then", async () => {
   const entered = Promise.withResolvers<void>();
   const fixture = httpFixture({

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { LogCompacted, LogDamaged } from "../../src/store/log-format.ts";
 import { openLog } from "../../src/store/worker-log.ts";
 import { append, entriesFrom, openTestLog, readAll, storeId, TempDir } from "../support/log.ts";
@@ -216,7 +218,7 @@ test("[G10] works that were handed in before close are durable after it", async 
   await reopened.close();
 });
 
-test("[D5] files of another store are refused", async () => {
+test("[G25] files of another store are refused", async () => {
   using dir = new TempDir();
   await (await openTestLog(dir)).close();
 
@@ -225,7 +227,7 @@ test("[D5] files of another store are refused", async () => {
   await expect(openLog(dir.path, { storeId: other })).rejects.toThrow(LogDamaged);
 });
 
-test("[D6] a log that ends before what the state has applied is refused", async () => {
+test("[G26] a log that ends before what the state has applied is refused", async () => {
   using dir = new TempDir();
   const log = await openTestLog(dir);
   await append(log, { group: 3, entries: entriesFrom(1, 2) });
@@ -235,4 +237,40 @@ test("[D6] a log that ends before what the state has applied is refused", async 
   const opening = openTestLog(dir, { minimumLast: new Map([[3, 5]]) });
 
   await expect(opening).rejects.toThrow("in group 3 at index 3");
+});
+
+test("[G12] works beyond the pending limit are refused by name, and may be handed in again", async () => {
+  using dir = new TempDir();
+  const log = await openTestLog(dir, { pendingBytesMax: 1000 });
+  const first = append(log, { group: 0, entries: entriesFrom(1, 1, { bytes: 600 }) });
+
+  const refused = await append(log, { group: 0, entries: entriesFrom(2, 1, { bytes: 600 }) });
+  await first;
+  const again = await append(log, { group: 0, entries: entriesFrom(2, 1, { bytes: 600 }) });
+
+  expect(refused).toMatchObject({ kind: "overloaded" });
+  expect(refused?.message).toContain("pendingBytesMax is 1000");
+  expect(again).toBeUndefined();
+  expect(() =>
+    log.append({ group: 0, entries: entriesFrom(3, 1, { bytes: 2 ** 26 }) }, () => {}),
+  ).toThrow("workBytesMax");
+  await log.close();
+});
+
+test("[G13] a row that is altered while the log is open is noticed by the read", async () => {
+  using dir = new TempDir();
+  const log = await openTestLog(dir);
+  await append(log, { group: 0, entries: entriesFrom(1, 1, { bytes: 3000 }) });
+  await log.close();
+  const reopened = await openTestLog(dir);
+  const file = join(dir.path, "log.db");
+  const bytes = readFileSync(file);
+  bytes.writeUInt8(0, bytes.lastIndexOf("entry 1 of term 1"));
+
+  writeFileSync(file, bytes);
+
+  expect(() => reopened.read(0, 1, 1)).toThrow(
+    "in group 0 at index 1: a row does not match its checksum",
+  );
+  await reopened.close();
 });

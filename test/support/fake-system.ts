@@ -12,6 +12,8 @@ export interface FakeOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly isTty?: boolean;
+  /** What the person answers to every question; undefined is Ctrl-C. */
+  readonly answer?: string;
   readonly signals?: Signals;
   readonly chunkBytes?: number;
   readonly nowMs?: number;
@@ -74,6 +76,16 @@ export async function corvo(argv: readonly string[], options: FakeOptions = {}):
     },
     random: { uint32: () => 0 },
     fetch: options.fetch ?? noServer,
+    prompts: {
+      confirm: async (message) => {
+        written.stderr += `? ${message}\n`;
+        return options.answer === undefined ? undefined : options.answer === "yes";
+      },
+      ask: async (message) => {
+        written.stderr += `? ${message}\n`;
+        return options.answer;
+      },
+    },
     stdin: () => chunks(options.stdin ?? ""),
     async *file(path) {
       yield* chunks(fileOf(path));

@@ -16,16 +16,18 @@ export interface Positional {
   readonly required?: boolean;
   /** Takes all positionals that are left. */
   readonly rest?: true;
+  /** How help calls it. Default: its name in capitals. */
+  readonly label?: string;
   readonly read?: Reader<unknown>;
 }
 
-export interface BooleanFlag {
+interface BooleanFlag {
   readonly type: "boolean";
   readonly description: string;
   readonly alias?: readonly string[];
 }
 
-export interface TextFlag {
+interface TextFlag {
   readonly type: "string";
   readonly description: string;
   readonly valueHint: string;
@@ -35,7 +37,7 @@ export interface TextFlag {
   readonly default?: string;
 }
 
-export interface EnumFlag {
+interface EnumFlag {
   readonly type: "enum";
   readonly description: string;
   readonly options: readonly string[];
@@ -51,7 +53,7 @@ export type Arguments = Readonly<Record<string, Argument>>;
 type Single<A> = A extends { read: Reader<infer T> } ? T : string;
 
 /** The value of one argument, from its definition. */
-export type ValueOf<A extends Argument> = A extends { type: "boolean" }
+type ValueOf<A extends Argument> = A extends { type: "boolean" }
   ? boolean | undefined
   : A extends { type: "enum"; options: readonly (infer O)[] }
     ? A extends { repeatable: true }
@@ -69,8 +71,17 @@ export type ValuesOf<A extends Arguments> = { readonly [Name in keyof A]: ValueO
 
 export interface Parsed {
   readonly values: Readonly<Record<string, unknown>>;
-  /** What follows `--`; undefined without one. */
+  /** What follows `--`, for a command that takes another command there; undefined without a `--`. */
   readonly trailing: readonly string[] | undefined;
+}
+
+/** What a parser has to know of a command. */
+export interface Grammar {
+  readonly args: Arguments;
+  /** Is what follows `--` a command of its own? Otherwise it is positionals that may begin with a dash. */
+  readonly takesCommand: boolean;
+  /** Said with a usage error: where to read how it is done. */
+  readonly help: string;
 }
 
 /** All names that a flag answers to, with their dashes. */
@@ -97,35 +108,42 @@ export function flagIndex(args: Arguments): Map<string, Named> {
   return index;
 }
 
+export function labelOf(name: string, argument: Positional): string {
+  return argument.label ?? name.toUpperCase();
+}
+
 /** Is this token a flag? `-` is standard input, and `-5` a number. */
 export function isFlagToken(token: string): boolean {
   return token.length > 1 && token.startsWith("-") && !/^-\d/.test(token);
 }
 
-export function parseArguments(tokens: readonly string[], args: Arguments, help: string): Parsed {
-  return new Parser(args, help).parse(tokens);
+export function parseArguments(tokens: readonly string[], grammar: Grammar): Parsed {
+  return new Parser(grammar).parse(tokens);
 }
 
 class Parser {
   readonly #args: Arguments;
   readonly #index: Map<string, Named>;
+  readonly #takesCommand: boolean;
   readonly #help: string;
   readonly #texts = new Map<string, string[]>();
   readonly #booleans = new Map<string, boolean>();
   readonly #positionals: string[] = [];
   #trailing: string[] | undefined;
 
-  constructor(args: Arguments, help: string) {
-    this.#args = args;
-    this.#index = flagIndex(args);
-    this.#help = help;
+  constructor(grammar: Grammar) {
+    this.#args = grammar.args;
+    this.#index = flagIndex(grammar.args);
+    this.#takesCommand = grammar.takesCommand;
+    this.#help = grammar.help;
   }
 
   parse(tokens: readonly string[]): Parsed {
     for (let at = 0; at < tokens.length; at++) {
       const token = tokens[at] ?? "";
       if (token === "--") {
-        this.#trailing = tokens.slice(at + 1);
+        if (this.#takesCommand) this.#trailing = tokens.slice(at + 1);
+        else this.#positionals.push(...tokens.slice(at + 1));
         break;
       }
       if (!isFlagToken(token)) this.#positionals.push(token);
@@ -194,7 +212,7 @@ class Parser {
   }
 
   #positional(name: string, argument: Positional, waiting: string[]): unknown {
-    const label = name.toUpperCase();
+    const label = labelOf(name, argument);
     const texts = waiting.splice(0, argument.rest === true ? waiting.length : 1);
     if (texts.length === 0 && argument.required !== false) {
       throw new UsageError(`${label} is missing`, this.#help);

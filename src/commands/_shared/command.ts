@@ -17,6 +17,8 @@ export interface CommandSpec<A extends Arguments = Arguments> {
   /** More than the summary of the table says. */
   readonly details?: string;
   readonly args: A;
+  /** Does another command follow after `--`? It arrives as `context.trailing`. */
+  readonly takesCommand?: true;
   /** The exit code; nothing means 0. */
   run(args: ValuesOf<A>, context: Context): Promise<number | undefined>;
 }

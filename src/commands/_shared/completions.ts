@@ -69,7 +69,12 @@ const fishQuoted = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAl
 const powershellQuoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
 function longNames(one: CommandDescription): readonly string[] {
-  return one.flags.flatMap((flag) => flag.names.filter((name) => name.startsWith("--")));
+  return one.flags.map(mainName);
+}
+
+/** Older spellings are accepted, and not offered. */
+function mainName(flag: FlagDescription): string {
+  return flag.names.find((name) => name.startsWith("--")) ?? "";
 }
 
 function bash(tree: readonly CommandDescription[]): string {
@@ -124,11 +129,7 @@ function zsh(tree: readonly CommandDescription[]): string {
     quoted(`${name.replaceAll(":", "\\:")}:${text}`);
   const cases = tree.map((one) => {
     const subs = one.subcommands.map((sub) => described(sub.name, sub.summary));
-    const flags = one.flags.flatMap((flag) =>
-      flag.names
-        .filter((name) => name.startsWith("--"))
-        .map((name) => described(name, flag.description)),
-    );
+    const flags = one.flags.map((flag) => described(mainName(flag), flag.description));
     return `    ${quoted(one.path.join(" "))})
       words_here=(${subs.join(" ")})
       flags=(
@@ -233,11 +234,7 @@ function powershell(tree: readonly CommandDescription[]): string {
     `@(${powershellQuoted(name)}, ${powershellQuoted(text)})`;
   const entries = tree.map((one) => {
     const subs = one.subcommands.map((sub) => pair(sub.name, sub.summary));
-    const flags = one.flags.flatMap((flag) =>
-      flag.names
-        .filter((name) => name.startsWith("--"))
-        .map((name) => pair(name, flag.description)),
-    );
+    const flags = one.flags.map((flag) => pair(mainName(flag), flag.description));
     return `  ${powershellQuoted(one.path.join(" "))} = @{
     Words = @(${subs.map((sub) => `,${sub}`).join("; ")})
     Flags = @(${flags.map((flag) => `,${flag}`).join("; ")})

@@ -27,17 +27,13 @@ export async function confirm(context: Context, question: Question): Promise<boo
       `Repeat it with --yes: ${repeatableLine([...argv, "--yes"])}`,
     );
   }
-  const prompts = await import("@clack/prompts");
-  const output = process.stderr;
+  const { message, typed } = question;
   const answer =
-    question.typed === undefined
-      ? await prompts.confirm({ message: question.message, initialValue: false, output })
-      : await prompts.text({
-          message: `${question.message} Type ${question.typed} to go on.`,
-          output,
-        });
-  if (prompts.isCancel(answer)) throw new Interrupted("nothing was changed");
-  const agreed = question.typed === undefined ? answer === true : answer === question.typed;
+    typed === undefined
+      ? await system.prompts.confirm(message)
+      : await system.prompts.ask(`${message} Type ${typed} to go on.`);
+  if (answer === undefined) throw new Interrupted("nothing was changed");
+  const agreed = typed === undefined ? answer === true : answer === typed;
   if (!agreed) context.log.info("nothing was changed");
   return agreed;
 }

@@ -16,7 +16,7 @@ export interface Context {
   readonly commands: Group;
   /** The whole line as it was typed, without the program's name. */
   readonly argv: readonly string[];
-  /** What follows `--`; undefined without one. */
+  /** The command after `--`, for one that takes a command; undefined without a `--`. */
   readonly trailing: readonly string[] | undefined;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;

@@ -3,7 +3,7 @@ import type { Arguments, ValuesOf } from "./args.ts";
 import { UsageError } from "./exit.ts";
 import type { System } from "./system.ts";
 
-export const defaultServer = "http://127.0.0.1:8080";
+const defaultServer = "http://127.0.0.1:8080";
 
 export const globalArgs = {
   server: {

@@ -1,5 +1,8 @@
-/** The text of `--help`: what the command is for, then examples, then the details. */
-import { type Argument, type Arguments, type Flag, spellingsOf } from "./args.ts";
+/**
+ * The text of `--help`: what the command is for, then examples, then the details. All of it is made from the definition of
+ * the command; a test compares it with golden texts and reads every example with the parser.
+ */
+import { type Argument, type Arguments, type Flag, labelOf, spellingsOf } from "./args.ts";
 import type { Style } from "./colors.ts";
 import type { CommandSpec } from "./command.ts";
 import { globalArgs } from "./globals.ts";
@@ -18,7 +21,12 @@ export function commandHelp(
   const line = ["corvo", ...path].join(" ");
   const flags = Object.entries(spec.args).filter(([, argument]) => argument.type !== "positional");
   const positionals = Object.entries(spec.args).filter(([, one]) => one.type === "positional");
-  const usage = [line, ...positionals.map(usageOf), ...(flags.length > 0 ? ["[FLAGS]"] : [])];
+  const usage = [
+    line,
+    ...positionals.map(usageOf),
+    ...(flags.length > 0 ? ["[FLAGS]"] : []),
+    ...(spec.takesCommand === true ? ["[-- COMMAND...]"] : []),
+  ];
   return sections(style, [
     [
       "",
@@ -31,7 +39,14 @@ export function commandHelp(
     ["Usage", [usage.join(" ")]],
     [
       "Arguments",
-      table(positionals.map(([name, one]): Row => [name.toUpperCase(), one.description])),
+      table(
+        positionals.map(
+          ([name, one]): Row => [
+            one.type === "positional" ? labelOf(name, one) : name,
+            one.description,
+          ],
+        ),
+      ),
     ],
     ["Flags", table(flagRows(spec.args))],
     ["Global flags", table(flagRows(globalArgs))],
@@ -65,8 +80,8 @@ function sections(style: Style, parts: readonly (readonly [string, readonly stri
 }
 
 function usageOf([name, argument]: readonly [string, Argument]): string {
-  const label = name.toUpperCase();
   if (argument.type !== "positional") return "";
+  const label = labelOf(name, argument);
   const text = argument.rest === true ? `${label}...` : label;
   return argument.required === false ? `[${text}]` : text;
 }
@@ -75,9 +90,16 @@ function flagRows(args: Arguments): readonly Row[] {
   const rows: Row[] = [];
   for (const [name, argument] of Object.entries(args)) {
     if (argument.type !== "positional")
-      rows.push([flagLabel(name, argument), argument.description]);
+      rows.push([flagLabel(name, argument), descriptionOf(argument)]);
   }
   return rows;
+}
+
+/** The default is added, unless the description speaks of it itself. */
+function descriptionOf(flag: Flag): string {
+  if (flag.type !== "string" || flag.default === undefined) return flag.description;
+  if (/\bdefault\b/i.test(flag.description)) return flag.description;
+  return `${flag.description} Default ${flag.default}.`;
 }
 
 /** `-q, --quiet`; long aliases are accepted but not shown, they are older or shorter spellings. */

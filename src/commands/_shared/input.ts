@@ -35,6 +35,24 @@ export async function readText(
   return text + decode(undefined);
 }
 
+const idBytesMax = 16 * 1024 * 1024;
+
+/** The ids of a line, each once; `-` stands for those on standard input, between spaces or line ends. */
+export async function readIds(
+  system: System,
+  given: readonly string[],
+): Promise<readonly string[]> {
+  if (!given.includes("-")) return [...new Set(given)];
+  const text = await readText(system.stdin(), "standard input", idBytesMax);
+  const read = text.split(/\s+/).filter((word) => word !== "");
+  const ids = given.flatMap((word) => (word === "-" ? read : [word]));
+  if (ids.length > 0) return [...new Set(ids)];
+  throw new UsageError(
+    "standard input holds no ids",
+    "Pipe ids into it, as `corvo jobs list -q` prints them.",
+  );
+}
+
 /** Decodes piece by piece; undefined ends the text. Bytes that are not UTF-8 are refused, never replaced. */
 export function utf8Decoder(name: string): (chunk: Uint8Array | undefined) => string {
   const decoder = new TextDecoder("utf-8", { fatal: true });

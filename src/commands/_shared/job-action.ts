@@ -12,12 +12,13 @@ import { exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
 import { pause } from "../../sdk/retry.ts";
 import type { Arguments } from "./args.ts";
+import { connect, patientRetry } from "./client.ts";
 import { type Command, command, type Example } from "./command.ts";
 import { confirm, yesFlag } from "./confirm.ts";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { filterFlags, filterOf } from "./filter-args.ts";
-import { openInput, readText } from "./input.ts";
+import { readIds } from "./input.ts";
 import { count } from "./output.ts";
 import { createProgress } from "./progress.ts";
 
@@ -63,6 +64,7 @@ const actionArgs = {
     type: "positional",
     required: false,
     rest: true,
+    label: "ID",
     description: "Ids of jobs; - reads them from standard input, one a line.",
   },
   all: { type: "boolean", description: "All jobs, when no filter is given." },
@@ -72,7 +74,6 @@ const actionArgs = {
 
 const selectionHint =
   "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
-const idBytesMax = 16 * 1024 * 1024;
 const pollMs = 500;
 
 export function jobAction(action: JobAction): Command {
@@ -81,7 +82,7 @@ export function jobAction(action: JobAction): Command {
     ...(action.details === undefined ? {} : { details: action.details }),
     args: { ...actionArgs, ...action.args, ...filterFlags },
     async run(args, context) {
-      const given = await idsOf(context, args.ids);
+      const given = await readIds(context.system, args.ids);
       const values: Readonly<Record<string, unknown>> = args;
       const request = action.requestOf?.(given, values) ?? { ids: given, single: {}, bulk: {} };
       const filter = filterOf(
@@ -104,15 +105,6 @@ export function jobAction(action: JobAction): Command {
       return actOnMany(context, action, body, { dryRun, yes: args.yes });
     },
   });
-}
-
-async function idsOf(context: Context, given: readonly string[]): Promise<readonly string[]> {
-  if (!given.includes("-")) return given;
-  const text = await readText(openInput(context.system, "-"), "standard input", idBytesMax);
-  const read = text.split(/\s+/).filter((word) => word !== "");
-  const ids = given.flatMap((word) => (word === "-" ? read : [word]));
-  if (ids.length === 0) throw new UsageError("standard input holds no ids", selectionHint);
-  return ids;
 }
 
 async function actOnOne(
@@ -161,8 +153,11 @@ async function actOnMany(
   const text = await client.text("bulkJobs", { body }, { signal });
   // The answer of a bulk action holds no payloads, so it needs no raw text.
   const answer = JSON.parse(text) as BulkAnswer;
-  if (answer.bulk_operation_id === undefined) return report(context, action, text, answer);
-  return follow(context, action, answer.bulk_operation_id);
+  const wanted = body.job_ids?.length;
+  if (answer.bulk_operation_id === undefined) {
+    return report(context, action, text, { ...answer, wanted });
+  }
+  return follow(context, action, answer.bulk_operation_id, wanted);
 }
 
 /** Follows a bulk action that goes on in the server. Ctrl-C only stops the following. */
@@ -170,8 +165,9 @@ async function follow(
   context: Context,
   action: JobAction,
   id: string,
+  wanted: number | undefined,
 ): Promise<number | undefined> {
-  const client = context.client();
+  const client = connect(context, patientRetry);
   const progress = createProgress(context);
   context.whenInterrupted(() => `bulk action ${id} goes on in the server`);
   for (;;) {
@@ -180,7 +176,7 @@ async function follow(
     const state = JSON.parse(text) as BulkState;
     if (state.finished_at !== undefined) {
       progress.done();
-      return report(context, action, text, state);
+      return report(context, action, text, { ...state, wanted });
     }
     const share = state.total > 0 ? state.processed / state.total : undefined;
     progress.update(share, `${state.processed} of ${count(state.total, "job")}`);
@@ -188,13 +184,22 @@ async function follow(
   }
 }
 
+interface BulkEnd {
+  readonly affected?: number;
+  readonly errors?: number;
+  readonly error?: string;
+  /** How many ids were named; ids that no job has are in no count of the server. */
+  readonly wanted: number | undefined;
+}
+
 function report(
   context: Context,
   action: JobAction,
   text: string,
-  answer: { readonly affected?: number; readonly errors?: number; readonly error?: string },
+  answer: BulkEnd,
 ): number | undefined {
-  const { affected = 0, errors = 0 } = answer;
+  const { affected = 0 } = answer;
+  const errors = Math.max(answer.errors ?? 0, (answer.wanted ?? 0) - affected);
   if (context.output.json) context.output.line(text);
   else
     context.output.note(

@@ -9,7 +9,7 @@ import { styleOf } from "./colors.ts";
 import type { System } from "./system.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
-export type LogLevel = (typeof logLevels)[number];
+type LogLevel = (typeof logLevels)[number];
 /** `talk` is for commands: no time, only a mark on what is not plain information. */
 export const logFormats = ["human", "json"] as const;
 export type LogFormat = (typeof logFormats)[number] | "talk";

@@ -3,9 +3,14 @@ import { QueueName } from "../../api/schemas.ts";
 import { BadValue, type Reader } from "./readers.ts";
 import { problemOf } from "./schema-check.ts";
 
-const readQueue: Reader<string> = (text) => {
+export const readQueue: Reader<string> = (text) => {
   const problem = problemOf(QueueName, text, "the name");
-  if (problem !== undefined) throw new BadValue(problem);
+  if (problem !== undefined) {
+    throw new BadValue(
+      problem,
+      "Names begin with a letter or digit and go on with those and . _ - : / @ +",
+    );
+  }
   return text;
 };
 
@@ -15,4 +20,9 @@ export const queueArg = {
   read: readQueue,
 } as const;
 
-export const queuesArg = { ...queueArg, rest: true, description: "Names of queues." } as const;
+export const queuesArg = {
+  ...queueArg,
+  rest: true,
+  label: "QUEUE",
+  description: "Names of queues.",
+} as const;

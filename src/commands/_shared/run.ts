@@ -38,7 +38,8 @@ export async function runLine(
   } catch (error) {
     const failure = failureOf(error);
     const style = styleOf(system.stderr, system.env, noColor);
-    system.stderr.write(`${style.red("error:")} ${failure.message}\n`);
+    const mark = failure.exit === exitCodes.interrupted ? "" : `${style.red("error:")} `;
+    system.stderr.write(`${mark}${failure.message}\n`);
     if (failure.hint !== undefined) system.stderr.write(`${style.cyan("hint:")} ${failure.hint}\n`);
     if (failure.stack !== undefined && (verbose || failure.isBug)) {
       system.stderr.write(`${style.dim(failure.stack)}\n`);
@@ -65,13 +66,15 @@ async function dispatch(
   }
   const help = `\`${["corvo", ...path, "--help"].join(" ")}\` shows how.`;
   if (isGroup(entry)) {
-    parseArguments(rest, globalArgs, help);
+    parseArguments(rest, { args: globalArgs, takesCommand: false, help });
     const style = styleOf(system.stderr, system.env, beforeDashes.includes("--no-color"));
     system.stderr.write(groupHelp(path, entry, style));
     return exitCodes.usage;
   }
   const loaded = (await entry.load()).default;
-  const { values, trailing } = parseArguments(rest, { ...globalArgs, ...loaded.spec.args }, help);
+  const args = { ...globalArgs, ...loaded.spec.args };
+  const takesCommand = loaded.spec.takesCommand === true;
+  const { values, trailing } = parseArguments(rest, { args, takesCommand, help });
   const wiring = { system, argv, trailing, globals: globalsOf(values, system.env) };
   return runInterruptibly(loaded, values, wiring, signals);
 }

@@ -35,7 +35,7 @@ export interface SchemaFlagOptions {
   readonly readTime?: Reader<string>;
 }
 
-export function flagName(member: string): string {
+function flagName(member: string): string {
   return member.replaceAll("_", "-");
 }
 

@@ -2,7 +2,9 @@
  * Checks a value against the parts of JSON Schema that the operations table uses, with messages for the person who typed
  * the value. The server decides in the end; this only spares the way there and names the line of a file.
  */
+import { Duration, Time } from "../../api/schemas.ts";
 import { RawJson } from "../../base/json.ts";
+import { parseDuration, parseTime } from "../../base/time.ts";
 import { nearest } from "./suggest.ts";
 
 export type Schema = Readonly<Record<string, unknown>>;
@@ -90,6 +92,12 @@ function textProblem(schema: Schema, value: string, name: string): string | unde
   if (typeof minLength === "number" && value.length < minLength) return `${name} is empty`;
   if (typeof maxLength === "number" && value.length > maxLength) {
     return `${name} has ${value.length} characters; at most ${maxLength} are allowed`;
+  }
+  if (schema === Duration && parseDuration(value) === undefined) {
+    return `${name} is ${show(value)}, not a duration such as 90s or 1h30m`;
+  }
+  if (schema === Time && parseTime(value) === undefined) {
+    return `${name} is ${show(value)}, not a time such as 2026-11-21T08:00:00Z`;
   }
   if (typeof pattern === "string" && !new RegExp(pattern, "u").test(value)) {
     return `${name} is ${show(value)}, which has characters that are not allowed there`;

@@ -13,6 +13,12 @@ export interface Sink {
   write(text: string): void;
 }
 
+/** Questions to the person at the terminal; undefined when they were left with Ctrl-C. */
+interface Prompts {
+  confirm(message: string): Promise<boolean | undefined>;
+  ask(message: string): Promise<string | undefined>;
+}
+
 export interface System {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdout: Sink;
@@ -22,6 +28,7 @@ export interface System {
   readonly timers: Timers;
   readonly random: Random;
   readonly fetch: Fetch;
+  readonly prompts: Prompts;
   stdin(): AsyncIterable<Uint8Array>;
   /** Bytes of a file, piece by piece. Fails when it cannot be read. */
   file(path: string): AsyncIterable<Uint8Array>;
@@ -72,6 +79,7 @@ export function createSystem(): System {
     timers: systemTimers,
     random: systemRandom,
     fetch: (request) => fetch(request),
+    prompts: terminalPrompts,
     stdin: () => Bun.stdin.stream(),
     file: (path) => Bun.file(path).stream(),
     async fileBytes(path) {
@@ -81,11 +89,25 @@ export function createSystem(): System {
   };
 }
 
+/** Questions are talk, so they are asked on stderr. */
+const terminalPrompts: Prompts = {
+  async confirm(message) {
+    const clack = await import("@clack/prompts");
+    const answer = await clack.confirm({ message, initialValue: false, output: process.stderr });
+    return clack.isCancel(answer) ? undefined : answer;
+  },
+  async ask(message) {
+    const clack = await import("@clack/prompts");
+    const answer = await clack.text({ message, output: process.stderr });
+    return clack.isCancel(answer) ? undefined : answer;
+  },
+};
+
 function sinkOf(stream: NodeJS.WriteStream): Sink {
   return {
     isTty: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? 80;
+      return stream.columns || 80;
     },
     write(text) {
       stream.write(text);

@@ -1,3 +1,7 @@
+/**
+ * `corvo jobs wait`: holds one call open per job until it is finished, so that a script can run a job like a command. The
+ * result goes to stdout as it was sent; the exit code tells completed, failed and too late apart.
+ */
 import { requestLimits } from "../../api/limits.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import { rawTreeOf } from "../../api/operation.ts";
@@ -5,9 +9,11 @@ import type { Operations } from "../../api/operations.ts";
 import { operations } from "../../api/operations.ts";
 import { exitCodes } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
+import { connect, patientRetry } from "../_shared/client.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
+import { readIds } from "../_shared/input.ts";
 import { printable } from "../_shared/output.ts";
 import { readDuration } from "../_shared/readers.ts";
 import { paintState } from "../_shared/states.ts";
@@ -27,12 +33,17 @@ export default command({
       says: "Wait at most five minutes and print the result",
     },
     {
-      line: `corvo jobs wait "$(corvo enqueue report -q)"`,
+      line: "corvo enqueue report -q | corvo jobs wait -",
       says: "Run a job and wait for its result",
     },
   ],
   args: {
-    ids: { type: "positional", rest: true, description: "Ids of jobs." },
+    ids: {
+      type: "positional",
+      rest: true,
+      label: "ID",
+      description: "Ids of jobs; - reads them from standard input.",
+    },
     timeout: {
       type: "string",
       valueHint: "DURATION",
@@ -41,28 +52,31 @@ export default command({
     },
   },
   async run(args, context) {
-    if (args.ids.length > idsMax) {
+    const ids = await readIds(context.system, args.ids);
+    if (ids.length > idsMax) {
       throw new UsageError(
-        `${args.ids.length} ids are given; at most ${idsMax} can be waited for`,
+        `${ids.length} ids are given; at most ${idsMax} can be waited for`,
         "Wait for them in groups.",
       );
     }
     const { clock } = context.system;
     const deadlineMs =
       args.timeout === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() + args.timeout;
-    const texts = await Promise.all(args.ids.map((id) => waitFor(context, id, deadlineMs)));
+    const texts = await Promise.all(ids.map((id) => waitFor(context, id, deadlineMs)));
     return report(context, texts);
   },
 });
 
 /** The job as JSON text, once it is finished or the time is over. */
 async function waitFor(context: Context, id: string, deadlineMs: number): Promise<string> {
-  const client = context.client();
+  // Once the job is known, waiting for it outlasts a restart of the server.
+  let client = context.client();
   for (;;) {
     const leftMs = Math.max(0, deadlineMs - context.system.clock.monotonicMs());
     const timeout = Math.min(leftMs, requestLimits.waitMsMax) / 1000;
     const input = { params: { job_id: id }, query: { timeout } };
     const text = await client.text("waitJob", input, { signal: context.signal });
+    client = connect(context, patientRetry);
     if (leftMs === 0 || finished.includes(jobOf(text).state)) return text;
   }
 }

@@ -44,9 +44,19 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
   const startedMs = systemClock.monotonicMs();
   const storage = await openStorage(options, logger);
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
-  const node = createNode(storage, options, { logger, fail });
-  const { replica } = node;
+  const replica = new Replica({
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    logger,
+    log: createCommitLog(storage.log),
+    store: storage.store,
+    onFatal: fail,
+    onEffects: (effects) => node.onEffects(effects),
+  });
   const replayed = replayLog(storage, replica);
+  const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
+  const node = createNode(storage, replica, { options, search, logger });
   replica.start();
   await applyRetention(replica, options.retention);
 
@@ -75,7 +85,7 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
     async stop(graceMs) {
       await app.stop(graceMs);
       await replica.stop();
-      await node.deps.search.close();
+      await search.close();
       await storage.close();
     },
   };
@@ -83,40 +93,28 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
 
 function createNode(
   storage: Storage,
-  options: ServerOptions,
-  env: { logger: Logger; fail: (reason: string) => void },
+  replica: Replica,
+  env: { options: ServerOptions; search: QueryStore; logger: Logger },
 ): Node {
-  const { logger, fail } = env;
-  const replica: Replica = new Replica({
-    clock: systemClock,
-    timers: systemTimers,
-    random: systemRandom,
-    logger,
-    log: createCommitLog(storage.log),
-    store: storage.store,
-    onFatal: fail,
-    onEffects: (effects) => node.onEffects(effects),
-  });
-  const node: Node = new Node(
+  return new Node(
     replica,
     {
       clock: systemClock,
       timers: systemTimers,
-      logger,
-      search: new QueryStore(storage.statePath, () => replica.flushState()),
+      logger: env.logger,
+      search: env.search,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
     },
     {
-      requireLeaseToken: options.requireLeaseToken,
+      requireLeaseToken: env.options.requireLeaseToken,
       serverVersion: buildVersion,
       commit: buildCommit,
       nodeId: storage.dir.storeId,
       durability: "fsync before every acknowledgement",
     },
   );
-  return node;
 }
 
 /** The policy is part of the replicated state, so that every node removes the same jobs; it changes only by a change. */

@@ -13,11 +13,12 @@ import { type StreamService, streamPath } from "../../api/stream.ts";
 import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
+import { Admission } from "./admission.ts";
 import { splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { errorReply, jsonReply } from "./reply.ts";
-import { Admission, type AnyHandler, Route } from "./route.ts";
+import { type AnyHandler, Route } from "./route.ts";
 import { type StreamConnection, StreamConnections, type StreamSocket } from "./stream.ts";
 
 export interface AppDeps {
@@ -129,7 +130,7 @@ class HttpApp implements App {
     const server = this.#server;
     if (server === undefined) return;
     this.#server = undefined;
-    this.#admission.closing = true;
+    this.#admission.close();
     this.#streams.announceClosing();
     let cancel = () => {};
     const grace = new Promise<void>((resolve) => {
@@ -194,9 +195,6 @@ class HttpApp implements App {
   /** What is unexpected is logged here, once, and named to the caller only by an id. */
   #explain(thrown: unknown, request?: Request): CorvoError {
     if (thrown instanceof CorvoError) return thrown;
-    if (request?.signal.aborted === true && thrown === request.signal.reason) {
-      return new CorvoError("UNAVAILABLE", "the caller went away");
-    }
     const id = `${this.#runId}-${++this.#faults}`;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     this.#deps.logger.error("unexpected failure while serving", {

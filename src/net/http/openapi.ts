@@ -9,7 +9,7 @@ import { operations } from "../../api/operations.ts";
 import * as shared from "../../api/schemas.ts";
 import { Filter } from "../../api/search.ts";
 import { apiVersion } from "../../api/version.ts";
-import { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../../api/worker.ts";
+import { AckItem, FailItem } from "../../api/worker.ts";
 import { type ErrorCode, errorTable } from "../../base/errors.ts";
 
 type Json = Record<string, unknown>;
@@ -22,7 +22,6 @@ const named: Readonly<Record<string, TSchema>> = {
   EnqueueResult: shared.EnqueueResult,
   FailItem,
   Filter,
-  HeartbeatItem,
   ItemResult: shared.ItemResult,
   Job: shared.Job,
   JobState: shared.State,
@@ -30,7 +29,6 @@ const named: Readonly<Record<string, TSchema>> = {
   NewJob: shared.NewJob,
   Priority: shared.Priority,
   Queue: shared.Queue,
-  ReleaseItem,
   Status: shared.Status,
   Tags: shared.Tags,
 };

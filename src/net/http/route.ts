@@ -11,6 +11,7 @@ import { type CallContext, Reply } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { stringifyJson } from "../../base/json.ts";
 import type { Clock } from "../../base/ports.ts";
+import { type Admission, RequestContext } from "./admission.ts";
 import { BodyParser, bodyTooLarge, decodeUtf8 } from "./body.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -28,52 +29,6 @@ export interface RouteDeps {
   readonly admission: Admission;
   /** Turns anything thrown into an error to answer with, logging what is unexpected. */
   readonly explain: (thrown: unknown, request: Request) => CorvoError;
-}
-
-/** Counts what is being served, against its bounds. */
-export class Admission {
-  requests = 0;
-  bodyBytes = 0;
-  /** Set while the server drains: nothing new is let in. */
-  closing = false;
-  readonly #limits: HttpLimits;
-
-  constructor(limits: HttpLimits) {
-    this.#limits = limits;
-  }
-
-  enter(): void {
-    if (this.closing) throw new CorvoError("UNAVAILABLE", "the server is shutting down");
-    if (this.requests >= this.#limits.requestsMax) {
-      throw new CorvoError(
-        "OVERLOADED",
-        `${this.requests} requests are being served; the limit requestsMax is ${this.#limits.requestsMax}`,
-      );
-    }
-    this.requests++;
-  }
-
-  /** Takes room for body bytes, which the taker gives back when it has answered. */
-  takeBytes(bytes: number): void {
-    if (this.bodyBytes + bytes > this.#limits.bodiesBytesMax) {
-      throw new CorvoError(
-        "OVERLOADED",
-        `bodies of ${this.bodyBytes} bytes are being served; the limit bodiesBytesMax is ${this.#limits.bodiesBytesMax}`,
-      );
-    }
-    this.bodyBytes += bytes;
-  }
-}
-
-/** Made lazily: most handlers never look at the signal, and making one costs more than the rest of the context. */
-class RequestContext implements CallContext {
-  readonly #request: Request;
-  constructor(request: Request) {
-    this.#request = request;
-  }
-  get signal(): AbortSignal {
-    return this.#request.signal;
-  }
 }
 
 export class Route {
@@ -107,6 +62,7 @@ export class Route {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
     const held = { entered: false, bytes: 0, reading: false };
+    const context = new RequestContext(request, admission);
     try {
       admission.enter();
       held.entered = true;
@@ -124,7 +80,7 @@ export class Route {
       const input = this.#needsUrl
         ? this.#readUrl(request.url, body)
         : { params: nothing, query: nothing, body };
-      const result = await this.#handler(input, new RequestContext(request));
+      const result = await this.#handler(input, context);
       if (result instanceof Reply) {
         const text = result.body === undefined ? undefined : this.#stringify(result.body);
         return jsonReply(result.status, text, clock.monotonicMs() - startMs);
@@ -138,6 +94,7 @@ export class Route {
           : this.#deps.explain(thrown, request);
       return errorReply(error, clock.monotonicMs() - startMs);
     } finally {
+      context.end();
       admission.bodyBytes -= held.bytes;
       if (held.entered) admission.requests--;
     }

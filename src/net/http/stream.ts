@@ -11,10 +11,10 @@
 import type { ServerWebSocket } from "bun";
 import { ClientFrame, type StreamService, type StreamSession } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
+import { type Admission, stopping } from "./admission.ts";
 import { BodyParser, decodeUtf8 } from "./body.ts";
 import type { HttpLimits } from "./limits.ts";
 import { errorBody } from "./reply.ts";
-import type { Admission } from "./route.ts";
 
 export type StreamSocket = ServerWebSocket<StreamConnection>;
 
@@ -55,9 +55,7 @@ export class StreamConnections {
   /** A connection for a socket that is about to be opened. Throws when there are too many. */
   create(): StreamConnection {
     const { streamsMax } = this.#deps.limits;
-    if (this.#deps.admission.closing) {
-      throw new CorvoError("UNAVAILABLE", "the server is shutting down");
-    }
+    if (this.#deps.admission.closing) throw stopping();
     if (this.#open.size >= streamsMax) {
       throw new CorvoError(
         "UNAVAILABLE",
@@ -97,11 +95,15 @@ export class StreamConnection {
   opened(socket: StreamSocket): void {
     this.#socket = socket;
     this.#siblings.add(this);
-    this.#session = this.#deps.stream.open((text) => {
-      this.#flush();
-      this.#send(text);
-      return !this.#full;
-    });
+    try {
+      this.#session = this.#deps.stream.open((text) => {
+        this.#flush();
+        this.#send(text);
+        return !this.#full;
+      });
+    } catch (thrown) {
+      this.end(closeCodes.failed, this.#deps.explain(thrown).message);
+    }
   }
 
   received(message: string | Buffer): void {
