@@ -50,6 +50,12 @@ export interface Verdict {
   readonly problems: readonly string[];
 }
 
+/** Any load generator, as far as waiting for it goes. */
+interface RunningLoad {
+  readonly isIdle: boolean;
+  readonly failed: Promise<never>;
+}
+
 /** How long the server may be silent before a run counts as stuck. */
 const silentMsMax = 30_000;
 const stepMs = 100;
@@ -138,7 +144,7 @@ export class Bench {
   }
 
   /** Waits while the load runs; fails with it. */
-  async pause(load: StreamLoad, durationMs: number, text: string): Promise<void> {
+  async pause(load: RunningLoad, durationMs: number, text: string): Promise<void> {
     const startMs = performance.now();
     for (;;) {
       const spentMs = performance.now() - startMs;
@@ -170,7 +176,7 @@ export class Bench {
   }
 
   /** Waits until everything that was sent is answered. */
-  async settle(load: { readonly isIdle: boolean; readonly failed: Promise<never> }): Promise<void> {
+  async settle(load: RunningLoad): Promise<void> {
     const endMs = performance.now() + silentMsMax;
     while (!load.isIdle) {
       if (performance.now() > endMs) {
