@@ -10,7 +10,7 @@ import type { Client } from "../../sdk/client.ts";
 import { JobShape } from "./job-shape.ts";
 import { Ledger, type QueueTotals } from "./ledger.ts";
 import type { OwnServer } from "./own-server.ts";
-import { cpuMicros } from "./process-stats.ts";
+import { cpuMicros, machineMicros } from "./process-stats.ts";
 import type { Figure, SettingName, Settings } from "./scenario.ts";
 import { type LoadPlan, StreamLoad } from "./stream-load.ts";
 
@@ -40,6 +40,8 @@ export interface CpuUse {
   readonly elapsedMs: number;
   readonly serverMicros: number | undefined;
   readonly clientMicros: number;
+  /** Of all processes of this machine, these two included. */
+  readonly machineMicros: number;
 }
 
 export interface Verdict {
@@ -215,6 +217,7 @@ export class Bench {
     const pid = this.deps.own?.pid;
     const serverBefore = pid === undefined ? undefined : cpuMicros(pid);
     const clientBefore = process.cpuUsage();
+    const machineBefore = machineMicros();
     const startMs = performance.now();
     return {
       end: (jobs) => {
@@ -231,6 +234,7 @@ export class Bench {
           elapsedMs: elapsedMs + (before?.elapsedMs ?? 0),
           serverMicros: server === undefined ? undefined : server + (before?.serverMicros ?? 0),
           clientMicros: client.user + client.system + (before?.clientMicros ?? 0),
+          machineMicros: machineMicros() - machineBefore + (before?.machineMicros ?? 0),
         };
         return elapsedMs;
       },

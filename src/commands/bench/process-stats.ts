@@ -1,5 +1,6 @@
-/** CPU time and memory of processes, from /proc. Undefined on systems without it, and for processes of others. */
+/** CPU time and memory. What comes from /proc is undefined on systems without it. */
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 /** CPU time that all threads of a process have used, in microseconds. */
 export function cpuMicros(pid: number): number | undefined {
@@ -14,6 +15,13 @@ export function cpuMicros(pid: number): number | undefined {
     // Not Linux, not permitted, or gone: the figure is left out of the report.
     return undefined;
   }
+}
+
+/** CPU time that everything on this machine has used. */
+export function machineMicros(): number {
+  let ms = 0;
+  for (const { times } of cpus()) ms += times.user + times.nice + times.sys + times.irq;
+  return ms * 1000;
 }
 
 export interface MemoryBytes {

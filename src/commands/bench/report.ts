@@ -123,7 +123,7 @@ function cpuLine(cpu: NonNullable<Summary["cpu"]>): string {
     micros === null || cores === null
       ? `${name}: not measured`
       : `${name} ${formatNumber(micros)} us a job (${cores.toFixed(2)} cores)`;
-  return `CPU: ${one("server", cpu.server_us_per_job, cpu.server_cores)}, ${one("client", cpu.client_us_per_job, cpu.client_cores)}`;
+  return `CPU: ${one("server", cpu.server_us_per_job, cpu.server_cores)}, ${one("client", cpu.client_us_per_job, cpu.client_cores)}${cpu.other_cores === null ? "" : `, others ${cpu.other_cores.toFixed(2)} cores`}`;
 }
 
 function formatPlain(value: number | string): string {

@@ -101,7 +101,7 @@ function parseJobs(text: string, shape: JobShape, problem: (text: string) => voi
 export function readAnswer(text: string, sentOf: (id: number) => SentItems | undefined): Answer {
   const id = Number.parseInt(text.slice(answerHead.length, answerHead.length + 16), 10);
   const sent = sentOf(id);
-  return (sent === undefined ? undefined : scanAnswer(text, id, sent)) ?? parseAnswer(text);
+  return (sent === undefined ? undefined : scanAnswer(text, id, sent)) ?? parseAnswer(text, sent);
 }
 
 function scanAnswer(text: string, id: number, sent: SentItems): Answer | undefined {
@@ -149,27 +149,34 @@ function newJobEnd(text: string, at: number): number {
   return 0;
 }
 
-function parseAnswer(text: string): Answer {
+function parseAnswer(text: string, sent: SentItems | undefined): Answer {
   const frame = JSON.parse(utf8Of(text)) as AnswerFrame;
-  const items = (list: AnswerFrame["enqueue"] | AnswerFrame["ack"], isNew: boolean) =>
-    list?.map((item): ItemAnswer => {
-      if (item.status !== "error") return isNew ? seqOf(item.job_id) : 0;
-      const { code, error } = item as { code?: string; error?: string };
-      return { code: code ?? "", error: error ?? "" };
-    });
   return {
     id: frame.id,
-    enqueue: items(frame.enqueue, true),
-    ack: items(frame.ack, false),
+    enqueue: frame.enqueue?.map((item) =>
+      item.status === "pending" || item.status === "scheduled"
+        ? seqOf(item.job_id)
+        : faultOf(item, `the answer says ${item.status}`),
+    ),
+    ack: frame.ack?.map((item, i) =>
+      item.status === "ok" && item.job_id === sent?.acks[i]?.id
+        ? 0
+        : faultOf(item, `the answer is about ${item.job_id}`),
+    ),
     refusal:
       frame.code === undefined
         ? undefined
-        : {
-            code: frame.code,
-            error: frame.error ?? "",
-            retryAfterMs: frame.retry_after_ms ?? 0,
-          },
+        : { code: frame.code, error: frame.error ?? "", retryAfterMs: frame.retry_after_ms ?? 0 },
   };
+}
+
+function faultOf(
+  item: { readonly status: string; readonly code?: string; readonly error?: string },
+  mismatch: string,
+): ItemAnswer {
+  return item.status === "error"
+    ? { code: item.code ?? "", error: item.error ?? "" }
+    : { code: "MISMATCH", error: mismatch };
 }
 
 /** The sequence number within a job id. */

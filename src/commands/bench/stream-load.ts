@@ -8,7 +8,7 @@
  * The SDK's stream client answers each item through a callback, repeats what a broken connection left open and copies
  * payloads byte for byte through its own parser; a benchmark wants none of that at its price, hence this smaller one.
  */
-import { streamPath } from "../../api/stream.ts";
+import { type PushFrame, streamPath } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { JobShape } from "./job-shape.ts";
 import type { Ledger } from "./ledger.ts";
@@ -21,7 +21,7 @@ import {
   readJobs,
   seqOf,
 } from "./scan.ts";
-import { StreamLink } from "./stream-link.ts";
+import { StreamLink, utf8Of } from "./stream-link.ts";
 
 /** Long enough that no lease of a run ends by itself, see `ledger.ts`. */
 const leaseMs = 3_600_000;
@@ -204,9 +204,20 @@ class Driver {
   #received(text: string): void {
     if (isJobs(text)) this.#claimed(text);
     else if (isAnswer(text)) this.#answered(readAnswer(text, (id) => this.#sent.get(id)));
-    else this.#load.plan.ledger.problem(`the server sent ${text.slice(0, 200)}`);
+    else this.#pushed(text);
     this.pump();
     this.#load.happened();
+  }
+
+  /** Anything but jobs. What a client does not know it ignores ([S2]). */
+  #pushed(text: string): void {
+    const { revoked, closing } = JSON.parse(utf8Of(text)) as PushFrame;
+    for (const { job_id, reason } of revoked ?? []) {
+      this.#load.plan.ledger.problem(`the lease of ${job_id} was taken away: ${reason}`);
+    }
+    if (closing === true) {
+      this.#load.fail(new CorvoError("UNAVAILABLE", "the server is shutting down"));
+    }
   }
 
   #claimed(text: string): void {

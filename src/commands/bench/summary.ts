@@ -41,6 +41,8 @@ export interface Summary {
     readonly client_us_per_job: number;
     readonly server_cores: number | null;
     readonly client_cores: number;
+    /** Used by other processes of the machine meanwhile: what a quiet machine would not have. */
+    readonly other_cores: number | null;
   } | null;
   readonly verified: {
     readonly ok: boolean;
@@ -126,6 +128,12 @@ function cpuOf(runs: readonly Run[]): Summary["cpu"] {
     client_us_per_job: over((cpu) => cpu.clientMicros, jobs),
     server_cores: server ? over(serverMicros, elapsed) : null,
     client_cores: over((cpu) => cpu.clientMicros, elapsed),
+    other_cores: server
+      ? over(
+          (cpu) => Math.max(0, cpu.machineMicros - serverMicros(cpu) - cpu.clientMicros),
+          elapsed,
+        )
+      : null,
   };
 }
 
