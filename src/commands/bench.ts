@@ -27,11 +27,6 @@ const args = {
     description: "Names of scenarios.",
   },
   list: { type: "boolean", description: "List the scenarios." },
-  server: {
-    type: "string",
-    valueHint: "URL",
-    description: "Measure this server, in queues of the bench's own, instead of starting one.",
-  },
   dir: {
     type: "string",
     valueHint: "DIR",
@@ -67,7 +62,7 @@ const args = {
 
 export default command({
   details:
-    "Each run starts a server of its own in a new folder, and removes both. Only acknowledged work counts. At the end the counters of the server are compared with what was acknowledged: a job that was lost or handed out twice voids the run. Without names, a short tour of all scenarios. Exit code 1: a run was not verified.",
+    "Each run starts a server of its own in a new folder, and removes both. Only acknowledged work counts. At the end the counters of the server are compared with what was acknowledged: a job that was lost or handed out twice voids the run. With --server it measures that one instead, in queues of its own; CORVO_SERVER is not looked at, so that nobody loads a server by accident. Without names, a short tour of all scenarios. Exit code 1: a run was not verified.",
   examples: [
     { line: "corvo bench", says: "A short tour of all scenarios" },
     { line: "corvo bench lifecycle --repeat 5", says: "Median and range of five runs" },
@@ -82,7 +77,8 @@ export default command({
       return undefined;
     }
     const names = namesOf(values.scenarios, values["batched-acks"] === true);
-    if (values.server !== undefined) {
+    const server = namesServer(context.argv) ? context.globals.server : undefined;
+    if (server !== undefined) {
       context.whenInterrupted(() => "interrupted; queues named bench-* are left on the server");
     }
     const progress = createProgress(context);
@@ -91,7 +87,7 @@ export default command({
       isTour: values.scenarios.length === 0,
       overrides: overridesOf(values),
       repeat: values.repeat,
-      server: values.server === undefined ? undefined : context.globals.server,
+      server,
       folder: values.dir,
       context,
       progress: (share, text) => progress.update(share, text),
@@ -109,6 +105,11 @@ export default command({
     return isVerified ? exitCodes.ok : exitCodes.failed;
   },
 });
+
+/** Is there a `--server` on the line itself? */
+function namesServer(argv: readonly string[]): boolean {
+  return argv.some((word) => word === "--server" || word.startsWith("--server="));
+}
 
 function namesOf(given: readonly string[], batchedAcks: boolean): readonly string[] {
   const all = Object.keys(scenarios);
