@@ -106,6 +106,8 @@ export default command({
   },
 });
 
+const otherNames: Readonly<Record<string, string>> = { latency: "pickup" };
+
 /** Is there a `--server` on the line itself? */
 function namesServer(argv: readonly string[]): boolean {
   return argv.some((word) => word === "--server" || word.startsWith("--server="));
@@ -113,7 +115,8 @@ function namesServer(argv: readonly string[]): boolean {
 
 function namesOf(given: readonly string[], batchedAcks: boolean): readonly string[] {
   const all = Object.keys(scenarios);
-  for (const name of given) {
+  const wanted = given.map((name) => otherNames[name] ?? name);
+  for (const name of wanted) {
     if (all.includes(name)) continue;
     const near = nearest(name, all);
     throw new UsageError(
@@ -121,7 +124,7 @@ function namesOf(given: readonly string[], batchedAcks: boolean): readonly strin
       `${near === undefined ? "" : `Did you mean ${near}? `}\`corvo bench --list\` lists them.`,
     );
   }
-  const names = given.length === 0 ? all : given;
+  const names = wanted.length === 0 ? all : wanted;
   if (!batchedAcks) return names;
   return [...new Set(names.map((name) => (name === "drain" ? "drain-batched" : name)))];
 }
