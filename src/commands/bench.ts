@@ -5,8 +5,9 @@
 import { exitCodes } from "../base/errors.ts";
 import type { ValuesOf } from "./_shared/args.ts";
 import { command } from "./_shared/command.ts";
+import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
-import { createProgress } from "./_shared/progress.ts";
+import { createProgress, type Progress } from "./_shared/progress.ts";
 import { readCount, readDuration } from "./_shared/readers.ts";
 import { nearest } from "./_shared/suggest.ts";
 import { payloadBytesMin } from "./bench/job-shape.ts";
@@ -81,7 +82,7 @@ export default command({
     if (server !== undefined) {
       context.whenInterrupted(() => "interrupted; queues named bench-* are left on the server");
     }
-    const progress = createProgress(context);
+    const progress = phasedProgress(context);
     const { host, disk, results } = await runScenarios({
       names,
       isTour: values.scenarios.length === 0,
@@ -90,7 +91,7 @@ export default command({
       server,
       folder: values.dir,
       context,
-      progress: (share, text) => progress.update(share, text),
+      progress: progress.update,
       onHost: (host, disk) => {
         if (!output.json) printHost(output, host, disk);
       },
@@ -107,6 +108,27 @@ export default command({
 });
 
 const otherNames: Readonly<Record<string, string>> = { latency: "pickup" };
+
+/** A run has phases, each from 0 to 1 with a text of its own. */
+function phasedProgress(context: Context): Progress {
+  let phase: Progress | undefined;
+  let phaseText = "";
+  const done = () => {
+    phase?.done();
+    phase = undefined;
+  };
+  return {
+    update(share, text) {
+      if (phase === undefined || text !== phaseText) {
+        done();
+        phase = createProgress(context);
+        phaseText = text;
+      }
+      phase.update(share, text);
+    },
+    done,
+  };
+}
 
 /** Is there a `--server` on the line itself? */
 function namesServer(argv: readonly string[]): boolean {

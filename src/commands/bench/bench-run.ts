@@ -52,6 +52,12 @@ export interface Verdict {
   readonly problems: readonly string[];
 }
 
+/** How far a wait is, for whoever watches. */
+interface Shown {
+  readonly share: () => number;
+  readonly text: string;
+}
+
 /** Any load generator, as far as waiting for it goes. */
 interface RunningLoad {
   readonly isIdle: boolean;
@@ -157,13 +163,19 @@ export class Bench {
   }
 
   /** Waits until the condition holds. Fails when the ledger stands still for too long. */
-  async until(load: StreamLoad, ledger: Ledger, condition: () => boolean): Promise<void> {
+  async until(
+    load: StreamLoad,
+    ledger: Ledger,
+    condition: () => boolean,
+    shown?: Shown,
+  ): Promise<void> {
     const done = load.wait(condition);
     let lastMs = performance.now();
     let last = -1;
     for (;;) {
       const ended = await Promise.race([done.then(() => true), Bun.sleep(stepMs)]);
       if (ended === true) return;
+      if (shown !== undefined) this.deps.progress(shown.share(), shown.text);
       const now = ledger.accepted + ledger.claimed + ledger.acked;
       if (now !== last) {
         last = now;
@@ -196,11 +208,11 @@ export class Bench {
       connections: Math.min(fill.connections, Math.ceil(count / fill.batch)),
       framesMax: fill.frames,
       produce: () => Math.min(fill.batch, goal - ledger.sent),
-      onEnqueued: () => this.deps.progress(1 - (goal - ledger.accepted) / count, text),
     });
     try {
       load.pump();
-      await this.until(load, ledger, () => ledger.sent === goal && load.isIdle);
+      const share = () => 1 - (goal - ledger.accepted) / count;
+      await this.until(load, ledger, () => ledger.sent === goal && load.isIdle, { share, text });
     } finally {
       load.close();
     }

@@ -34,13 +34,13 @@ async function empty(bench: Bench, lane: ReturnType<Bench["lane"]>, work: Work):
     connections: 1,
     framesMax: Math.ceil(window / ackMax),
     consume: { window, ackMax },
-    onClaimed: () => bench.deps.progress(ledger.acked / count, "claim and ack"),
   });
   try {
     const startMs = performance.now();
     const span = work.measured === undefined ? undefined : bench.span();
     load.pump();
-    await bench.until(load, ledger, () => ledger.acked === count);
+    const shown = { share: () => ledger.acked / count, text: "claim and ack" };
+    await bench.until(load, ledger, () => ledger.acked === count, shown);
     span?.end(count);
     return rate(count, performance.now() - startMs);
   } finally {

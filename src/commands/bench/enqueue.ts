@@ -86,15 +86,16 @@ async function enqueueFixed(bench: Bench, connections: number, frames: number): 
     connections,
     framesMax: frames,
     produce: () => Math.min(batch, goal - ledger.sent),
-    onEnqueued: () => bench.deps.progress(ledger.accepted / (jobs + warmup), "enqueue"),
   });
+  const isDone = () => ledger.sent === goal && load.isIdle;
+  const shown = { share: () => ledger.accepted / (jobs + warmup), text: "enqueue" };
   try {
     load.pump();
-    await bench.until(load, ledger, () => ledger.sent === goal && load.isIdle);
+    await bench.until(load, ledger, isDone, shown);
     const span = bench.span();
     goal += jobs;
     load.pump();
-    await bench.until(load, ledger, () => ledger.sent === goal && load.isIdle);
+    await bench.until(load, ledger, isDone, shown);
     return rate(jobs, span.end(jobs));
   } finally {
     load.close();
@@ -139,13 +140,13 @@ export const seq: Scenario = {
       },
       onEnqueued: (first) => {
         if (first >= warmup) times.push(performance.now() - sentMs);
-        bench.deps.progress(ledger.accepted / goal, "enqueue");
       },
     });
     try {
       const span = bench.span();
       load.pump();
-      await bench.until(load, ledger, () => ledger.sent === goal && load.isIdle);
+      const shown = { share: () => ledger.accepted / goal, text: "enqueue" };
+      await bench.until(load, ledger, () => ledger.sent === goal && load.isIdle, shown);
       span.end(goal);
       const { p50, p99, max } = quantilesOf(times);
       const figures: Figure[] = [

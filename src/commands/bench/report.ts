@@ -5,6 +5,9 @@ import type { Disk, Host } from "./conditions.ts";
 import type { Scenario } from "./scenario.ts";
 import type { FigureSummary, Summary } from "./summary.ts";
 
+/** Cores that others may use before a figure says more about them than about the server. */
+const otherCoresMax = 0.1;
+
 /** The document of `--json`; its members are described in `docs/guides/benchmarks.md`. */
 export function jsonReport(
   host: Host,
@@ -88,7 +91,14 @@ export function printSummary(output: Output, summary: Summary): void {
     );
     output.line(`  ${cells.join("  ")}`.trimEnd());
   }
-  if (summary.cpu !== null) output.line(style.dim(`  ${cpuLine(summary.cpu)}`));
+  if (summary.cpu !== null) {
+    output.line(style.dim(`  ${cpuLine(summary.cpu)}`));
+    if ((summary.cpu.other_cores ?? 0) > otherCoresMax) {
+      output.line(
+        style.yellow("  other processes were busy meanwhile; repeat this on a quiet machine"),
+      );
+    }
+  }
   for (const note of summary.notes) output.line(`  note: ${note}`);
   if (summary.verified !== null) printVerified(output, summary.verified);
 }

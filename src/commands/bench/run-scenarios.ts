@@ -58,11 +58,6 @@ function chooseScenarios(plan: Plan): [string, Scenario][] {
   return all.filter(([, scenario]) => scenario.needsOwnServer !== true);
 }
 
-interface Described {
-  readonly durability: string;
-  readonly nodes: number | string;
-}
-
 interface Chosen {
   readonly scenario: Scenario;
   readonly folder: string;
@@ -76,7 +71,7 @@ async function runScenario(plan: Plan, name: string, chosen: Chosen): Promise<Sc
   const settings: Settings = Object.fromEntries(
     Object.entries(asked).filter(([key]) => key in defaults),
   );
-  let server: Described = { durability: "none", nodes: 0 };
+  let server: ScenarioResult["server"];
   const runs: Run[] = [];
   for (let turn = 1; turn <= plan.repeat; turn++) {
     const label = plan.repeat === 1 ? name : `${name} ${turn}/${plan.repeat}`;
@@ -92,7 +87,7 @@ async function runScenario(plan: Plan, name: string, chosen: Chosen): Promise<Sc
       await own?.close();
     }
   }
-  return { scenario: name, settings, ...server, runs };
+  return { scenario: name, settings, server, runs };
 }
 
 function createBench(
@@ -113,9 +108,9 @@ function createBench(
   });
 }
 
-async function describeServer(bench: Bench): Promise<Described> {
+async function describeServer(bench: Bench): Promise<ScenarioResult["server"]> {
   const { durability, mode } = await bench.client.status({});
-  return { durability, nodes: mode === "single" ? 1 : mode };
+  return { nodes: mode === "single" ? 1 : mode, durability };
 }
 
 async function runOnce(bench: Bench, scenario: Scenario): Promise<Run> {

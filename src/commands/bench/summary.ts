@@ -14,8 +14,8 @@ export interface Run {
 export interface ScenarioResult {
   readonly scenario: string;
   readonly settings: Settings;
-  readonly durability: string;
-  readonly nodes: number | string;
+  /** Undefined for a scenario without one. */
+  readonly server: { readonly nodes: number | string; readonly durability: string } | undefined;
   readonly runs: readonly Run[];
 }
 
@@ -79,8 +79,7 @@ export function summarize(result: ScenarioResult): Summary {
     conditions: {
       ...Object.fromEntries(settings),
       repeats: result.runs.length,
-      nodes: result.nodes,
-      durability: result.durability,
+      ...result.server,
     },
     figures: figuresOf(result.runs),
     cpu: cpuOf(result.runs),
