@@ -10,7 +10,7 @@ import type { Client } from "../../sdk/client.ts";
 import { JobShape } from "./job-shape.ts";
 import { Ledger, type QueueTotals } from "./ledger.ts";
 import type { OwnServer } from "./own-server.ts";
-import { cpuMicros, machineMicros } from "./process-stats.ts";
+import { cpuMicros, machineMicros, type ProcessMicros } from "./process-stats.ts";
 import type { Figure, SettingName, Settings } from "./scenario.ts";
 import { type LoadPlan, StreamLoad } from "./stream-load.ts";
 
@@ -38,7 +38,8 @@ export interface Lane {
 export interface CpuUse {
   readonly jobs: number;
   readonly elapsedMs: number;
-  readonly serverMicros: number | undefined;
+  /** Of all its threads, and of its main one. */
+  readonly server: ProcessMicros | undefined;
   readonly clientMicros: number;
   /** Of all processes of this machine, these two included. */
   readonly machineMicros: number;
@@ -236,15 +237,11 @@ export class Bench {
         const elapsedMs = performance.now() - startMs;
         const client = process.cpuUsage(clientBefore);
         const serverAfter = pid === undefined ? undefined : cpuMicros(pid);
-        const server =
-          serverBefore === undefined || serverAfter === undefined
-            ? undefined
-            : serverAfter - serverBefore;
         const before = this.#cpu;
         this.#cpu = {
           jobs: jobs + (before?.jobs ?? 0),
           elapsedMs: elapsedMs + (before?.elapsedMs ?? 0),
-          serverMicros: server === undefined ? undefined : server + (before?.serverMicros ?? 0),
+          server: spent(serverBefore, serverAfter, before?.server),
           clientMicros: client.user + client.system + (before?.clientMicros ?? 0),
           machineMicros: machineMicros() - machineBefore + (before?.machineMicros ?? 0),
         };
@@ -292,4 +289,14 @@ export class Bench {
     const waiting = pending + scheduled + retrying + active + held;
     return { completed, dead, cancelled, waiting };
   }
+}
+
+/** The CPU time between two readings, with that of earlier spans; undefined when a reading is missing. */
+function spent(
+  from: ProcessMicros | undefined,
+  to: ProcessMicros | undefined,
+  earlier: ProcessMicros = { all: 0, main: 0 },
+): ProcessMicros | undefined {
+  if (from === undefined || to === undefined) return undefined;
+  return { all: to.all - from.all + earlier.all, main: to.main - from.main + earlier.main };
 }

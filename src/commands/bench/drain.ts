@@ -12,7 +12,7 @@ async function drain(bench: Bench, ackMax: number): Promise<number> {
     if (count > 0) await bench.fill(bench.lane(`parked-${i}`), count, text);
   }
   const warm = bench.lane("warmup");
-  await empty(bench, warm, { count: Math.ceil(bench.setting("jobs") / 10), ackMax });
+  await empty(bench, warm, { count: Math.ceil(bench.setting("jobs") / 4), ackMax });
   const lane = bench.lane("drain");
   const count = bench.setting("jobs");
   return empty(bench, lane, { count, ackMax, measured: true });

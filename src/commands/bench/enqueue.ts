@@ -80,7 +80,7 @@ async function enqueueFixed(bench: Bench, connections: number, frames: number): 
   const batch = bench.setting("batch");
   const jobs = bench.setting("jobs");
   // The first frames meet code that is not compiled yet, in both processes.
-  const warmup = Math.ceil(jobs / 10);
+  const warmup = Math.ceil(jobs / 4);
   let goal = warmup;
   const load = await bench.load(lane, {
     connections,
@@ -127,7 +127,8 @@ export const seq: Scenario = {
     const lane = bench.lane("seq");
     const { ledger } = lane;
     const samples = bench.setting("samples");
-    const warmup = Math.ceil(samples / 10);
+    // As many before the measured ones: the figure is that of a server at work, not of one that has just started.
+    const warmup = samples;
     const goal = samples + warmup;
     const times: number[] = [];
     let sentMs = 0;

@@ -2,15 +2,24 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** CPU time that all threads of a process have used, in microseconds. */
-export function cpuMicros(pid: number): number | undefined {
+export interface ProcessMicros {
+  readonly all: number;
+  /** Of the first thread, which in this program runs the event loop. */
+  readonly main: number;
+}
+
+/** CPU time that the threads of a process have used, in microseconds. */
+export function cpuMicros(pid: number): ProcessMicros | undefined {
   try {
-    let nanos = 0;
+    let all = 0;
+    let main = 0;
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
       const stat = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1");
-      nanos += Number(stat.split(" ", 1)[0]);
+      const micros = Number(stat.split(" ", 1)[0]) / 1000;
+      all += micros;
+      if (thread === String(pid)) main = micros;
     }
-    return nanos / 1000;
+    return { all, main };
   } catch {
     // Not Linux, not permitted, or gone: the figure is left out of the report.
     return undefined;

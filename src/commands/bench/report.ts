@@ -129,11 +129,14 @@ function figureCells(figure: FigureSummary): string[] {
 }
 
 function cpuLine(cpu: NonNullable<Summary["cpu"]>): string {
-  const one = (name: string, micros: number | null, cores: number | null) =>
-    micros === null || cores === null
-      ? `${name}: not measured`
-      : `${name} ${formatNumber(micros)} us a job (${cores.toFixed(2)} cores)`;
-  return `CPU: ${one("server", cpu.server_us_per_job, cpu.server_cores)}, ${one("client", cpu.client_us_per_job, cpu.client_cores)}${cpu.other_cores === null ? "" : `, others ${cpu.other_cores.toFixed(2)} cores`}`;
+  const { server_us_per_job: micros, server_cores: cores, server_main_cores: main } = cpu;
+  const server =
+    micros === null || cores === null || main === null
+      ? "server: not measured"
+      : `server ${formatNumber(micros)} us a job (${cores.toFixed(2)} cores, ${main.toFixed(2)} in its event loop)`;
+  const client = `client ${formatNumber(cpu.client_us_per_job)} us a job (${cpu.client_cores.toFixed(2)} cores)`;
+  const others = cpu.other_cores === null ? "" : `, others ${cpu.other_cores.toFixed(2)} cores`;
+  return `CPU: ${server}, ${client}${others}`;
 }
 
 function formatPlain(value: number | string): string {

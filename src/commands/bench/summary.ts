@@ -40,6 +40,8 @@ export interface Summary {
     readonly server_us_per_job: number | null;
     readonly client_us_per_job: number;
     readonly server_cores: number | null;
+    /** Its event loop alone; near 1, that is what bounds the rate. */
+    readonly server_main_cores: number | null;
     readonly client_cores: number;
     /** Used by other processes of the machine meanwhile: what a quiet machine would not have. */
     readonly other_cores: number | null;
@@ -118,14 +120,15 @@ function cpuOf(runs: readonly Run[]): Summary["cpu"] {
   if (used.length === 0) return null;
   const over = (micros: (cpu: CpuUse) => number, base: (cpu: CpuUse) => number) =>
     median(used.map((cpu) => micros(cpu) / base(cpu)));
-  const server = used.every((cpu) => cpu.serverMicros !== undefined);
-  const serverMicros = (cpu: CpuUse) => cpu.serverMicros ?? 0;
+  const server = used.every((cpu) => cpu.server !== undefined);
+  const serverMicros = (cpu: CpuUse) => cpu.server?.all ?? 0;
   const jobs = (cpu: CpuUse) => cpu.jobs;
   const elapsed = (cpu: CpuUse) => cpu.elapsedMs * 1000;
   return {
     server_us_per_job: server ? over(serverMicros, jobs) : null,
     client_us_per_job: over((cpu) => cpu.clientMicros, jobs),
     server_cores: server ? over(serverMicros, elapsed) : null,
+    server_main_cores: server ? over((cpu) => cpu.server?.main ?? 0, elapsed) : null,
     client_cores: over((cpu) => cpu.clientMicros, elapsed),
     other_cores: server
       ? over(
