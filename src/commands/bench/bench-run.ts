@@ -219,13 +219,7 @@ export class Bench {
     }
   }
 
-  /** The measured span: `work` says how many jobs it did. Returns how long it took. */
-  async measure(work: () => Promise<number>): Promise<number> {
-    const span = this.span();
-    return span.end(await work());
-  }
-
-  /** A measured span that is ended by hand. Several spans of a run add up. */
+  /** Begins the measured span; `end` says how many jobs it did, and returns how long it took. Several spans of a run add up. */
   span(): { end(jobs: number): number } {
     const pid = this.deps.own?.pid;
     const serverBefore = pid === undefined ? undefined : cpuMicros(pid);

@@ -1,4 +1,9 @@
-/** Enqueues alone: as many as the server takes, and as producers send them who wait for each answer. */
+/**
+ * Enqueues alone: as many as the server takes, and as producers send them who wait for each answer.
+ *
+ * `burst` and `http` run for a time and count what was acknowledged in it; `bulk` and `par32` send a fixed number of jobs
+ * and take the time from the first frame to the last answer, which is how other systems state these two.
+ */
 import type { Bench } from "./bench-run.ts";
 import { HttpLoad } from "./http-load.ts";
 import { quantilesOf } from "./samples.ts";

@@ -1,4 +1,7 @@
-/** What the bench prints: per scenario its conditions, its figures beside the bar of the design, and what they cost. */
+/**
+ * What the bench prints: per scenario its conditions, its figures beside the bar of the design, and what they cost.
+ * A figure is never printed without its conditions, nor a rate without the verdict on its jobs.
+ */
 import { printFields } from "../_shared/grid.ts";
 import { count, type Output } from "../_shared/output.ts";
 import type { Disk, Host } from "./conditions.ts";

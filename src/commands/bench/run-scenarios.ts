@@ -1,4 +1,7 @@
-/** Runs scenarios one after the other, each run on a fresh server, and collects what they found. */
+/**
+ * Runs scenarios one after the other and collects what they found. Each run has a fresh server and a fresh folder, so
+ * that none works on the leftovers of the one before.
+ */
 import { tmpdir } from "node:os";
 import { connect } from "../_shared/client.ts";
 import type { Context } from "../_shared/context.ts";

@@ -15,7 +15,7 @@ export interface Claimed {
 }
 
 /** An item of an answer, in the order sent: the sequence number of the new job, 0 for an ack, or why it was refused. */
-export type ItemAnswer = number | { readonly code: string; readonly error: string };
+type ItemAnswer = number | { readonly code: string; readonly error: string };
 
 export interface Answer {
   readonly id: number;

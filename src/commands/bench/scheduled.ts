@@ -1,4 +1,7 @@
-/** Ten thousand jobs come due in every second: how late does each reach a worker? */
+/**
+ * Ten thousand jobs come due in every second: how late does each reach a worker? The jobs are enqueued ahead, so that their
+ * times pass whether or not the server keeps up: a server that falls behind shows it as lateness.
+ */
 import { CorvoError } from "../../base/errors.ts";
 import { formatTime } from "../../base/time.ts";
 import type { Bench } from "./bench-run.ts";

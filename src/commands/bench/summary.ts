@@ -1,4 +1,7 @@
-/** Several runs of one scenario as one set of figures: medians, ranges, and one verdict. Its shape is that of `--json`. */
+/**
+ * Several runs of one scenario as one set of figures: medians, ranges, and one verdict. Its shape is that of `--json`,
+ * which programs read: members are added, not renamed.
+ */
 import type { CpuUse, Verdict } from "./bench-run.ts";
 import { median } from "./samples.ts";
 import type { Figure, Settings } from "./scenario.ts";
