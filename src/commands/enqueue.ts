@@ -1,3 +1,4 @@
+/** `corvo enqueue`: one job from the line, or many from a file. The flags of a job are made from its schema in the API. */
 import { operations } from "../api/operations.ts";
 import { stringifyJson } from "../base/json.ts";
 import { command } from "./_shared/command.ts";

@@ -1,3 +1,4 @@
+/** `corvo jobs get`: one job as a page to read, with its attempts; payload and result exactly as they were sent. */
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import type { RawJson } from "../../base/json.ts";

@@ -1,3 +1,4 @@
+/** `corvo jobs wait`: long polls until all jobs are finished; the exit code tells how they ended. */
 import { requestLimits } from "../../api/limits.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import { rawTreeOf } from "../../api/operation.ts";
