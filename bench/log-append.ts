@@ -11,7 +11,7 @@ import { openLog } from "../src/store/worker-log.ts";
 
 const parent = process.argv[2] ?? tmpdir();
 const seconds = Number(process.argv[3] ?? 3);
-const walMiB = Number(process.argv[4] ?? 8);
+const walMiB = Number(process.argv[4] ?? 2);
 const storeId = crypto.randomUUID();
 
 function percentile(sorted: readonly number[], share: number): string {

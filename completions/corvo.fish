@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --worker-id --job-id-prefix --sort --order --limit --cursor --to --reason
+            case --server --api-key --bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'enqueue' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'version' 'completion'
+        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'version' 'completion'
             set path $path $word
         end
     end
@@ -29,6 +29,7 @@ function __corvo_at
 end
 complete -c corvo -f -n '__corvo_at \'\'' -a server -d 'Run a server'
 complete -c corvo -f -n '__corvo_at \'\'' -a enqueue -d 'Add a job to a queue, or many from a file'
+complete -c corvo -f -n '__corvo_at \'\'' -a worker -d 'Run any program as the handler of jobs'
 complete -c corvo -f -n '__corvo_at \'\'' -a jobs -d 'Look at jobs and act on them, one by one or by the thousand'
 complete -c corvo -f -n '__corvo_at \'\'' -a queue -d 'Look at queues, pause and empty them'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
@@ -89,6 +90,22 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l no-color -d 'No colours. NO_COL
 complete -c corvo -n '__corvo_at \'enqueue\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'worker\'' -l concurrency -s c -x -d 'Jobs to run at one time. Default 1.'
+complete -c corvo -n '__corvo_at \'worker\'' -l persistent -d 'Keep one process per slot and send it each job as a line of JSON, instead of one process per job.'
+complete -c corvo -n '__corvo_at \'worker\'' -l timeout -x -d 'Time for one attempt of jobs that bring none of their own. Default: no limit.'
+complete -c corvo -n '__corvo_at \'worker\'' -l kill-after -x -d 'From SIGTERM to SIGKILL when a command must stop. Default 10s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l grace -x -d 'How long running jobs may go on after the first signal. Default 30s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l lease -x -d 'How long a job stays with a worker that is not heard of; renewed each third of it. Default 60s.'
+complete -c corvo -n '__corvo_at \'worker\'' -l drain -d 'End when no job of the queues is waiting, scheduled or to be retried.'
+complete -c corvo -n '__corvo_at \'worker\'' -l worker-id -x -d 'Name of this worker. Default: host, process id and some random digits.'
+complete -c corvo -n '__corvo_at \'worker\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'worker\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'worker\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'worker\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'worker\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'worker\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'worker\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'worker\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a list -d 'Find jobs'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a get -d 'Show one job with its attempts'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a wait -d 'Wait until jobs are finished'

@@ -43,11 +43,12 @@ const specs = pages.filter(({ path }) => path.startsWith("docs/spec/"));
 
 const bad = (path: string, text: string): Source => ({ path, text });
 
-/** Entry points of the program, and the client as a library. */
+/** Entry points of the program, the client as a library, and the consensus core, which waits to be wired in. */
 function isRoot(path: string): boolean {
   return (
     path === "src/main.ts" ||
     path === "src/sdk/index.ts" ||
+    path.startsWith("src/raft/") ||
     /^src\/store\/.*-worker\.ts$/.test(path)
   );
 }

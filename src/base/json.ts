@@ -33,29 +33,31 @@ type Parsed =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly problem: "syntax" | "depth"; readonly message: string };
 
-/** Parses a document; values that `tree` marks become `RawJson`. Nesting deeper than `depthMax` is refused. */
+/**
+ * Parses a document; values that `tree` marks become `RawJson`. Nesting deeper than `depthMax` is refused, for the sake
+ * of whoever walks the value recursively; the native parser itself does not mind.
+ */
 export function parseJson(text: string, tree: RawTree | undefined, depthMax: number): Parsed {
-  const depth = scanDepth(text, depthMax);
-  if (depth > depthMax) {
-    return { ok: false, problem: "depth", message: `nested deeper than ${depthMax} levels` };
-  }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     return { ok: false, problem: "syntax", message: error instanceof Error ? error.message : "" };
   }
-  if (tree === undefined) return { ok: true, value };
-  if (tree === "raw") return { ok: true, value: new RawJson(text.trim()) };
-  new RawWalk(text).walk(tree, value);
-  return { ok: true, value };
+  const walk = new RawWalk(text, depthMax);
+  if (tree === undefined || tree === "raw") walk.skipAll();
+  else walk.walk(tree, value);
+  if (walk.tooDeep) {
+    return { ok: false, problem: "depth", message: `nested deeper than ${depthMax} levels` };
+  }
+  return { ok: true, value: tree === "raw" ? new RawJson(text.trim()) : value };
 }
 
 /** Writes a value as JSON; `RawJson` appears as its text, undefined members are left out. */
 export function stringifyJson(value: unknown): string {
+  if (typeof value === "string") return stringifyText(value);
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
   if (value === null || value === undefined) return "null";
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "number" && !Number.isFinite(value)) return "null";
   if (typeof value !== "object") return String(value);
   if (value instanceof RawJson) return value.text;
   if (Array.isArray(value)) {
@@ -64,11 +66,20 @@ export function stringifyJson(value: unknown): string {
     return `${text}]`;
   }
   let text = "{";
-  for (const [key, member] of Object.entries(value)) {
+  const members = value as Readonly<Record<string, unknown>>;
+  for (const key of Object.keys(members)) {
+    const member = members[key];
     if (member === undefined) continue;
-    text += `${text.length === 1 ? "" : ","}${JSON.stringify(key)}:${stringifyJson(member)}`;
+    text += `${text.length === 1 ? "" : ","}${stringifyText(key)}:${stringifyJson(member)}`;
   }
   return `${text}}`;
+}
+
+const plainText = /^[ !#-[\]-~]{0,40}$/;
+
+/** Short texts of plain characters need no escapes, and quoting them here is faster than the native call. */
+function stringifyText(text: string): string {
+  return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 const quote = 0x22;
@@ -79,45 +90,44 @@ const openBracket = 0x5b;
 const closeBracket = 0x5d;
 const comma = 0x2c;
 
-/** The position after the closing quote of the string that opens at `start`; the end of the text if it never closes. */
+/** Strings up to this length are scanned by hand, which is faster than a call of `indexOf`. */
+const shortString = 24;
+
+/** The position after the closing quote of the string that opens at `start`. */
 function skipString(text: string, start: number): number {
   let at = start + 1;
+  for (const handEnd = at + shortString; at < handEnd; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) return at + 1;
+    if (code === backslash) at++;
+  }
   for (;;) {
     const end = text.indexOf('"', at);
     if (end === -1) return text.length;
     let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === backslash) slashes++;
+    while (end - 1 - slashes >= at && text.charCodeAt(end - 1 - slashes) === backslash) slashes++;
     if (slashes % 2 === 0) return end + 1;
     at = end + 1;
   }
 }
 
-/** The deepest nesting of the text, or `limit + 1` as soon as that is passed. Safe on malformed text. */
-function scanDepth(text: string, limit: number): number {
-  let depth = 0;
-  let deepest = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === quote) {
-      at = skipString(text, at) - 1;
-    } else if (code === openBrace || code === openBracket) {
-      depth++;
-      if (depth > deepest) deepest = depth;
-      if (depth > limit) return depth;
-    } else if (code === closeBrace || code === closeBracket) {
-      depth--;
-    }
-  }
-  return deepest;
-}
-
 /** One pass over valid JSON text beside its parsed value, replacing marked values by their text. */
 class RawWalk {
+  tooDeep = false;
   #at = 0;
+  #depth = 0;
   readonly #text: string;
+  readonly #depthMax: number;
 
-  constructor(text: string) {
+  constructor(text: string, depthMax: number) {
     this.#text = text;
+    this.#depthMax = depthMax;
+  }
+
+  /** Only measures the depth. */
+  skipAll(): void {
+    this.#space();
+    this.#skip();
   }
 
   walk(tree: Exclude<RawTree, "raw">, value: unknown): void {
@@ -139,22 +149,27 @@ class RawWalk {
   }
 
   #object(tree: Exclude<RawTree, "raw">, value: Record<string, unknown>): void {
-    this.#at++;
+    this.#enter();
     for (;;) {
       this.#space();
       if (this.#text.charCodeAt(this.#at) === closeBrace) break;
-      const key = this.#key();
+      const key = "elements" in tree ? this.#key() : this.#keyAmong(tree.members);
       this.#space();
       this.#at++; // the colon
-      this.#member("elements" in tree ? tree.elements : memberOf(tree.members, key), value, key);
+      if (key === undefined) {
+        this.#space();
+        this.#skip();
+      } else {
+        this.#member("elements" in tree ? tree.elements : tree.members[key], value, key);
+      }
       this.#space();
       if (this.#text.charCodeAt(this.#at) === comma) this.#at++;
     }
-    this.#at++;
+    this.#leave();
   }
 
   #array(tree: Exclude<RawTree, "raw">, value: unknown[]): void {
-    this.#at++;
+    this.#enter();
     for (let index = 0; ; index++) {
       this.#space();
       if (this.#text.charCodeAt(this.#at) === closeBracket) break;
@@ -162,7 +177,18 @@ class RawWalk {
       this.#space();
       if (this.#text.charCodeAt(this.#at) === comma) this.#at++;
     }
+    this.#leave();
+  }
+
+  #enter(): void {
     this.#at++;
+    this.#depth++;
+    if (this.#depth > this.#depthMax) this.tooDeep = true;
+  }
+
+  #leave(): void {
+    this.#at++;
+    this.#depth--;
   }
 
   /** A repeated key overwrites the earlier value, as `JSON.parse` does. A raw `null` stays null, which means absent. */
@@ -192,10 +218,28 @@ class RawWalk {
     return inner.includes("\\") ? (JSON.parse(`"${inner}"`) as string) : inner;
   }
 
+  /** The key, if it is one of these; made into a string of its own only then. */
+  #keyAmong(members: Readonly<Record<string, RawTree>>): string | undefined {
+    const text = this.#text;
+    const start = this.#at + 1;
+    for (const name in members) {
+      if (text.charCodeAt(start + name.length) === quote && text.startsWith(name, start)) {
+        this.#at = start + name.length + 1;
+        return name;
+      }
+    }
+    this.#at = skipString(text, this.#at);
+    const escaped = text.indexOf("\\", start);
+    if (escaped === -1 || escaped >= this.#at) return undefined;
+    const key = JSON.parse(text.slice(start - 1, this.#at)) as string;
+    return Object.hasOwn(members, key) ? key : undefined;
+  }
+
   #space(): void {
     for (;;) {
       const code = this.#text.charCodeAt(this.#at);
-      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      // Between the tokens of valid JSON nothing else is this low. At the end of the text the code is NaN.
+      if (!(code <= 0x20)) return;
       this.#at++;
     }
   }
@@ -213,22 +257,26 @@ class RawWalk {
   }
 
   #skipNested(): void {
-    let depth = 0;
     const text = this.#text;
-    for (;;) {
-      const code = text.charCodeAt(this.#at);
+    const outside = this.#depth;
+    let depth = outside;
+    let at = this.#at;
+    do {
+      const code = text.charCodeAt(at);
       if (code === quote) {
-        this.#at = skipString(text, this.#at);
+        at = skipString(text, at);
         continue;
       }
-      this.#at++;
-      if (code === openBrace || code === openBracket) depth++;
-      else if (code === closeBrace || code === closeBracket) {
+      at++;
+      if (code === openBrace || code === openBracket) {
+        depth++;
+        if (depth > this.#depthMax) this.tooDeep = true;
+      } else if (code === closeBrace || code === closeBracket) {
         depth--;
-        if (depth === 0) return;
       }
-      assert(this.#at <= text.length, "the walk only sees valid JSON");
-    }
+      assert(at <= text.length, "the walk only sees valid JSON");
+    } while (depth > outside);
+    this.#at = at;
   }
 
   #skipScalar(): void {
@@ -238,10 +286,6 @@ class RawWalk {
       if (code === comma || code === closeBrace || code === closeBracket || code <= 0x20) return;
     }
   }
-}
-
-function memberOf(members: Readonly<Record<string, RawTree>>, key: string): RawTree | undefined {
-  return Object.hasOwn(members, key) ? members[key] : undefined;
 }
 
 /** `__proto__` must become an own member, as `JSON.parse` makes it. */

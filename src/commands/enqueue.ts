@@ -1,6 +1,8 @@
-/** `corvo enqueue`: one job from the line, or many from a file. The flags of a job are made from its schema in the API. */
+/**
+ * `corvo enqueue`: one job from the line, or many from a file. Its flags are the members of the request, so what can be
+ * said over HTTP can be said here; the payload travels as the text that was given.
+ */
 import { operations } from "../api/operations.ts";
-import { stringifyJson } from "../base/json.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
@@ -92,6 +94,5 @@ async function enqueueOne(context: Context, body: Body): Promise<undefined> {
     added.status === "duplicate"
       ? "an unfinished job already holds the unique key; nothing was added"
       : `added to ${body.queue}, ${added.status}`;
-  context.log.debug(`sent ${stringifyJson(body)}`);
   output.note(what);
 }

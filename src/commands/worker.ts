@@ -117,6 +117,7 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
     { line: "corvo worker mail --json", says: "Print jobs and finish them" },
   ],
   args,
+  takesCommand: true,
   async run(values, context) {
     const { createRunnerSystem, resolveCommand, defaultWorkerId, hostName } = await import(
       "./worker/runner-system.ts"

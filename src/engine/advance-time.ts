@@ -20,7 +20,7 @@ export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 
-/** The earliest time at which something is to be done; Infinity when nothing is. May be early, never late. */
+/** The earliest time at which something is to be done; Infinity when nothing is. */
 export function nextDeadlineMs(core: Core): number {
   dropStaleLeases(core);
   return Math.min(
@@ -64,27 +64,12 @@ function endLease(core: Core): void {
 }
 
 function becomeDue(core: Core): void {
-  const dueAtMs = core.due.topTime();
-  const seq = core.due.topKey();
-  core.due.pop();
-  const job = core.state.getJob(seq);
-  if (job === undefined || job.dueAtMs !== dueAtMs) return;
-  if (job.state !== "scheduled" && job.state !== "retrying") return;
+  const job = must(core.state.getJob(core.due.topKey()), "a job that is to become ready exists");
   core.move(job, "becomeDue", { dueAtMs: 0 });
 }
 
 function endLife(core: Core): void {
-  const expireAtMs = core.lives.topTime();
-  const seq = core.lives.topKey();
-  core.lives.pop();
-  const job = core.state.getJob(seq);
-  if (job === undefined || job.expireAtMs !== expireAtMs) return;
-  const waits =
-    job.state === "pending" ||
-    job.state === "scheduled" ||
-    job.state === "retrying" ||
-    job.state === "held";
-  if (waits) expireJob(core, job);
+  expireJob(core, must(core.state.getJob(core.lives.topKey()), "a job whose life ends exists"));
 }
 
 /** Sends a waiting job whose time to live is over to dead. */

@@ -6,6 +6,7 @@
  * queue, the derived order, and the unique lock. Everything else in this folder decides; this file carries out.
  */
 import { assert, must } from "../base/assert.ts";
+import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import type { Effects } from "./outcome.ts";
@@ -25,9 +26,9 @@ export class Core {
   /** Per queue, one line per priority. */
   readonly #ready = new Map<string, (ReadyQueue | undefined)[]>();
   /** Scheduled and retrying jobs by due time. */
-  readonly due = new TimeHeap();
+  readonly due = new Deadlines();
   /** Waiting jobs by the end of their life. */
-  readonly lives = new TimeHeap();
+  readonly lives = new Deadlines();
   /** Live leases by their end, keyed by token; an entry may be too early when the lease was extended since. */
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
@@ -165,12 +166,29 @@ export class Core {
     return next;
   }
 
-  /** Undoes what `#index` and the counters hold for a job. Heap entries stay and are recognised as stale later. */
+  /** Undoes what `#index` and the counters hold for a job. A lease's heap entry stays; it is recognised as stale later. */
   #leave(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]--;
-    if (job.state === "pending") this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
-    else if (job.state === "active") this.leases.delete(job.token);
-    else if (isFinished(job.state)) this.#leaveBucket(job, queue);
+    switch (job.state) {
+      case "pending":
+        this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
+        break;
+      case "scheduled":
+      case "retrying":
+        this.due.remove(job.dueAtMs, job.seq);
+        break;
+      case "active":
+        this.leases.delete(job.token);
+        return;
+      case "held":
+        break;
+      case "completed":
+      case "dead":
+      case "cancelled":
+        this.#leaveBucket(job, queue);
+        return;
+    }
+    if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
   }
 
   #index(job: LiveJob): void {
@@ -180,7 +198,7 @@ export class Core {
         break;
       case "scheduled":
       case "retrying":
-        this.due.push(job.dueAtMs, job.seq);
+        this.due.add(job.dueAtMs, job.seq);
         break;
       case "active":
         this.leases.set(job.token, job.seq);
@@ -193,7 +211,7 @@ export class Core {
       case "cancelled":
         return;
     }
-    if (job.expireAtMs > 0) this.lives.push(job.expireAtMs, job.seq);
+    if (job.expireAtMs > 0) this.lives.add(job.expireAtMs, job.seq);
   }
 
   /** Finished jobs leave their entry behind; when those outnumber the live ones, the heap is cleaned. */

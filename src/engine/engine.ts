@@ -45,7 +45,7 @@ export class Engine {
     return effects;
   }
 
-  /** When `advanceTime` has something to do next; Infinity when never. May be early, never late. */
+  /** When `advanceTime` has something to do next; Infinity when never. */
   nextDeadlineMs(): number {
     return nextDeadlineMs(this.#core);
   }

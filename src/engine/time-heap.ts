@@ -1,6 +1,6 @@
 /**
  * A binary heap of (time, key) pairs in two flat arrays, 16 bytes an entry. Equal times come out by key, so the order
- * does not depend on how the heap was built. Entries that no longer count are dropped by the caller when they come up.
+ * does not depend on how the heap was built.
  */
 export class TimeHeap {
   #times = new Float64Array(16);
@@ -41,11 +41,11 @@ export class TimeHeap {
     }
   }
 
-  /** Drops every entry whose key is not kept. */
-  prune(isKept: (key: number) => boolean): void {
+  /** Drops every entry that is not kept. */
+  prune(isKept: (key: number, timeMs: number) => boolean): void {
     let kept = 0;
     for (let i = 0; i < this.#size; i++) {
-      if (isKept(this.#keys[i] ?? 0)) this.#copy(i, kept++);
+      if (isKept(this.#keys[i] ?? 0, this.#times[i] ?? 0)) this.#copy(i, kept++);
     }
     this.#size = kept;
     for (let i = (kept >> 1) - 1; i >= 0; i--) {

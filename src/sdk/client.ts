@@ -158,6 +158,8 @@ class Caller {
             ? this.#headers
             : { ...this.#headers, "content-type": "application/json" },
         ...(body === undefined ? {} : { body }),
+        // Another server must not get the key and the payload because this one says so.
+        redirect: "manual",
         signal: AbortSignal.any(signals),
       });
       response = await this.#options.fetch(request);
@@ -165,8 +167,7 @@ class Caller {
     } catch (cause) {
       if (call.signal?.aborted) throw abortReason(call.signal);
       const reason = timeout.signal.aborted ? timeout.signal.reason : cause;
-      const failure = errorOfNetwork(reason, this.#base, mayRepeat);
-      return { kind: "failed", error: failure.error, mayRetry: failure.refused || mayRepeat };
+      return { kind: "failed", ...errorOfNetwork(reason, this.#base, mayRepeat) };
     } finally {
       stop();
     }

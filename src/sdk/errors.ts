@@ -1,4 +1,7 @@
-/** Turns what can go wrong between client and server into `CorvoError`. */
+/**
+ * Turns what can go wrong between client and server into `CorvoError`. The question behind each case is whether the server
+ * may have carried out the call: only when it cannot have, or when that does not matter, is the call sent again.
+ */
 import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
 
 /** The error that an answer with a failing status stands for. */
@@ -8,7 +11,8 @@ export function errorOfResponse(response: Response, text: string, url: string): 
   const body = objectOf(text);
   const message = body?.["error"];
   if (body === undefined || typeof message !== "string") {
-    const seen = text.trim().slice(0, 200);
+    const target = response.headers.get("location");
+    const seen = target === null ? text.trim().slice(0, 200) : `moved to ${target}`;
     return new CorvoError(
       codeOfStatus(response.status),
       `${url} answered ${response.status}${seen === "" ? " without a text" : `: ${seen}`}`,
@@ -28,10 +32,10 @@ export function errorOfResponse(response: Response, text: string, url: string): 
   );
 }
 
-/** What a failed `fetch` means: `refused` says that the server cannot have seen the call. */
+/** What a failed `fetch` means, and whether sending the call again is both safe and of use. */
 export interface NetworkFailure {
-  readonly refused: boolean;
   readonly error: CorvoError;
+  readonly mayRetry: boolean;
 }
 
 /** Codes, of Bun and of Node, of failures before a single byte was sent. */
@@ -44,28 +48,36 @@ const refusedCodes = new Set([
   "DNSResolveFailed",
 ]);
 
+/** Codes of certificates that were not accepted: nothing was sent, and trying again changes nothing. */
+const certificateCode = /CERT|SIGNATURE|ISSUER|ERR_TLS/;
+
+const addressHint = "Is `corvo server` running there? --server or CORVO_SERVER sets the address.";
+
 /** `mayRepeat`: does sending the call twice do no more than sending it once? */
 export function errorOfNetwork(cause: unknown, server: string, mayRepeat: boolean): NetworkFailure {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const refused = refusedCodes.has(code);
-  const reason =
-    code === "ConnectionRefused" || code === "ECONNREFUSED"
-      ? "connection refused"
-      : cause instanceof Error
-        ? cause.message
-        : String(cause);
-  if (refused || mayRepeat) {
-    const error = new CorvoError("UNAVAILABLE", `cannot reach ${server}: ${reason}`, {
-      cause,
-      hint: "Is `corvo server` running there? --server or CORVO_SERVER sets the address.",
-    });
-    return { refused, error };
+  const reason = reasonOf(cause, code);
+  const isCertificate = certificateCode.test(code);
+  if (isCertificate || mayRepeat || refusedCodes.has(code)) {
+    const hint = isCertificate
+      ? "Install the authority of this certificate, or name it in NODE_EXTRA_CA_CERTS."
+      : addressHint;
+    const message = `cannot reach ${server}: ${reason}`;
+    const error = new CorvoError("UNAVAILABLE", message, { cause, hint });
+    return { error, mayRetry: !isCertificate };
   }
   const error = new CorvoError("OUTCOME_UNKNOWN", `lost ${server} before its answer: ${reason}`, {
     cause,
     hint: "The call may or may not have been carried out: look before you repeat it.",
   });
-  return { refused, error };
+  return { error, mayRetry: false };
+}
+
+/** The runtime's own texts give advice that is not for our users. */
+function reasonOf(cause: unknown, code: string): string {
+  if (code === "ConnectionRefused" || code === "ECONNREFUSED") return "connection refused";
+  if (code === "ConnectionClosed" || code === "ECONNRESET") return "the connection was closed";
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function codeOfStatus(status: number): ErrorCode {

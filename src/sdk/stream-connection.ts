@@ -42,11 +42,19 @@ export interface ConnectionOptions {
   readonly backoffMsMax?: number | undefined;
 }
 
+export interface Loss {
+  readonly reason: string;
+  /** The next try starts after so long. */
+  readonly retryMs: number;
+  /** Close code of the WebSocket; undefined when it was given up here. */
+  readonly code: number | undefined;
+}
+
 export interface ConnectionEvents {
   opened(): void;
   text(text: string): void;
-  /** The connection is gone or could not be made; the next try starts after `retryMs`. */
-  lost(reason: string, retryMs: number): void;
+  /** The connection is gone or could not be made. */
+  lost(loss: Loss): void;
 }
 
 /** A frame without operations; the server answers it with the same id. */
@@ -132,7 +140,7 @@ export class StreamConnection {
     );
     socket.addEventListener(
       "close",
-      whenCurrent((event) => this.#lose(closeReason(event, problem))),
+      whenCurrent((event) => this.#lose(closeReason(event, problem), event.code)),
     );
   }
 
@@ -149,7 +157,7 @@ export class StreamConnection {
     if (typeof data === "string") this.#events.text(data);
   }
 
-  #lose(reason: string): void {
+  #lose(reason: string, code?: number): void {
     this.#stopTimer();
     const socket = this.#socket;
     this.#socket = undefined;
@@ -157,7 +165,7 @@ export class StreamConnection {
     socket?.terminate();
     const retryMs = this.#nextBackoffMs();
     this.#stopTimer = this.#options.timers.after(retryMs, () => this.#connect());
-    this.#events.lost(reason, retryMs);
+    this.#events.lost({ reason, retryMs, code });
   }
 
   /** Doubles from try to try; the upper half is random so that many clients of one server do not come back together. */

@@ -85,8 +85,8 @@ function emptyLists(): Lists {
   return { enqueue: [], ack: [], fail: [], release: [], heartbeat: [] };
 }
 
-/** Characters of one frame. One is at most three bytes of UTF-8, so a frame stays below the server's bound on a body. */
-export const frameCharsMax = 4 * 1024 * 1024;
+/** Characters of one frame. One is at most three bytes of UTF-8, so a frame stays below the server's usual bound. */
+const frameCharsMaxDefault = 4 * 1024 * 1024;
 const itemCountMax = (kind: ItemKind) =>
   kind === "enqueue" ? limits.enqueueJobsMax : limits.batchItemsMax;
 
@@ -100,6 +100,7 @@ interface QueueLimits {
 /** Everything that is not answered yet and not on the wire. Its bounds count what is on the wire as well. */
 export class ItemQueue {
   readonly #limits: QueueLimits;
+  #frameCharsMax = frameCharsMaxDefault;
   #lists = emptyLists();
   #waitingCount = 0;
   #waitingChars = 0;
@@ -129,6 +130,13 @@ export class ItemQueue {
     this.#lists[kind].push({ kind, text, source, done, isResent: false });
   }
 
+  /** The server closed the connection because a frame of these items was too large for it. */
+  shrinkFrames(items: readonly StreamItem[]): void {
+    let chars = 0;
+    for (const item of items) chars += item.text.length;
+    this.#frameCharsMax = Math.min(this.#frameCharsMax, Math.ceil(chars / 2));
+  }
+
   /** The item has its answer. */
   settled(item: StreamItem): void {
     this.#openCount--;
@@ -151,7 +159,7 @@ export class ItemQueue {
   /** As many items as one frame may hold, oldest first. */
   take(): Lists {
     const isSmall =
-      this.#waitingChars <= frameCharsMax &&
+      this.#waitingChars <= this.#frameCharsMax &&
       itemKinds.every((kind) => this.#lists[kind].length <= itemCountMax(kind));
     if (isSmall) {
       const all = this.#lists;
@@ -161,14 +169,14 @@ export class ItemQueue {
       return all;
     }
     const taken = emptyLists();
-    let roomChars = frameCharsMax;
+    let roomChars = this.#frameCharsMax;
     let isFirst = true;
     for (const kind of itemKinds) {
       const list = this.#lists[kind];
       let count = 0;
       while (count < Math.min(list.length, itemCountMax(kind))) {
         const chars = list[count]?.text.length ?? 0;
-        // An item longer than a whole frame goes alone: the server's answer to it names the bound.
+        // An item longer than a whole frame goes alone: what the server says to it is its answer.
         if (chars > roomChars && !isFirst) break;
         isFirst = false;
         roomChars -= chars;

@@ -27,7 +27,7 @@ import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../api/worke
 import { errorTable, isErrorCode } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
-import { type SocketConstructor, StreamConnection } from "./stream-connection.ts";
+import { type Loss, type SocketConstructor, StreamConnection } from "./stream-connection.ts";
 import {
   type Answered,
   addClaim,
@@ -107,6 +107,8 @@ export function openStream(options: StreamOptions, events: StreamEvents): Stream
 const pushTree = rawTreeOf(PushFrame);
 /** The raw values lie within a frame of at most eight levels. */
 const frameDepthMax = limits.jsonDepthMax + 8;
+/** Close code of a WebSocket whose peer sent more than is taken. */
+const closedTooBig = 1009;
 const retryMsDefault = 200;
 /** Refusals which a first, unanswered try of the same item explains. */
 const explainedByFirstTry = new Set<string | undefined>([
@@ -151,7 +153,7 @@ class StreamClient implements Stream {
       {
         opened: () => this.#opened(),
         text: (text) => this.#received(text),
-        lost: (reason, retryMs) => this.#lost(reason, retryMs),
+        lost: (loss) => this.#lost(loss),
       },
     );
   }
@@ -264,7 +266,9 @@ class StreamClient implements Stream {
   }
 
   #received(text: string): void {
-    const parsed = parseJson(text, pushTree, frameDepthMax);
+    // Only pushed jobs hold raw values; answers, the larger part of the traffic, need no second walk.
+    const tree = text.includes('"jobs"') ? pushTree : undefined;
+    const parsed = parseJson(text, tree, frameDepthMax);
     if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) {
       this.#connection.cycle(`the server sent a frame that is not JSON: ${text.slice(0, 60)}`);
       return;
@@ -359,15 +363,31 @@ class StreamClient implements Stream {
     });
   }
 
-  #lost(reason: string, retryMs: number): void {
+  #lost({ reason, retryMs, code }: Loss): void {
     const frames = [...this.#sent.values()];
     const parts = this.#parts;
     this.#sent.clear();
     this.#parts = [];
     this.#claims = [];
     this.#queue.putBack(parts.flatMap((part) => itemsOf({ ...part, id: 0 })));
-    this.#recover(frames.flatMap(itemsOf));
+    if (code === closedTooBig) this.#tooBig(frames);
+    else this.#recover(frames.flatMap(itemsOf));
     this.#events.lost?.(reason, retryMs);
+  }
+
+  /** A frame that the server did not read at all: smaller ones come next, and an item that was alone is too large by itself. */
+  #tooBig(frames: readonly Frame[]): void {
+    const items = frames.flatMap(itemsOf);
+    const [only] = items;
+    if (only !== undefined && items.length === 1) {
+      const error = `the item has ${only.text.length} characters, more than the server takes in one frame (--max-body-size)`;
+      this.#settle(only, "PAYLOAD_TOO_LARGE", error);
+      return;
+    }
+    this.#queue.shrinkFrames(items);
+    // With several frames under way those before the large one may have been carried out.
+    if (frames.length === 1) this.#queue.putBack(items);
+    else this.#recover(items);
   }
 
   /** These items were sent, and whether they were carried out is not known. */

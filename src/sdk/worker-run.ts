@@ -5,9 +5,7 @@
  * handler learns it through the signal. Progress and checkpoints are kept here, last one wins, until a heartbeat takes them.
  */
 import type { Static } from "@sinclair/typebox";
-import { requestLimits as limits } from "../api/limits.ts";
 import type { HeartbeatItem } from "../api/worker.ts";
-import { CorvoError } from "../base/errors.ts";
 import { RawJson } from "../base/json.ts";
 import type { Job } from "./stream.ts";
 import type { Sendable } from "./stream-frame.ts";
@@ -97,13 +95,11 @@ export class HeldJob implements JobRun {
   }
 
   progress(value: RawJson): void {
-    checkSize("progress", value);
     this.#progress = value;
     this.#markDirty();
   }
 
   checkpoint(value: RawJson): void {
-    checkSize("checkpoint", value);
     this.#setCheckpoint(value);
     if (this.#checkpoint !== undefined) this.#markDirty();
   }
@@ -144,13 +140,4 @@ export class HeldJob implements JobRun {
     this.isDirty = true;
     this.#onDirty();
   }
-}
-
-function checkSize(name: string, value: RawJson): void {
-  const bytes = new TextEncoder().encode(value.text).length;
-  if (bytes <= limits.payloadBytesMax) return;
-  throw new CorvoError(
-    "PAYLOAD_TOO_LARGE",
-    `${name} of ${bytes} bytes exceeds the limit of ${limits.payloadBytesMax} bytes (payloadBytesMax)`,
-  );
 }

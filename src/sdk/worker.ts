@@ -11,13 +11,12 @@
  * Stopping: no more claims; handlers may finish for `graceMs`; then they are told to stop, and each job is released when its
  * handler has ended, so that its next attempt does not overlap with it.
  */
-import type { Static } from "@sinclair/typebox";
-import type { FailItem } from "../api/worker.ts";
 import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
 import type { Logger } from "../base/ports.ts";
 import { formatDuration } from "../base/time.ts";
 import { type Job, openStream, type Stream, type StreamOptions } from "./stream.ts";
-import type { ItemAnswer, Sendable } from "./stream-frame.ts";
+import type { ItemAnswer } from "./stream-frame.ts";
+import { Reports, unfitCodes, type WorkerReport } from "./worker-reports.ts";
 import { type Handler, HeldJob, type JobOutcome } from "./worker-run.ts";
 
 export interface WorkerOptions {
@@ -36,18 +35,6 @@ export interface WorkerOptions {
   readonly countWaiting?: (() => Promise<number>) | undefined;
   /** How long a handler that was told to stop may take before its job is released all the same. */
   readonly abandonMs?: number | undefined;
-}
-
-export interface WorkerReport {
-  readonly done: number;
-  readonly failed: number;
-  readonly returned: number;
-  /** Cancelled, or the lease was lost: not reported. */
-  readonly dropped: number;
-  /** Whether the server took the report of these is not known. */
-  readonly unknown: number;
-  /** Why the worker had to end by itself. */
-  readonly fault: CorvoError | undefined;
 }
 
 export interface Worker {
@@ -71,33 +58,27 @@ const drainMs = 200;
 /** Time for the answers to the last reports when the worker ends. */
 const lastAnswersMs = 5000;
 const abandonMsDefault = 15_000;
-/** The server will not take the report, but would take another one. */
-const unfitReport = new Set<string | undefined>([
-  "PAYLOAD_TOO_LARGE",
-  "VALIDATION_ERROR",
-  "LIMIT_EXCEEDED",
-  "PARSE_ERROR",
-]);
+/** Each job has a report and a heartbeat or two under way at most. */
+const itemsPerSlot = 4;
+/** The lease, or the job, is gone. */
+const overCodes: ReadonlySet<string | undefined> = new Set(["LEASE_LOST", "NOT_FOUND"]);
 
-type FailReport = Omit<Sendable<Static<typeof FailItem>>, "job_id" | "lease_token">;
 type Phase = "working" | "draining" | "stopping" | "ended";
-type Counts = { -readonly [Key in keyof WorkerReport]: WorkerReport[Key] };
 
 class WorkerLoop implements Worker {
   readonly finished: Promise<WorkerReport>;
   readonly #options: WorkerOptions;
-  #stream: Stream | undefined;
+  readonly #stream: Stream;
+  readonly #reports: Reports;
   readonly #held = new Map<string, HeldJob>();
-  readonly #counts: Counts;
   #finish: (report: WorkerReport) => void = () => {};
   #phase: Phase = "working";
   /** Granted to the server and not used by it yet. */
   #credits = 0;
-  /** Reports without an answer. */
-  #reporting = 0;
   /** Rises with every job that arrives. */
   #arrivals = 0;
   #emptyLooks = 0;
+  #faultSeen: CorvoError | undefined;
   #isBeatDue = false;
   /** The answer to the last claim, for no more jobs, is to come. */
   #isWithdrawing = false;
@@ -107,10 +88,11 @@ class WorkerLoop implements Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#counts = { done: 0, failed: 0, returned: 0, dropped: 0, unknown: 0, fault: undefined };
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    this.#stream = this.#open();
+    this.#reports = new Reports(this.#stream, options.logger, () => this.#endIfOver());
   }
 
   get runningCount(): number {
@@ -118,34 +100,46 @@ class WorkerLoop implements Worker {
   }
 
   start(): void {
-    this.#stream = openStream(this.#options.stream, {
-      opened: () => this.#opened(),
-      jobs: (jobs) => this.#arrived(jobs),
-      revoked: (revoked) => {
-        for (const each of revoked) {
-          this.#held.get(each.lease_token)?.stop(each.reason === "cancel" ? "cancelled" : "lost");
-        }
-      },
-      closing: () => this.#options.logger.info("the server is shutting down"),
-      lost: (reason, retryMs) => {
-        this.#credits = 0;
-        this.#isWithdrawing = false;
-        this.#options.logger.warn(`no connection to ${this.#options.stream.server}: ${reason}`, {
-          running: this.#held.size,
-          retryMs,
-        });
-        this.#endIfOver();
-      },
-    });
     this.#sweepLater();
     if (this.#options.countWaiting !== undefined) this.#lookLater();
+  }
+
+  #open(): Stream {
+    const { stream, concurrency, logger } = this.#options;
+    // There are at most so many reports as slots, so they are bounded already and must never be refused here.
+    const unbounded = {
+      itemsMax: itemsPerSlot * (concurrency + 1),
+      charsMax: Number.MAX_SAFE_INTEGER,
+    };
+    return openStream(
+      { ...stream, ...unbounded },
+      {
+        opened: () => this.#opened(),
+        jobs: (jobs) => this.#arrived(jobs),
+        revoked: (revoked) => {
+          for (const each of revoked) {
+            this.#held.get(each.lease_token)?.stop(each.reason === "cancel" ? "cancelled" : "lost");
+          }
+        },
+        closing: () => logger.info("the server is shutting down"),
+        lost: (reason, retryMs) => {
+          this.#credits = 0;
+          this.#isWithdrawing = false;
+          logger.warn(`no connection to ${stream.server}: ${reason}`, {
+            running: this.#held.size,
+            retryMs,
+          });
+          this.#endIfOver();
+        },
+      },
+    );
   }
 
   stop(graceMs: number): void {
     if (this.#phase === "ended") return;
     if (this.#phase !== "stopping") {
       this.#phase = "stopping";
-      if (this.#stream?.isOpen === true) this.#withdraw();
+      if (this.#stream.isOpen) this.#withdraw();
     }
     if (this.#held.size === 0) {
       this.#endIfOver();
@@ -180,7 +174,7 @@ class WorkerLoop implements Worker {
   }
 
   #claimFree(): void {
-    if (this.#phase !== "working" || this.#stream?.isOpen !== true) return;
+    if (this.#phase !== "working" || !this.#stream.isOpen) return;
     const free = this.#options.concurrency - this.#held.size - this.#credits;
     if (free <= 0) return;
     this.#credits += free;
@@ -196,7 +190,7 @@ class WorkerLoop implements Worker {
       lease_ms: leaseMs,
       credits,
     };
-    this.#stream?.claim(request, (refusal) => {
+    this.#stream.claim(request, (refusal) => {
       if (refusal === undefined) {
         done?.();
         return;
@@ -215,7 +209,7 @@ class WorkerLoop implements Worker {
       const held = new HeldJob(job, () => this.#beatSoon());
       const isWanted = this.#phase === "working" || this.#phase === "draining";
       if (isWanted && this.#held.size < this.#options.concurrency) void this.#run(held);
-      else this.#release(held, undefined);
+      else this.#reports.release(held);
     }
     this.#claimFree();
   }
@@ -238,103 +232,34 @@ class WorkerLoop implements Worker {
     if (held.stopReason === "timeout" && timeoutMs !== undefined) {
       outcome = timedOut(outcome, timeoutMs);
     }
-    this.#settle(held, outcome);
+    this.#reports.settle(held, outcome);
     this.#claimFree();
-    this.#endIfOver();
-  }
-
-  #settle(held: HeldJob, outcome: JobOutcome): void {
-    const { job, stopReason } = held;
-    if (stopReason === "cancelled" || stopReason === "lost") {
-      this.#counts.dropped++;
-      this.#options.logger.warn(`job ${job.job_id} was ${stopReason}; its outcome is dropped`);
-    } else if (outcome.kind === "done") {
-      this.#ack(held, outcome);
-    } else if (outcome.kind === "failed" && stopReason !== "shutdown") {
-      const { error, backtrace, retryable, output } = outcome;
-      this.#afterCheckpoint(held, () => this.#fail(held, { error, backtrace, retryable, output }));
-    } else {
-      if (outcome.kind === "returned") this.#options.logger.warn(outcome.reason);
-      const delayMs = outcome.kind === "returned" ? outcome.delayMs : undefined;
-      this.#afterCheckpoint(held, () => this.#release(held, delayMs));
-    }
-  }
-
-  /** Failing and releasing carry no checkpoint, so a new one goes ahead in a heartbeat of its own. */
-  #afterCheckpoint(held: HeldJob, report: () => void): void {
-    const checkpoint = held.takeCheckpoint();
-    if (checkpoint === undefined) {
-      report();
-      return;
-    }
-    const { job_id, lease_token } = held.job;
-    this.#reporting++;
-    this.#stream?.heartbeat({ job_id, lease_token, checkpoint }, () => {
-      report();
-      this.#reported();
-    });
-  }
-
-  #ack(held: HeldJob, outcome: Extract<JobOutcome, { kind: "done" }>): void {
-    const { job_id, lease_token } = held.job;
-    const { result, output } = outcome;
-    const item = { job_id, lease_token, result, output, checkpoint: held.takeCheckpoint() };
-    this.#reporting++;
-    this.#stream?.ack(item, (answer) => {
-      if (unfitReport.has(answer.code)) {
-        this.#fail(held, { error: `the result was refused: ${answer.code}: ${answer.error}` });
-      } else {
-        this.#count("done", answer);
-      }
-      this.#reported();
-    });
-  }
-
-  #fail(held: HeldJob, report: FailReport): void {
-    const { job_id, lease_token } = held.job;
-    this.#reporting++;
-    this.#stream?.fail({ job_id, lease_token, ...report }, (answer) => {
-      this.#count("failed", answer);
-      this.#reported();
-    });
-  }
-
-  #release(held: HeldJob, delayMs: number | undefined): void {
-    const { job_id, lease_token } = held.job;
-    const delay = delayMs === undefined ? undefined : formatDuration(delayMs);
-    this.#reporting++;
-    this.#stream?.release({ job_id, lease_token, delay }, (answer) => {
-      this.#count("returned", answer);
-      this.#reported();
-    });
-  }
-
-  #count(kind: "done" | "failed" | "returned", answer: ItemAnswer): void {
-    if (answer.code === undefined) {
-      this.#counts[kind]++;
-      return;
-    }
-    const isLost = answer.code !== "OUTCOME_UNKNOWN" && answer.code !== "UNAVAILABLE";
-    this.#counts[isLost ? "dropped" : "unknown"]++;
-    this.#options.logger.warn(
-      `job ${answer.job_id}: the report "${kind}" was not confirmed: ${answer.code}: ${answer.error ?? ""}`,
-    );
-  }
-
-  #reported(): void {
-    this.#reporting--;
     this.#endIfOver();
   }
 
   #beat(held: HeldJob): void {
     if (held.isBeating) return;
     held.isBeating = true;
-    this.#stream?.heartbeat(held.takeHeartbeat(this.#options.leaseMs), (answer) => {
+    this.#stream.heartbeat(held.takeHeartbeat(this.#options.leaseMs), (answer) => {
       held.isBeating = false;
       if (answer.status === "cancel") held.stop("cancelled");
-      else if (answer.status === "lost" || answer.code === "LEASE_LOST") held.stop("lost");
-      else if (answer.code === "NOT_FOUND") held.stop("lost");
-      if (held.isDirty) this.#beatSoon();
+      else if (answer.status === "lost" || overCodes.has(answer.code)) held.stop("lost");
+      else if (unfitCodes.has(answer.code)) this.#beatAgain(held, answer);
+      else if (held.isDirty) this.#beatSoon();
+    });
+  }
+
+  /** What the heartbeat carried was refused, and with it the longer lease, which is asked for alone now. */
+  #beatAgain(held: HeldJob, answer: ItemAnswer): void {
+    this.#options.logger.warn(
+      `job ${held.job.job_id}: progress or checkpoint was refused: ${answer.code}: ${answer.error ?? ""}`,
+    );
+    const { job_id, lease_token } = held.job;
+    const lease_ms = this.#options.leaseMs;
+    held.isBeating = true;
+    this.#stream.heartbeat({ job_id, lease_token, lease_ms }, (second) => {
+      held.isBeating = false;
+      if (overCodes.has(second.code)) held.stop("lost");
     });
   }
 
@@ -365,9 +290,9 @@ class WorkerLoop implements Worker {
   /** Draining: ends the worker when nothing waits in the queues and nothing has happened here since the last look. */
   async #look(arrivalsBefore: number): Promise<void> {
     const isQuiet = () =>
-      this.#held.size === 0 && this.#reporting === 0 && this.#arrivals === arrivalsBefore;
+      this.#held.size === 0 && this.#reports.openCount === 0 && this.#arrivals === arrivalsBefore;
     let waiting = Number.POSITIVE_INFINITY;
-    if (isQuiet() && this.#stream?.isOpen === true) {
+    if (isQuiet() && this.#stream.isOpen) {
       waiting = (await this.#options.countWaiting?.().catch(() => undefined)) ?? waiting;
     }
     this.#emptyLooks = waiting === 0 && isQuiet() ? this.#emptyLooks + 1 : 0;
@@ -402,7 +327,7 @@ class WorkerLoop implements Worker {
     this.#stopGrace = this.#after(this.#options.abandonMs ?? abandonMsDefault, () => {
       for (const held of this.#held.values()) {
         this.#options.logger.warn(`the handler of job ${held.job.job_id} did not stop in time`);
-        this.#release(held, undefined);
+        this.#reports.release(held);
       }
       this.#held.clear();
       this.#endIfOver();
@@ -410,14 +335,14 @@ class WorkerLoop implements Worker {
   }
 
   #fault(fault: CorvoError): void {
-    if (this.#counts.fault !== undefined) return;
-    this.#counts.fault = fault;
+    if (this.#faultSeen !== undefined) return;
+    this.#faultSeen = fault;
     this.stop(0);
   }
 
   #endIfOver(): void {
     if (this.#phase !== "stopping" || this.#held.size > 0) return;
-    if (this.#reporting === 0 && !this.#isWithdrawing) {
+    if (this.#reports.openCount === 0 && !this.#isWithdrawing) {
       this.#end();
     } else if (!this.#isAwaitingAnswers) {
       this.#isAwaitingAnswers = true;
@@ -430,8 +355,8 @@ class WorkerLoop implements Worker {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
     this.#stopGrace();
-    this.#stream?.close();
-    this.#finish(this.#counts);
+    this.#stream.close();
+    this.#finish({ ...this.#reports.counts, fault: this.#faultSeen });
   }
 }
 

@@ -31,7 +31,7 @@ export interface DataDir {
   close(): void;
 }
 
-export type DataDirProblem = "locked" | "too_new" | "unreadable";
+type DataDirProblem = "locked" | "too_new" | "unreadable";
 
 export class DataDirError extends Error {
   override name = "DataDirError";
@@ -68,6 +68,8 @@ function makeDirectory(path: string): void {
 function takeLock(path: string): Database {
   const lock = new Database(join(path, "lock.db"), { create: true, readwrite: true });
   try {
+    // Nothing is ever written to it, and a journal file would need space that a full disk does not have.
+    lock.run("PRAGMA journal_mode = MEMORY");
     lock.run("BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();

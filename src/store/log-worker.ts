@@ -10,7 +10,7 @@ import { LogDamaged, LogTooNew } from "./log-format.ts";
 import type { GroupState } from "./log-verify.ts";
 import { isDiskFull } from "./reserve.ts";
 
-export interface WorkerOptions extends LogDatabaseOptions {
+interface WorkerOptions extends LogDatabaseOptions {
   /** How often a full disk is tried again. */
   readonly recoverMs: number;
 }

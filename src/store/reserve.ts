@@ -23,12 +23,12 @@ export interface Reserve {
 const spareBytes = 1024 * 1024;
 const chunk = new Uint8Array(1024 * 1024);
 
-export function isReserved(reserve: Reserve): boolean {
+function isReserved(reserve: Reserve): boolean {
   return existsSync(reserve.path) && statSync(reserve.path).size === reserve.bytes;
 }
 
 /** Bytes that an ordinary user may still write beside the reserve. */
-export function freeBytes(reserve: Reserve): number {
+function freeBytes(reserve: Reserve): number {
   const { bavail, bsize } = statfsSync(dirname(reserve.path));
   return bavail * bsize;
 }

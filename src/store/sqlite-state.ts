@@ -16,7 +16,6 @@ import {
   type LiveJob,
   type Meta,
   type QueueRecord,
-  type RetentionClass,
   retentionClassOf,
   type State,
   type UniqueLock,
@@ -40,6 +39,7 @@ import {
   numberColumns,
   packRest,
   readJob,
+  stateOf,
   stateTables,
   textColumns,
   writeNumbers,
@@ -81,6 +81,8 @@ export class SqliteState implements State {
   /** Jobs read together with one that missed, because a line is claimed in order. Dropped when they change. */
   readonly #ahead = new Map<number, Job>();
   #floors = "";
+  #takenFloor: Meta["floor"];
+  #storedFloor: Meta["floor"];
 
   constructor(path: string, options: SqliteStateOptions) {
     this.#db = new Database(path, { create: true });
@@ -95,6 +97,8 @@ export class SqliteState implements State {
     );
     this.#jobs = new JobCache(options.cachedJobsMax);
     this.meta = this.#readMeta();
+    this.#storedFloor = { ...this.meta.floor };
+    this.#takenFloor = this.#storedFloor;
     this.storedIndex = Number(this.#metaValue("applied") ?? 0);
     for (const queue of readQueues(this.#db)) {
       this.#queues.set(queue.record.name, queue);
@@ -106,15 +110,18 @@ export class SqliteState implements State {
 
   getJob(seq: number): Job | undefined {
     const cached = this.#jobs.get(seq);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return this.#isPurged(cached) ? undefined : cached;
     if (this.#jobs.isGone(seq)) return undefined;
     const ahead = this.#ahead.get(seq);
     if (ahead !== undefined) return ahead;
     const row = this.#selectJob.get(seq) as (JobRow & { queue: number }) | null;
-    if (row === null) return undefined;
+    // Before the row is read: the queue of a job that no longer exists may be gone too.
+    if (row === null || this.#isPurged({ finish: row.finish, state: stateOf(row.state) })) {
+      return undefined;
+    }
     const job = this.#readRow(row);
     if (job.state === "pending" && job.payload.length <= aheadPayloadMax) this.#readAhead(seq);
-    return this.#isPurged(job) ? undefined : job;
+    return job;
   }
 
   putJob(job: Job): void {
@@ -248,6 +255,10 @@ export class SqliteState implements State {
   /** Everything that changed since the last one. `settle` or `restore` must follow before the next. */
   takeCheckpoint(appliedIndex: number): Checkpoint {
     const { jobs, deleted } = this.#jobs.take();
+    // Retention may have removed what was not stored yet. An older row of it, perhaps an unfinished one, must go.
+    const kept = jobs.filter((job) => !this.#isPurged(job));
+    const purged = jobs.filter((job) => this.#isPurged(job)).map((job) => job.seq);
+    this.#takenFloor = { ...this.meta.floor };
     const queues = this.#dirtyQueues.take();
     const uniques = this.#dirtyUniques.take();
     const idempotency = this.#dirtyIdempotency.take();
@@ -255,8 +266,8 @@ export class SqliteState implements State {
     return {
       appliedIndex,
       meta: JSON.stringify(this.meta),
-      ...this.#encodeJobs(jobs),
-      deletedJobs: deleted,
+      ...this.#encodeJobs(kept),
+      deletedJobs: [...deleted, ...purged],
       attempts: attempts.put.map(([, attempt]) => attemptRow(attempt)),
       deletedAttempts: attempts.deleted.map(
         (key) => key.split(" ").map(Number) as [number, number],
@@ -285,6 +296,7 @@ export class SqliteState implements State {
 
   /** The writer has stored the last checkpoint. */
   settle(): void {
+    this.#storedFloor = this.#takenFloor;
     this.#jobs.settle();
     this.#dirtyQueues.settle();
     this.#dirtyUniques.settle();
@@ -301,12 +313,15 @@ export class SqliteState implements State {
     this.#dirtyAttempts.restore();
   }
 
-  /** The floors, when they rose since the last call. */
-  takeFloors(): { done: number; dead: number } | undefined {
-    const text = JSON.stringify(this.meta.floor);
+  /**
+   * The floors that the database holds, when they rose since the last call. Not those of this moment: rows below them may
+   * be needed to replay the log from the stored index, and a job may have been run again in the meantime.
+   */
+  takeFloors(): Meta["floor"] | undefined {
+    const text = JSON.stringify(this.#storedFloor);
     if (text === this.#floors) return undefined;
     this.#floors = text;
-    return { ...this.meta.floor };
+    return this.#storedFloor;
   }
 
   close(): void {
@@ -378,10 +393,8 @@ export class SqliteState implements State {
     }
   }
 
-  #isPurged(job: Job): boolean {
-    return (
-      job.finish > 0 && job.finish < this.meta.floor[retentionClassOf(job.state) as RetentionClass]
-    );
+  #isPurged(job: Pick<Job, "finish" | "state">): boolean {
+    return job.finish > 0 && job.finish < this.meta.floor[retentionClassOf(job.state)];
   }
 
   #metaValue(key: string): string | undefined {

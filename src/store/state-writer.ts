@@ -63,6 +63,12 @@ export class StateWriter {
     try {
       this.#writeJobs(checkpoint);
       this.#each(
+        "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)",
+        checkpoint.attempts,
+      );
+      this.#each("DELETE FROM attempts WHERE seq = ? AND ordinal = ?", checkpoint.deletedAttempts);
+      // After the rows: a job that was deleted may have left attempts in this very checkpoint.
+      this.#each(
         "DELETE FROM jobs WHERE seq = ?",
         checkpoint.deletedJobs.map((seq) => [seq]),
       );
@@ -70,11 +76,6 @@ export class StateWriter {
         "DELETE FROM attempts WHERE seq = ?",
         checkpoint.deletedJobs.map((seq) => [seq]),
       );
-      this.#each(
-        "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)",
-        checkpoint.attempts,
-      );
-      this.#each("DELETE FROM attempts WHERE seq = ? AND ordinal = ?", checkpoint.deletedAttempts);
       this.#each(
         "DELETE FROM queues WHERE name = ?",
         checkpoint.deletedQueues.map((name) => [name]),

@@ -37,7 +37,7 @@ const headerBytes = 68;
 const groupBytes = 20;
 const magic = 0x4f56_5243;
 
-export interface GroupHint {
+interface GroupHint {
   readonly group: number;
   readonly last: number;
   readonly sequence: number;

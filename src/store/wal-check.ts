@@ -13,7 +13,7 @@ const headerBytes = 32;
 const frameHeaderBytes = 24;
 const chunkFrames = 256;
 
-export interface WalReport {
+interface WalReport {
   /** Frames of the current generation that SQLite will not use: the torn end of an unfinished commit. */
   readonly tornFrames: number;
 }

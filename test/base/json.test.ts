@@ -141,8 +141,37 @@ test("nesting is refused one level beyond the limit, and brackets in strings do 
   expect(parseJson(nested(5), undefined, 5).ok).toBe(true);
   expect(parseJson(nested(6), undefined, 5)).toMatchObject({ ok: false, problem: "depth" });
   expect(parseJson(`["${"[".repeat(50)}\\"[[","\\\\"]`, undefined, 1).ok).toBe(true);
-  expect(parseJson("[".repeat(5_000_000), undefined, 128)).toMatchObject({ problem: "depth" });
+  expect(parseJson(nested(1_000_000), undefined, 128)).toMatchObject({ problem: "depth" });
+  expect(parseJson(`{"payload":${nested(9)}}`, payloadTree, 10).ok).toBe(true);
+  expect(parseJson(`{"payload":${nested(10)}}`, payloadTree, 10)).toMatchObject({
+    problem: "depth",
+  });
+  expect(parseJson(`{"x":${nested(10)},"payload":1}`, payloadTree, 10)).toMatchObject({
+    problem: "depth",
+  });
+  expect(parseJson(nested(11), "raw", 10)).toMatchObject({ problem: "depth" });
   expect(parseJson(`[[1],${nested(4)}]`, undefined, 5).ok).toBe(true);
+});
+
+test("the measured depth is the depth of the value", () => {
+  const depthOf = (value: unknown): number =>
+    typeof value === "object" && value !== null
+      ? 1 + Math.max(0, ...Object.values(value).map(depthOf))
+      : 0;
+  const trees = fc.constantFrom<RawTree | undefined>(undefined, "raw", payloadTree, {
+    elements: { members: { payload: "raw", tags: { elements: "raw" } } },
+  });
+  fc.assert(
+    fc.property(jsonText, trees, fc.nat(5), (text, tree, depthMax) => {
+      // A losing duplicate may be deeper than the value that won: it counts, since it was sent.
+      const deep = depthOf(JSON.parse(text)) > depthMax;
+      const refused = !parseJson(text, tree, depthMax).ok;
+
+      if (deep) expect(refused).toBe(true);
+      if (refused && !deep) expect(text).toMatch(/"(\\.|[^"\\])*"\s*:/);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("text that is not JSON is refused, never thrown", () => {

@@ -1,4 +1,7 @@
-/** Golden texts are written anew by `CORVO_UPDATE_GOLDEN=1 bun test test/commands`. */
+/**
+ * What commands say about themselves: help, examples, completions, aliases.
+ * Golden texts are written anew by `CORVO_UPDATE_GOLDEN=1 bun test test/commands`.
+ */
 import { expect, test } from "bun:test";
 import { operations } from "../../src/api/operations.ts";
 import { Filter } from "../../src/api/search.ts";

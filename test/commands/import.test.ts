@@ -1,3 +1,7 @@
+/**
+ * Imports over whole command lines, against a server of one function that keeps what it was sent; and the splitter alone,
+ * on random documents cut at random places.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { RecordSplitter, recordLengthMax } from "../../src/commands/_shared/record-splitter.ts";
@@ -103,6 +107,47 @@ describe("an import", () => {
 
     expect(await keysOf()).toEqual(await keysOf());
     expect(await keysOf(["--idempotency-key", "two"])).not.toEqual(await keysOf());
+  });
+
+  test("that was interrupted adds only what is missing when it is repeated", async () => {
+    const jobs = new Set<string>();
+    const answers = new Map<string, string>();
+    const { fetch } = server((call) => {
+      const batch = JSON.parse(call.body) as Batch;
+      const first = answers.get(batch.idempotency_key);
+      if (first !== undefined) return json(first, 201);
+      for (const job of batch.jobs) jobs.add(String(job["payload"]));
+      const results = batch.jobs.map(() => ({ job_id: "j", status: "pending" }));
+      const answer = JSON.stringify({ job_ids: [], results });
+      answers.set(batch.idempotency_key, answer);
+      return json(answer, 201);
+    });
+    let interrupt = () => {};
+    const signals = {
+      listen(callback: () => void) {
+        interrupt = callback;
+        return () => undefined;
+      },
+    };
+    let calls = 0;
+    const breaking: typeof fetch = (request) => {
+      calls++;
+      if (calls < 3) return fetch(request);
+      interrupt();
+      return new Promise(() => undefined);
+    };
+    const stdin = Array.from({ length: 2000 }, (_, index) => `{"payload":${index}}`).join("\n");
+    const argv = ["enqueue", "mail", "--file", "-"];
+
+    const first = await corvo(argv, { stdin, fetch: breaking, signals });
+    const second = await corvo(argv, { stdin, fetch });
+
+    expect(first.stderr).toContain(
+      "interrupted; added 1,000, duplicate 0, invalid 0; the same command again goes on",
+    );
+    expect(first.code).toBe(130);
+    expect(second.code).toBe(0);
+    expect([jobs.size, answers.size]).toEqual([2000, 4]);
   });
 
   test("only checks with --dry-run", async () => {

@@ -1,3 +1,7 @@
+/**
+ * Commands on jobs and queues as whole lines: what is sent, what is printed where, what is asked, and the exit code. The
+ * answers are texts as the server sends them.
+ */
 import { describe, expect, test } from "bun:test";
 import { corvo, json, type Seen, server } from "../support/fake-system.ts";
 
@@ -263,6 +267,18 @@ describe("jobs wait", () => {
     expect(stdout).toBe('{ "n": 1.0 }\n');
     expect(seen[0]?.path).toBe("/api/v1/jobs/j/wait?timeout=60");
     expect(code).toBe(0);
+  });
+
+  test("outlasts a restart of the server once the job is known", async () => {
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      if (calls === 1) return Promise.resolve(job("active"));
+      if (calls === 8) return Promise.resolve(job("completed"));
+      return Promise.reject(Object.assign(new Error("no"), { code: "ECONNREFUSED" }));
+    };
+
+    expect((await corvo(["jobs", "wait", "j"], { fetch })).code).toBe(0);
   });
 
   test("exits 1 for a dead job and 6 when the time is over", async () => {

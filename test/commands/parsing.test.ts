@@ -1,3 +1,7 @@
+/**
+ * The line itself: global flags, values, usage errors and their hints, exit codes, colours. Everything runs through the
+ * same entry as the program, with streams in memory.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { editDistance, nearest } from "../../src/commands/_shared/suggest.ts";
@@ -68,6 +72,13 @@ describe("the line", () => {
 
     expect(seen[0]?.path).toBe("/api/v1/jobs/search");
     expect(seen[0]?.body).toBe('{"state":["held"],"limit":5}');
+  });
+
+  test("takes `help` for --help", async () => {
+    const plain = await corvo(["jobs", "list", "--help"]);
+
+    expect(await corvo(["help", "jobs", "list"])).toEqual(plain);
+    expect((await corvo(["help"])).stdout).toContain("corvo COMMAND");
   });
 
   test("takes what follows -- as it is", async () => {

@@ -224,7 +224,7 @@ const refusals: readonly {
   {
     what: "deep nesting",
     name: "enqueueJob",
-    body: `{"queue":"q","payload":${"[".repeat(100_000)}`,
+    body: `{"queue":"q","payload":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
     status: 400,
     code: "PARSE_ERROR",
     error: "the JSON is nested deeper than 20 levels (limit jsonDepthMax)",

@@ -1,3 +1,7 @@
+/**
+ * The client against a `fetch` of a few lines: what it sends, what it returns, and when it sends again. Time does not pass;
+ * pauses are noted and end at once.
+ */
 import { describe, expect, test } from "bun:test";
 import { CorvoError } from "../../src/base/errors.ts";
 import { RawJson } from "../../src/base/json.ts";
@@ -139,6 +143,36 @@ describe("a failing call", () => {
     expect(error.code).toBe("UNAVAILABLE");
     expect(error.message).toBe("cannot reach http://localhost:8080: connection refused");
     expect(error.hint).toContain("corvo server");
+  });
+});
+
+describe("a server elsewhere", () => {
+  test("does not get the call because the one that was asked says so", async () => {
+    const moved = () =>
+      new Response(null, { status: 308, headers: { location: "https://evil.example/" } });
+    using other = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: moved });
+    const server = `http://127.0.0.1:${other.port}`;
+
+    const error = await failure(client((request) => fetch(request), { server }).listQueues());
+
+    expect(error.message).toBe(
+      `${server}/api/v1/queues answered 308: moved to https://evil.example/`,
+    );
+  });
+
+  test("whose certificate is not accepted was sent nothing, and is asked once", async () => {
+    let calls = 0;
+    const foreign = () => {
+      calls++;
+      const code = "DEPTH_ZERO_SELF_SIGNED_CERT";
+      return Promise.reject(Object.assign(new Error("self signed certificate"), { code }));
+    };
+
+    const error = await failure(client(foreign).enqueueJob({ body: { queue: "mail" } }));
+
+    expect(error.code).toBe("UNAVAILABLE");
+    expect(error.hint).toContain("NODE_EXTRA_CA_CERTS");
+    expect(calls).toBe(1);
   });
 });
 

@@ -260,6 +260,25 @@ describe("broken connections", () => {
     expect(answer.code).toBe("LEASE_LOST");
   });
 
+  test("frames shrink to what the server takes, and an item that is too large alone is refused", async () => {
+    await server.stop();
+    server.frameBytesMax = 2000;
+    server.start();
+    const stream = open();
+
+    const sizes = [100, 600, 600, 600, 5000, 600, 100];
+    const answers = await Promise.all(
+      sizes.map((size) =>
+        enqueue(stream, { queue: "q", payload: new RawJson(`"${"x".repeat(size)}"`) }),
+      ),
+    );
+
+    expect(answers.map((answer) => answer.code)).toEqual(
+      sizes.map((size) => (size === 5000 ? "PAYLOAD_TOO_LARGE" : undefined)),
+    );
+    expect(server.jobs.size).toBe(6);
+  });
+
   test("a connection that falls silent is replaced", async () => {
     const stream = open({ silentMs: 40 });
     await enqueue(stream, { queue: "q" });

@@ -150,18 +150,29 @@ describe("outcomes", () => {
     expect(job.fails[0]?.["error"]).toContain("PAYLOAD_TOO_LARGE: result: 9 bytes");
   });
 
-  test("progress and checkpoints over the limit are refused at once", async () => {
+  test("a checkpoint that the server refuses costs neither the lease nor the result", async () => {
+    server.judge = (frame) => {
+      const items = [frame["heartbeat"], frame["ack"]].flatMap((list) => (list ?? []) as object[]);
+      return items.some((item) => "checkpoint" in item)
+        ? { code: "PAYLOAD_TOO_LARGE", error: "checkpoint: 9 bytes" }
+        : "ok";
+    };
+    const beaten = () =>
+      server.frames.filter((frame) => frame["heartbeat"] !== undefined).length > 1;
     const job = server.add("q", null);
     start({
       async handler(run) {
-        run.progress(new RawJson(JSON.stringify("x".repeat(300_000))));
-        return done;
+        run.checkpoint(new RawJson("1"));
+        await server.until(beaten);
+        run.checkpoint(new RawJson("2"));
+        return { kind: "done", result: new RawJson("3") };
       },
     });
 
-    await server.until(() => job.fails.length === 1);
+    await server.until(() => job.state === "completed");
 
-    expect(job.fails[0]?.["error"]).toContain("payloadBytesMax");
+    expect(job.acks[0]?.["result"]).toEqual(new RawJson("3"));
+    expect(logger.lines.filter((line) => line.includes("checkpoint: 9 bytes"))).toHaveLength(2);
   });
 });
 

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { AppendWork, Log } from "../../src/base/log.ts";
+import { openDataDir } from "../../src/store/data-dir.ts";
 import { append, entriesFrom, openTestLog, TempDir } from "../support/log.ts";
 
 const child = join(import.meta.dir, "../support/append-forever.ts");
@@ -172,7 +173,10 @@ function oneEntry(index: number): AppendWork {
 }
 
 async function fillAndRecover(dir: TempDir): Promise<void> {
-  const options = { reserveBytes: 1024 * 1024, walBytesMax: 512 * 1024, recoverMs: 0 };
+  const firstOwner = openDataDir(dir.path);
+  const { storeId } = firstOwner;
+  firstOwner.close();
+  const options = { storeId, reserveBytes: 1024 * 1024, walBytesMax: 512 * 1024, recoverMs: 0 };
   const log = await openTestLog(dir, options);
   const ballast = join(dir.path, "ballast");
   const reserve = join(dir.path, "reserve");
@@ -203,8 +207,10 @@ async function fillAndRecover(dir: TempDir): Promise<void> {
   await log.close();
   const { bavail, bsize } = statfsSync(dir.path);
   await Bun.write(ballast, new Uint8Array(Math.max(0, bavail * bsize)));
+  const secondOwner = openDataDir(dir.path);
   const reopened = await openTestLog(dir, options);
   expect(reopened.readOnly).toBe(true);
   expect(reopened.bounds(0).last).toBe(lastOfAll);
   await reopened.close();
+  secondOwner.close();
 }

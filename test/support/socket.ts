@@ -1,5 +1,8 @@
 /** Bytes over a plain socket, and frames over a WebSocket, for what `fetch` would tidy up. */
 
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { AnswerFrame, PushFrame } from "../../src/api/stream.ts";
+
 /** Sends bytes over a new connection; gives what came back once `done` says so, or when the server closed. */
 export function exchange(
   origin: string,
@@ -29,6 +32,9 @@ export function exchange(
   });
 }
 
+const answers = TypeCompiler.Compile(AnswerFrame);
+const pushes = TypeCompiler.Compile(PushFrame);
+
 export interface StreamClient {
   readonly socket: WebSocket;
   /** The next message that was not taken yet. */
@@ -44,6 +50,9 @@ export function streamClient(origin: string): Promise<StreamClient> {
   const messages: Record<string, unknown>[] = [];
   socket.onmessage = (event) => {
     const message = JSON.parse(String(event.data)) as Record<string, unknown>;
+    if (!("id" in message ? answers : pushes).Check(message)) {
+      throw new Error(`not a frame of the protocol: ${String(event.data)}`);
+    }
     const take = waiting.shift();
     if (take === undefined) messages.push(message);
     else take(message);

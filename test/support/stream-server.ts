@@ -46,6 +46,7 @@ export class StreamServer {
   /** What becomes of a frame with operations. */
   judge: (frame: Record<string, unknown>) => FrameVerdict = () => "ok";
   connections = 0;
+  frameBytesMax = 16 * 1024 * 1024;
   /** Answer to ordinary calls that are not known here. */
   apiRefusal: { code: string; error: string; status: number } | undefined;
   #server: ReturnType<typeof Bun.serve<Socket>> | undefined;
@@ -66,6 +67,7 @@ export class StreamServer {
         return server.upgrade(request, { data }) ? undefined : new Response("", { status: 400 });
       },
       websocket: {
+        maxPayloadLength: this.frameBytesMax,
         open: (socket) => {
           this.connections++;
           this.#sockets.add(socket);

@@ -6,6 +6,9 @@ import type { System } from "./system.ts";
 
 const interactiveRetry: RetryPolicy = { attemptsMax: 3, baseDelayMs: 50, delayMsMax: 5000 };
 
+/** For what runs for long: it outlasts a restart of the server. */
+export const patientRetry: RetryPolicy = { attemptsMax: 10, baseDelayMs: 200, delayMsMax: 10_000 };
+
 type Wiring = Pick<Context, "system" | "globals" | "fetch">;
 
 export function connect(wiring: Wiring, retry: Partial<RetryPolicy> = interactiveRetry): Client {

@@ -1,4 +1,7 @@
-/** The tree of commands as plain data, for completion scripts and reference pages. */
+/**
+ * The tree of commands as plain data, for completion scripts and reference pages: whoever prints it needs neither the
+ * commands nor their modules. Loading all commands is cheap, since their heavy imports stand inside `run`.
+ */
 import { type Arguments, type Flag, spellingsOf } from "./args.ts";
 import type { CommandSpec } from "./command.ts";
 import { globalArgs } from "./globals.ts";

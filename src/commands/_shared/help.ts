@@ -1,4 +1,7 @@
-/** The text of `--help`: what the command is for, then examples, then the details. */
+/**
+ * The text of `--help`: what the command is for, then examples, then the details. All of it is made from the definition of
+ * the command; a test compares it with golden texts and reads every example with the parser.
+ */
 import { type Argument, type Arguments, type Flag, labelOf, spellingsOf } from "./args.ts";
 import type { Style } from "./colors.ts";
 import type { CommandSpec } from "./command.ts";

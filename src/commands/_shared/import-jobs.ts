@@ -9,7 +9,7 @@
 import { CorvoError, exitCodes } from "../../base/errors.ts";
 import { stringifyJson } from "../../base/json.ts";
 import type { Client } from "../../sdk/client.ts";
-import { connect } from "./client.ts";
+import { connect, patientRetry } from "./client.ts";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { type ImportedJob, type ReadRecord, readRecord } from "./import-record.ts";
@@ -32,8 +32,6 @@ const batchLengthMax = 4 * 1024 * 1024;
 /** Problems that are kept for the report, and those of them that are shown to a person. */
 const problemsKeptMax = 1000;
 const problemsShownMax = 20;
-/** An import runs for long; it outlasts a restart of the server. */
-const patientRetry = { attemptsMax: 10, baseDelayMs: 200, delayMsMax: 10_000 };
 
 interface Item {
   readonly line: number;

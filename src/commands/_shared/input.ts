@@ -37,16 +37,16 @@ export async function readText(
 
 const idBytesMax = 16 * 1024 * 1024;
 
-/** The ids of a line; `-` stands for those on standard input, between spaces or line ends. */
+/** The ids of a line, each once; `-` stands for those on standard input, between spaces or line ends. */
 export async function readIds(
   system: System,
   given: readonly string[],
 ): Promise<readonly string[]> {
-  if (!given.includes("-")) return given;
+  if (!given.includes("-")) return [...new Set(given)];
   const text = await readText(system.stdin(), "standard input", idBytesMax);
   const read = text.split(/\s+/).filter((word) => word !== "");
   const ids = given.flatMap((word) => (word === "-" ? read : [word]));
-  if (ids.length > 0) return ids;
+  if (ids.length > 0) return [...new Set(ids)];
   throw new UsageError(
     "standard input holds no ids",
     "Pipe ids into it, as `corvo jobs list -q` prints them.",

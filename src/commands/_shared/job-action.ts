@@ -12,6 +12,7 @@ import { exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
 import { pause } from "../../sdk/retry.ts";
 import type { Arguments } from "./args.ts";
+import { connect, patientRetry } from "./client.ts";
 import { type Command, command, type Example } from "./command.ts";
 import { confirm, yesFlag } from "./confirm.ts";
 import type { Context } from "./context.ts";
@@ -166,7 +167,7 @@ async function follow(
   id: string,
   wanted: number | undefined,
 ): Promise<number | undefined> {
-  const client = context.client();
+  const client = connect(context, patientRetry);
   const progress = createProgress(context);
   context.whenInterrupted(() => `bulk action ${id} goes on in the server`);
   for (;;) {

@@ -1,4 +1,7 @@
-/** From the text of an argument to its value. A reader throws `BadValue`, which the parser puts after the flag's name. */
+/**
+ * From the text of an argument to its value. A reader throws `BadValue`, which the parser puts after the flag's name, so a
+ * reader says what is wrong with the text and how to write it, and never which flag it is.
+ */
 import { RawJson } from "../../base/json.ts";
 import { formatTime, parseDuration, parseTime } from "../../base/time.ts";
 import { jsonProblem } from "./json-position.ts";

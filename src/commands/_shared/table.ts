@@ -1,4 +1,7 @@
-/** The tree of commands, and how a line finds its place in it. Loading a command is left to the caller. */
+/**
+ * The tree of commands, and how a line finds its place in it. Loading a command is left to the caller: a line that is
+ * wrong, or asks for the help of a group, loads none.
+ */
 import { type Arguments, flagIndex, isFlagToken } from "./args.ts";
 import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
@@ -50,6 +53,11 @@ export function locate(
       rest.push(token);
       const takesValue = flags.get(token)?.flag.type === "string";
       if (takesValue && at + 1 < argv.length) rest.push(argv[++at] ?? "");
+      continue;
+    }
+    if (token === "help") {
+      // `corvo help jobs list` is another way to say `corvo jobs list --help`.
+      rest.push("--help");
       continue;
     }
     const alias = path.length === 0 ? own(aliases, token) : undefined;

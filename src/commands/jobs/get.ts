@@ -1,4 +1,7 @@
-/** `corvo jobs get`: one job as a page to read, with its attempts; payload and result exactly as they were sent. */
+/**
+ * `corvo jobs get`: one job as a page for a person. What came from clients and workers (payload, errors, output) is shown
+ * with control characters written out.
+ */
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import type { RawJson } from "../../base/json.ts";

@@ -1,4 +1,7 @@
-/** `corvo jobs wait`: long polls until all jobs are finished; the exit code tells how they ended. */
+/**
+ * `corvo jobs wait`: holds one call open per job until it is finished, so that a script can run a job like a command. The
+ * result goes to stdout as it was sent; the exit code tells completed, failed and too late apart.
+ */
 import { requestLimits } from "../../api/limits.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import { rawTreeOf } from "../../api/operation.ts";
@@ -6,6 +9,7 @@ import type { Operations } from "../../api/operations.ts";
 import { operations } from "../../api/operations.ts";
 import { exitCodes } from "../../base/errors.ts";
 import { parseJson } from "../../base/json.ts";
+import { connect, patientRetry } from "../_shared/client.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
@@ -65,12 +69,14 @@ export default command({
 
 /** The job as JSON text, once it is finished or the time is over. */
 async function waitFor(context: Context, id: string, deadlineMs: number): Promise<string> {
-  const client = context.client();
+  // Once the job is known, waiting for it outlasts a restart of the server.
+  let client = context.client();
   for (;;) {
     const leftMs = Math.max(0, deadlineMs - context.system.clock.monotonicMs());
     const timeout = Math.min(leftMs, requestLimits.waitMsMax) / 1000;
     const input = { params: { job_id: id }, query: { timeout } };
     const text = await client.text("waitJob", input, { signal: context.signal });
+    client = connect(context, patientRetry);
     if (leftMs === 0 || finished.includes(jobOf(text).state)) return text;
   }
 }

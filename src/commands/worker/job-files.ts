@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { requestLimits as limits } from "../../api/limits.ts";
 import { parseJson, RawJson } from "../../base/json.ts";
 
+/** What the server takes is its own decision, and usually much less; this only bounds what is read. */
+const fileBytesMax = limits.bodyBytesMax / 4;
+
 type FileJson =
   | { readonly kind: "absent" }
   | { readonly kind: "value"; readonly value: RawJson }
@@ -52,10 +55,10 @@ function readJson(path: string): FileJson {
   let bytes: Uint8Array;
   try {
     const size = statSync(path).size;
-    if (size > limits.payloadBytesMax) {
+    if (size > fileBytesMax) {
       return {
         kind: "bad",
-        problem: `holds ${size} bytes, the limit is ${limits.payloadBytesMax}`,
+        problem: `holds ${size} bytes, the limit is ${fileBytesMax} (fileBytesMax)`,
       };
     }
     bytes = readFileSync(path);

@@ -217,19 +217,13 @@ class Slot {
       this.#child?.terminate();
       return;
     }
-    try {
-      if (answer.progress !== undefined && answer.progress !== null) {
-        current.run.progress(answer.progress);
-      }
-      if (answer.checkpoint !== undefined && answer.checkpoint !== null) {
-        current.run.checkpoint(answer.checkpoint);
-      }
-      if (answer.ok !== undefined) this.#answered(answer, current);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#settle({ kind: "failed", error: message, output: current.output.text() });
-      this.#child?.terminate();
+    if (answer.progress !== undefined && answer.progress !== null) {
+      current.run.progress(answer.progress);
     }
+    if (answer.checkpoint !== undefined && answer.checkpoint !== null) {
+      current.run.checkpoint(answer.checkpoint);
+    }
+    if (answer.ok !== undefined) this.#answered(answer, current);
   }
 
   #answered(answer: Answer, current: Current): void {

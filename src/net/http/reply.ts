@@ -42,7 +42,7 @@ export function jsonReply(status: number, text: string | undefined, durationMs: 
 const retryAfterMsDefault = 1000;
 
 /** How long the caller of a retryable failure should wait; undefined when repeating the call may do harm. */
-export function retryAfterMsOf(error: CorvoError): number | undefined {
+function retryAfterMsOf(error: CorvoError): number | undefined {
   const { status } = errorTable[error.code];
   if (!error.retryable || (status !== 429 && status !== 503)) return error.retryAfterMs;
   return Math.max(1, Math.ceil(error.retryAfterMs ?? retryAfterMsDefault));

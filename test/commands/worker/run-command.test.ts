@@ -106,9 +106,9 @@ describe("how an attempt ends", () => {
   });
 
   test("a result file over the limit fails the attempt and names the limit", async () => {
-    const job = await runOne('head -c 300000 /dev/zero > "$CORVO_RESULT_FILE"');
+    const job = await runOne('head -c 5000000 /dev/zero > "$CORVO_RESULT_FILE"');
 
-    expect(job.fails[0]?.["error"]).toContain("300000 bytes, the limit is 262144");
+    expect(job.fails[0]?.["error"]).toContain("5000000 bytes, the limit is 4194304");
   });
 
   test("another exit code fails with the last lines of stderr", async () => {
