@@ -20,8 +20,10 @@ export function corvoBinary(): Promise<string> {
 
 function isFresh(): boolean {
   const builtMs = statSync(built, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = new Bun.Glob("{src/**/*.ts,package.json,scripts/build-binaries.ts}");
-  return [...sources.scanSync(root)].every((path) => statSync(join(root, path)).mtimeMs < builtMs);
+  const sources = [...new Bun.Glob("src/**/*.ts").scanSync(root)];
+  return [...sources, "package.json", "scripts/build-binaries.ts"].every(
+    (path) => statSync(join(root, path)).mtimeMs < builtMs,
+  );
 }
 
 async function build(): Promise<string> {
@@ -171,6 +173,10 @@ export class Server {
     const code = await this.child.exited;
     await this.#drained;
     return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
   }
 
   /** One call; the status and the text of the answer. */
