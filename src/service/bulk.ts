@@ -31,6 +31,8 @@ const runningMax = 8;
 /** Where the jobs come from, chunk by chunk. */
 interface Source {
   readonly total: number;
+  /** False when there may be more. */
+  readonly isExact: boolean;
   next(): Promise<readonly number[]>;
 }
 
@@ -54,7 +56,7 @@ export class BulkOperations {
     if (body.dry_run === true) {
       return { matched: source.total, affected: 0, errors: 0, duration_ms: 0 };
     }
-    if (body.async === true || source.total > foregroundMax) {
+    if (body.async === true || source.total > foregroundMax || !source.isExact) {
       return new Reply<BulkResult>(202, this.#startBackground(body.action, change, source));
     }
     const progress = this.#track(body.action, source.total);
@@ -97,6 +99,12 @@ export class BulkOperations {
     if (body.filter == null) {
       throw new CorvoError("BULK_ERROR", "neither job_ids nor filter was given");
     }
+    if (body.filter.state?.length === 0) {
+      throw new CorvoError(
+        "BULK_ERROR",
+        "filter.state is an empty list; name the states, or leave it out",
+      );
+    }
     const filter = toFilter(body.filter);
     if (isEmptyFilter(filter)) {
       throw new CorvoError(
@@ -118,6 +126,7 @@ export class BulkOperations {
     let at = 0;
     return {
       total: seqs.length,
+      isExact: true,
       next: async () => {
         const chunk = seqs.slice(at, at + chunkJobs);
         at += chunkJobs;
@@ -133,6 +142,7 @@ export class BulkOperations {
     let afterSeq = 0;
     return {
       total: page.total,
+      isExact: page.totalExact,
       next: async () => {
         const seqs = await search.seqs(filter, { afterSeq, beforeSeq, limit: chunkJobs });
         afterSeq = seqs.at(-1) ?? afterSeq;
