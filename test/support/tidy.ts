@@ -54,7 +54,7 @@ const layers: Readonly<Record<string, Layer>> = {
 
 /** The one place that wires real clock, disk and sockets together. */
 const compositionRoot = /^src\/commands\/server(\/|\.ts$)/;
-const wiredFolders = ["engine", "replica", "service", "store", "net"];
+const wiredFolders = ["engine", "raft", "replica", "service", "store", "net"];
 
 export interface Import {
   readonly specifier: string;
