@@ -158,7 +158,7 @@ export function describeReady(id: NodeId, ready: Ready): string {
     snapshot: append?.snapshot,
     committed: apply?.entries ?? [],
     messages,
-    mustSync: append?.mustSync ?? false,
+    mustSync: append !== undefined && (append.entries.length > 0 || append.newTermOrVote),
   });
 }
 

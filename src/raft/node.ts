@@ -213,8 +213,7 @@ export class RaftNode {
     const isSameHard = equalHardStates(hard, this.#hard);
     const isIdle = entries.length === 0 && snapshot === undefined && after.length === 0;
     if (isIdle && isSameHard) return undefined;
-    const mustSync =
-      entries.length > 0 || hard.term !== this.#hard.term || hard.vote !== this.#hard.vote;
+    const newTermOrVote = hard.term !== this.#hard.term || hard.vote !== this.#hard.vote;
     // Not only for new entries: a completion that was ignored because the term had moved on is made
     // good by the next one, which vouches for the whole unstable log.
     const stable = unstable.length > 0 ? raft.log.lastId() : undefined;
@@ -226,7 +225,7 @@ export class RaftNode {
       hard: isSameHard ? undefined : hard,
       entries,
       snapshot,
-      mustSync,
+      newTermOrVote,
       stable,
       after,
     };
