@@ -212,6 +212,27 @@ export function isLocalThread(id: NodeId): boolean {
   return id === appendThread || id === applyThread;
 }
 
+/**
+ * Whether a message from the network can mean anything: what a peer of another version or a damaged
+ * frame may contain must never trip an assertion further in.
+ */
+export function isWellFormed(message: Message): boolean {
+  const { type, index, logTerm, commit, commitTerm, rejectHint, entries, snapshot } = message;
+  const numbers = [message.from, message.term, message.token, index, logTerm];
+  numbers.push(commit, commitTerm, rejectHint, snapshot?.index ?? 0, snapshot?.term ?? 0);
+  if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) return false;
+  if (type === "MsgSnap") return snapshot !== undefined && snapshot.index > 0;
+  if (type === "MsgProp") return entries.length > 0;
+  if (type !== "MsgApp") return true;
+  let previous: EntryId = { index, term: logTerm };
+  for (const entry of entries) {
+    const isNext = entry.index === previous.index + 1 && entry.term >= previous.term;
+    if (!isNext || entry.term > message.term) return false;
+    previous = entry;
+  }
+  return true;
+}
+
 function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;

@@ -22,6 +22,7 @@ import {
   isLocalThread,
   isLocalType,
   isResponseType,
+  isWellFormed,
   type Message,
   type NodeId,
   none,
@@ -32,6 +33,7 @@ import { createRaft, step, tick } from "./raft.ts";
 import type { AppendWork, ApplyWork, Ready } from "./ready.ts";
 import type { NewEntry } from "./replication.ts";
 import { type DropReason, dropped, type RaftState, type StepResult } from "./state.ts";
+import { type RaftStatus, statusOf } from "./status.ts";
 
 export type ProposeResult =
   /** In the leader's log at these positions. They are committed if that term is still there. */
@@ -59,6 +61,10 @@ export class RaftNode {
     this.#hard = this.#raft.hardState();
   }
 
+  status(): RaftStatus {
+    return statusOf(this.#raft);
+  }
+
   /** The state itself, to look at. Only this class changes it. */
   get state(): RaftState {
     return this.#raft;
@@ -75,6 +81,7 @@ export class RaftNode {
     if (isLocalType(message.type) && !isOwn) return dropped("localMessage");
     const isUnknown = !isOwn && this.#raft.tracker.get(message.from) === undefined;
     if (isResponseType(message.type) && isUnknown) return dropped("unknownPeer");
+    if (!isOwn && !isWellFormed(message)) return dropped("malformed");
     return this.#step(message);
   }
 

@@ -123,12 +123,12 @@ export function step(raft: RaftState, message: Message): StepResult {
 }
 
 function stepRole(raft: RaftState, message: Message): StepResult {
-  if (message.reject && message.commitTerm !== 0 && learnCommit(raft, message)) {
+  if (raft.role === "leader") return stepLeader(raft, message);
+  if (message.reject && learnCommit(raft, message)) {
     // Whoever has a change to apply does not campaign.
-    if (raft.role !== "leader") becomeFollower(raft, raft.term, raft.leader);
+    becomeFollower(raft, raft.term, raft.leader);
     return ok;
   }
-  if (raft.role === "leader") return stepLeader(raft, message);
   if (raft.role === "follower") return stepFollower(raft, message);
   return stepCandidate(raft, message);
 }

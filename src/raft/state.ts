@@ -38,7 +38,8 @@ export type DropReason =
   | "tooManyUncommittedBytes"
   | "tooManyReads"
   | "localMessage"
-  | "unknownPeer";
+  | "unknownPeer"
+  | "malformed";
 
 export type StepResult =
   | { readonly kind: "ok" }

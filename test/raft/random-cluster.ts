@@ -16,7 +16,7 @@ import {
 } from "../../src/raft/conf-change.ts";
 import type { RaftOptions } from "../../src/raft/config.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
-import { emptySnapshot, MemoryLog } from "../../src/raft/memory-log.ts";
+import { emptySnapshot } from "../../src/raft/memory-log.ts";
 import {
   type Entry,
   emptyData,
@@ -29,8 +29,9 @@ import {
 } from "../../src/raft/message.ts";
 import { RaftNode } from "../../src/raft/node.ts";
 import { SeededPrng } from "../../src/raft/prng.ts";
-import type { AppendWork, ApplyWork } from "../../src/raft/ready.ts";
 import { describeMembership, isJoint } from "../../src/raft/tracker.ts";
+import { Host } from "./random-host.ts";
+import { type Action, Mix } from "./random-mix.ts";
 
 export interface ClusterOptions {
   readonly seed: number;
@@ -41,72 +42,14 @@ export interface ClusterOptions {
   readonly settings: Partial<RaftOptions>;
 }
 
-/** How often each thing may happen at most, relative to the others. A run draws its own mix. */
-const weightsMax = {
-  tick: 60,
-  moveMessage: 300,
-  completeAppend: 120,
-  completeApply: 60,
-  propose: 25,
-  read: 15,
-  transfer: 3,
-  changeMembership: 8,
-  compact: 6,
-  partition: 5,
-  reportSnapshots: 8,
-  reportUnreachable: 4,
-  forgetLeader: 3,
-  campaign: 3,
-  crash: 4,
-} as const;
-
-type Action = keyof typeof weightsMax;
-
-/** Without these nothing would ever happen. */
-const weightsMin: Partial<Record<Action, number>> = {
-  tick: 25,
-  moveMessage: 120,
-  completeAppend: 40,
-  completeApply: 20,
-  propose: 6,
-};
-
 /** Messages beyond this are lost: a network has no memory without end. */
 const messagesMax = 400;
-
-/** Makes a new snapshot whenever it is asked for one that the stored one cannot stand in for. */
-class FreshSnapshotLog extends MemoryLog {
-  current: () => Snapshot = () => emptySnapshot;
-
-  override snapshot(to: NodeId): Snapshot | "unavailable" {
-    if (super.snapshot(to) === "unavailable") this.saveSnapshot(this.current());
-    return super.snapshot(to);
-  }
-}
-
-class Host {
-  readonly id: NodeId;
-  readonly storage = new FreshSnapshotLog();
-  state: Snapshot;
-  node: RaftNode | undefined;
-  appends: AppendWork[] = [];
-  applies: ApplyWork[] = [];
-
-  constructor(id: NodeId, start: Snapshot) {
-    this.id = id;
-    this.state = start;
-    this.storage.current = () => this.state;
-    if (start.index > 0) this.storage.installSnapshot(start);
-  }
-}
 
 export class RandomCluster {
   readonly hosts: Host[] = [];
   readonly #prng: SeededPrng;
   readonly #options: ClusterOptions;
-  readonly #weights: readonly (readonly [Action, number])[];
-  /** Chances in percent: of a restart when it is a dead node's turn, and of a message's fates. */
-  readonly #mix: { restart: number; lost: number; doubled: number; inOrder: number };
+  readonly #mix: Mix;
   #messages: Message[] = [];
   /** Snapshots that arrived; their senders will hear of it later. */
   #delivered: Message[] = [];
@@ -126,17 +69,7 @@ export class RandomCluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.#prng = new SeededPrng(options.seed);
-    // A mix of its own for every run, or rare things would always be drowned by the same others.
-    this.#weights = Object.entries(weightsMax).map(([name, max]) => {
-      const action = name as Action;
-      return [action, Math.max(weightsMin[action] ?? 0, this.#prng.below(max + 1))] as const;
-    });
-    this.#mix = {
-      restart: 10 + this.#prng.below(60),
-      lost: this.#prng.below(15),
-      doubled: this.#prng.below(15),
-      inOrder: this.#prng.below(100),
-    };
+    this.#mix = new Mix(options.seed);
     const voters = Array.from({ length: options.voters }, (_, position) => position + 1);
     const conf = { ...emptySnapshot.conf, voters };
     const start: Snapshot = { index: 2, term: 1, conf, data: emptyData };
@@ -224,18 +157,9 @@ export class RandomCluster {
       if (this.#prng.below(100) < this.#mix.restart) this.#start(host);
       return;
     }
-    this.#perform(this.#drawAction(), host, node);
+    this.#perform(this.#mix.draw(), host, node);
     if (host.node !== undefined && this.#prng.below(4) !== 0) this.#takeReady(host);
     this.#check(host);
-  }
-
-  #drawAction(): Action {
-    let rest = this.#prng.below(this.#weights.reduce((sum, [, weight]) => sum + weight, 0));
-    for (const [action, weight] of this.#weights) {
-      if (rest < weight) return action;
-      rest -= weight;
-    }
-    return "tick";
   }
 
   #perform(action: Action, host: Host, node: RaftNode): void {

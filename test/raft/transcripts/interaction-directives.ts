@@ -16,7 +16,6 @@ import {
 } from "../../../src/raft/message.ts";
 import type { ProposeResult } from "../../../src/raft/node.ts";
 import { SeededPrng } from "../../../src/raft/prng.ts";
-import { isVoter } from "../../../src/raft/quorum.ts";
 import { isGap } from "../../../src/raft/storage.ts";
 import { describeProgress } from "../../../src/raft/tracker.ts";
 import { Cluster, dropText } from "./cluster.ts";
@@ -270,8 +269,9 @@ function printLog(
 
 function printState({ cluster, output }: InteractionEnvironment): void {
   for (const { id, node } of cluster.members) {
-    const { role, term, leader, tracker } = node.state;
-    const voter = isVoter(tracker.membership.voters, id) ? "(Voter)" : "(Non-Voter)";
+    const { role, term, leader, conf } = node.status();
+    const isVoting = conf.voters.includes(id) || conf.votersOutgoing.includes(id);
+    const voter = isVoting ? "(Voter)" : "(Non-Voter)";
     output.write(`${id}: ${roleNames[role]} ${voter} Term:${term} Lead:${leader}\n`);
   }
 }

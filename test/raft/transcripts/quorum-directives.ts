@@ -26,7 +26,9 @@ export function runQuorumDirective(directive: Directive): string {
   const ids = jointIds(voters);
   if (ids.length !== answers.length) {
     const map = ids.map((id) => `${id}:{}`).join(" ");
-    return `error: mismatched input (explicit or _) for voters map[${map}]: [${answers.join(" ")}]`;
+    const codes: Record<string, string> = { _: "0", n: "1", y: "2" };
+    const given = answers.map((answer) => codes[answer] ?? answer).join(" ");
+    return `error: mismatched input (explicit or _) for voters map[${map}]: [${given}]`;
   }
   const given = new Map<NodeId, string>();
   for (const id of [...incoming, ...outgoing]) {
