@@ -240,7 +240,7 @@ function varintBytes(value: number): number {
 }
 
 /** The size of an entry in a compact encoding, which is what every size limit counts. */
-export function entryBytes(entry: Entry): number {
+function entryBytes(entry: Entry): number {
   const header = 4 + varintBytes(entry.term) + varintBytes(entry.index);
   const length = entry.data.length;
   return length === 0 ? header : header + 1 + varintBytes(length) + length;

@@ -3,7 +3,7 @@ import type { ConfState, Index, NodeId, Role, Term } from "./message.ts";
 import type { ProgressState } from "./progress.ts";
 import type { RaftState } from "./state.ts";
 
-export interface MemberStatus {
+interface MemberStatus {
   readonly id: NodeId;
   readonly state: ProgressState;
   readonly match: Index;

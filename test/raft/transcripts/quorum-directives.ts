@@ -80,10 +80,7 @@ function describeIndex(index: number): string {
 }
 
 /** The highest index that more than half of the voters have reached, by trying each. */
-export function bruteForce(
-  voters: readonly NodeId[],
-  indexes: ReadonlyMap<NodeId, number>,
-): number {
+function bruteForce(voters: readonly NodeId[], indexes: ReadonlyMap<NodeId, number>): number {
   if (voters.length === 0) return unbounded;
   const reached = (index: number) => voters.filter((id) => (indexes.get(id) ?? 0) >= index).length;
   const candidates = voters.map((id) => indexes.get(id) ?? 0);
