@@ -1,0 +1,72 @@
+# Made by scripts/generate-completions.ts from the table of commands; do not edit.
+_corvo() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+  local path='' words='' flags='' values='' word skip='' i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
+    case $word in
+      --) return ;;
+      --server|--api-key|--bind|--data-dir|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason) skip=1; continue ;;
+      -*) continue ;;
+    esac
+    case "${path:+$path }$word" in
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'status'|'version'|'completion') path="${path:+$path }$word" ;;
+    esac
+  done
+  if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
+  case "$path|$previous" in
+    'server|--log-format') values='human json' ;;
+    'server|--log-level') values='debug info warn error' ;;
+    'enqueue|--retry-backoff') values='none fixed linear exponential' ;;
+    'jobs list|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs list|--sort') values='created_at priority started_at completed_at attempt' ;;
+    'jobs list|--order') values='asc desc' ;;
+    'jobs retry|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs cancel|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs delete|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs move|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs hold|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs approve|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'jobs reject|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'server|--data-dir'|'enqueue|--file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+  esac
+  if [[ -n $values ]]; then
+    COMPREPLY=($(compgen -W "$values" -- "$current"))
+    return
+  fi
+  case "$path" in
+    '') words='server enqueue worker jobs queue status version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'server') words=''; flags='--bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs') words='list get wait retry cancel delete move hold approve reject'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs list') words=''; flags='--queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --sort --order --limit --cursor --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs get') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs wait') words=''; flags='--timeout --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs retry') words=''; flags='--all --dry-run --yes --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs cancel') words=''; flags='--all --dry-run --yes --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs delete') words=''; flags='--all --dry-run --yes --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs move') words=''; flags='--all --dry-run --yes --to --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs hold') words=''; flags='--all --dry-run --yes --reason --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs approve') words=''; flags='--all --dry-run --yes --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'jobs reject') words=''; flags='--all --dry-run --yes --reason --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue') words='list get pause resume drain clear delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue list') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue get') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue drain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+  esac
+  if [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$current"))
+  elif [[ -n $words ]]; then COMPREPLY=($(compgen -W "$words" -- "$current"))
+  elif [[ $current == @* ]]; then COMPREPLY=($(compgen -P @ -f -- "${current#@}"))
+  fi
+}
+complete -F _corvo corvo

@@ -1,0 +1,163 @@
+/** Operations on single jobs, and the same actions on many at once. */
+import { Type } from "@sinclair/typebox";
+import { requestLimits as limits } from "./limits.ts";
+import { operation } from "./operation.ts";
+import { Job, JobId, Maybe, Priority, QueueName, Status } from "./schemas.ts";
+import { Filter } from "./search.ts";
+
+const JobParams = Type.Object({ job_id: JobId });
+
+const action = (name: string, summary: string) => ({
+  method: "POST" as const,
+  path: `/api/v1/jobs/{job_id}/${name}`,
+  tag: "jobs" as const,
+  summary,
+  params: JobParams,
+  result: Status,
+});
+
+const Reason = Type.Object({
+  reason: Maybe(Type.String({ description: "Shown with the job.", maxLength: 1024 })),
+});
+
+export const bulkActions = [
+  "retry",
+  "delete",
+  "cancel",
+  "move",
+  "requeue",
+  "change_priority",
+  "hold",
+  "approve",
+  "reject",
+] as const;
+
+const BulkOperation = Type.Object({
+  id: Type.String(),
+  status: Type.String(),
+  action: Type.String(),
+  total: Type.Integer(),
+  processed: Type.Integer(),
+  affected: Type.Integer(),
+  errors: Type.Integer(),
+  error: Type.Optional(Type.String()),
+  created_at: Type.String(),
+  updated_at: Type.String(),
+  finished_at: Type.Optional(Type.String()),
+});
+
+export const jobOperations = {
+  getJob: operation({
+    method: "GET",
+    path: "/api/v1/jobs/{job_id}",
+    tag: "jobs",
+    summary: "One job with its attempts",
+    params: JobParams,
+    result: Job,
+    errors: ["NOT_FOUND"],
+  }),
+  waitJob: operation({
+    method: "GET",
+    path: "/api/v1/jobs/{job_id}/wait",
+    tag: "jobs",
+    summary:
+      "The job as soon as it is completed, dead or cancelled, or as it is when the time is over",
+    params: JobParams,
+    query: Type.Object({
+      timeout: Type.Optional(
+        Type.Number({
+          description: "Seconds to wait, default 30, at most 60.",
+          minimum: 0,
+          maximum: 60,
+        }),
+      ),
+    }),
+    result: Job,
+    errors: ["NOT_FOUND"],
+  }),
+  deleteJob: operation({
+    method: "DELETE",
+    path: "/api/v1/jobs/{job_id}",
+    tag: "jobs",
+    summary: "Remove a job in any state",
+    params: JobParams,
+    result: Status,
+    errors: ["NOT_FOUND"],
+  }),
+  retryJob: operation({
+    ...action("retry", "Run a finished or waiting job now, with its attempts counted from zero"),
+    errors: ["RETRY_ERROR", "NOT_FOUND"],
+  }),
+  cancelJob: operation({
+    ...action("cancel", "Cancel a job; the worker of an active one is told"),
+    errors: ["CANCEL_ERROR", "NOT_FOUND"],
+  }),
+  moveJob: operation({
+    ...action("move", "Move a job to another queue"),
+    body: Type.Object({ queue: QueueName }),
+    errors: ["MOVE_ERROR", "NOT_FOUND"],
+  }),
+  holdJob: operation({
+    ...action("hold", "Keep a job from running until it is approved"),
+    body: Reason,
+    bodyOptional: true,
+    errors: ["HOLD_ERROR", "NOT_FOUND"],
+  }),
+  approveJob: operation({
+    ...action("approve", "Let a held job run"),
+    errors: ["APPROVE_ERROR", "NOT_FOUND"],
+  }),
+  rejectJob: operation({
+    ...action("reject", "Send a held job to dead"),
+    body: Reason,
+    bodyOptional: true,
+    errors: ["REJECT_ERROR", "NOT_FOUND"],
+  }),
+  bulkGetJobs: operation({
+    method: "POST",
+    path: "/api/v1/jobs/bulk-get",
+    tag: "jobs",
+    summary: "Many jobs by id; unknown ids are left out",
+    body: Type.Object({ job_ids: Type.Array(JobId, { maxItems: limits.bulkGetMax }) }),
+    result: Type.Object({ jobs: Type.Array(Job) }),
+  }),
+  bulkJobs: operation({
+    method: "POST",
+    path: "/api/v1/jobs/bulk",
+    tag: "jobs",
+    summary: "One action on many jobs, by ids or by filter; large ones run in the background (202)",
+    body: Type.Object({
+      job_ids: Maybe(Type.Array(JobId, { maxItems: limits.bulkIdsMax })),
+      filter: Maybe(Filter),
+      action: Type.Union(bulkActions.map((name) => Type.Literal(name))),
+      move_to_queue: Maybe(QueueName),
+      priority: Maybe(Priority),
+      async: Maybe(Type.Boolean()),
+      dry_run: Maybe(
+        Type.Boolean({ description: "Only count the jobs that the action would touch." }),
+      ),
+    }),
+    result: Type.Object({
+      affected: Type.Optional(Type.Integer()),
+      errors: Type.Optional(Type.Integer()),
+      duration_ms: Type.Optional(Type.Number()),
+      /** Jobs that match the ids or the filter. */
+      matched: Type.Optional(Type.Integer()),
+      bulk_operation_id: Type.Optional(Type.String()),
+      status: Type.Optional(Type.String()),
+      estimated_total: Type.Optional(Type.Integer()),
+      progress_url: Type.Optional(Type.String()),
+    }),
+    otherStatuses: { 202: "The action runs in the background." },
+    errors: ["BULK_ERROR", "LIMIT_EXCEEDED", "SEARCH_ERROR"],
+  }),
+  getBulk: operation({
+    method: "GET",
+    path: "/api/v1/bulk/{id}",
+    tag: "jobs",
+    summary: "State of a bulk action in the background",
+    params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
+    result: BulkOperation,
+    errors: ["NOT_FOUND"],
+  }),
+};

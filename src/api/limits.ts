@@ -1,0 +1,42 @@
+/** Bounds of requests. Each error that these cause names the bound; `corvo server` has flags for those marked so. */
+export const requestLimits = {
+  /** Bytes of one request body (flag `--max-body-size`). */
+  bodyBytesMax: 16 * 1024 * 1024,
+  /** Bytes of one payload, result, checkpoint or progress value (flag `--max-payload-size`). */
+  payloadBytesMax: 256 * 1024,
+  /** Nesting of one JSON document. */
+  jsonDepthMax: 128,
+  /** Jobs in one enqueue call. */
+  enqueueJobsMax: 10_000,
+  /** Jobs in one claim, ack, fail, release or heartbeat call. */
+  batchItemsMax: 512,
+  /** Queues in one claim. */
+  claimQueuesMax: 100,
+  /** Characters of a queue name. */
+  queueNameLengthMax: 255,
+  /** Characters of a unique key, idempotency key, worker id or host name. */
+  keyLengthMax: 512,
+  /** Tags of one job, and characters of a tag's name and value. */
+  tagCountMax: 64,
+  tagLengthMax: 256,
+  /** Characters of an error text and of a backtrace; longer ones are cut, with a note. */
+  errorLengthMax: 16 * 1024,
+  /** Bytes of handler output kept with an attempt; the last ones win. */
+  outputBytesMax: 64 * 1024,
+  /** Ids in one bulk-get. */
+  bulkGetMax: 1000,
+  /** Ids in one bulk action. */
+  bulkIdsMax: 100_000,
+  /** Rows of one page of a list. */
+  pageRowsMax: 1000,
+  /** Longest long-poll. */
+  waitMsMax: 60_000,
+  leaseMsMin: 100,
+  leaseMsMax: 24 * 3_600_000,
+  /** Delays, time-outs and times to live. */
+  delayMsMax: 10 * 366 * 86_400_000,
+  retriesMax: 1_000_000,
+} as const;
+
+/** A queue name: letters, digits and `. _ - : / @ +`, starting with a letter or digit. */
+export const queueNamePattern = "^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$";

@@ -1,0 +1,42 @@
+/** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { jobOperations } from "./jobs.ts";
+import type { InputOf, ResultOf } from "./operation.ts";
+import { queueOperations } from "./queues.ts";
+import { searchOperations } from "./search.ts";
+import { systemOperations } from "./system.ts";
+import { workerOperations } from "./worker.ts";
+
+export const operations = {
+  ...workerOperations,
+  ...searchOperations,
+  ...jobOperations,
+  ...queueOperations,
+  ...systemOperations,
+};
+
+export type Operations = typeof operations;
+export type OperationName = keyof Operations;
+
+/** What a handler knows of the call besides its input. */
+export interface CallContext {
+  /** Aborts when the caller has gone away or the server stops; the reason is a `CorvoError`. */
+  readonly signal: AbortSignal;
+}
+
+/** An answer with another status than the table's. Without a body it is empty. */
+export class Reply<T> {
+  readonly status: number;
+  readonly body: T | undefined;
+  constructor(status: number, body: T | undefined) {
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** One function per operation; a missing one does not compile. Failures are thrown as `CorvoError`. */
+export type Handlers = {
+  readonly [Name in OperationName]: (
+    input: InputOf<Operations[Name]>,
+    context: CallContext,
+  ) => Promise<ResultOf<Operations[Name]> | Reply<ResultOf<Operations[Name]>>>;
+};

@@ -1,0 +1,224 @@
+/** Schemas that several operations share. Field names and types are those that 0.3 clients send and read. */
+import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
+import { requestLimits as limits, queueNamePattern } from "./limits.ts";
+import { Json } from "./operation.ts";
+
+export const jobStates = [
+  "pending",
+  "scheduled",
+  "active",
+  "retrying",
+  "completed",
+  "dead",
+  "cancelled",
+  "held",
+] as const;
+
+/** Named priorities and their numbers; 0 is served first. */
+export const priorityNames = { critical: 0, high: 1, normal: 2, low: 3 } as const;
+
+/** A member that may be absent; `null` means the same, since some clients send it. A description is of this member. */
+export function Maybe<T extends TSchema>(schema: T, description?: string) {
+  const options = description === undefined ? {} : { description };
+  return Type.Optional(Type.Union([schema, Type.Null()], options));
+}
+
+/** An object with any names up to a length. The plain record of the schema library lets names with a line break past its check. */
+export function MapOf<T extends TSchema>(value: T, nameLengthMax: number, options: ObjectOptions) {
+  const name = Type.String({ pattern: `^[\\s\\S]{0,${nameLengthMax}}$` });
+  return Type.Record(name, value, { additionalProperties: false, ...options });
+}
+
+export const QueueName = Type.String({
+  description: "Queue name.",
+  minLength: 1,
+  maxLength: limits.queueNameLengthMax,
+  pattern: queueNamePattern,
+});
+export const JobId = Type.String({ description: "Job id.", maxLength: 64 });
+export const Time = Type.String({ description: "RFC 3339 time.", maxLength: 64 });
+export const Duration = Type.String({
+  description: 'Duration such as "250ms", "90s" or "1h30m".',
+  maxLength: 64,
+});
+const Key = (description: string) =>
+  Type.String({ description, minLength: 1, maxLength: limits.keyLengthMax });
+export const LeaseToken = Type.String({
+  description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
+  maxLength: 64,
+});
+export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limits.tagLengthMax, {
+  description: "Names and values to find the job by.",
+  maxProperties: limits.tagCountMax,
+});
+export const State = Type.Union(
+  jobStates.map((state) => Type.Literal(state)),
+  { description: "State of a job." },
+);
+export const Priority = Type.Union(
+  [
+    Type.Integer({ minimum: 0, maximum: 9 }),
+    Type.String({ pattern: "^(critical|high|normal|low|[0-9])$" }),
+  ],
+  { description: "0 (first) to 9, or critical (0), high (1), normal (2), low (3)." },
+);
+
+/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
+export const NewJob = Type.Object({
+  queue: QueueName,
+  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
+  priority: Maybe(Priority),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
+  unique_period: Maybe(
+    Type.Integer({
+      description: "Seconds the key is held at most.",
+      minimum: 1,
+      maximum: 315_360_000,
+    }),
+  ),
+  max_retries: Maybe(
+    Type.Integer({
+      description: "How many times the job is run in all before it is dead. Default 3.",
+      minimum: 0,
+      maximum: limits.retriesMax,
+    }),
+  ),
+  retry_backoff: Maybe(
+    Type.Union(
+      [
+        Type.Literal("none"),
+        Type.Literal("fixed"),
+        Type.Literal("linear"),
+        Type.Literal("exponential"),
+      ],
+      { description: "How the delay grows from one attempt to the next. Default exponential." },
+    ),
+  ),
+  retry_base_delay: Maybe(Duration, "Delay before the second attempt. Default 5s."),
+  retry_max_delay: Maybe(Duration, "Longest delay between attempts. Default 10m."),
+  retry_jitter: Maybe(
+    Type.Number({
+      description: "Share of the delay that is added at random, 0 to 1. Default 0.",
+      minimum: 0,
+      maximum: 1,
+    }),
+  ),
+  timeout: Maybe(Duration, "Longest time of one attempt."),
+  tags: Maybe(Tags),
+  checkpoint: Maybe(Json("Initial checkpoint.")),
+  parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+});
+
+export const EnqueueResult = Type.Object({
+  job_id: Type.String(),
+  status: Type.Union([
+    Type.Literal("pending"),
+    Type.Literal("scheduled"),
+    Type.Literal("duplicate"),
+  ]),
+  unique_existing: Type.Boolean(),
+});
+
+export const ClaimedJob = Type.Object({
+  job_id: Type.String(),
+  queue: Type.String(),
+  payload: Json("The payload as it was sent."),
+  attempt: Type.Integer(),
+  max_retries: Type.Integer(),
+  /** Seconds, as 0.3 has it. */
+  lease_duration: Type.Number(),
+  lease_token: Type.String(),
+  lease_expires_at: Type.String(),
+  timeout_ms: Type.Optional(Type.Integer()),
+  checkpoint: Type.Optional(Json("Last checkpoint.")),
+  tags: Type.Optional(Tags),
+  priority: Type.Integer(),
+  created_at: Type.String(),
+});
+
+export const Attempt = Type.Object({
+  id: Type.String(),
+  job_id: Type.String(),
+  attempt: Type.Integer(),
+  /** Why the attempt ended. */
+  outcome: Type.String(),
+  error: Type.String(),
+  backtrace: Type.Optional(Type.String()),
+  output: Type.Optional(Type.String()),
+  worker_id: Type.Optional(Type.String()),
+  started_at: Type.Optional(Type.String()),
+  created_at: Type.String(),
+});
+
+const summaryFields = {
+  id: Type.String(),
+  queue: Type.String(),
+  state: State,
+  payload: Json("The payload as it was sent."),
+  priority: Type.Integer(),
+  attempt: Type.Integer(),
+  max_retries: Type.Integer(),
+  unique_key: Type.Optional(Type.String()),
+  worker_id: Type.Optional(Type.String()),
+  tags: Type.Optional(Tags),
+  parent_id: Type.Optional(Type.String()),
+  scheduled_at: Type.Optional(Type.String()),
+  created_at: Type.String(),
+  started_at: Type.Optional(Type.String()),
+  completed_at: Type.Optional(Type.String()),
+  failed_at: Type.Optional(Type.String()),
+};
+
+export const JobSummary = Type.Object(summaryFields);
+
+export const Job = Type.Object({
+  ...summaryFields,
+  retry_backoff: Type.String(),
+  retry_base_delay_ms: Type.Integer(),
+  retry_max_delay_ms: Type.Integer(),
+  retry_jitter: Type.Optional(Type.Number()),
+  timeout_ms: Type.Optional(Type.Integer()),
+  hostname: Type.Optional(Type.String()),
+  progress: Type.Optional(Json("Last reported progress.")),
+  checkpoint: Type.Optional(Json("Last checkpoint.")),
+  result: Type.Optional(Json("Result of the last attempt.")),
+  lease_expires_at: Type.Optional(Type.String()),
+  expire_at: Type.Optional(Type.String()),
+  hold_reason: Type.Optional(Type.String()),
+  dead_reason: Type.Optional(Type.String()),
+  /** Attempts that failed, the last 32. */
+  errors: Type.Optional(Type.Array(Attempt)),
+  /** Attempts of any outcome that left something to show (output, error). */
+  attempts: Type.Optional(Type.Array(Attempt)),
+});
+
+export const Queue = Type.Object({
+  name: Type.String(),
+  paused: Type.Boolean(),
+  created_at: Type.String(),
+  pending: Type.Integer(),
+  active: Type.Integer(),
+  held: Type.Integer(),
+  completed: Type.Integer(),
+  dead: Type.Integer(),
+  scheduled: Type.Integer(),
+  retrying: Type.Integer(),
+  cancelled: Type.Integer(),
+  /** All jobs of the queue that are kept. */
+  enqueued: Type.Integer(),
+  failed: Type.Integer(),
+  oldest_pending_at: Type.Optional(Type.String()),
+});
+
+/** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */
+export const ItemResult = Type.Object({
+  job_id: Type.String(),
+  status: Type.String(),
+  code: Type.Optional(Type.String()),
+  error: Type.Optional(Type.String()),
+});
+
+export const Status = Type.Object({ status: Type.String() });

@@ -1,0 +1,54 @@
+/** Operations about the server itself. */
+import { Type } from "@sinclair/typebox";
+import { operation } from "./operation.ts";
+
+const Counts = Type.Record(Type.String(), Type.Integer());
+
+export const systemOperations = {
+  health: operation({
+    method: "GET",
+    path: "/healthz",
+    tag: "system",
+    summary: "200 while the server accepts work, 503 otherwise",
+    result: Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) }),
+    errors: ["UNAVAILABLE", "READ_ONLY"],
+  }),
+  info: operation({
+    method: "GET",
+    path: "/api/v1/info",
+    tag: "system",
+    summary: "Versions",
+    result: Type.Object({
+      server_version: Type.String(),
+      api_version: Type.String(),
+      commit: Type.String(),
+      node_id: Type.String(),
+    }),
+  }),
+  status: operation({
+    method: "GET",
+    path: "/api/v1/status",
+    tag: "system",
+    summary: "What the server holds and does, in one look",
+    result: Type.Object({
+      server_version: Type.String(),
+      node_id: Type.String(),
+      mode: Type.String(),
+      role: Type.String(),
+      started_at: Type.String(),
+      uptime_ms: Type.Integer(),
+      durability: Type.String(),
+      read_only: Type.Boolean(),
+      queues: Type.Integer(),
+      queues_paused: Type.Integer(),
+      jobs: Counts,
+      applied_index: Type.Integer(),
+      checkpoint_index: Type.Integer(),
+      log_bytes: Type.Integer(),
+      state_bytes: Type.Integer(),
+      memory_bytes: Type.Integer(),
+      pending_proposals: Type.Integer(),
+      waiting_workers: Type.Integer(),
+    }),
+  }),
+};

@@ -1,0 +1,238 @@
+/** Operations of producers and workers: enqueue, claim, ack, fail, release, heartbeat. */
+import { Type } from "@sinclair/typebox";
+import { requestLimits as limits } from "./limits.ts";
+import { Json, operation } from "./operation.ts";
+import {
+  ClaimedJob,
+  Duration,
+  EnqueueResult,
+  ItemResult,
+  JobId,
+  LeaseToken,
+  MapOf,
+  Maybe,
+  NewJob,
+  QueueName,
+} from "./schemas.ts";
+
+const JobParams = Type.Object({ job_id: JobId });
+const IdempotencyKey = Maybe(
+  Type.String({
+    description:
+      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
+    minLength: 1,
+    maxLength: limits.keyLengthMax,
+  }),
+);
+const Output = Maybe(
+  Type.String({ description: "Output of the handler; the last 64 KiB are kept with the attempt." }),
+);
+
+const ackFields = {
+  lease_token: Maybe(LeaseToken),
+  result: Maybe(Json("Result of the job.")),
+  checkpoint: Maybe(Json("Last checkpoint.")),
+  output: Output,
+};
+export const AckItem = Type.Object({ job_id: JobId, ...ackFields });
+
+const failFields = {
+  lease_token: Maybe(LeaseToken),
+  error: Type.String({ description: "What went wrong." }),
+  backtrace: Maybe(Type.String()),
+  retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
+  output: Output,
+};
+export const FailItem = Type.Object({ job_id: JobId, ...failFields });
+
+const releaseFields = {
+  lease_token: Maybe(LeaseToken),
+  delay: Maybe(Duration),
+};
+export const ReleaseItem = Type.Object({ job_id: JobId, ...releaseFields });
+
+const heartbeatFields = {
+  lease_token: Maybe(LeaseToken),
+  lease_ms: Maybe(Type.Integer({ minimum: limits.leaseMsMin, maximum: limits.leaseMsMax })),
+  progress: Maybe(Json("Progress to show.")),
+  checkpoint: Maybe(Json("Checkpoint that the next attempt gets if this one ends early.")),
+};
+export const HeartbeatItem = Type.Object({ job_id: JobId, ...heartbeatFields });
+
+const claimFields = {
+  queues: Type.Array(QueueName, { minItems: 1, maxItems: limits.claimQueuesMax }),
+  worker_id: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+  hostname: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+  lease_ms: Maybe(
+    Type.Integer({
+      description: "Lease in milliseconds; wins over `timeout`.",
+      minimum: limits.leaseMsMin,
+      maximum: limits.leaseMsMax,
+    }),
+  ),
+};
+const fetchFields = {
+  ...claimFields,
+  timeout: Maybe(
+    Type.Number({
+      description:
+        "Seconds to wait for a job (default 30, at most 60) and of the lease (default 60).",
+    }),
+  ),
+  wait_ms: Maybe(
+    Type.Integer({
+      description: "Milliseconds to wait for a job; wins over `timeout`.",
+      minimum: 0,
+      maximum: limits.waitMsMax,
+    }),
+  ),
+};
+
+/** What a streaming worker sends to receive jobs. */
+export const ClaimRequest = Type.Object({
+  ...claimFields,
+  credits: Type.Integer({
+    description:
+      "How many more jobs the server may push, on top of earlier credits; 0 takes all of them back.",
+    minimum: 0,
+    maximum: 10_000,
+  }),
+});
+
+const FailResult = Type.Object({
+  status: Type.Union([Type.Literal("retrying"), Type.Literal("dead")]),
+  attempt: Type.Integer(),
+  next_attempt_at: Type.Optional(Type.String()),
+  attempts_remaining: Type.Integer(),
+});
+
+const HeartbeatAnswer = Type.Object({
+  /** `ok`; `cancel`: stop, the job was cancelled or is over; `lost`: another attempt may be running. */
+  status: Type.String(),
+  lease_expires_at: Type.Optional(Type.String()),
+});
+
+export const workerOperations = {
+  enqueueJob: operation({
+    method: "POST",
+    path: "/api/v1/enqueue",
+    tag: "worker",
+    summary: "Add a job",
+    body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
+    result: EnqueueResult,
+    status: 201,
+    otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
+    errors: ["PAYLOAD_TOO_LARGE", "LIMIT_EXCEEDED", "CONFLICT", "OVERLOADED", "READ_ONLY"],
+  }),
+  enqueueJobs: operation({
+    method: "POST",
+    path: "/api/v1/enqueue/batch",
+    tag: "worker",
+    summary: "Add many jobs in one durable step",
+    body: Type.Object({
+      jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
+      idempotency_key: IdempotencyKey,
+    }),
+    result: Type.Object({
+      job_ids: Type.Array(Type.String()),
+      results: Type.Array(EnqueueResult),
+    }),
+    status: 201,
+    errors: ["PAYLOAD_TOO_LARGE", "LIMIT_EXCEEDED", "CONFLICT", "OVERLOADED", "READ_ONLY"],
+  }),
+  fetchJob: operation({
+    method: "POST",
+    path: "/api/v1/fetch",
+    tag: "worker",
+    summary: "Claim one job, waiting for it if need be; 204 when none came",
+    body: Type.Object(fetchFields),
+    result: ClaimedJob,
+    otherStatuses: { 204: "No job came in time." },
+    errors: ["OVERLOADED", "READ_ONLY"],
+  }),
+  fetchJobs: operation({
+    method: "POST",
+    path: "/api/v1/fetch/batch",
+    tag: "worker",
+    summary: "Claim up to `count` jobs, waiting for the first",
+    body: Type.Object({
+      ...fetchFields,
+      count: Maybe(Type.Integer({ description: "1 to 512, default 1.", maximum: 1_000_000 })),
+    }),
+    result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
+    errors: ["OVERLOADED", "READ_ONLY"],
+  }),
+  ackJobs: operation({
+    method: "POST",
+    path: "/api/v1/ack/batch",
+    tag: "worker",
+    summary: "Finish many jobs; each item has its own result",
+    body: Type.Object({
+      acks: Type.Array(AckItem, { minItems: 1, maxItems: limits.batchItemsMax }),
+    }),
+    result: Type.Object({ acked: Type.Integer(), results: Type.Array(ItemResult) }),
+    errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
+  }),
+  ackJob: operation({
+    method: "POST",
+    path: "/api/v1/ack/{job_id}",
+    tag: "worker",
+    summary: "Finish a job",
+    params: JobParams,
+    body: Type.Object(ackFields),
+    bodyOptional: true,
+    result: Type.Object({ status: Type.Literal("ok") }),
+    errors: ["ACK_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  failJobs: operation({
+    method: "POST",
+    path: "/api/v1/fail/batch",
+    tag: "worker",
+    summary: "Fail many attempts; each item has its own result",
+    body: Type.Object({
+      fails: Type.Array(FailItem, { minItems: 1, maxItems: limits.batchItemsMax }),
+    }),
+    result: Type.Object({ failed: Type.Integer(), results: Type.Array(ItemResult) }),
+    errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
+  }),
+  failJob: operation({
+    method: "POST",
+    path: "/api/v1/fail/{job_id}",
+    tag: "worker",
+    summary: "Fail the attempt: the job is retried, or dead when no attempts remain",
+    params: JobParams,
+    body: Type.Object(failFields),
+    result: FailResult,
+    errors: ["FAIL_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  releaseJob: operation({
+    method: "POST",
+    path: "/api/v1/release/{job_id}",
+    tag: "worker",
+    summary: "Give a job back without spending the attempt",
+    params: JobParams,
+    body: Type.Object(releaseFields),
+    bodyOptional: true,
+    result: Type.Object({ status: Type.String() }),
+    errors: ["RELEASE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  heartbeat: operation({
+    method: "POST",
+    path: "/api/v1/heartbeat",
+    tag: "worker",
+    summary: "Extend leases, report progress and checkpoints, learn of cancellations",
+    body: Type.Object({
+      jobs: MapOf(Type.Object(heartbeatFields), 64, {
+        description: "Leases to extend, by job id.",
+        maxProperties: limits.batchItemsMax,
+      }),
+    }),
+    result: Type.Object({
+      jobs: Type.Record(Type.String(), HeartbeatAnswer),
+      acked: Type.Array(Type.String()),
+      unknown: Type.Array(Type.String()),
+      canceled: Type.Array(Type.String()),
+    }),
+    errors: ["LEASE_TOKEN_REQUIRED", "LIMIT_EXCEEDED", "OVERLOADED", "READ_ONLY"],
+  }),
+};

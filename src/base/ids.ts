@@ -1,0 +1,36 @@
+/**
+ * Job ids on the wire: `job_` + creation time (11 hex digits of milliseconds) + shard (3) + sequence number (12).
+ * They sort by creation, and the sequence number is the row key of the job, so an id needs no index.
+ */
+
+const idPattern = /^job_[0-9a-f]{26}$/;
+
+let prefixTimeMs = -1;
+let prefixShard = -1;
+let prefix = "";
+
+/** The id of the job `seq` that was created at `createdAtMs` in `shard`. */
+export function formatJobId(seq: number, createdAtMs: number, shard = 0): string {
+  if (createdAtMs !== prefixTimeMs || shard !== prefixShard) {
+    prefix = `job_${createdAtMs.toString(16).padStart(11, "0")}${shard.toString(16).padStart(3, "0")}`;
+    prefixTimeMs = createdAtMs;
+    prefixShard = shard;
+  }
+  return prefix + seq.toString(16).padStart(12, "0");
+}
+
+export interface ParsedJobId {
+  readonly createdAtMs: number;
+  readonly shard: number;
+  readonly seq: number;
+}
+
+/** The parts of a job id, or undefined when the text is not one. */
+export function parseJobId(text: string): ParsedJobId | undefined {
+  if (!idPattern.test(text)) return undefined;
+  return {
+    createdAtMs: Number.parseInt(text.slice(4, 15), 16),
+    shard: Number.parseInt(text.slice(15, 18), 16),
+    seq: Number.parseInt(text.slice(18), 16),
+  };
+}

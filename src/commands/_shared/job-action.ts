@@ -1,0 +1,224 @@
+/**
+ * One action on jobs, by id or by filter: the shape that retry, cancel, delete, move, hold, approve and reject share.
+ *
+ * One id is a plain call. Several ids, or a filter, are one bulk action. A filter may match more than the person thinks,
+ * so its jobs are counted first and the count is part of the question. Large bulk actions go on in the server; the
+ * command follows them to their end.
+ */
+import type { bulkActions } from "../../api/jobs.ts";
+import type { ResultOf } from "../../api/operation.ts";
+import type { Operations } from "../../api/operations.ts";
+import { jobStates } from "../../api/schemas.ts";
+import { exitCodes } from "../../base/errors.ts";
+import type { Client } from "../../sdk/client.ts";
+import { pause } from "../../sdk/retry.ts";
+import type { Arguments } from "./args.ts";
+import { connect, patientRetry } from "./client.ts";
+import { type Command, command, type Example } from "./command.ts";
+import { confirm, yesFlag } from "./confirm.ts";
+import type { Context } from "./context.ts";
+import { UsageError } from "./exit.ts";
+import { type FilterBody, filterFlags, filterOf } from "./filter-args.ts";
+import { readIds } from "./input.ts";
+import { count } from "./output.ts";
+import { createProgress } from "./progress.ts";
+
+type BulkBody = Parameters<Client["bulkJobs"]>[0]["body"];
+type BulkAnswer = ResultOf<Operations["bulkJobs"]>;
+type BulkState = ResultOf<Operations["getBulk"]>;
+
+/** The ids, and what is beyond them in a request. */
+export interface ActionRequest {
+  readonly ids: readonly string[];
+  /** Members of the body of a call for one job. */
+  readonly single: { readonly queue?: string; readonly reason?: string };
+  /** Members of the body of a bulk call. */
+  readonly bulk: Pick<BulkBody, "move_to_queue">;
+}
+
+export interface JobAction {
+  readonly action: (typeof bulkActions)[number];
+  readonly operation:
+    | "retryJob"
+    | "cancelJob"
+    | "deleteJob"
+    | "moveJob"
+    | "holdJob"
+    | "approveJob"
+    | "rejectJob";
+  /** As in "3 jobs were retried". */
+  readonly done: string;
+  /** As in "Retry 3 jobs?". */
+  readonly verb: string;
+  readonly examples: readonly Example[];
+  readonly details?: string;
+  readonly args?: Arguments;
+  /** Reads the further arguments of this action. */
+  readonly requestOf?: (
+    ids: readonly string[],
+    values: Readonly<Record<string, unknown>>,
+  ) => ActionRequest;
+}
+
+const actionArgs = {
+  ids: {
+    type: "positional",
+    required: false,
+    rest: true,
+    label: "ID",
+    description: "Ids of jobs; - reads them from standard input, one a line.",
+  },
+  all: { type: "boolean", description: "All jobs, when no filter is given." },
+  "dry-run": { type: "boolean", description: "Only count the jobs." },
+  yes: yesFlag,
+} as const satisfies Arguments;
+
+const selectionHint =
+  "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
+/** The server takes no empty filter: all jobs are those in any state. */
+const everything: FilterBody = { state: [...jobStates] };
+const pollMs = 500;
+
+export function jobAction(action: JobAction): Command {
+  return command({
+    examples: action.examples,
+    ...(action.details === undefined ? {} : { details: action.details }),
+    args: { ...actionArgs, ...action.args, ...filterFlags },
+    async run(args, context) {
+      const given = await readIds(context.system, args.ids);
+      const values: Readonly<Record<string, unknown>> = args;
+      const request = action.requestOf?.(given, values) ?? { ids: given, single: {}, bulk: {} };
+      const filter = filterOf(
+        Object.fromEntries(Object.keys(filterFlags).map((name) => [name, values[name]])),
+      );
+      const isFiltered = Object.keys(filter).length > 0;
+      if (request.ids.length > 0 && (isFiltered || args.all === true)) {
+        throw new UsageError("both ids and a filter are given", selectionHint);
+      }
+      if (request.ids.length === 0 && !isFiltered && args.all !== true) {
+        throw new UsageError("neither ids nor a filter are given", selectionHint);
+      }
+      const dryRun = args["dry-run"] === true;
+      const [only] = request.ids;
+      if (only !== undefined && request.ids.length === 1 && !dryRun) {
+        return actOnOne(context, action, only, request);
+      }
+      const chosen = isFiltered ? filter : everything;
+      const target = request.ids.length > 0 ? { job_ids: [...request.ids] } : { filter: chosen };
+      const body: BulkBody = { ...target, ...request.bulk, action: action.action };
+      return actOnMany(context, action, body, { dryRun, yes: args.yes });
+    },
+  });
+}
+
+async function actOnOne(
+  context: Context,
+  action: JobAction,
+  id: string,
+  request: ActionRequest,
+): Promise<undefined> {
+  const { output, signal } = context;
+  // `requestOf` of the action gave exactly the body of its operation; the union of operations hides that.
+  const input = { params: { job_id: id }, body: request.single as { readonly queue: string } };
+  const text = await context.client().text(action.operation, input, { signal });
+  if (output.json) output.line(text);
+  else if (output.quiet) output.line(id);
+  else output.note(`${id} was ${action.done}`);
+  return undefined;
+}
+
+async function actOnMany(
+  context: Context,
+  action: JobAction,
+  body: BulkBody,
+  options: { readonly dryRun: boolean; readonly yes: boolean | undefined },
+): Promise<number | undefined> {
+  const { output, signal } = context;
+  const client = context.client();
+  const byIds = body.job_ids !== undefined;
+  if (options.dryRun || !byIds) {
+    const counting = { body: { ...body, dry_run: true } };
+    if (options.dryRun && output.json) {
+      output.line(await client.text("bulkJobs", counting, { signal }));
+      return undefined;
+    }
+    const { matched = 0 } = await client.bulkJobs(counting, { signal });
+    if (options.dryRun) {
+      output.line(`${count(matched, "job")} would be ${action.done}`);
+      return undefined;
+    }
+    if (matched === 0 && !output.json) {
+      output.note("no job matches");
+      return undefined;
+    }
+    const message = `${action.verb} ${count(matched, "job")}?`;
+    if (!(await confirm(context, { message, yes: options.yes }))) return exitCodes.failed;
+  }
+  const text = await client.text("bulkJobs", { body }, { signal });
+  // The answer of a bulk action holds no payloads, so it needs no raw text.
+  const answer = JSON.parse(text) as BulkAnswer;
+  const wanted = body.job_ids?.length;
+  if (answer.bulk_operation_id === undefined) {
+    return report(context, action, text, { ...answer, wanted });
+  }
+  return follow(context, action, answer.bulk_operation_id, wanted);
+}
+
+/** Follows a bulk action that goes on in the server. Ctrl-C only stops the following. */
+async function follow(
+  context: Context,
+  action: JobAction,
+  id: string,
+  wanted: number | undefined,
+): Promise<number | undefined> {
+  const client = connect(context, patientRetry);
+  const progress = createProgress(context);
+  context.whenInterrupted(() => `bulk action ${id} goes on in the server`);
+  for (;;) {
+    const input = { params: { id } };
+    const text = await client.text("getBulk", input, { signal: context.signal });
+    const state = JSON.parse(text) as BulkState;
+    if (state.finished_at !== undefined) {
+      progress.done();
+      return report(context, action, text, { ...state, wanted });
+    }
+    const share = state.total > 0 ? state.processed / state.total : undefined;
+    progress.update(
+      share,
+      `${state.processed.toLocaleString("en-US")} of ${count(state.total, "job")}`,
+    );
+    await pause(context.system.timers, pollMs, context.signal);
+  }
+}
+
+interface BulkEnd {
+  readonly affected?: number;
+  readonly errors?: number;
+  readonly error?: string;
+  /** How many ids were named; ids that no job has are in no count of the server. */
+  readonly wanted: number | undefined;
+}
+
+function report(
+  context: Context,
+  action: JobAction,
+  text: string,
+  answer: BulkEnd,
+): number | undefined {
+  const { affected = 0 } = answer;
+  const errors = Math.max(answer.errors ?? 0, (answer.wanted ?? 0) - affected);
+  if (context.output.json) context.output.line(text);
+  else
+    context.output.note(
+      `${count(affected, "job")} ${affected === 1 ? "was" : "were"} ${action.done}`,
+    );
+  if (answer.error !== undefined) {
+    context.log.error(answer.error);
+    return exitCodes.failed;
+  }
+  if (errors === 0) return undefined;
+  context.output.warn(
+    `${count(errors, "job")} ${errors === 1 ? "was" : "were"} not: unknown, or in a state that does not allow it`,
+  );
+  return exitCodes.partial;
+}

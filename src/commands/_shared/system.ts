@@ -1,0 +1,135 @@
+/**
+ * The real world, in one place: environment, standard streams, files, clock, timers, chance. Commands receive it as a
+ * `System`, so that a test can run any command line in-process with streams and a `fetch` of its own. No other file
+ * reads `process.env`.
+ */
+import type { Clock, Random, Timers } from "../../base/ports.ts";
+import type { Fetch } from "../../sdk/client.ts";
+
+/** A stream for text to people or programs. */
+export interface Sink {
+  readonly isTty: boolean;
+  readonly columns: number;
+  write(text: string): void;
+}
+
+/** Questions to the person at the terminal; undefined when they were left with Ctrl-C. */
+interface Prompts {
+  confirm(message: string): Promise<boolean | undefined>;
+  ask(message: string): Promise<string | undefined>;
+}
+
+export interface System {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly stdinIsTty: boolean;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly fetch: Fetch;
+  readonly prompts: Prompts;
+  stdin(): AsyncIterable<Uint8Array>;
+  /** Bytes of a file, piece by piece. Fails when it cannot be read. */
+  file(path: string): AsyncIterable<Uint8Array>;
+  /** Size of a file; undefined for what has none, such as a pipe. */
+  fileBytes(path: string): Promise<number | undefined>;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+};
+
+/** `setTimeout` fires at once when asked for more than this. */
+const timeoutMsMax = 2 ** 31 - 1;
+
+export const systemTimers: Timers = {
+  after(delayMs, callback) {
+    let timer: ReturnType<typeof setTimeout>;
+    const arm = (leftMs: number) => {
+      const stepMs = Math.min(leftMs, timeoutMsMax);
+      timer = setTimeout(() => (leftMs > stepMs ? arm(leftMs - stepMs) : callback()), stepMs);
+    };
+    arm(Math.max(0, delayMs));
+    return () => clearTimeout(timer);
+  },
+};
+
+const randomPool = new Uint32Array(256);
+let randomUsed = randomPool.length;
+
+export const systemRandom: Random = {
+  uint32() {
+    if (randomUsed === randomPool.length) {
+      crypto.getRandomValues(randomPool);
+      randomUsed = 0;
+    }
+    return randomPool[randomUsed++] ?? 0;
+  },
+};
+
+export function createSystem(): System {
+  return {
+    env: process.env,
+    stdout: sinkOf(process.stdout),
+    stderr: sinkOf(process.stderr),
+    stdinIsTty: process.stdin.isTTY === true,
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    fetch: (request) => fetch(request),
+    prompts: terminalPrompts,
+    stdin: () => Bun.stdin.stream(),
+    file: (path) => Bun.file(path).stream(),
+    async fileBytes(path) {
+      const stat = await Bun.file(path).stat();
+      return stat.isFile() ? stat.size : undefined;
+    },
+  };
+}
+
+/** Questions are talk, so they are asked on stderr. */
+const terminalPrompts: Prompts = {
+  async confirm(message) {
+    const clack = await import("@clack/prompts");
+    const answer = await clack.confirm({ message, initialValue: false, output: process.stderr });
+    return clack.isCancel(answer) ? undefined : answer;
+  },
+  async ask(message) {
+    const clack = await import("@clack/prompts");
+    const answer = await clack.text({ message, output: process.stderr });
+    return clack.isCancel(answer) ? undefined : answer;
+  },
+};
+
+function sinkOf(stream: NodeJS.WriteStream): Sink {
+  return {
+    isTty: stream.isTTY === true,
+    get columns() {
+      return stream.columns || 80;
+    },
+    write(text) {
+      stream.write(text);
+    },
+  };
+}
+
+/** Resolves when everything written so far has left the process. */
+export async function flushStreams(): Promise<void> {
+  const flush = (stream: NodeJS.WriteStream) =>
+    new Promise<void>((resolve) => {
+      stream.write("", () => resolve());
+    });
+  await Promise.all([flush(process.stdout), flush(process.stderr)]);
+}
+
+/** A reader that went away (`corvo jobs list | head`) ends the command without noise. */
+export function endQuietlyOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * `corvo enqueue`: one job from the line, or many from a file. Its flags are the members of the request, so what can be
+ * said over HTTP can be said here; the payload travels as the text that was given.
+ */
+import { operations } from "../api/operations.ts";
+import { command } from "./_shared/command.ts";
+import type { Context } from "./_shared/context.ts";
+import { UsageError } from "./_shared/exit.ts";
+import { readPayload } from "./_shared/payload.ts";
+import { readQueue } from "./_shared/queue-args.ts";
+import { schemaFlags, schemaValues } from "./_shared/schema-args.ts";
+
+const schema = operations.enqueueJob.body;
+type Body = Parameters<ReturnType<Context["client"]>["enqueueJob"]>[0]["body"];
+
+export default command({
+  details: [
+    "PAYLOAD is any JSON value and is sent as it is typed; `-` reads it from standard input, @FILE from a file.",
+    "With --file, many jobs come from a file or from standard input: a JSON array, or one JSON object per line, of",
+    "{id, queue, payload, …} with the fields that the flags are made from. QUEUE and the flags are the defaults of",
+    "each. An id becomes the unique key. Importing the same file with the same defaults again within 24 hours adds",
+    "nothing twice, so an interrupted import is repeated as it was; another --idempotency-key makes it a new one.",
+  ].join(" "),
+  examples: [
+    { line: `corvo enqueue mail '{"to":"ada@example.org"}'`, says: "Add a job" },
+    {
+      line: "corvo enqueue report @report.json --delay 10m --max-retries 5",
+      says: "Payload from a file, to be run in ten minutes",
+    },
+    {
+      line: `echo '{"n":1}' | corvo enqueue mail - --unique-key welcome-42 --tags customer=42`,
+      says: "Payload from a pipe, at most one unfinished job for this key",
+    },
+    { line: "corvo enqueue mail --file jobs.ndjson", says: "Many jobs, one JSON object per line" },
+    {
+      line: "corvo enqueue mail --file jobs.ndjson --dry-run",
+      says: "Only check the file",
+    },
+  ],
+  args: {
+    queue: {
+      type: "positional",
+      required: false,
+      read: readQueue,
+      description: "Queue of the job; with --file, of the jobs that name none.",
+    },
+    payload: {
+      type: "positional",
+      required: false,
+      description: "JSON, - for standard input, or @FILE. Default {}.",
+    },
+    file: {
+      type: "string",
+      valueHint: "FILE",
+      description: "Add the jobs of a file, or of standard input with -.",
+    },
+    "dry-run": { type: "boolean", description: "Check the jobs of --file and add none." },
+    ...schemaFlags(schema, { omit: ["queue", "payload"], alias: { tags: ["tag"] } }),
+  },
+  async run(args, context) {
+    const options = schemaValues(schema, { ...args, queue: undefined, payload: undefined });
+    if (args.file !== undefined) {
+      if (args.payload !== undefined) {
+        throw new UsageError("both a payload and --file are given", "Leave one out.");
+      }
+      const { importJobs } = await import("./_shared/import-jobs.ts");
+      const dryRun = args["dry-run"] === true;
+      return importJobs(context, { source: args.file, queue: args.queue, options, dryRun });
+    }
+    if (args["dry-run"] === true) {
+      throw new UsageError("--dry-run needs --file", "A single job is checked as it is added.");
+    }
+    if (args.queue === undefined) {
+      throw new UsageError("QUEUE is missing", "Write `corvo enqueue QUEUE PAYLOAD`.");
+    }
+    const payload =
+      args.payload === undefined
+        ? {}
+        : { payload: await readPayload(context.system, args.payload) };
+    // The flags were read and checked by the schema of this very body.
+    return enqueueOne(context, { queue: args.queue, ...payload, ...options } as Body);
+  },
+});
+
+async function enqueueOne(context: Context, body: Body): Promise<undefined> {
+  const { output, signal } = context;
+  if (output.json) {
+    output.line(await context.client().text("enqueueJob", { body }, { signal }));
+    return;
+  }
+  const added = await context.client().enqueueJob({ body }, { signal });
+  output.line(added.job_id);
+  const what =
+    added.status === "duplicate"
+      ? "an unfinished job already holds the unique key; nothing was added"
+      : `added to ${body.queue}, ${added.status}`;
+  output.note(what);
+}

@@ -1,0 +1,112 @@
+/**
+ * The lazy table of commands. Each specifier is a literal, so that the compiled program holds every command as a piece of
+ * its own and loads only the one that runs; nothing here may import server code.
+ */
+import type { Aliases, Group } from "./_shared/table.ts";
+
+const jobs: Group = {
+  summary: "Look at jobs and act on them, one by one or by the thousand",
+  examples: [
+    { line: "corvo jobs list --state dead", says: "What went wrong" },
+    { line: "corvo jobs retry --state dead --queue mail", says: "Run it again, after a question" },
+  ],
+  commands: {
+    list: { summary: "Find jobs", load: () => import("./jobs/list.ts") },
+    get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
+    wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
+    retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
+    cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
+    delete: { summary: "Remove jobs in any state", load: () => import("./jobs/delete.ts") },
+    move: { summary: "Move jobs to another queue", load: () => import("./jobs/move.ts") },
+    hold: {
+      summary: "Keep jobs from running until they are approved",
+      load: () => import("./jobs/hold.ts"),
+    },
+    approve: { summary: "Let held jobs run", load: () => import("./jobs/approve.ts") },
+    reject: { summary: "Send held jobs to dead", load: () => import("./jobs/reject.ts") },
+  },
+};
+
+const queue: Group = {
+  summary: "Look at queues, pause and empty them",
+  examples: [
+    { line: "corvo queue list", says: "All queues with their counts" },
+    { line: "corvo queue pause mail", says: "Stop handing out jobs" },
+  ],
+  commands: {
+    list: { summary: "All queues with their counts", load: () => import("./queue/list.ts") },
+    get: { summary: "Show one queue", load: () => import("./queue/get.ts") },
+    pause: { summary: "Stop handing out jobs of queues", load: () => import("./queue/pause.ts") },
+    resume: { summary: "Hand out jobs of queues again", load: () => import("./queue/resume.ts") },
+    drain: {
+      summary: "Stop handing out jobs; running ones finish",
+      load: () => import("./queue/drain.ts"),
+    },
+    clear: {
+      summary: "Delete the waiting jobs of a queue",
+      load: () => import("./queue/clear.ts"),
+    },
+    delete: {
+      summary: "Delete a queue with all its jobs",
+      load: () => import("./queue/delete.ts"),
+    },
+  },
+};
+
+export const commands: Group = {
+  summary: "Durable background jobs: a server, its workers, and the tools to look after both",
+  examples: [
+    { line: `corvo enqueue mail '{"to":"ada@example.org"}'`, says: "Add a job" },
+    { line: "corvo worker mail -- ./send-mail.sh", says: "Run a program for each job" },
+    { line: "corvo jobs list --queue mail", says: "See what became of it" },
+    { line: "corvo status", says: "See how the server is" },
+  ],
+  commands: {
+    server: {
+      summary: "Run a server",
+      load: () => import("./server.ts"),
+    },
+    enqueue: {
+      summary: "Add a job to a queue, or many from a file",
+      load: () => import("./enqueue.ts"),
+    },
+    worker: {
+      summary: "Run any program as the handler of jobs",
+      load: () => import("./worker.ts"),
+    },
+    jobs,
+    queue,
+    status: {
+      summary: "What the server holds and does, in one look",
+      load: () => import("./status.ts"),
+    },
+    version: {
+      summary: "Versions of this program and of the server",
+      load: () => import("./version.ts"),
+    },
+    completion: {
+      summary: "Print a completion script for a shell",
+      load: () => import("./completion.ts"),
+    },
+  },
+};
+
+/** Names of 0.3, and short ones. */
+export const aliases: Aliases = {
+  inspect: ["jobs", "get"],
+  search: ["jobs", "list"],
+  held: ["jobs", "list", "--state=held"],
+  retry: ["jobs", "retry"],
+  cancel: ["jobs", "cancel"],
+  delete: ["jobs", "delete"],
+  move: ["jobs", "move"],
+  hold: ["jobs", "hold"],
+  approve: ["jobs", "approve"],
+  reject: ["jobs", "reject"],
+  queues: ["queue", "list"],
+  pause: ["queue", "pause"],
+  resume: ["queue", "resume"],
+  drain: ["queue", "drain"],
+  clear: ["queue", "clear"],
+  destroy: ["queue", "delete"],
+};

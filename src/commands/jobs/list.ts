@@ -1,0 +1,67 @@
+import type { ResultOf } from "../../api/operation.ts";
+import type { Operations } from "../../api/operations.ts";
+import { parseTime } from "../../base/time.ts";
+import { command } from "../_shared/command.ts";
+import type { Context } from "../_shared/context.ts";
+import { filterOf, listFlags } from "../_shared/filter-args.ts";
+import { printGrid } from "../_shared/grid.ts";
+import { count, formatAge, printable } from "../_shared/output.ts";
+import { paintState } from "../_shared/states.ts";
+
+type Page = ResultOf<Operations["searchJobs"]>;
+
+export default command({
+  details: "Times are RFC 3339, or durations that mean so long ago.",
+  examples: [
+    { line: "corvo jobs list --queue mail --limit 20", says: "The newest jobs of a queue" },
+    {
+      line: "corvo jobs list --state dead,cancelled --created-after 24h",
+      says: "What failed since yesterday",
+    },
+    {
+      line: "corvo jobs list --tag customer=42 --payload-contains invoice",
+      says: "By tag and by text of the payload",
+    },
+    {
+      line: "corvo jobs list --state dead -q | corvo jobs retry -",
+      says: "Ids only, for another command",
+    },
+  ],
+  args: listFlags,
+  async run(args, context) {
+    const { output, signal } = context;
+    const body = filterOf(args);
+    if (output.json) {
+      output.line(await context.client().text("searchJobs", { body }, { signal }));
+      return undefined;
+    }
+    printPage(context, await context.client().searchJobs({ body }, { signal }));
+    return undefined;
+  },
+});
+
+function printPage(context: Context, page: Page): void {
+  const { output, system } = context;
+  if (output.quiet) {
+    for (const job of page.jobs) output.line(job.id);
+    return;
+  }
+  if (page.jobs.length === 0) {
+    output.note("no job matches");
+    return;
+  }
+  const nowMs = system.clock.nowMs();
+  const rows = page.jobs.map((job) => [
+    job.id,
+    printable(job.queue),
+    paintState(job.state, output.style),
+    `${job.attempt}/${job.max_retries}`,
+    String(job.priority),
+    formatAge(nowMs - (parseTime(job.created_at) ?? nowMs)),
+    printable(job.payload.text),
+  ]);
+  printGrid(output, ["ID", "QUEUE", "STATE", "TRY", "PRIO", "AGE", "PAYLOAD"], rows);
+  const total = `${page.total_exact ? "" : "at least "}${count(page.total, "job")}`;
+  const more = page.cursor === undefined ? "" : `; the next page: --cursor ${page.cursor}`;
+  if (page.has_more) output.note(`${page.jobs.length} of ${total}${more}`);
+}

@@ -1,0 +1,30 @@
+import { command } from "../_shared/command.ts";
+import { printFields } from "../_shared/grid.ts";
+import { queueArg } from "../_shared/queue-args.ts";
+
+export default command({
+  examples: [{ line: "corvo queue get mail", says: "Counts of one queue" }],
+  args: { queue: queueArg },
+  async run(args, { client, output, signal }) {
+    const input = { params: { name: args.queue } };
+    if (output.json) {
+      output.line(await client().text("getQueue", input, { signal }));
+      return undefined;
+    }
+    const queue = await client().getQueue(input, { signal });
+    if (output.quiet) {
+      output.line(queue.name);
+      return undefined;
+    }
+    const { name, paused, created_at, oldest_pending_at, ...counts } = queue;
+    output.line(output.style.bold(name));
+    output.line("");
+    printFields(output, [
+      ["mode", paused ? "paused" : "running"],
+      ["created", created_at],
+      ["oldest pending", oldest_pending_at],
+      ...Object.entries(counts).map(([state, number]): [string, string] => [state, String(number)]),
+    ]);
+    return undefined;
+  },
+});

@@ -1,0 +1,128 @@
+import { requestLimits } from "../api/limits.ts";
+import { command } from "./_shared/command.ts";
+import { UsageError } from "./_shared/exit.ts";
+import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
+import { readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+
+export default command({
+  examples: [
+    { line: "corvo server", says: "Listen on 127.0.0.1:8080, keep everything in ./data" },
+    { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
+    {
+      line: "corvo server --retention 24h --retention-dead 30d",
+      says: "Keep finished jobs for less",
+    },
+  ],
+  details:
+    "Every acknowledged write is on disk (fsync) before it is acknowledged. SIGTERM or Ctrl-C finishes what runs and stops; a second one stops at once. After a crash the same command line carries on where it stopped.",
+  args: {
+    bind: {
+      type: "string",
+      description: "Address to listen on; port 0 takes a free one.",
+      valueHint: "HOST:PORT",
+      default: "127.0.0.1:8080",
+      read: readAddress,
+    },
+    "data-dir": {
+      type: "string",
+      description: "Folder for log and state. One server at a time.",
+      valueHint: "DIR",
+      default: "./data",
+    },
+    retention: {
+      type: "string",
+      description: "How long completed and cancelled jobs are kept.",
+      valueHint: "DURATION",
+      default: "168h",
+      read: readDuration,
+    },
+    "retention-count": {
+      type: "string",
+      description: "How many completed and cancelled jobs are kept at most.",
+      valueHint: "N",
+      default: "100000000",
+      read: readCount,
+    },
+    "retention-dead": {
+      type: "string",
+      description: "How long dead jobs are kept.",
+      valueHint: "DURATION",
+      default: "720h",
+      read: readDuration,
+    },
+    "retention-dead-count": {
+      type: "string",
+      description: "How many dead jobs are kept at most.",
+      valueHint: "N",
+      default: "100000000",
+      read: readCount,
+    },
+    "require-lease-token": {
+      type: "boolean",
+      description: "Refuse acks, fails, releases and heartbeats without a lease token.",
+    },
+    "max-payload-size": {
+      type: "string",
+      description: "Largest payload, result or checkpoint.",
+      valueHint: "BYTES",
+      default: String(requestLimits.payloadBytesMax),
+      read: readBytes,
+    },
+    "max-body-size": {
+      type: "string",
+      description: "Largest request body or stream frame.",
+      valueHint: "BYTES",
+      default: String(requestLimits.bodyBytesMax),
+      read: readBytes,
+    },
+    "cache-jobs": {
+      type: "string",
+      description: "Waiting jobs kept in memory; the others are read when they are claimed.",
+      valueHint: "N",
+      default: "100000",
+      read: readCount,
+    },
+    "shutdown-timeout": {
+      type: "string",
+      description: "How long a stop waits for requests that run.",
+      valueHint: "DURATION",
+      default: "10s",
+      read: readDuration,
+    },
+    "log-format": {
+      type: "enum",
+      description: "Default: human on a terminal, json otherwise.",
+      options: logFormats,
+    },
+    "log-level": { type: "enum", description: "Default: info.", options: logLevels },
+  },
+  async run(args, context) {
+    const { system } = context;
+    const log = createLogger(system, {
+      level: args["log-level"] ?? "info",
+      format: args["log-format"] ?? defaultLogFormat(system),
+      noColor: context.globals.noColor === true,
+    });
+    if (args["max-payload-size"] > args["max-body-size"]) {
+      throw new UsageError("--max-payload-size is larger than --max-body-size");
+    }
+    const { runServer } = await import("./server/run.ts");
+    return runServer(
+      {
+        ...args.bind,
+        dataDir: args["data-dir"],
+        cachedJobsMax: args["cache-jobs"],
+        requireLeaseToken: args["require-lease-token"] === true,
+        payloadBytesMax: args["max-payload-size"],
+        bodyBytesMax: args["max-body-size"],
+        retention: {
+          doneMs: args.retention,
+          doneMax: args["retention-count"],
+          deadMs: args["retention-dead"],
+          deadMax: args["retention-dead-count"],
+        },
+      },
+      { log, context, graceMs: args["shutdown-timeout"] },
+    );
+  },
+});

@@ -1,0 +1,54 @@
+import { formatDuration } from "../base/time.ts";
+import { command } from "./_shared/command.ts";
+import { printFields } from "./_shared/grid.ts";
+
+export default command({
+  examples: [
+    { line: "corvo status", says: "The server at CORVO_SERVER" },
+    {
+      line: "corvo status --server http://10.0.0.7:8080 --json",
+      says: "Another one, for programs",
+    },
+  ],
+  args: {},
+  async run(_, { client, output, signal }) {
+    if (output.json) {
+      output.line(await client().text("status", {}, { signal }));
+      return undefined;
+    }
+    const { jobs, ...status } = await client().status({}, { signal });
+    const paused = status.queues_paused === 0 ? "" : `, ${status.queues_paused} paused`;
+    printFields(output, [
+      [
+        "server",
+        `${status.server_version}, node ${status.node_id}, ${status.mode}, ${status.role}`,
+      ],
+      [
+        "up",
+        `${formatDuration(Math.round(status.uptime_ms / 1000) * 1000)}, since ${status.started_at}`,
+      ],
+      [
+        "writes",
+        status.read_only ? "refused: read-only" : `accepted, durability ${status.durability}`,
+      ],
+      ["queues", `${status.queues}${paused}`],
+      ...Object.entries(jobs).map(([state, number]): [string, string] => [
+        `jobs ${state}`,
+        number.toLocaleString("en-US"),
+      ]),
+      [
+        "log",
+        `${megabytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
+      ],
+      ["state", megabytes(status.state_bytes)],
+      ["memory", megabytes(status.memory_bytes)],
+      ["writes in flight", String(status.pending_proposals)],
+      ["workers waiting", String(status.waiting_workers)],
+    ]);
+    return undefined;
+  },
+});
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

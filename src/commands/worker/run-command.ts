@@ -1,0 +1,155 @@
+/**
+ * Handler that starts one process per job: payload on standard input, facts in the environment, the outcome from the exit
+ * code. `docs/guides/workers.md` is the contract that this file implements.
+ */
+import { requestLimits as limits } from "../../api/limits.ts";
+import { RawJson } from "../../base/json.ts";
+import type { Logger, Timers } from "../../base/ports.ts";
+import type { Handler, JobOutcome, JobRun } from "../../sdk/worker-run.ts";
+import type { JobEcho } from "./echo.ts";
+import { describeExit, type ExitStatus, HandlerProcess } from "./handler-process.ts";
+import { JobFiles, jsonOf } from "./job-files.ts";
+import { ByteTail, lastLines, ProgressFilter } from "./output.ts";
+
+export interface CommandOptions {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly server: string;
+  readonly killAfterMs: number;
+  /** Folder for the files of jobs; exists, and is removed by its owner. */
+  readonly filesRoot: string;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly live: Set<HandlerProcess>;
+  echo(run: JobRun): JobEcho | undefined;
+}
+
+/** EX_TEMPFAIL and EX_DATAERR of sysexits. */
+const exitRetry = 75;
+const exitDead = 65;
+/** Wait before a job that could not be started is handed out again. */
+const startRetryMs = 5000;
+const errorLines = 20;
+const errorCharsMax = 4000;
+
+export function commandHandler(options: CommandOptions): Handler {
+  let lastNumber = 0;
+  return async (run) => {
+    let files: JobFiles | undefined;
+    try {
+      files = new JobFiles(options.filesRoot, `job-${++lastNumber}`, run.job.checkpoint);
+      return await runOnce(options, run, files);
+    } catch (error) {
+      return notStarted(run, error);
+    } finally {
+      files?.remove();
+    }
+  };
+}
+
+/** Neither a full disk nor a lack of processes is the job's fault, so its attempt is not spent; too large tags are. */
+export function notStarted(run: JobRun, error: unknown): JobOutcome {
+  const message = error instanceof Error ? error.message : String(error);
+  if ((error as { code?: string }).code === "E2BIG") {
+    return { kind: "failed", error: `the command could not be started: ${message}` };
+  }
+  const reason = `job ${run.job.job_id} could not be started: ${message}`;
+  return { kind: "returned", reason, delayMs: startRetryMs };
+}
+
+/** What the handler of a job finds in its environment. */
+export function jobEnvironment(run: JobRun, server: string): Record<string, string> {
+  const { job } = run;
+  return {
+    CORVO_SERVER: server,
+    CORVO_JOB_ID: job.job_id,
+    CORVO_QUEUE: job.queue,
+    CORVO_ATTEMPT: String(job.attempt),
+    CORVO_MAX_RETRIES: String(job.max_retries),
+    CORVO_LEASE_TOKEN: job.lease_token,
+    CORVO_TAGS: JSON.stringify(job.tags ?? {}),
+  };
+}
+
+async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): Promise<JobOutcome> {
+  const output = new ByteTail(limits.outputBytesMax);
+  const stderr = new ByteTail(errorCharsMax);
+  const stdout = new ByteTail(limits.payloadBytesMax + 1);
+  const echo = options.echo(run);
+  const filter = new ProgressFilter(
+    (value) => run.progress(value),
+    (bytes) => {
+      stdout.add(bytes);
+      output.add(bytes);
+      echo?.stdout(bytes);
+    },
+  );
+  const child = new HandlerProcess({
+    ...options,
+    env: {
+      ...options.env,
+      ...jobEnvironment(run, options.server),
+      CORVO_CHECKPOINT_FILE: files.checkpointPath,
+      CORVO_RESULT_FILE: files.resultPath,
+    },
+    input: new TextEncoder().encode(run.payload.text),
+    onStdout: (bytes) => filter.add(bytes),
+    onStderr: (bytes) => {
+      stderr.add(bytes);
+      output.add(bytes);
+      echo?.stderr(bytes);
+    },
+  });
+  run.watchCheckpoint(() => files.readCheckpoint());
+  const stop = () => child.terminate();
+  if (run.signal.aborted) stop();
+  run.signal.addEventListener("abort", stop);
+  const status = await child.ended;
+  run.signal.removeEventListener("abort", stop);
+  filter.end();
+  echo?.end();
+  keepLastCheckpoint(run, files);
+  const kept = { output: output.text() };
+  const detail = lastLines(stderr.text(), errorLines, errorCharsMax);
+  if (!child.isStopped && status.code === 0) {
+    return { ...successOf(options, run, files, stdout), ...kept };
+  }
+  const error = errorOf(status, detail);
+  // After it was told to stop, even exit code 0 may mean no more than that it did stop.
+  if (child.isStopped) return { kind: "failed", error, ...kept };
+  if (status.code === exitDead) return { kind: "failed", error, retryable: false, ...kept };
+  if (status.code === exitRetry) return { kind: "failed", error, retryable: true, ...kept };
+  return { kind: "failed", error, ...kept };
+}
+
+export function errorOf(status: ExitStatus, detail: string): string {
+  return detail === "" ? describeExit(status) : `${describeExit(status)}: ${detail}`;
+}
+
+function successOf(
+  options: CommandOptions,
+  run: JobRun,
+  files: JobFiles,
+  stdout: ByteTail,
+): JobOutcome {
+  const file = files.readResult();
+  if (file.kind === "value") return { kind: "done", result: file.value };
+  if (file.kind === "bad") {
+    return { kind: "failed", error: `the file CORVO_RESULT_FILE ${file.problem}` };
+  }
+  const bytes = stdout.bytes();
+  if (stdout.droppedBytes > 0 || bytes.length > limits.payloadBytesMax) {
+    options.logger.warn(
+      `job ${run.job.job_id}: stdout is longer than ${limits.payloadBytesMax} bytes and was not looked at for a result`,
+    );
+    return { kind: "done" };
+  }
+  const json = jsonOf(bytes);
+  return { kind: "done", result: json instanceof RawJson ? json : undefined };
+}
+
+function keepLastCheckpoint(run: JobRun, files: JobFiles): void {
+  const last = files.readCheckpoint();
+  run.watchCheckpoint(() => undefined);
+  if (last !== undefined) run.checkpoint(last);
+}

@@ -1,0 +1,116 @@
+/** The real surroundings of a worker: processes, signals, standard output, the host. */
+import { accessSync, constants, statSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { CorvoError } from "../../base/errors.ts";
+import type { Random } from "../../base/ports.ts";
+import type { Client } from "../../sdk/client.ts";
+import type { Context } from "../_shared/context.ts";
+import { UsageError } from "../_shared/exit.ts";
+import type { Out } from "./echo.ts";
+import type { RunnerSystem } from "./run-worker.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function createRunnerSystem(context: Context): RunnerSystem {
+  const { system } = context;
+  const client = context.client();
+  return {
+    env: definedOf(system.env),
+    temporaryFolder: tmpdir(),
+    timers: system.timers,
+    random: system.random,
+    logger: context.log,
+    WebSocket,
+    out: standardOut(),
+    onSignal(callback) {
+      process.on("SIGINT", callback);
+      process.on("SIGTERM", callback);
+      return () => {
+        process.off("SIGINT", callback);
+        process.off("SIGTERM", callback);
+      };
+    },
+    async countWaiting(queues) {
+      const counts = await Promise.all(queues.map((queue) => waitingIn(client, queue)));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
+  };
+}
+
+export const hostName = hostname;
+
+export function defaultWorkerId(random: Random): string {
+  const digits = random.uint32().toString(16).padStart(8, "0");
+  return `${hostname()}:${process.pid}:${digits}`;
+}
+
+/** The command with its program found, so that a wrong name is noticed before a job is claimed. */
+export function resolveCommand(command: readonly string[], env: Environment): readonly string[] {
+  const [program, ...rest] = command;
+  if (program === undefined) return [];
+  if (program.includes("/")) {
+    checkProgram(program);
+    return command;
+  }
+  const found = Bun.which(program, { PATH: env["PATH"] ?? "" });
+  if (found === null) {
+    throw new UsageError(
+      `command not found: ${program}`,
+      "It is looked for in PATH; write ./ in front of a file of this folder.",
+    );
+  }
+  return [found, ...rest];
+}
+
+function checkProgram(path: string): void {
+  try {
+    if (!statSync(path).isFile()) throw new UsageError(`not a program: ${path}`);
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    if ((error as { code?: string }).code === "EACCES") {
+      throw new UsageError(`may not be executed: ${path}`, `chmod +x ${path}`);
+    }
+    throw new UsageError(`command not found: ${path}`);
+  }
+}
+
+function definedOf(env: Environment): Record<string, string> {
+  const defined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) defined[name] = value;
+  return defined;
+}
+
+/** A queue that was never used is empty. */
+async function waitingIn(client: Client, name: string): Promise<number> {
+  try {
+    const queue = await client.getQueue({ params: { name } });
+    return queue.pending + queue.scheduled + queue.retrying;
+  } catch (error) {
+    if (error instanceof CorvoError && error.code === "NOT_FOUND") return 0;
+    throw error;
+  }
+}
+
+/**
+ * Standard output of a worker. A reader that goes away must not end the process at once, as it does for other commands: there
+ * are leases to give back and handlers to look after.
+ */
+function standardOut(): Out {
+  let isClosed = false;
+  process.stdout.removeAllListeners("error");
+  process.stdout.on("error", () => {
+    isClosed = true;
+  });
+  return {
+    write(text) {
+      if (isClosed) return Promise.resolve(false);
+      return new Promise((resolve) => {
+        process.stdout.write(text, (error) => {
+          if (error !== undefined && error !== null) isClosed = true;
+          resolve(!isClosed);
+        });
+      });
+    },
+  };
+}

@@ -1,0 +1,37 @@
+/** Finishes attempts that succeeded. */
+import type { AckItem, AckJobs } from "./change.ts";
+import type { Core } from "./core.ts";
+import { done, findHolder, recordAttempt } from "./lease.ts";
+import { type ItemResult, type Outcome, reject } from "./outcome.ts";
+
+export function ackJobs(core: Core, change: AckJobs): Outcome {
+  return { kind: "items", results: change.items.map((item) => ackJob(core, item)) };
+}
+
+function ackJob(core: Core, item: AckItem): ItemResult {
+  const found = findHolder(core, item, "ACK_ERROR");
+  if (found.kind === "refused") return found.rejection;
+  const { job } = found;
+  if (found.kind === "repeated") {
+    if (job.state === "completed") return done(job, "active");
+    return reject("LEASE_LOST", `this lease is over: it ended with the job ${job.state}`);
+  }
+
+  const history =
+    item.output === undefined
+      ? job.history
+      : recordAttempt(core, job, {
+          outcome: "completed",
+          error: undefined,
+          backtrace: undefined,
+          output: item.output,
+        });
+  const next = core.move(job, "ack", {
+    history,
+    result: item.result ?? job.result,
+    checkpoint: item.checkpoint ?? job.checkpoint,
+    finishedAtMs: core.nowMs,
+    lostLeases: 0,
+  });
+  return done(next, job.state);
+}

@@ -1,0 +1,91 @@
+/**
+ * What time alone causes. The leader proposes `advanceTime` when the earliest of these times has come; all of them are
+ * carried out in the order of their times, so a job that was due first is ready first.
+ */
+import { must } from "../base/assert.ts";
+import type { AdvanceTime } from "./change.ts";
+import type { Core } from "./core.ts";
+import { loseLease } from "./fail.ts";
+import type { Job } from "./job.ts";
+import { recordAttempt } from "./lease.ts";
+import type { Outcome } from "./outcome.ts";
+import { nextRetentionMs, removeOldest } from "./retention.ts";
+
+export function advanceTime(core: Core, change: AdvanceTime): Outcome {
+  let steps = 0;
+  while (steps < change.limit) {
+    if (!step(core)) break;
+    steps++;
+  }
+  return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
+}
+
+/** The earliest time at which something is to be done; Infinity when nothing is. */
+export function nextDeadlineMs(core: Core): number {
+  dropStaleLeases(core);
+  return Math.min(
+    core.due.topTime(),
+    core.lives.topTime(),
+    core.leaseEnds.topTime(),
+    nextRetentionMs(core.state.meta),
+  );
+}
+
+/** Carries out the earliest thing whose time has come. At equal times lives end first, then leases, then jobs get due. */
+function step(core: Core): boolean {
+  dropStaleLeases(core);
+  const lifeMs = core.lives.topTime();
+  const leaseMs = core.leaseEnds.topTime();
+  const dueMs = core.due.topTime();
+  const earliestMs = Math.min(lifeMs, leaseMs, dueMs);
+  if (earliestMs > core.nowMs) return removeOldest(core);
+  if (lifeMs === earliestMs) endLife(core);
+  else if (leaseMs === earliestMs) endLease(core);
+  else becomeDue(core);
+  return true;
+}
+
+/** Corrects the top of the lease heap: leases that were given back go, extended ones move to their real end. */
+function dropStaleLeases(core: Core): void {
+  while (core.leaseEnds.size > 0) {
+    const token = core.leaseEnds.topKey();
+    const seq = core.leases.get(token);
+    const job = seq === undefined ? undefined : core.state.getJob(seq);
+    if (job !== undefined && job.leaseExpiresAtMs <= core.leaseEnds.topTime()) return;
+    core.leaseEnds.pop();
+    if (job !== undefined) core.leaseEnds.push(job.leaseExpiresAtMs, token);
+  }
+}
+
+function endLease(core: Core): void {
+  const seq = must(core.leases.get(core.leaseEnds.topKey()), "stale entries were dropped");
+  core.leaseEnds.pop();
+  loseLease(core, must(core.state.getJob(seq), "a leased job exists"));
+}
+
+function becomeDue(core: Core): void {
+  const job = must(core.state.getJob(core.due.topKey()), "a job that is to become ready exists");
+  core.move(job, "becomeDue", { dueAtMs: 0 });
+}
+
+function endLife(core: Core): void {
+  expireJob(core, must(core.state.getJob(core.lives.topKey()), "a job whose life ends exists"));
+}
+
+/** Sends a waiting job whose time to live is over to dead. */
+export function expireJob(core: Core, job: Job): void {
+  const history = recordAttempt(core, job, {
+    outcome: "expired",
+    error: "job expired",
+    backtrace: undefined,
+    output: undefined,
+  });
+  core.move(job, "expire", {
+    history,
+    token: 0,
+    dueAtMs: 0,
+    reason: "job expired: its time to live ended before it was run",
+    finishedAtMs: core.nowMs,
+    failedAtMs: core.nowMs,
+  });
+}

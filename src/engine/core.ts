@@ -1,0 +1,308 @@
+/**
+ * The engine's working set: the records (`State`), and what is derived from them and rebuilt at start — the lines of
+ * ready jobs, the heaps of times, the live leases.
+ *
+ * `move` is the only place where a job changes state. It keeps four things in step: the record, the counters of the
+ * queue, the derived order, and the unique lock. Everything else in this folder decides; this file carries out.
+ */
+import { assert, must } from "../base/assert.ts";
+import { Deadlines } from "./deadlines.ts";
+import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { engineLimits } from "./limits.ts";
+import type { Effects } from "./outcome.ts";
+import { ReadyQueue } from "./ready-queue.ts";
+import {
+  createQueue,
+  type LiveJob,
+  type QueueRecord,
+  type RetentionClass,
+  retentionClassOf,
+  type State,
+} from "./state.ts";
+import { TimeHeap } from "./time-heap.ts";
+
+export class Core {
+  readonly state: State;
+  /** Per queue, one line per priority. */
+  readonly #ready = new Map<string, (ReadyQueue | undefined)[]>();
+  /** Scheduled and retrying jobs by due time. */
+  readonly due = new Deadlines();
+  /** Waiting jobs by the end of their life. */
+  readonly lives = new Deadlines();
+  /** Live leases by their end, keyed by token; an entry may be too early when the lease was extended since. */
+  readonly leaseEnds = new TimeHeap();
+  /** Token of each live lease → job. */
+  readonly leases = new Map<number, number>();
+  effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
+  /** Time and seed of the batch that is being applied. */
+  nowMs = 0;
+  seed = 0;
+
+  constructor(state: State) {
+    this.state = state;
+    this.nowMs = state.meta.nowMs;
+    for (const job of state.liveJobs()) this.#index(job);
+  }
+
+  takeNumber(): number {
+    return this.state.meta.nextNumber++;
+  }
+
+  /** The queue's record, made on first use. Undefined when there are too many queues. */
+  openQueue(name: string): QueueRecord | undefined {
+    const found = this.state.getQueue(name);
+    if (found !== undefined) return found;
+    if (this.state.queueCount >= engineLimits.queuesMax) return undefined;
+    const queue = createQueue(name, this.nowMs);
+    this.state.putQueue(queue);
+    return queue;
+  }
+
+  /** Adds a job that did not exist. Its `order` is its sequence number. */
+  insert(job: Job, queue: QueueRecord): void {
+    queue.counts[job.state]++;
+    this.state.touchQueue(queue);
+    this.state.putJob(job);
+    this.#index(job);
+    if (job.state === "pending") this.effects.readyQueues.add(job.queue);
+  }
+
+  /** Takes a job through a transition; `patch` are the fields that change with it. */
+  move(job: Job, transition: Transition, patch: Partial<Job>): Job {
+    const rule = lifecycle[transition];
+    assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
+    return this.#replace(job, { ...patch, state: rule.to });
+  }
+
+  /** Moves a waiting job to another queue or priority, to the end of the line there. */
+  rehome(job: Job, patch: { queue?: string; priority?: number }): Job {
+    assert(job.state !== "active", "an active job stays in its queue");
+    return this.#replace(job, patch);
+  }
+
+  /** Moves the end of a lease. A later end is corrected when the old entry comes up; an earlier one needs its own. */
+  extendLease(job: Job, beforeMs: number): void {
+    assert(this.leases.get(job.token) === job.seq, "only a live lease is extended");
+    this.state.putJob(job);
+    if (job.leaseExpiresAtMs < beforeMs) this.#pushLease(job.leaseExpiresAtMs, job.token);
+  }
+
+  delete(job: Job): void {
+    const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.#leave(job, queue);
+    this.state.touchQueue(queue);
+    this.#freeUnique(job);
+    this.state.deleteJob(job.seq);
+    this.effects.finished.push(job.seq);
+  }
+
+  /** The line that holds the next job of the queue, or undefined when none is ready. */
+  firstReady(queue: string): ReadyQueue | undefined {
+    const lines = this.#ready.get(queue);
+    if (lines === undefined) return undefined;
+    for (const line of lines) {
+      if (line !== undefined && line.size > 0) return line;
+    }
+    return undefined;
+  }
+
+  /** How many jobs of the queue are in line. */
+  readyCount(queue: string): number {
+    let count = 0;
+    for (const line of this.#ready.get(queue) ?? []) count += line?.size ?? 0;
+    return count;
+  }
+
+  /** Priority and order of the next job of a queue as one comparable pair. */
+  headOf(queue: string): { priority: number; order: number } | undefined {
+    const lines = this.#ready.get(queue);
+    if (lines === undefined) return undefined;
+    for (let priority = 0; priority < lines.length; priority++) {
+      const line = lines[priority];
+      if (line !== undefined && line.size > 0) return { priority, order: line.headOrder() };
+    }
+    return undefined;
+  }
+
+  /** Forgets the lines of a queue that no longer exists. */
+  forgetQueue(name: string): void {
+    this.#ready.delete(name);
+    this.state.deleteQueue(name);
+  }
+
+  revoke(job: Job, reason: "cancel" | "lost"): void {
+    this.effects.revoked.push({
+      seq: job.seq,
+      createdAtMs: job.createdAtMs,
+      token: job.token,
+      reason,
+    });
+  }
+
+  #replace(job: Job, patch: Partial<Job>): Job {
+    const from = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.#leave(job, from);
+    const merged: Job = { ...job, ...patch };
+    const finishes = isFinished(merged.state);
+    const next: Job = {
+      ...merged,
+      order: merged.state === "pending" ? this.takeNumber() : 0,
+      finish: finishes ? this.#takeFinish(merged.state, merged.queue) : 0,
+      leaseMs: merged.state === "active" ? merged.leaseMs : 0,
+      leaseExpiresAtMs: merged.state === "active" ? merged.leaseExpiresAtMs : 0,
+    };
+    const to = merged.queue === job.queue ? from : this.openQueue(merged.queue);
+    assert(to !== undefined, "the queue to move to was made before");
+    to.counts[next.state]++;
+    this.state.touchQueue(from);
+    this.state.touchQueue(to);
+    this.state.putJob(next);
+    this.#index(next);
+    if (next.state === "pending") this.effects.readyQueues.add(next.queue);
+    if (finishes && !isFinished(job.state)) {
+      this.#freeUnique(job);
+      this.effects.finished.push(job.seq);
+    }
+    return next;
+  }
+
+  /** Undoes what `#index` and the counters hold for a job. A lease's heap entry stays; it is recognised as stale later. */
+  #leave(job: Job, queue: QueueRecord): void {
+    queue.counts[job.state]--;
+    switch (job.state) {
+      case "pending":
+        this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
+        break;
+      case "scheduled":
+      case "retrying":
+        this.due.remove(job.dueAtMs, job.seq);
+        break;
+      case "active":
+        this.leases.delete(job.token);
+        return;
+      case "held":
+        break;
+      case "completed":
+      case "dead":
+      case "cancelled":
+        this.#leaveBucket(job, queue);
+        return;
+    }
+    if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
+  }
+
+  #index(job: LiveJob): void {
+    switch (job.state) {
+      case "pending":
+        this.#line(job.queue, job.priority).push(job.order, job.seq);
+        break;
+      case "scheduled":
+      case "retrying":
+        this.due.add(job.dueAtMs, job.seq);
+        break;
+      case "active":
+        this.leases.set(job.token, job.seq);
+        this.#pushLease(job.leaseExpiresAtMs, job.token);
+        return;
+      case "held":
+        break;
+      case "completed":
+      case "dead":
+      case "cancelled":
+        return;
+    }
+    if (job.expireAtMs > 0) this.lives.add(job.expireAtMs, job.seq);
+  }
+
+  /** Finished jobs leave their entry behind; when those outnumber the live ones, the heap is cleaned. */
+  #pushLease(endsAtMs: number, token: number): void {
+    this.leaseEnds.push(endsAtMs, token);
+    if (this.leaseEnds.size > 4096 && this.leaseEnds.size > this.leases.size * 2) {
+      this.leaseEnds.prune((key) => this.leases.has(key));
+    }
+  }
+
+  #line(queue: string, priority: number): ReadyQueue {
+    let lines = this.#ready.get(queue);
+    if (lines === undefined) {
+      lines = [];
+      this.#ready.set(queue, lines);
+    }
+    let line = lines[priority];
+    if (line === undefined) {
+      while (lines.length <= priority) lines.push(undefined);
+      line = new ReadyQueue();
+      lines[priority] = line;
+    }
+    return line;
+  }
+
+  #freeUnique(job: Job): void {
+    const key = job.options.uniqueKey;
+    if (key === undefined) return;
+    if (this.state.getUnique(job.queue, key)?.seq === job.seq) {
+      this.state.deleteUnique(job.queue, key);
+    }
+  }
+
+  #takeFinish(state: JobState, queueName: string): number {
+    const kind = retentionClassOf(state);
+    const meta = this.state.meta;
+    const number = meta.nextFinish[kind]++;
+    const buckets = meta.buckets[kind];
+    let bucket = buckets.at(-1);
+    if (bucket === undefined || this.#isFull(bucket, kind, number)) {
+      bucket = { first: number, startMs: this.nowMs, endMs: this.nowMs, count: 0 };
+      buckets.push(bucket);
+    }
+    bucket.count++;
+    meta.kept[kind]++;
+    bucket.endMs = this.nowMs;
+    const queue = must(this.state.getQueue(queueName), "a finishing job's queue exists");
+    const finished = queue.finished[kind];
+    let counts = finished.get(bucket.first);
+    if (counts === undefined) {
+      counts = { completed: 0, cancelled: 0, dead: 0 };
+      finished.set(bucket.first, counts);
+    }
+    counts[state as "completed" | "cancelled" | "dead"]++;
+    return number;
+  }
+
+  #isFull(
+    bucket: { first: number; startMs: number },
+    kind: RetentionClass,
+    number: number,
+  ): boolean {
+    const { retention } = this.state.meta;
+    const keepMs = kind === "done" ? retention.doneMs : retention.deadMs;
+    const keepMax = kind === "done" ? retention.doneMax : retention.deadMax;
+    const spanMs = clamp(keepMs / 100, engineLimits.bucketMsMin, engineLimits.bucketMsMax);
+    const size = clamp(keepMax / 100, 1, engineLimits.bucketJobsMax);
+    return this.nowMs - bucket.startMs >= spanMs || number - bucket.first >= size;
+  }
+
+  #leaveBucket(job: Job, queue: QueueRecord): void {
+    const kind = retentionClassOf(job.state);
+    const buckets = this.state.meta.buckets[kind];
+    let low = 0;
+    let high = buckets.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((buckets[middle]?.first ?? 0) <= job.finish) low = middle;
+      else high = middle - 1;
+    }
+    const bucket = must(buckets[low], "a finished job's bucket exists");
+    bucket.count--;
+    this.state.meta.kept[kind]--;
+    const counts = must(queue.finished[kind].get(bucket.first), "its queue counts it there");
+    counts[job.state as "completed" | "cancelled" | "dead"]--;
+    if (counts.completed + counts.cancelled + counts.dead === 0) {
+      queue.finished[kind].delete(bucket.first);
+    }
+  }
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, value));
+}

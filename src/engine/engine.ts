@@ -1,0 +1,91 @@
+/**
+ * The job queue as a deterministic state machine: batches of changes in, outcomes and effects out. It sees no clock, no
+ * randomness and no I/O; two engines that applied the same batches hold equal state.
+ */
+import { assert } from "../base/assert.ts";
+import { ackJobs } from "./ack.ts";
+import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
+import type { Batch, Change } from "./change.ts";
+import { claimJobs } from "./claim.ts";
+import { Core } from "./core.ts";
+import { enqueueJobs } from "./enqueue.ts";
+import { failJobs } from "./fail.ts";
+import { heartbeatJobs } from "./heartbeat.ts";
+import { manageJobs } from "./manage.ts";
+import type { Effects, Outcome } from "./outcome.ts";
+import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { releaseJobs } from "./release.ts";
+import { configure } from "./retention.ts";
+import type { State } from "./state.ts";
+
+export class Engine {
+  readonly state: State;
+  readonly #core: Core;
+
+  /** Rebuilds the order of live jobs from the records. */
+  constructor(state: State) {
+    this.state = state;
+    this.#core = new Core(state);
+  }
+
+  /** Applies one log entry. One outcome per change, in order. */
+  apply(batch: Batch): Outcome[] {
+    const core = this.#core;
+    assert(batch.nowMs >= core.nowMs, "time stamped by the proposer never goes back");
+    core.nowMs = batch.nowMs;
+    core.seed = batch.seed;
+    this.state.meta.nowMs = batch.nowMs;
+    return batch.changes.map((change) => applyChange(core, change));
+  }
+
+  /** What the batches since the last call caused. */
+  takeEffects(): Effects {
+    const { effects } = this.#core;
+    this.#core.effects = { readyQueues: new Set(), finished: [], revoked: [] };
+    return effects;
+  }
+
+  /** When `advanceTime` has something to do next; Infinity when never. */
+  nextDeadlineMs(): number {
+    return nextDeadlineMs(this.#core);
+  }
+
+  /** How many jobs a claim of this queue could get. */
+  claimable(queue: string): number {
+    return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
+  }
+
+  /** Sequence number of the job that is next in line, or undefined. */
+  nextReady(queue: string): number | undefined {
+    return this.#core.firstReady(queue)?.peek();
+  }
+}
+
+function applyChange(core: Core, change: Change): Outcome {
+  switch (change.kind) {
+    case "enqueue":
+      return enqueueJobs(core, change);
+    case "claim":
+      return claimJobs(core, change);
+    case "ack":
+      return ackJobs(core, change);
+    case "fail":
+      return failJobs(core, change);
+    case "release":
+      return releaseJobs(core, change);
+    case "heartbeat":
+      return heartbeatJobs(core, change);
+    case "manage":
+      return manageJobs(core, change);
+    case "pauseQueue":
+      return pauseQueue(core, change);
+    case "clearQueue":
+      return clearQueue(core, change);
+    case "deleteQueue":
+      return deleteQueue(core, change);
+    case "advanceTime":
+      return advanceTime(core, change);
+    case "configure":
+      return configure(core, change);
+  }
+}

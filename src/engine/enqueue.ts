@@ -1,0 +1,127 @@
+/** Adds jobs. */
+import type { EnqueueJobs, NewJob } from "./change.ts";
+import type { Core } from "./core.ts";
+import type { Job } from "./job.ts";
+import { engineLimits } from "./limits.ts";
+import { defaultOptions, type JobOptions } from "./options.ts";
+import { type EnqueueResult, type Outcome, reject } from "./outcome.ts";
+
+const defaultPriority = 2;
+
+export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
+  const { idempotency } = change;
+  if (idempotency === undefined) return { kind: "enqueued", results: addAll(core, change.jobs) };
+
+  forgetOldKeys(core);
+  const known = core.state.getIdempotency(idempotency.key);
+  if (known !== undefined) {
+    if (known.fingerprint === idempotency.fingerprint) {
+      return { kind: "enqueued", results: known.results };
+    }
+    return reject("CONFLICT", `idempotency key "${idempotency.key}" was used for another call`);
+  }
+  if (core.state.idempotencyCount >= engineLimits.idempotencyKeysMax) {
+    return reject(
+      "OVERLOADED",
+      `${engineLimits.idempotencyKeysMax} idempotency keys are remembered already (idempotencyKeysMax)`,
+    );
+  }
+  const results = addAll(core, change.jobs);
+  core.state.putIdempotency({
+    key: idempotency.key,
+    fingerprint: idempotency.fingerprint,
+    expiresAtMs: core.nowMs + engineLimits.idempotencyMs,
+    results,
+  });
+  return { kind: "enqueued", results };
+}
+
+function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
+  const results: EnqueueResult[] = [];
+  for (const job of jobs) results.push(addJob(core, job));
+  return results;
+}
+
+function addJob(core: Core, spec: NewJob): EnqueueResult {
+  const queue = core.openQueue(spec.queue);
+  if (queue === undefined) {
+    return reject(
+      "LIMIT_EXCEEDED",
+      `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
+    );
+  }
+  const options: JobOptions =
+    spec.options === undefined ? defaultOptions : { ...defaultOptions, ...spec.options };
+  const holder = uniqueHolder(core, spec.queue, options);
+  if (holder !== undefined) {
+    return {
+      kind: "duplicate",
+      seq: holder.seq,
+      createdAtMs: holder.createdAtMs,
+      state: holder.state,
+    };
+  }
+
+  const job = createJob(core, spec, options);
+  core.insert(job, queue);
+  if (options.uniqueKey !== undefined) {
+    core.state.putUnique(job.queue, options.uniqueKey, {
+      seq: job.seq,
+      untilMs: core.nowMs + options.uniqueMs,
+    });
+  }
+  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
+}
+
+/** The unfinished job that holds the unique key now, if any. */
+function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | undefined {
+  if (options.uniqueKey === undefined) return undefined;
+  const lock = core.state.getUnique(queue, options.uniqueKey);
+  if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
+  return core.state.getJob(lock.seq);
+}
+
+function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
+  const seq = core.takeNumber();
+  const nowMs = core.nowMs;
+  const askedAtMs = spec.scheduledAtMs ?? (spec.delayMs === undefined ? 0 : nowMs + spec.delayMs);
+  const waits = spec.scheduledAtMs !== undefined || askedAtMs > nowMs;
+  return {
+    seq,
+    createdAtMs: nowMs,
+    queue: spec.queue,
+    payload: spec.payload,
+    options,
+    state: waits ? "scheduled" : "pending",
+    priority: spec.priority ?? defaultPriority,
+    order: waits ? 0 : seq,
+    dueAtMs: waits ? askedAtMs : 0,
+    scheduledAtMs: waits ? askedAtMs : 0,
+    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
+    attempt: 0,
+    history: 0,
+    lostLeases: 0,
+    token: 0,
+    leaseMs: 0,
+    leaseExpiresAtMs: 0,
+    workerId: undefined,
+    hostname: undefined,
+    startedAtMs: 0,
+    finishedAtMs: 0,
+    failedAtMs: 0,
+    finish: 0,
+    checkpoint: spec.checkpoint,
+    progress: undefined,
+    result: undefined,
+    reason: undefined,
+  };
+}
+
+/** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */
+function forgetOldKeys(core: Core): void {
+  for (let i = 0; i < 2; i++) {
+    const oldest = core.state.oldestIdempotency();
+    if (oldest === undefined || oldest.expiresAtMs > core.nowMs) return;
+    core.state.deleteIdempotency(oldest.key);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * The job record and its life-cycle. Every change of state in the program is one of the transitions below, and goes
+ * through `Core.move`, so counters, ordering and leases cannot disagree with the records.
+ */
+import type { JobOptions } from "./options.ts";
+
+export const jobStates = [
+  "pending",
+  "scheduled",
+  "active",
+  "retrying",
+  "completed",
+  "dead",
+  "cancelled",
+  "held",
+] as const;
+export type JobState = (typeof jobStates)[number];
+
+/** Numbers of the states on disk; never reused. */
+export const stateCode: Readonly<Record<JobState, number>> = {
+  pending: 0,
+  scheduled: 1,
+  active: 2,
+  retrying: 3,
+  completed: 4,
+  dead: 5,
+  cancelled: 6,
+  held: 7,
+};
+
+export type Transition =
+  | "claim"
+  | "ack"
+  | "retryLater"
+  | "die"
+  | "release"
+  | "loseLease"
+  | "becomeDue"
+  | "expire"
+  | "cancel"
+  | "runAgain"
+  | "requeue"
+  | "hold"
+  | "approve"
+  | "reject";
+
+interface TransitionRule {
+  readonly from: readonly JobState[];
+  readonly to: JobState;
+}
+
+/** The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry. */
+export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
+  claim: { from: ["pending"], to: "active" },
+  ack: { from: ["active"], to: "completed" },
+  retryLater: { from: ["active"], to: "retrying" },
+  die: { from: ["active"], to: "dead" },
+  release: { from: ["active"], to: "pending" },
+  loseLease: { from: ["active"], to: "pending" },
+  becomeDue: { from: ["scheduled", "retrying"], to: "pending" },
+  expire: { from: ["pending", "scheduled", "retrying", "held"], to: "dead" },
+  cancel: { from: ["pending", "scheduled", "retrying", "active", "held"], to: "cancelled" },
+  runAgain: { from: ["dead", "cancelled", "completed", "scheduled", "retrying"], to: "pending" },
+  requeue: { from: ["dead"], to: "pending" },
+  hold: { from: ["pending", "scheduled", "retrying", "active"], to: "held" },
+  approve: { from: ["held"], to: "pending" },
+  reject: { from: ["held"], to: "dead" },
+};
+
+export function canMove(state: JobState, transition: Transition): boolean {
+  return lifecycle[transition].from.includes(state);
+}
+
+export function isFinished(state: JobState): boolean {
+  return state === "completed" || state === "dead" || state === "cancelled";
+}
+
+export interface Job {
+  /** Row key, and the order of creation. */
+  readonly seq: number;
+  readonly createdAtMs: number;
+  readonly queue: string;
+  /** JSON text exactly as it was sent. */
+  readonly payload: string;
+  readonly options: JobOptions;
+  readonly state: JobState;
+  /** 0 (first) to 9. */
+  readonly priority: number;
+  /** Place in the line of ready jobs; smaller is earlier. Only meaningful while pending. */
+  readonly order: number;
+  /** When a scheduled or retrying job becomes ready; 0 otherwise. */
+  readonly dueAtMs: number;
+  /** The time the producer asked for; 0 when none. */
+  readonly scheduledAtMs: number;
+  /** End of the time to live; 0 when none. */
+  readonly expireAtMs: number;
+  /** Runs so far that count. */
+  readonly attempt: number;
+  /** Attempt records written so far; the key of the next one. */
+  readonly history: number;
+  /** Leases in a row that ended without a word from the worker. */
+  readonly lostLeases: number;
+  /** Token of the live lease while active; of the attempt that ended the job afterwards; 0 when a lease was lost. */
+  readonly token: number;
+  /** Length of the live lease; 0 unless active. */
+  readonly leaseMs: number;
+  /** Invariant: 0 unless active; never later than the attempt's deadline. */
+  readonly leaseExpiresAtMs: number;
+  readonly workerId: string | undefined;
+  readonly hostname: string | undefined;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly failedAtMs: number;
+  /** Order of finishing within its retention class; 0 unless finished. */
+  readonly finish: number;
+  readonly checkpoint: string | undefined;
+  readonly progress: string | undefined;
+  readonly result: string | undefined;
+  /** Why the job is held or dead. */
+  readonly reason: string | undefined;
+}
+
+/** One attempt that left something to show. */
+export interface Attempt {
+  readonly seq: number;
+  /** Position in the job's history. */
+  readonly ordinal: number;
+  readonly attempt: number;
+  readonly outcome: "completed" | "failed" | "timed_out" | "lease_lost" | "expired" | "cancelled";
+  readonly error: string | undefined;
+  readonly backtrace: string | undefined;
+  readonly output: string | undefined;
+  readonly workerId: string | undefined;
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
+}

@@ -1,0 +1,14 @@
+/** Bounds of the state machine. They are part of its behaviour: every replica must use the same. */
+export const engineLimits = {
+  /** Queues that exist at once. */
+  queuesMax: 100_000,
+  /** Attempt records kept with a job; the oldest go first. */
+  attemptsKeptMax: 32,
+  /** How long an idempotency key is remembered, and how many at once. */
+  idempotencyMs: 24 * 3_600_000,
+  idempotencyKeysMax: 250_000,
+  /** Finished jobs are counted, and later removed, in groups of at least this age span and at most this size. */
+  bucketMsMin: 1000,
+  bucketMsMax: 3_600_000,
+  bucketJobsMax: 250_000,
+} as const;

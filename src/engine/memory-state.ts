@@ -1,0 +1,140 @@
+/** The reference implementation of `State`: plain memory, nothing clever. Every other one is compared with it. */
+import { assert } from "../base/assert.ts";
+import { type Attempt, isFinished, type Job } from "./job.ts";
+import {
+  createMeta,
+  type IdempotencyRecord,
+  type LiveJob,
+  type Meta,
+  type QueueRecord,
+  type RetentionClass,
+  retentionClassOf,
+  type State,
+  type UniqueLock,
+} from "./state.ts";
+import type { StateContents } from "./state-hash.ts";
+
+export class MemoryState implements State {
+  readonly meta: Meta = createMeta();
+  readonly jobs = new Map<number, Job>();
+  readonly attempts = new Map<number, Map<number, Attempt>>();
+  readonly #queues = new Map<string, QueueRecord>();
+  readonly uniques = new Map<string, UniqueLock>();
+  readonly #idempotency = new Map<string, IdempotencyRecord>();
+
+  getJob(seq: number): Job | undefined {
+    return this.jobs.get(seq);
+  }
+
+  putJob(job: Job): void {
+    this.jobs.set(job.seq, job);
+  }
+
+  deleteJob(seq: number): void {
+    this.jobs.delete(seq);
+    this.attempts.delete(seq);
+  }
+
+  putAttempt(attempt: Attempt): void {
+    let ofJob = this.attempts.get(attempt.seq);
+    if (ofJob === undefined) {
+      ofJob = new Map();
+      this.attempts.set(attempt.seq, ofJob);
+    }
+    ofJob.set(attempt.ordinal, attempt);
+  }
+
+  deleteAttempt(seq: number, ordinal: number): void {
+    this.attempts.get(seq)?.delete(ordinal);
+  }
+
+  getQueue(name: string): QueueRecord | undefined {
+    return this.#queues.get(name);
+  }
+
+  putQueue(queue: QueueRecord): void {
+    this.#queues.set(queue.name, queue);
+  }
+
+  touchQueue(): void {}
+
+  deleteQueue(name: string): void {
+    this.#queues.delete(name);
+  }
+
+  queues(): Iterable<QueueRecord> {
+    return this.#queues.values();
+  }
+
+  get queueCount(): number {
+    return this.#queues.size;
+  }
+
+  getUnique(queue: string, key: string): UniqueLock | undefined {
+    return this.uniques.get(uniqueName(queue, key));
+  }
+
+  putUnique(queue: string, key: string, lock: UniqueLock): void {
+    this.uniques.set(uniqueName(queue, key), lock);
+  }
+
+  deleteUnique(queue: string, key: string): void {
+    this.uniques.delete(uniqueName(queue, key));
+  }
+
+  getIdempotency(key: string): IdempotencyRecord | undefined {
+    return this.#idempotency.get(key);
+  }
+
+  putIdempotency(record: IdempotencyRecord): void {
+    this.#idempotency.set(record.key, record);
+  }
+
+  deleteIdempotency(key: string): void {
+    this.#idempotency.delete(key);
+  }
+
+  oldestIdempotency(): IdempotencyRecord | undefined {
+    return this.#idempotency.values().next().value;
+  }
+
+  get idempotencyCount(): number {
+    return this.#idempotency.size;
+  }
+
+  contents(): StateContents {
+    return {
+      meta: this.meta,
+      jobs: () => this.jobs.values(),
+      attempts: () => [...this.attempts.values()].flatMap((ofJob) => [...ofJob.values()]),
+      queues: () => this.#queues.values(),
+      uniques: () => [...this.uniques].map(([name, lock]) => ({ ...splitUnique(name), lock })),
+      idempotency: () => this.#idempotency.values(),
+    };
+  }
+
+  purgeFinished(kind: RetentionClass, below: number): void {
+    for (const job of this.jobs.values()) {
+      if (!isFinished(job.state) || retentionClassOf(job.state) !== kind) continue;
+      if (job.finish < below) this.deleteJob(job.seq);
+    }
+  }
+
+  liveJobs(): Iterable<LiveJob> {
+    return [...this.jobs.values()]
+      .filter((job) => !isFinished(job.state))
+      .sort((one, other) => one.order - other.order);
+  }
+}
+
+/** The reverse of `uniqueName`. */
+export function splitUnique(name: string): { queue: string; key: string } {
+  const at = name.indexOf("\n");
+  assert(at > 0, "a unique lock's name holds its queue");
+  return { queue: name.slice(0, at), key: name.slice(at + 1) };
+}
+
+/** Queue names contain no line break, so the pair cannot be ambiguous. */
+export function uniqueName(queue: string, key: string): string {
+  return `${queue}\n${key}`;
+}

@@ -1,0 +1,60 @@
+/** What `apply` answers, one kind per change. Rejections are data: they happen on every replica alike. */
+import type { ErrorCode } from "../base/errors.ts";
+import type { Job, JobState } from "./job.ts";
+
+export interface Rejection {
+  readonly kind: "rejected";
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type EnqueueResult =
+  | {
+      readonly kind: "added" | "duplicate";
+      readonly seq: number;
+      readonly createdAtMs: number;
+      readonly state: JobState;
+    }
+  | Rejection;
+
+/** What became of one job. `attempt` and the rest are filled where the change concerns an attempt. */
+export type ItemResult =
+  | {
+      readonly kind: "done";
+      readonly state: JobState;
+      readonly attempt: number;
+      readonly dueAtMs: number;
+      readonly attemptsLeft: number;
+      readonly leaseExpiresAtMs: number;
+      /** The state before the change. */
+      readonly from: JobState;
+    }
+  | Rejection;
+
+export type Outcome =
+  | { readonly kind: "enqueued"; readonly results: readonly EnqueueResult[] }
+  | { readonly kind: "claimed"; readonly jobs: readonly Job[] }
+  | { readonly kind: "items"; readonly results: readonly ItemResult[] }
+  | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }
+  | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
+  | { readonly kind: "ok" }
+  | Rejection;
+
+export function reject(code: ErrorCode, message: string): Rejection {
+  return { kind: "rejected", code, message };
+}
+
+/** What a batch caused besides its answers; the replica reads it after each batch. */
+export interface Effects {
+  /** Queues that got a job that may be claimed. */
+  readonly readyQueues: Set<string>;
+  /** Jobs that reached a final state or were deleted. */
+  readonly finished: number[];
+  /** Leases that ended by something else than their worker. */
+  readonly revoked: {
+    seq: number;
+    createdAtMs: number;
+    token: number;
+    reason: "cancel" | "lost";
+  }[];
+}

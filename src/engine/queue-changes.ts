@@ -1,0 +1,46 @@
+/** Pause, clear and delete queues. */
+import { must } from "../base/assert.ts";
+import type { ClearQueue, DeleteQueue, PauseQueue } from "./change.ts";
+import type { Core } from "./core.ts";
+import { type Outcome, reject } from "./outcome.ts";
+
+/** Pausing a queue that does not exist makes it, so that it can be stopped before its first job. */
+export function pauseQueue(core: Core, change: PauseQueue): Outcome {
+  const queue = core.openQueue(change.queue);
+  if (queue === undefined) {
+    return reject("LIMIT_EXCEEDED", `queue "${change.queue}" would be one too many (queuesMax)`);
+  }
+  queue.paused = change.paused;
+  core.state.touchQueue(queue);
+  if (!change.paused) core.effects.readyQueues.add(change.queue);
+  return { kind: "ok" };
+}
+
+/**
+ * Deletes ready jobs from the front of the lines. Scheduled and retrying ones have no line of their own, so the caller
+ * names them by id through `manage`; `more` only speaks of ready ones.
+ */
+export function clearQueue(core: Core, change: ClearQueue): Outcome {
+  if (core.state.getQueue(change.queue) === undefined) {
+    return reject("NOT_FOUND", `no queue "${change.queue}"`);
+  }
+  let deleted = 0;
+  while (deleted < change.limit) {
+    const seq = core.firstReady(change.queue)?.peek();
+    if (seq === undefined) return { kind: "cleared", deleted, more: false };
+    core.delete(must(core.state.getJob(seq), "a job in the line exists"));
+    deleted++;
+  }
+  return { kind: "cleared", deleted, more: core.firstReady(change.queue) !== undefined };
+}
+
+export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
+  const queue = core.state.getQueue(change.queue);
+  if (queue === undefined) return reject("NOT_FOUND", `no queue "${change.queue}"`);
+  const left = Object.entries(queue.counts).find(([, count]) => count > 0);
+  if (left !== undefined) {
+    return reject("QUEUE_ERROR", `queue "${change.queue}" still has ${left[1]} ${left[0]} jobs`);
+  }
+  core.forgetQueue(change.queue);
+  return { kind: "ok" };
+}

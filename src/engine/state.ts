@@ -1,0 +1,157 @@
+/**
+ * The port on which the engine keeps its records: typed tables with get, put and delete by key, all synchronous.
+ * `MemoryState` is the reference; `store/sqlite-state.ts` is a write-back cache over SQLite. Which one is used, and how
+ * much it caches, must not be visible in any outcome.
+ */
+import type { Retention } from "./change.ts";
+import type { Attempt, Job, JobState } from "./job.ts";
+import type { EnqueueResult } from "./outcome.ts";
+
+/** Finished jobs are kept in two classes, each with its own retention. */
+export const retentionClasses = ["done", "dead"] as const;
+export type RetentionClass = (typeof retentionClasses)[number];
+
+export function retentionClassOf(state: JobState): RetentionClass {
+  return state === "dead" ? "dead" : "done";
+}
+
+/** Jobs of one class that finished one after the other; removed together when the last is too old. */
+export interface Bucket {
+  /** Finish number of its first job; identifies it. */
+  readonly first: number;
+  readonly startMs: number;
+  /** When its last job finished. */
+  endMs: number;
+  /** Jobs in it that still exist. */
+  count: number;
+}
+
+/** Numbers and settings that belong to the whole state machine. Mutated in place by the engine only. */
+export interface Meta {
+  /** Next value of the counter that gives sequence numbers and places in line. */
+  nextNumber: number;
+  nextToken: number;
+  /** Time of the last applied batch. */
+  nowMs: number;
+  retention: Retention;
+  readonly nextFinish: Record<RetentionClass, number>;
+  /** Finished jobs with a smaller finish number no longer exist. */
+  readonly floor: Record<RetentionClass, number>;
+  readonly buckets: Record<RetentionClass, Bucket[]>;
+  /** Finished jobs that exist; the sum over the buckets. */
+  readonly kept: Record<RetentionClass, number>;
+}
+
+export type Counts = Record<JobState, number>;
+
+/** A queue and its counters. Mutated in place by the engine, which then calls `touchQueue`. */
+export interface QueueRecord {
+  readonly name: string;
+  readonly createdAtMs: number;
+  paused: boolean;
+  readonly counts: Counts;
+  /** Per class and bucket: how many finished jobs of each final state this queue has in it. */
+  readonly finished: Record<
+    RetentionClass,
+    Map<number, { completed: number; cancelled: number; dead: number }>
+  >;
+}
+
+export interface UniqueLock {
+  readonly seq: number;
+  readonly untilMs: number;
+}
+
+export interface IdempotencyRecord {
+  readonly key: string;
+  readonly fingerprint: string;
+  readonly expiresAtMs: number;
+  readonly results: readonly EnqueueResult[];
+}
+
+/** What the in-memory order is rebuilt from at start. */
+export interface LiveJob {
+  readonly seq: number;
+  readonly queue: string;
+  readonly state: JobState;
+  readonly priority: number;
+  readonly order: number;
+  readonly dueAtMs: number;
+  readonly expireAtMs: number;
+  readonly token: number;
+  readonly leaseExpiresAtMs: number;
+}
+
+export interface State {
+  readonly meta: Meta;
+
+  getJob(seq: number): Job | undefined;
+  /** Inserts or replaces. */
+  putJob(job: Job): void;
+  /** Removes the job with its attempts. */
+  deleteJob(seq: number): void;
+
+  putAttempt(attempt: Attempt): void;
+  deleteAttempt(seq: number, ordinal: number): void;
+
+  getQueue(name: string): QueueRecord | undefined;
+  putQueue(queue: QueueRecord): void;
+  touchQueue(queue: QueueRecord): void;
+  deleteQueue(name: string): void;
+  queues(): Iterable<QueueRecord>;
+  readonly queueCount: number;
+
+  getUnique(queue: string, key: string): UniqueLock | undefined;
+  putUnique(queue: string, key: string, lock: UniqueLock): void;
+  deleteUnique(queue: string, key: string): void;
+
+  getIdempotency(key: string): IdempotencyRecord | undefined;
+  putIdempotency(record: IdempotencyRecord): void;
+  deleteIdempotency(key: string): void;
+  /** The record that was put first. */
+  oldestIdempotency(): IdempotencyRecord | undefined;
+  readonly idempotencyCount: number;
+
+  /** Forgets the finished jobs of a class below a finish number, with their attempts. */
+  purgeFinished(kind: RetentionClass, below: number): void;
+
+  /** Every unfinished job; pending ones in growing `order` within their queue and priority. */
+  liveJobs(): Iterable<LiveJob>;
+}
+
+export function createMeta(): Meta {
+  return {
+    nextNumber: 1,
+    nextToken: 1,
+    nowMs: 0,
+    retention: {
+      doneMs: 168 * 3_600_000,
+      doneMax: 100_000_000,
+      deadMs: 168 * 3_600_000,
+      deadMax: 100_000_000,
+    },
+    nextFinish: { done: 1, dead: 1 },
+    floor: { done: 0, dead: 0 },
+    buckets: { done: [], dead: [] },
+    kept: { done: 0, dead: 0 },
+  };
+}
+
+export function createQueue(name: string, createdAtMs: number): QueueRecord {
+  return {
+    name,
+    createdAtMs,
+    paused: false,
+    counts: {
+      pending: 0,
+      scheduled: 0,
+      active: 0,
+      retrying: 0,
+      completed: 0,
+      dead: 0,
+      cancelled: 0,
+      held: 0,
+    },
+    finished: { done: new Map(), dead: new Map() },
+  };
+}

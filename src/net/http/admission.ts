@@ -1,0 +1,87 @@
+/**
+ * What is being served at this moment, against its bounds, and the signals by which it is told to end. A long poll ends
+ * early for two reasons: its caller has gone away, or the server stops.
+ */
+import type { CallContext } from "../../api/operations.ts";
+import { CorvoError } from "../../base/errors.ts";
+import type { HttpLimits } from "./limits.ts";
+
+/** Counts what is being served, against its bounds. */
+export class Admission {
+  requests = 0;
+  bodyBytes = 0;
+  /** Set while the server stops: nothing new is let in. */
+  closing = false;
+  /** Of the requests that asked for their signal. */
+  readonly signals = new Set<AbortController>();
+  readonly #limits: HttpLimits;
+
+  constructor(limits: HttpLimits) {
+    this.#limits = limits;
+  }
+
+  /** Lets nothing new in and ends every wait. */
+  close(): void {
+    this.closing = true;
+    for (const controller of this.signals) controller.abort(stopping());
+  }
+
+  enter(): void {
+    if (this.closing) throw stopping();
+    if (this.requests >= this.#limits.requestsMax) {
+      throw new CorvoError(
+        "OVERLOADED",
+        `${this.requests} requests are being served; the limit requestsMax is ${this.#limits.requestsMax}`,
+      );
+    }
+    this.requests++;
+  }
+
+  /** Takes room for body bytes, which the taker gives back when it has answered. */
+  takeBytes(bytes: number): void {
+    if (this.bodyBytes + bytes > this.#limits.bodiesBytesMax) {
+      throw new CorvoError(
+        "OVERLOADED",
+        `bodies of ${this.bodyBytes} bytes are being served; the limit bodiesBytesMax is ${this.#limits.bodiesBytesMax}`,
+      );
+    }
+    this.bodyBytes += bytes;
+  }
+}
+
+/** The error for whatever comes while the server stops. */
+export function stopping(): CorvoError {
+  return new CorvoError("UNAVAILABLE", "the server is shutting down");
+}
+
+/** The signal is made when it is asked for: most handlers never do, and it costs more than all else here. */
+export class RequestContext implements CallContext {
+  readonly #request: Request;
+  readonly #admission: Admission;
+  #controller: AbortController | undefined;
+
+  constructor(request: Request, admission: Admission) {
+    this.#request = request;
+    this.#admission = admission;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller !== undefined) return this.#controller.signal;
+    const controller = new AbortController();
+    this.#controller = controller;
+    const caller = this.#request.signal;
+    if (this.#admission.closing) controller.abort(stopping());
+    else if (caller.aborted) controller.abort(callerGone());
+    caller.addEventListener("abort", () => controller.abort(callerGone()), { once: true });
+    this.#admission.signals.add(controller);
+    return controller.signal;
+  }
+
+  end(): void {
+    if (this.#controller !== undefined) this.#admission.signals.delete(this.#controller);
+  }
+}
+
+function callerGone(): CorvoError {
+  return new CorvoError("UNAVAILABLE", "the caller went away");
+}

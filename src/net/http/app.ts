@@ -1,0 +1,249 @@
+/**
+ * The HTTP server: every operation of the table as a route, the OpenAPI document, the streaming socket, and what every
+ * other path gets. No route has a body of its own; what an operation does lies in its handler.
+ *
+ * elysia does the routing. It reads no bodies and maps no errors: both are ours, because their wording, bounds and
+ * codes are part of the contract.
+ */
+import type { Server } from "bun";
+import { Elysia } from "elysia";
+import type { Method, Operation } from "../../api/operation.ts";
+import { type Handlers, type OperationName, operations } from "../../api/operations.ts";
+import { type StreamService, streamPath } from "../../api/stream.ts";
+import { AssertionError } from "../../base/assert.ts";
+import { CorvoError } from "../../base/errors.ts";
+import type { Clock, Logger, Timers } from "../../base/ports.ts";
+import { Admission } from "./admission.ts";
+import { splitUrl } from "./input.ts";
+import type { HttpLimits } from "./limits.ts";
+import { openApiDocument } from "./openapi.ts";
+import { errorReply, jsonReply } from "./reply.ts";
+import { type AnyHandler, Route } from "./route.ts";
+import { type StreamConnection, StreamConnections, type StreamSocket } from "./stream.ts";
+
+export interface AppDeps {
+  readonly handlers: Handlers;
+  readonly stream: StreamService;
+  readonly limits: HttpLimits;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** A broken guarantee inside the program; the caller decides how the process ends. */
+  readonly onBug: (error: AssertionError) => void;
+}
+
+export interface App {
+  /** Starts to listen; port 0 takes a free one. Returns the address. */
+  listen(host: string, port: number): string;
+  /** Lets nothing new in, waits for what runs, at most `graceMs`, then closes every connection. */
+  stop(graceMs: number): Promise<void>;
+  /** Address of the running server. */
+  readonly url: string | undefined;
+  /** Answers a request without a socket. */
+  handle(request: Request): Promise<Response>;
+}
+
+/**
+ * Longest time a connection may be silent, in seconds. Well above the longest long poll, so a poll is never cut and an
+ * abandoned connection still ends.
+ */
+const idleSeconds = 120;
+const streamIdleSeconds = 60;
+
+export function createApp(deps: AppDeps): App {
+  return new HttpApp(deps);
+}
+
+class HttpApp implements App {
+  readonly #deps: AppDeps;
+  readonly #admission: Admission;
+  readonly #streams: StreamConnections;
+  readonly #elysia: Elysia;
+  readonly #methods: PathMethods;
+  /**
+   * Operations whose path has no placeholder, which are all the busy ones, also stand in the runtime's own table: a sixth
+   * more requests a second than through the router. What this table does not know falls through to elysia.
+   */
+  readonly #fixedPaths: Record<string, Partial<Record<Method, ServeOperation>>> = {};
+  readonly #runId: string;
+  #server: Server<StreamConnection> | undefined;
+  #faults = 0;
+
+  constructor(deps: AppDeps) {
+    this.#deps = deps;
+    this.#admission = new Admission(deps.limits);
+    this.#runId = deps.clock.nowMs().toString(36);
+    const { limits } = deps;
+    const admission = this.#admission;
+    const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
+    this.#streams = new StreamConnections({ stream: deps.stream, limits, admission, explain });
+    this.#methods = new PathMethods();
+    // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
+    this.#elysia = new Elysia({ handler: { standardHostname: false } });
+    for (const name of Object.keys(operations) as OperationName[]) {
+      const operation: Operation = operations[name];
+      const handler = deps.handlers[name] as AnyHandler;
+      const route = new Route(operation, handler, {
+        limits,
+        clock: deps.clock,
+        admission,
+        explain,
+      });
+      const serve = (request: Request) => route.serve(request);
+      this.#add(operation.method, operation.path, serve);
+      if (!operation.path.includes("{")) {
+        this.#fixedPaths[operation.path] = {
+          ...this.#fixedPaths[operation.path],
+          [operation.method]: serve,
+        };
+      }
+    }
+    this.#add("GET", "/openapi.json", () => this.#openApi());
+    this.#add("GET", streamPath, (request) => this.#upgrade(request));
+    this.#elysia.all("/*", ({ request }) => this.#other(request), { parse: "none" });
+    this.#elysia.compile();
+  }
+
+  get url(): string | undefined {
+    return this.#server?.url.origin;
+  }
+
+  handle(request: Request): Promise<Response> {
+    return this.#elysia.handle(request);
+  }
+
+  listen(host: string, port: number): string {
+    const { limits } = this.#deps;
+    this.#server = Bun.serve<StreamConnection>({
+      hostname: host,
+      port,
+      development: false,
+      idleTimeout: idleSeconds,
+      // Routes bound bodies themselves, to name the limit in the answer.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      routes: this.#fixedPaths,
+      fetch: (request) => this.#elysia.fetch(request),
+      websocket: {
+        idleTimeout: streamIdleSeconds,
+        sendPings: true,
+        maxPayloadLength: limits.bodyBytesMax,
+        backpressureLimit: limits.streamBufferBytesMax,
+        closeOnBackpressureLimit: true,
+        perMessageDeflate: false,
+        open: (socket: StreamSocket) => socket.data.opened(socket),
+        message: (socket: StreamSocket, message: string | Buffer) => socket.data.received(message),
+        drain: (socket: StreamSocket) => socket.data.drained(),
+        close: (socket: StreamSocket) => socket.data.closed(),
+      },
+    });
+    return this.#server.url.origin;
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    this.#admission.close();
+    this.#streams.announceClosing();
+    let cancel = () => {};
+    const grace = new Promise<void>((resolve) => {
+      cancel = this.#deps.timers.after(graceMs, resolve);
+    });
+    await Promise.race([server.stop(false), grace]);
+    cancel();
+    this.#streams.closeAll();
+    await server.stop(true);
+  }
+
+  #add(method: Method, path: string, serve: Serve): void {
+    this.#methods.add(method, path);
+    const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
+    const options = { parse: "none" } as const;
+    this.#elysia.route(method, pattern, ({ request }) => serve(request), options);
+    if (method === "GET")
+      this.#elysia.route("HEAD", pattern, ({ request }) => serve(request), options);
+  }
+
+  #openApi(): Response {
+    openApiText ??= JSON.stringify(openApiDocument());
+    return jsonReply(200, openApiText, 0);
+  }
+
+  #upgrade(request: Request): Response | undefined {
+    try {
+      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+        throw new CorvoError("VALIDATION_ERROR", `${streamPath} speaks WebSocket only`, {
+          hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
+        });
+      }
+      const data = this.#streams.create();
+      if (this.#server?.upgrade(request, { data }) === true) return undefined;
+      throw new CorvoError("VALIDATION_ERROR", "the WebSocket handshake is not valid");
+    } catch (thrown) {
+      return errorReply(this.#explain(thrown, request), 0);
+    }
+  }
+
+  /** Everything that is no operation: CORS preflight, wrong methods, unknown paths. */
+  #other(request: Request): Response {
+    if (request.method === "OPTIONS") return jsonReply(200, undefined, 0);
+    const { path } = splitUrl(request.url);
+    const shown = path.slice(0, 128);
+    const allowed = this.#methods.of(path);
+    if (allowed.length === 0) {
+      return errorReply(
+        new CorvoError("NOT_FOUND", `no such path: ${shown}`, {
+          hint: "GET /openapi.json lists every path.",
+        }),
+        0,
+      );
+    }
+    const allow = allowed.join(", ");
+    const text = `${request.method} is not a method of ${shown}; it has ${allow}`;
+    const reply = errorReply(new CorvoError("METHOD_NOT_ALLOWED", text), 0);
+    reply.headers.set("allow", allow);
+    return reply;
+  }
+
+  /** What is unexpected is logged here, once, and named to the caller only by an id. */
+  #explain(thrown: unknown, request?: Request): CorvoError {
+    if (thrown instanceof CorvoError) return thrown;
+    const id = `${this.#runId}-${++this.#faults}`;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    this.#deps.logger.error("unexpected failure while serving", {
+      request_id: id,
+      method: request?.method,
+      path: request === undefined ? streamPath : splitUrl(request.url).path,
+      error: error.stack ?? error.message,
+    });
+    if (error instanceof AssertionError) this.#deps.onBug(error);
+    return new CorvoError("INTERNAL_ERROR", `internal error ${id}`, {
+      details: { request_id: id },
+    });
+  }
+}
+
+type ServeOperation = (request: Request) => Promise<Response>;
+type Serve = (request: Request) => Promise<Response> | Response | undefined;
+
+let openApiText: string | undefined;
+
+/** Which methods each path has, for the `Allow` header. Only consulted when no route matched. */
+class PathMethods {
+  readonly #paths = new Map<string, { readonly expression: RegExp; readonly methods: string[] }>();
+
+  add(method: string, template: string): void {
+    const expression = new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}/?$`);
+    const entry = this.#paths.get(template) ?? { expression, methods: ["OPTIONS"] };
+    entry.methods.push(...(method === "GET" ? ["GET", "HEAD"] : [method]));
+    this.#paths.set(template, entry);
+  }
+
+  of(path: string): string[] {
+    const methods = new Set<string>();
+    for (const entry of this.#paths.values()) {
+      if (entry.expression.test(path)) for (const method of entry.methods) methods.add(method);
+    }
+    return [...methods].sort();
+  }
+}

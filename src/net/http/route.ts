@@ -1,0 +1,153 @@
+/**
+ * One operation of the table as an HTTP route: request in, response out. Nothing is thrown past `serve`.
+ *
+ * The path of a small POST is short on purpose: one await for the bytes, one for the handler, and no header, query or
+ * path work that the operation does not need. Admission counts requests and body bytes, so that a flood is answered
+ * with OVERLOADED instead of memory.
+ */
+import type { Operation } from "../../api/operation.ts";
+import { rawTreeOf } from "../../api/operation.ts";
+import { type CallContext, Reply } from "../../api/operations.ts";
+import { CorvoError } from "../../base/errors.ts";
+import { stringifyJson } from "../../base/json.ts";
+import type { Clock } from "../../base/ports.ts";
+import { type Admission, RequestContext } from "./admission.ts";
+import { BodyParser, bodyTooLarge, decodeUtf8 } from "./body.ts";
+import { PathParams, QueryParams, splitUrl } from "./input.ts";
+import type { HttpLimits } from "./limits.ts";
+import { errorReply, jsonReply } from "./reply.ts";
+
+type Input = { readonly params: unknown; readonly query: unknown; readonly body: unknown };
+export type AnyHandler = (input: Input, context: CallContext) => Promise<unknown>;
+
+const nothing = Object.freeze({});
+
+/** What all routes of one app share. */
+export interface RouteDeps {
+  readonly limits: HttpLimits;
+  readonly clock: Clock;
+  readonly admission: Admission;
+  /** Turns anything thrown into an error to answer with, logging what is unexpected. */
+  readonly explain: (thrown: unknown, request: Request) => CorvoError;
+}
+
+export class Route {
+  readonly #operation: Operation;
+  readonly #handler: AnyHandler;
+  readonly #deps: RouteDeps;
+  readonly #params: PathParams;
+  readonly #query: QueryParams;
+  readonly #body: BodyParser | undefined;
+  readonly #needsUrl: boolean;
+  readonly #stringify: (value: unknown) => string;
+
+  constructor(operation: Operation, handler: AnyHandler, deps: RouteDeps) {
+    this.#operation = operation;
+    this.#handler = handler;
+    this.#deps = deps;
+    this.#params = new PathParams(operation.path, operation.params);
+    this.#query = new QueryParams(operation.query);
+    this.#needsUrl =
+      Object.keys(operation.params.properties).length > 0 ||
+      Object.keys(operation.query.properties).length > 0;
+    const bodyFields = Object.keys((operation.body["properties"] ?? {}) as object);
+    if (operation.method !== "GET" && bodyFields.length > 0) {
+      this.#body = new BodyParser(operation.body, "the body", deps.limits);
+    }
+    // Where the answer holds no raw text the native writer does the same, faster.
+    this.#stringify = rawTreeOf(operation.result) === undefined ? JSON.stringify : stringifyJson;
+  }
+
+  async serve(request: Request): Promise<Response> {
+    const { clock, admission } = this.#deps;
+    const startMs = clock.monotonicMs();
+    const held = { entered: false, bytes: 0, reading: false };
+    const context = new RequestContext(request, admission);
+    try {
+      admission.enter();
+      held.entered = true;
+      let body: unknown = nothing;
+      if (this.#body !== undefined) {
+        const declared = request.headers.get("content-length");
+        held.reading = true;
+        const bytes =
+          declared === null
+            ? await this.#readChunks(request, held)
+            : await this.#readDeclared(request, declared, held);
+        held.reading = false;
+        body = this.#parseBody(this.#body, bytes);
+      }
+      const input = this.#needsUrl
+        ? this.#readUrl(request.url, body)
+        : { params: nothing, query: nothing, body };
+      const result = await this.#handler(input, context);
+      if (result instanceof Reply) {
+        const text = result.body === undefined ? undefined : this.#stringify(result.body);
+        return jsonReply(result.status, text, clock.monotonicMs() - startMs);
+      }
+      const text = this.#stringify(result);
+      return jsonReply(this.#operation.status, text, clock.monotonicMs() - startMs);
+    } catch (thrown) {
+      const error =
+        held.reading && !(thrown instanceof CorvoError)
+          ? cutShort(thrown)
+          : this.#deps.explain(thrown, request);
+      return errorReply(error, clock.monotonicMs() - startMs);
+    } finally {
+      context.end();
+      admission.bodyBytes -= held.bytes;
+      if (held.entered) admission.requests--;
+    }
+  }
+
+  #readUrl(url: string, body: unknown): Input {
+    const { path, query } = splitUrl(url);
+    return { params: this.#params.parse(path), query: this.#query.parse(query), body };
+  }
+
+  #parseBody(parser: BodyParser, bytes: Uint8Array): unknown {
+    if (bytes.length > 0) return parser.parse(decodeUtf8(bytes));
+    if (this.#operation.bodyOptional) return nothing;
+    throw new CorvoError("PARSE_ERROR", "the body is empty; a JSON object was expected");
+  }
+
+  /** Not async, so that a small body costs a single await. */
+  #readDeclared(request: Request, declared: string, held: Held): Promise<Uint8Array> {
+    const length = Number(declared);
+    const { bodyBytesMax } = this.#deps.limits;
+    if (length > bodyBytesMax) throw bodyTooLarge(declared.slice(0, 20), bodyBytesMax);
+    this.#deps.admission.takeBytes(length);
+    held.bytes = length;
+    return request.bytes();
+  }
+
+  /** A body of unknown length (`Transfer-Encoding: chunked`), refused as soon as it is known to be too large. */
+  async #readChunks(request: Request, held: Held): Promise<Uint8Array> {
+    const { bodyBytesMax } = this.#deps.limits;
+    if (request.body === null) return new Uint8Array();
+    const chunks: Uint8Array[] = [];
+    const reader = request.body.getReader();
+    for (;;) {
+      const step = await reader.read();
+      if (step.done) return Buffer.concat(chunks, held.bytes);
+      if (held.bytes + step.value.length > bodyBytesMax) {
+        await reader.cancel();
+        throw bodyTooLarge(`more than ${bodyBytesMax}`, bodyBytesMax);
+      }
+      this.#deps.admission.takeBytes(step.value.length);
+      held.bytes += step.value.length;
+      chunks.push(step.value);
+    }
+  }
+}
+
+/** What one request holds while it is served. */
+interface Held {
+  bytes: number;
+}
+
+function cutShort(cause: unknown): CorvoError {
+  return new CorvoError("PARSE_ERROR", "the connection ended before the body was complete", {
+    cause,
+  });
+}

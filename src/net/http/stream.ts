@@ -1,0 +1,240 @@
+/**
+ * One streaming connection: frames in, answers and pushes out, over a WebSocket (`docs/spec/streaming.md`).
+ *
+ * Answers go out in the order they complete. Those that complete together, because one durable step finished them, are
+ * written to the socket together: the outbox is flushed once per microtask turn, under one cork. Nothing is allocated
+ * per frame beyond the parsed frame and the session's promise.
+ *
+ * Bounds: a frame by the body bound, frames in flight by `streamFramesMax`, unsent bytes by `streamBufferBytesMax`
+ * (beyond it the runtime closes the socket, and the leases come back when they end).
+ */
+import type { ServerWebSocket } from "bun";
+import { ClientFrame, type StreamService, type StreamSession } from "../../api/stream.ts";
+import { CorvoError } from "../../base/errors.ts";
+import { type Admission, stopping } from "./admission.ts";
+import { BodyParser, decodeUtf8 } from "./body.ts";
+import type { HttpLimits } from "./limits.ts";
+import { errorBody } from "./reply.ts";
+
+export type StreamSocket = ServerWebSocket<StreamConnection>;
+
+/** Status codes of RFC 6455 section 7.4.1. */
+const closeCodes = {
+  goingAway: 1001,
+  binary: 1003,
+  notJson: 1007,
+  noId: 1008,
+  failed: 1011,
+} as const;
+
+/** Frames above this many characters count towards the bytes of all bodies being served. */
+const largeFrameLength = 64 * 1024;
+
+export interface StreamDeps {
+  readonly stream: StreamService;
+  readonly limits: HttpLimits;
+  readonly admission: Admission;
+  readonly explain: (thrown: unknown) => CorvoError;
+}
+
+/** The open connections of one server. */
+export class StreamConnections {
+  readonly #open = new Set<StreamConnection>();
+  readonly #deps: StreamDeps;
+  readonly #parser: BodyParser;
+
+  constructor(deps: StreamDeps) {
+    this.#deps = deps;
+    this.#parser = new BodyParser(ClientFrame, "the frame", deps.limits);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** A connection for a socket that is about to be opened. Throws when there are too many. */
+  create(): StreamConnection {
+    const { streamsMax } = this.#deps.limits;
+    if (this.#deps.admission.closing) throw stopping();
+    if (this.#open.size >= streamsMax) {
+      throw new CorvoError(
+        "UNAVAILABLE",
+        `${this.#open.size} streaming connections are open; the limit streamsMax is ${streamsMax}`,
+      );
+    }
+    return new StreamConnection(this.#deps, this.#parser, this.#open);
+  }
+
+  /** Asks every client to finish and connect elsewhere. */
+  announceClosing(): void {
+    for (const connection of this.#open) connection.announceClosing();
+  }
+
+  closeAll(): void {
+    for (const connection of this.#open) connection.end(closeCodes.goingAway, "server shut down");
+  }
+}
+
+export class StreamConnection {
+  readonly #deps: StreamDeps;
+  readonly #parser: BodyParser;
+  readonly #siblings: Set<StreamConnection>;
+  #socket: StreamSocket | undefined;
+  #session: StreamSession | undefined;
+  #framesInFlight = 0;
+  #outbox: string[] = [];
+  /** True while the socket's buffer holds unsent bytes. */
+  #full = false;
+
+  constructor(deps: StreamDeps, parser: BodyParser, siblings: Set<StreamConnection>) {
+    this.#deps = deps;
+    this.#parser = parser;
+    this.#siblings = siblings;
+  }
+
+  opened(socket: StreamSocket): void {
+    this.#socket = socket;
+    this.#siblings.add(this);
+    try {
+      this.#session = this.#deps.stream.open((text) => {
+        this.#flush();
+        this.#send(text);
+        return !this.#full;
+      });
+    } catch (thrown) {
+      this.end(closeCodes.failed, this.#deps.explain(thrown).message);
+    }
+  }
+
+  received(message: string | Buffer): void {
+    if (typeof message !== "string") {
+      this.end(closeCodes.binary, "binary frames are not understood; send JSON as text");
+      return;
+    }
+    let id: number | undefined;
+    try {
+      const value = this.#parser.parseText(message);
+      id = idOf(value);
+      if (id === undefined) {
+        this.end(closeCodes.noId, "a frame is a JSON object with an integer id of 0 or more");
+        return;
+      }
+      this.#admitFrame();
+      this.#parser.check(message, value);
+      this.#run(value as ClientFrame, message.length);
+    } catch (thrown) {
+      const error = this.#deps.explain(thrown);
+      if (id === undefined) this.end(closeCodes.notJson, error.message);
+      else this.#answer(JSON.stringify({ id, ...errorBody(error) }));
+    }
+  }
+
+  drained(): void {
+    this.#full = false;
+    this.#session?.drained();
+  }
+
+  closed(): void {
+    this.#siblings.delete(this);
+    this.#socket = undefined;
+    this.#outbox = [];
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  announceClosing(): void {
+    this.#flush();
+    this.#send('{"closing":true}');
+  }
+
+  /** Sends what is waiting and closes. */
+  end(code: number, reason: string): void {
+    this.#flush();
+    this.#socket?.close(code, cutReason(reason));
+  }
+
+  #admitFrame(): void {
+    const { streamFramesMax } = this.#deps.limits;
+    if (this.#framesInFlight < streamFramesMax) return;
+    throw new CorvoError(
+      "OVERLOADED",
+      `${this.#framesInFlight} frames of this connection are not answered yet; the limit streamFramesMax is ${streamFramesMax}`,
+      { retryAfterMs: 10 },
+    );
+  }
+
+  #run(frame: ClientFrame, length: number): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    if (length < largeFrameLength) {
+      this.#framesInFlight++;
+      session.frame(frame).then(this.#finished, this.#failed);
+      return;
+    }
+    const { admission } = this.#deps;
+    admission.takeBytes(length);
+    this.#framesInFlight++;
+    session
+      .frame(frame)
+      .finally(() => {
+        admission.bodyBytes -= length;
+      })
+      .then(this.#finished, this.#failed);
+  }
+
+  readonly #finished = (text: string): void => {
+    this.#framesInFlight--;
+    this.#answer(text);
+  };
+
+  /** A session answers every frame, so this is a fault: the client cannot know what happened to its frame. */
+  readonly #failed = (thrown: unknown): void => {
+    this.#framesInFlight--;
+    this.end(closeCodes.failed, this.#deps.explain(thrown).message);
+  };
+
+  #answer(text: string): void {
+    if (this.#socket === undefined) return;
+    if (this.#outbox.push(text) === 1) queueMicrotask(this.#flushLater);
+  }
+
+  readonly #flushLater = (): void => {
+    // One more turn lets the other answers of the same durable step join.
+    queueMicrotask(this.#flush);
+  };
+
+  readonly #flush = (): void => {
+    if (this.#outbox.length === 0 || this.#socket === undefined) return;
+    if (this.#outbox.length === 1) this.#sendOutbox();
+    else this.#socket.cork(this.#sendOutbox);
+  };
+
+  readonly #sendOutbox = (): void => {
+    const texts = this.#outbox;
+    this.#outbox = [];
+    for (const text of texts) this.#send(text);
+  };
+
+  #send(text: string): void {
+    if (this.#socket === undefined) return;
+    const sent = this.#socket.send(text);
+    // -1: kept in the buffer, which is not empty; 0: not sent at all, so the client would wait in vain.
+    if (sent === -1) this.#full = true;
+    if (sent === 0) this.#socket.terminate();
+  }
+}
+
+function idOf(value: unknown): number | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const id = (value as { readonly id?: unknown }).id;
+  return typeof id === "number" && Number.isSafeInteger(id) && id >= 0 ? id : undefined;
+}
+
+/** A close reason has at most 123 bytes of UTF-8. */
+function cutReason(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= 123) return reason;
+  let end = 123;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return decodeUtf8(bytes.subarray(0, end));
+}

@@ -1,0 +1,223 @@
+/**
+ * The typed client. It has one method per row of the operations table, made at run time: a new operation is callable
+ * the moment the table has it, and a wrong field does not compile.
+ *
+ * Payloads, results and checkpoints stay `RawJson` in both directions. A call is sent again only where that cannot do
+ * harm: the server said that it did not accept it, the connection was never made, or the call may be repeated (a read,
+ * or one with an idempotency key).
+ */
+import { requestLimits } from "../api/limits.ts";
+import {
+  type BodyOf,
+  type Operation,
+  type ParamsOf,
+  type QueryOf,
+  type ResultOf,
+  rawTreeOf,
+} from "../api/operation.ts";
+import { type OperationName, type Operations, operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import { parseJson, type RawTree, stringifyJson } from "../base/json.ts";
+import type { Random, Timers } from "../base/ports.ts";
+import { errorOfNetwork, errorOfResponse } from "./errors.ts";
+import { abortReason, defaultRetry, pause, type RetryPolicy, retryDelayMs } from "./retry.ts";
+
+export type Fetch = (request: Request) => Promise<Response>;
+
+export interface ClientOptions {
+  /** Such as `http://127.0.0.1:8080`; a path before `/api` is kept. */
+  readonly server: string;
+  readonly apiKey?: string;
+  readonly fetch: Fetch;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly retry?: Partial<RetryPolicy>;
+  /** Longest wait for one answer, on top of the time that the call itself asks the server to wait. Default 60 s. */
+  readonly timeoutMs?: number;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+type Part<Key extends string, T> =
+  Record<never, never> extends T
+    ? { readonly [K in Key]?: T | undefined }
+    : { readonly [K in Key]: T };
+
+/** What a call needs; a part without a required member may be left out. */
+export type CallInput<O extends Operation> = Part<"params", ParamsOf<O>> &
+  Part<"query", QueryOf<O>> &
+  Part<"body", BodyOf<O>>;
+
+/** Only a claim is answered by 204, which is undefined here. */
+type Answer<Name extends OperationName> =
+  | ResultOf<Operations[Name]>
+  | (Name extends "fetchJob" ? undefined : never);
+
+type Method<Name extends OperationName, Result> =
+  Record<never, never> extends CallInput<Operations[Name]>
+    ? (input?: CallInput<Operations[Name]>, options?: CallOptions) => Promise<Result>
+    : (input: CallInput<Operations[Name]>, options?: CallOptions) => Promise<Result>;
+
+export type Client = {
+  readonly [Name in OperationName]: Method<Name, Answer<Name>>;
+} & {
+  /** The answer as the text that the server sent. */
+  text<Name extends OperationName>(
+    name: Name,
+    ...rest: Parameters<Method<Name, string>>
+  ): Promise<string>;
+};
+
+interface LooseInput {
+  readonly params?: unknown;
+  readonly query?: unknown;
+  readonly body?: unknown;
+}
+
+/** An answer may hold a payload of the deepest allowed nesting some levels down. */
+const answerDepthMax = requestLimits.jsonDepthMax + 16;
+const defaultTimeoutMs = 60_000;
+
+export function createClient(options: ClientOptions): Client {
+  const caller = new Caller(options);
+  const methods: Record<string, unknown> = {
+    text: (name: OperationName, input: LooseInput = {}, call: CallOptions = {}) =>
+      caller.send(operations[name], input, call),
+  };
+  for (const [name, operation] of Object.entries<Operation>(operations)) {
+    const tree = rawTreeOf(operation.result);
+    methods[name] = async (input: LooseInput = {}, call: CallOptions = {}) =>
+      readAnswer(await caller.send(operation, input, call), tree, options.server);
+  }
+  // The loop above covers every key of the table; the type cannot follow it.
+  return methods as Client;
+}
+
+function readAnswer(text: string, tree: RawTree | undefined, server: string): unknown {
+  if (text === "") return undefined;
+  const parsed = parseJson(text, tree, answerDepthMax);
+  if (parsed.ok) return parsed.value;
+  throw new CorvoError("INTERNAL_ERROR", `${server} sent an answer that is not JSON`, {
+    hint: "Is this the address of a Corvo server, and of no proxy before it?",
+    details: { problem: parsed.message },
+  });
+}
+
+class Caller {
+  readonly #options: ClientOptions;
+  readonly #base: string;
+  readonly #retry: RetryPolicy;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#base = options.server.replace(/\/+$/, "");
+    this.#retry = { ...defaultRetry, ...options.retry };
+    this.#headers = {
+      accept: "application/json",
+      ...(options.apiKey === undefined ? {} : { "x-api-key": options.apiKey }),
+    };
+  }
+
+  /** Sends the call, again where that is safe, and returns the text of the successful answer. */
+  async send(operation: Operation, input: LooseInput, call: CallOptions): Promise<string> {
+    const url = this.#base + pathOf(operation, input);
+    const hasBody = operation.method === "POST" || operation.method === "PUT";
+    const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
+    const mayRepeat = operation.method === "GET" || hasIdempotencyKey(input.body);
+    const prepared = { url, body, mayRepeat, waitMs: askedWaitMs(input) };
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#attempt(operation, prepared, call);
+      if (outcome.kind === "answer") return outcome.text;
+      const delayMs = outcome.mayRetry
+        ? retryDelayMs(this.#retry, this.#options.random, attempt, outcome.error.retryAfterMs)
+        : undefined;
+      if (delayMs === undefined) throw outcome.error;
+      await pause(this.#options.timers, delayMs, call.signal);
+    }
+  }
+
+  async #attempt(operation: Operation, prepared: Prepared, call: CallOptions): Promise<Outcome> {
+    const { url, body, mayRepeat, waitMs } = prepared;
+    const timeoutMs = waitMs + (call.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
+    const timeout = new AbortController();
+    const stop = this.#options.timers.after(timeoutMs, () =>
+      timeout.abort(new Error(`no answer within ${timeoutMs} ms`)),
+    );
+    const signals = call.signal === undefined ? [timeout.signal] : [timeout.signal, call.signal];
+    let response: Response;
+    let text: string;
+    try {
+      const request = new Request(url, {
+        method: operation.method,
+        headers:
+          body === undefined
+            ? this.#headers
+            : { ...this.#headers, "content-type": "application/json" },
+        ...(body === undefined ? {} : { body }),
+        // Another server must not get the key and the payload because this one says so.
+        redirect: "manual",
+        signal: AbortSignal.any(signals),
+      });
+      response = await this.#options.fetch(request);
+      text = await response.text();
+    } catch (cause) {
+      if (call.signal?.aborted) throw abortReason(call.signal);
+      const reason = timeout.signal.aborted ? timeout.signal.reason : cause;
+      return { kind: "failed", ...errorOfNetwork(reason, this.#base, mayRepeat) };
+    } finally {
+      stop();
+    }
+    if (response.ok) return { kind: "answer", text };
+    const error = errorOfResponse(response, text, url);
+    const mayRetry = error.retryable || (error.code === "OUTCOME_UNKNOWN" && mayRepeat);
+    return { kind: "failed", error, mayRetry };
+  }
+}
+
+interface Prepared {
+  readonly url: string;
+  readonly body: string | undefined;
+  readonly mayRepeat: boolean;
+  readonly waitMs: number;
+}
+
+type Outcome =
+  | { readonly kind: "answer"; readonly text: string }
+  | { readonly kind: "failed"; readonly error: CorvoError; readonly mayRetry: boolean };
+
+function pathOf(operation: Operation, input: LooseInput): string {
+  const params = recordOf(input.params);
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = params[name];
+    if (value === undefined || value === "" || value === "." || value === "..") {
+      throw new CorvoError("VALIDATION_ERROR", `${name} is ${JSON.stringify(value ?? null)}`);
+    }
+    return encodeURIComponent(String(value));
+  });
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(recordOf(input.query))) {
+    if (value !== undefined && value !== null) query.append(key, String(value));
+  }
+  const text = query.toString();
+  return text === "" ? path : `${path}?${text}`;
+}
+
+function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function hasIdempotencyKey(body: unknown): boolean {
+  return typeof recordOf(body)["idempotency_key"] === "string";
+}
+
+/** How long the server was asked to hold the call open. */
+function askedWaitMs(input: LooseInput): number {
+  const body = recordOf(input.body);
+  if (typeof body["wait_ms"] === "number") return body["wait_ms"];
+  const seconds = recordOf(input.query)["timeout"] ?? body["timeout"];
+  return typeof seconds === "number" ? seconds * 1000 : 0;
+}

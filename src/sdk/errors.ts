@@ -1,0 +1,109 @@
+/**
+ * Turns what can go wrong between client and server into `CorvoError`. The question behind each case is whether the server
+ * may have carried out the call: only when it cannot have, or when that does not matter, is the call sent again.
+ */
+import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
+
+/** The error that an answer with a failing status stands for. */
+export function errorOfResponse(response: Response, text: string, url: string): CorvoError {
+  const retryAfterMs = retryAfterOf(response);
+  const extra = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const body = objectOf(text);
+  const message = body?.["error"];
+  if (body === undefined || typeof message !== "string") {
+    const target = response.headers.get("location");
+    const seen = target === null ? text.trim().slice(0, 200) : `moved to ${target}`;
+    return new CorvoError(
+      codeOfStatus(response.status),
+      `${url} answered ${response.status}${seen === "" ? " without a text" : `: ${seen}`}`,
+      { ...extra, hint: "Is this the address of a Corvo server, and of no proxy before it?" },
+    );
+  }
+  const code = body["code"];
+  const hint = body["hint"];
+  return new CorvoError(
+    typeof code === "string" && isErrorCode(code) ? code : codeOfStatus(response.status),
+    message,
+    {
+      ...extra,
+      ...(body["details"] === undefined ? {} : { details: body["details"] }),
+      ...(typeof hint === "string" ? { hint } : {}),
+    },
+  );
+}
+
+/** What a failed `fetch` means, and whether sending the call again is both safe and of use. */
+export interface NetworkFailure {
+  readonly error: CorvoError;
+  readonly mayRetry: boolean;
+}
+
+/** Codes, of Bun and of Node, of failures before a single byte was sent. */
+const refusedCodes = new Set([
+  "ConnectionRefused",
+  "ECONNREFUSED",
+  "FailedToOpenSocket",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "DNSResolveFailed",
+]);
+
+/** Codes of certificates that were not accepted: nothing was sent, and trying again changes nothing. */
+const certificateCode = /CERT|SIGNATURE|ISSUER|ERR_TLS/;
+
+const addressHint = "Is `corvo server` running there? --server or CORVO_SERVER sets the address.";
+
+/** `mayRepeat`: does sending the call twice do no more than sending it once? */
+export function errorOfNetwork(cause: unknown, server: string, mayRepeat: boolean): NetworkFailure {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const reason = reasonOf(cause, code);
+  const isCertificate = certificateCode.test(code);
+  if (isCertificate || mayRepeat || refusedCodes.has(code)) {
+    const hint = isCertificate
+      ? "Install the authority of this certificate, or name it in NODE_EXTRA_CA_CERTS."
+      : addressHint;
+    const message = `cannot reach ${server}: ${reason}`;
+    const error = new CorvoError("UNAVAILABLE", message, { cause, hint });
+    return { error, mayRetry: !isCertificate };
+  }
+  const error = new CorvoError("OUTCOME_UNKNOWN", `lost ${server} before its answer: ${reason}`, {
+    cause,
+    hint: "The call may or may not have been carried out: look before you repeat it.",
+  });
+  return { error, mayRetry: false };
+}
+
+/** The runtime's own texts give advice that is not for our users. */
+function reasonOf(cause: unknown, code: string): string {
+  if (code === "ConnectionRefused" || code === "ECONNREFUSED") return "connection refused";
+  if (code === "ConnectionClosed" || code === "ECONNRESET") return "the connection was closed";
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function codeOfStatus(status: number): ErrorCode {
+  if (status === 401 || status === 403) return "UNAUTHORIZED";
+  if (status === 404) return "NOT_FOUND";
+  if (status === 405) return "METHOD_NOT_ALLOWED";
+  if (status === 409) return "CONFLICT";
+  if (status === 413) return "PAYLOAD_TOO_LARGE";
+  if (status === 429) return "OVERLOADED";
+  if (status === 502 || status === 503 || status === 504) return "UNAVAILABLE";
+  return status >= 400 && status < 500 ? "VALIDATION_ERROR" : "INTERNAL_ERROR";
+}
+
+function retryAfterOf(response: Response): number | undefined {
+  const text = response.headers.get("retry-after");
+  if (text === null || !/^\d+(\.\d+)?$/.test(text)) return undefined;
+  return Math.round(Number(text) * 1000);
+}
+
+function objectOf(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

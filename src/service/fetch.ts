@@ -1,0 +1,76 @@
+/** Long-polling claims: one waiter per call, ended by jobs, by time, or by the caller going away. */
+
+import { requestLimits as limits } from "../api/limits.ts";
+import type { InputOf } from "../api/operation.ts";
+import type { Operations } from "../api/operations.ts";
+import type { CorvoError } from "../base/errors.ts";
+import type { Job } from "../engine/job.ts";
+import { type ClaimRequest, Waiter } from "../replica/claims.ts";
+import type { Node } from "./node.ts";
+
+type FetchBody = InputOf<Operations["fetchJobs"]>["body"];
+
+const defaultWaitMs = 30_000;
+const defaultLeaseMs = 60_000;
+/** Clients that wait as long for the answer as they ask the server to wait would hang up on a job just claimed. */
+const earlyMs = 1500;
+
+/** Up to `count` jobs; empty when none came in time. */
+export function fetchJobs(
+  node: Node,
+  body: FetchBody,
+  count: number,
+  signal: AbortSignal,
+): Promise<readonly Job[]> {
+  if (signal.aborted) return Promise.resolve([]);
+  return new Promise((resolve, reject) => {
+    let ended = false;
+    const end = (jobs: readonly Job[], fault: CorvoError | undefined) => {
+      // The caller has gone while the claim was in the log's hands: the jobs go back, the attempt is not spent.
+      if (ended) return giveBack(node, jobs);
+      ended = true;
+      node.claims.remove(waiter);
+      cancelTimer();
+      signal.removeEventListener("abort", onAbort);
+      if (fault !== undefined) reject(fault);
+      else resolve(jobs);
+    };
+    const onAbort = () => end([], undefined);
+    const waiter = new Waiter(claimRequestOf(body), count, (jobs, fault) => end(jobs, fault));
+    const cancelTimer = node.deps.timers.after(waitMsOf(body), onAbort);
+    signal.addEventListener("abort", onAbort, { once: true });
+    node.claims.add(waiter);
+  });
+}
+
+/** Returns jobs that nobody will work on. */
+export function giveBack(node: Node, jobs: readonly Job[]): void {
+  if (jobs.length === 0) return;
+  const items = jobs.map((job) => ({ seq: job.seq, token: job.token }));
+  // A refusal is no loss: the leases end by themselves.
+  node.replica.submit({ kind: "release", items }).catch(() => undefined);
+}
+
+export function claimRequestOf(body: {
+  queues: string[];
+  worker_id?: string | null;
+  hostname?: string | null;
+  lease_ms?: number | null;
+  timeout?: number | null;
+}): ClaimRequest {
+  const seconds = body.timeout ?? 0;
+  const leaseMs = body.lease_ms ?? (seconds > 0 ? Math.round(seconds * 1000) : defaultLeaseMs);
+  return {
+    queues: [...new Set(body.queues)],
+    leaseMs: Math.min(limits.leaseMsMax, Math.max(limits.leaseMsMin, leaseMs)),
+    ...(body.worker_id == null ? {} : { workerId: body.worker_id }),
+    ...(body.hostname == null ? {} : { hostname: body.hostname }),
+  };
+}
+
+function waitMsOf(body: FetchBody): number {
+  if (body.wait_ms != null) return body.wait_ms;
+  const seconds = body.timeout ?? 0;
+  const askedMs = seconds > 0 ? Math.min(seconds * 1000, limits.waitMsMax) : defaultWaitMs;
+  return askedMs >= 5000 ? askedMs - earlyMs : askedMs;
+}

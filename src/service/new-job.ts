@@ -1,0 +1,119 @@
+/** From a job as a client describes it to a job as the engine takes it. */
+import type { Static } from "@sinclair/typebox";
+import { requestLimits as limits } from "../api/limits.ts";
+import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
+import { CorvoError } from "../base/errors.ts";
+import { parseDuration, parseTime } from "../base/time.ts";
+import type { NewJob } from "../engine/change.ts";
+import type { Backoff, JobOptions } from "../engine/options.ts";
+
+type Spec = Static<typeof NewJobSchema>;
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+export function toNewJob(spec: Spec): NewJob {
+  const job: Writable<NewJob> = {
+    queue: spec.queue,
+    payload: spec.payload == null ? "{}" : spec.payload.text,
+  };
+  if (spec.priority != null) job.priority = toPriority(spec.priority);
+  if (spec.scheduled_at != null) {
+    if (spec.delay != null) {
+      throw invalid("delay", spec.delay, "delay and scheduled_at exclude each other");
+    }
+    job.scheduledAtMs = toTime("scheduled_at", spec.scheduled_at);
+  }
+  if (spec.delay != null) job.delayMs = toDuration("delay", spec.delay);
+  if (spec.expire_after != null) {
+    job.expireMs = Math.max(1, toDuration("expire_after", spec.expire_after));
+  }
+  if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
+  const options = toOptions(spec);
+  if (options !== undefined) job.options = options;
+  return job;
+}
+
+/** The options that were given; undefined when none was. */
+function toOptions(spec: Spec): Partial<JobOptions> | undefined {
+  const options: Writable<Partial<JobOptions>> = {};
+  if (spec.max_retries != null) options.maxRetries = spec.max_retries;
+  if (spec.retry_backoff != null) options.backoff = spec.retry_backoff as Backoff;
+  if (spec.retry_base_delay != null) {
+    options.baseDelayMs = toDuration("retry_base_delay", spec.retry_base_delay);
+  }
+  if (spec.retry_max_delay != null) {
+    options.maxDelayMs = toDuration("retry_max_delay", spec.retry_max_delay);
+  }
+  if (spec.retry_jitter != null) options.jitter = spec.retry_jitter;
+  if (spec.timeout != null) options.timeoutMs = toDuration("timeout", spec.timeout);
+  if (spec.unique_key != null) options.uniqueKey = spec.unique_key;
+  if (spec.unique_period != null) options.uniqueMs = spec.unique_period * 1000;
+  if (spec.tags != null) options.tags = toTags(spec.tags);
+  if (spec.parent_id != null) options.parentId = spec.parent_id;
+  for (const _ in options) return options;
+  return undefined;
+}
+
+/** Approximate size of a job in the log. */
+export function sizeOf(job: NewJob): number {
+  return (
+    120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
+  );
+}
+
+export function toPriority(value: number | string): number {
+  if (typeof value === "number") return value;
+  if (Object.hasOwn(priorityNames, value)) {
+    return priorityNames[value as keyof typeof priorityNames];
+  }
+  const number = Number(value);
+  if (value !== "" && Number.isInteger(number) && number >= 0 && number <= 9) return number;
+  throw invalid("priority", value, "0 to 9, or critical, high, normal, low");
+}
+
+export function toDuration(field: string, text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === undefined) {
+    throw invalid(field, text, 'a duration such as "250ms", "90s" or "1h30m"');
+  }
+  if (durationMs > limits.delayMsMax) {
+    throw new CorvoError(
+      "LIMIT_EXCEEDED",
+      `${field}: "${text}" is longer than 10 years (delayMsMax)`,
+    );
+  }
+  return durationMs;
+}
+
+export function toTime(field: string, text: string): number {
+  const timeMs = parseTime(text);
+  if (timeMs === undefined || timeMs < 0 || timeMs > 8.64e15) {
+    throw invalid(field, text, 'an RFC 3339 time such as "2030-01-31T09:00:00Z"');
+  }
+  return timeMs;
+}
+
+function toTags(tags: Record<string, string>): string {
+  const names = Object.keys(tags);
+  if (names.length > limits.tagCountMax) {
+    throw new CorvoError(
+      "LIMIT_EXCEEDED",
+      `tags: ${names.length} tags; at most ${limits.tagCountMax} (tagCountMax)`,
+    );
+  }
+  for (const name of names) {
+    if (name.length > limits.tagLengthMax) {
+      throw new CorvoError(
+        "LIMIT_EXCEEDED",
+        `tags: a name of ${name.length} characters; at most ${limits.tagLengthMax} (tagLengthMax)`,
+      );
+    }
+  }
+  return JSON.stringify(tags);
+}
+
+function invalid(field: string, value: unknown, expected: string): CorvoError {
+  return new CorvoError(
+    "VALIDATION_ERROR",
+    `${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
+  );
+}

@@ -1,0 +1,136 @@
+/**
+ * What the handlers share: the replica with its claims, the readers of stored data, and the settings of this server.
+ * `proposeItems` and its like are the only ways from an operation to the log.
+ */
+import { CorvoError } from "../base/errors.ts";
+import { formatJobId, parseJobId } from "../base/ids.ts";
+import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Change } from "../engine/change.ts";
+import type { Attempt, Job } from "../engine/job.ts";
+import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
+import type { JobSearch } from "../engine/query.ts";
+import { Claims } from "../replica/claims.ts";
+import type { Replica } from "../replica/replica.ts";
+
+export interface ServiceOptions {
+  /** Refuse acks, fails, releases and heartbeats without a lease token. */
+  readonly requireLeaseToken: boolean;
+  readonly serverVersion: string;
+  readonly commit: string;
+  readonly nodeId: string;
+  /** How durable an acknowledged write is, in words. */
+  readonly durability: string;
+}
+
+export interface ServiceDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly search: JobSearch;
+  readonly attemptsOf: (job: Job) => Attempt[];
+  /** Makes what the engine holds readable by `search`. */
+  readonly fingerprint: (text: string) => string;
+  readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+}
+
+/** Hears that a lease which a worker holds ended by something else than that worker. */
+export type RevokeListener = (lease: {
+  readonly jobId: string;
+  readonly token: number;
+  readonly reason: "cancel" | "lost";
+}) => void;
+
+export class Node {
+  readonly deps: ServiceDeps;
+  readonly options: ServiceOptions;
+  readonly replica: Replica;
+  readonly claims: Claims;
+  readonly startedAtMs: number;
+  readonly #finishWatchers = new Map<number, Set<() => void>>();
+  readonly #leaseOwners = new Map<number, RevokeListener>();
+
+  constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
+    this.replica = replica;
+    this.deps = deps;
+    this.options = options;
+    this.claims = new Claims(replica);
+    this.startedAtMs = deps.clock.nowMs();
+  }
+
+  /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
+  onEffects(effects: Effects): void {
+    for (const queue of effects.readyQueues) this.claims.wake(queue);
+    if (this.#finishWatchers.size > 0) {
+      for (const seq of effects.finished) {
+        for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();
+      }
+    }
+    for (const { seq, createdAtMs, token, reason } of effects.revoked) {
+      const owner = this.#leaseOwners.get(token);
+      this.#leaseOwners.delete(token);
+      owner?.({ jobId: formatJobId(seq, createdAtMs), token, reason });
+    }
+  }
+
+  /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
+  seqOf(jobId: string): number {
+    return this.findJob(jobId).seq;
+  }
+
+  findJob(jobId: string): Job {
+    const parsed = parseJobId(jobId);
+    const job = parsed === undefined ? undefined : this.replica.engine.state.getJob(parsed.seq);
+    // The whole id must match: a guessed sequence number is not an id.
+    if (job === undefined || job.createdAtMs !== parsed?.createdAtMs || parsed.shard !== 0) {
+      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    }
+    return job;
+  }
+
+  async propose(change: Change, bytes: number): Promise<Exclude<Outcome, { kind: "rejected" }>> {
+    const outcome = await this.replica.submit(change, bytes);
+    if (outcome.kind === "rejected") throw new CorvoError(outcome.code, outcome.message);
+    return outcome;
+  }
+
+  async proposeItems(change: Change, bytes: number): Promise<readonly ItemResult[]> {
+    const outcome = await this.propose(change, bytes);
+    if (outcome.kind !== "items") throw new Error(`unexpected outcome ${outcome.kind}`);
+    return outcome.results;
+  }
+
+  /** A change that concerns one job; its rejection is thrown. */
+  async proposeOne(change: Change, bytes: number): Promise<Extract<ItemResult, { kind: "done" }>> {
+    const [result] = await this.proposeItems(change, bytes);
+    if (result === undefined) throw new Error("a change of one item has one result");
+    if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
+    return result;
+  }
+
+  ownLease(token: number, listener: RevokeListener): void {
+    this.#leaseOwners.set(token, listener);
+  }
+
+  /** The lease ended by its worker's own word, on whatever connection it came. */
+  disownLease(token: number | undefined): void {
+    if (token !== undefined && this.#leaseOwners.size > 0) this.#leaseOwners.delete(token);
+  }
+
+  /** Calls back when the job is finished or deleted, until the returned function is called. */
+  watchFinish(seq: number, watcher: () => void): () => void {
+    let watchers = this.#finishWatchers.get(seq);
+    if (watchers === undefined) {
+      watchers = new Set();
+      this.#finishWatchers.set(seq, watchers);
+    }
+    watchers.add(watcher);
+    return () => {
+      watchers.delete(watcher);
+      if (watchers.size === 0) this.#finishWatchers.delete(seq);
+    };
+  }
+}
+
+export function shorten(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}

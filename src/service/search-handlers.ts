@@ -1,0 +1,40 @@
+/** Handlers that find jobs. */
+import type { Handlers } from "../api/operations.ts";
+import { formatJobId } from "../base/ids.ts";
+import { formatTime } from "../base/time.ts";
+import { toPageRequest } from "./filter.ts";
+import type { Node } from "./node.ts";
+import { summaryView } from "./views.ts";
+
+const defaultTextLimit = 50;
+
+export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | "searchText"> {
+  return {
+    async searchJobs({ body }) {
+      const startedMs = node.deps.clock.monotonicMs();
+      const page = await node.deps.search.page(toPageRequest(body));
+      return {
+        jobs: page.jobs.map(summaryView),
+        total: page.total,
+        total_exact: page.totalExact,
+        ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+        has_more: page.cursor !== undefined,
+        duration_ms: Math.round((node.deps.clock.monotonicMs() - startedMs) * 1000) / 1000,
+      };
+    },
+    async searchText({ query }) {
+      const jobs = await node.deps.search.text(query.q, query.limit ?? defaultTextLimit);
+      return {
+        q: query.q,
+        results: jobs.map((job) => ({
+          id: formatJobId(job.seq, job.createdAtMs),
+          queue: job.queue,
+          state: job.state,
+          payload: job.payload,
+          tags: job.options.tags ?? "{}",
+          created_at: formatTime(job.createdAtMs),
+        })),
+      };
+    },
+  };
+}

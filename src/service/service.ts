@@ -1,0 +1,29 @@
+/** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
+import type { Handlers } from "../api/operations.ts";
+import type { StreamService } from "../api/stream.ts";
+import { BulkOperations } from "./bulk.ts";
+import { createJobHandlers } from "./job-handlers.ts";
+import type { Node } from "./node.ts";
+import { createQueueHandlers } from "./queue-handlers.ts";
+import { createSearchHandlers } from "./search-handlers.ts";
+import { createStreamService } from "./stream-session.ts";
+import { createSystemHandlers } from "./system-handlers.ts";
+import { createWorkerHandlers } from "./worker-handlers.ts";
+
+export interface Service {
+  readonly handlers: Handlers;
+  readonly stream: StreamService;
+}
+
+export function createService(node: Node): Service {
+  return {
+    handlers: {
+      ...createWorkerHandlers(node),
+      ...createJobHandlers(node, new BulkOperations(node)),
+      ...createSearchHandlers(node),
+      ...createQueueHandlers(node),
+      ...createSystemHandlers(node),
+    },
+    stream: createStreamService(node),
+  };
+}

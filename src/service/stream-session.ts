@@ -1,0 +1,283 @@
+/**
+ * One streaming connection. A frame's operations are proposed together, in the order enqueue, ack, fail, release,
+ * heartbeat, so they land in one batch and cost one fsync; its claim is a standing waiter that is given jobs as long as
+ * the client has credits.
+ *
+ * This is the path that must carry the most jobs a second, so answers are built as text, without objects in between.
+ */
+import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
+import { CorvoError } from "../base/errors.ts";
+import { formatJobId } from "../base/ids.ts";
+import { formatTime } from "../base/time.ts";
+import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
+import type { Job } from "../engine/job.ts";
+import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
+import { Waiter } from "../replica/claims.ts";
+import { claimRequestOf, giveBack } from "./fetch.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
+import type { Node, RevokeListener } from "./node.ts";
+import { formatToken } from "./views.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+
+export function createStreamService(node: Node): StreamService {
+  return { open: (push) => new Session(node, push) };
+}
+
+class Session implements StreamSession {
+  readonly #node: Node;
+  readonly #push: (text: string) => boolean;
+  #waiter: Waiter | undefined;
+  #closed = false;
+  /** The socket's buffer is full: no jobs until it has room. */
+  #full = false;
+
+  constructor(node: Node, push: (text: string) => boolean) {
+    this.#node = node;
+    this.#push = push;
+  }
+
+  frame(frame: ClientFrame): Promise<string> {
+    return new Promise((resolve) => {
+      const answer = new Answer(frame.id, resolve);
+      try {
+        if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
+          this.#claim(frame.claim);
+        }
+      } catch (error) {
+        answer.refuse(error);
+      }
+      answer.release();
+    });
+  }
+
+  drained(): void {
+    this.#full = false;
+    if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#waiter !== undefined) this.#node.claims.remove(this.#waiter);
+  }
+
+  /** Begins the steps in order. One that is refused ends it; those before are still answered. */
+  #begin(steps: readonly ((answer: Answer) => void)[], answer: Answer): boolean {
+    for (const step of steps) {
+      answer.expect();
+      try {
+        step(answer);
+      } catch (error) {
+        answer.refuse(error);
+        answer.release();
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The frame's operations, converted but not begun: a bad item refuses the whole frame before anything happens. */
+  #stepsOf(frame: ClientFrame): ((answer: Answer) => void)[] {
+    const node = this.#node;
+    const steps: ((answer: Answer) => void)[] = [];
+    if (frame.enqueue != null && frame.enqueue.length > 0)
+      steps.push(this.#enqueueStep(frame.enqueue));
+    if (frame.ack != null && frame.ack.length > 0) {
+      const items = frame.ack.map((item) => toAck(node, item));
+      steps.push(this.#itemStep("ack", { kind: "ack", items }, frame.ack, "ok"));
+    }
+    if (frame.fail != null && frame.fail.length > 0) {
+      const items = frame.fail.map((item) => toFail(node, item));
+      steps.push(this.#itemStep("fail", { kind: "fail", items }, frame.fail, undefined));
+    }
+    if (frame.release != null && frame.release.length > 0) {
+      const items = frame.release.map((item) => toRelease(node, item));
+      steps.push(this.#itemStep("release", { kind: "release", items }, frame.release, undefined));
+    }
+    if (frame.heartbeat != null && frame.heartbeat.length > 0) {
+      const items = frame.heartbeat.map((item) => toHeartbeat(node, item));
+      steps.push(this.#itemStep("heartbeat", { kind: "heartbeat", items }, frame.heartbeat, "ok"));
+    }
+    return steps;
+  }
+
+  #enqueueStep(specs: NonNullable<ClientFrame["enqueue"]>): (answer: Answer) => void {
+    const node = this.#node;
+    const jobs = specs.map(toNewJob);
+    let bytes = 64;
+    const expected = new Map<string, number>();
+    for (const job of jobs) {
+      bytes += sizeOf(job);
+      if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
+      expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
+    }
+    return (answer) => {
+      node.replica.propose({ kind: "enqueue", jobs }, bytes, (outcome, fault) => {
+        for (const [queue, count] of expected) node.claims.arrived(queue, count);
+        answer.add("enqueue", outcome, fault, (done) =>
+          done.kind === "enqueued" ? enqueueTexts(done.results) : "[]",
+        );
+      });
+      for (const [queue, count] of expected) node.claims.expect(queue, count);
+    };
+  }
+
+  #itemStep(
+    name: "ack" | "fail" | "release" | "heartbeat",
+    change: AckJobs | FailJobs | ReleaseJobs | HeartbeatJobs,
+    sent: readonly { job_id: string }[],
+    okStatus: string | undefined,
+  ): (answer: Answer) => void {
+    const node = this.#node;
+    return (answer) => {
+      node.replica.propose(change, sizeOfItems(change.items), (outcome, fault) => {
+        if (name !== "heartbeat") for (const item of change.items) node.disownLease(item.token);
+        answer.add(name, outcome, fault, (done) =>
+          done.kind === "items" ? itemTexts(sent, done.results, okStatus) : "[]",
+        );
+      });
+    };
+  }
+
+  /** Credits add up; other queues or another lease replace the standing claim. */
+  #claim(claim: NonNullable<ClientFrame["claim"]>): void {
+    const request = claimRequestOf(claim);
+    const { claims } = this.#node;
+    let waiter = this.#waiter;
+    if (waiter === undefined || JSON.stringify(waiter.request) !== JSON.stringify(request)) {
+      if (waiter !== undefined) claims.remove(waiter);
+      const made: Waiter = new Waiter(request, waiter?.want ?? 0, (jobs, fault) =>
+        this.#deliver(made, jobs, fault),
+      );
+      waiter = made;
+      this.#waiter = made;
+    }
+    waiter.want += claim.credits;
+    // Zero credits mean: nothing more for now. That is how a worker stops.
+    if (claim.credits === 0) waiter.want = 0;
+    if (waiter.want > 0 && !this.#full) claims.add(waiter);
+    else claims.remove(waiter);
+  }
+
+  #deliver(waiter: Waiter, jobs: readonly Job[], fault: CorvoError | undefined): void {
+    if (this.#closed) {
+      giveBack(this.#node, jobs);
+      return;
+    }
+    if (fault !== undefined) {
+      // Refused, not lost: the waiter stands on and tries again when something arrives, or after a moment.
+      this.#node.deps.timers.after(fault.retryAfterMs ?? 100, () => {
+        if (!this.#closed && waiter.standing) this.#node.claims.add(waiter);
+      });
+      return;
+    }
+    waiter.want = Math.max(0, waiter.want - jobs.length);
+    if (waiter.want === 0) this.#node.claims.remove(waiter);
+    for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
+    if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {
+      this.#full = true;
+      this.#node.claims.remove(waiter);
+    }
+  }
+
+  /** One function for all leases of the connection: one per job would cost more than the entry itself. */
+  readonly #onRevoke: RevokeListener = (lease) => {
+    if (this.#closed) return;
+    this.#push(
+      `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
+    );
+  };
+}
+
+/** Collects the parts of an answer and sends it when the last has come. */
+class Answer {
+  readonly #id: number;
+  readonly #resolve: (text: string) => void;
+  #parts = "";
+  /** Parts that are still to come, and one for the caller that is still adding. */
+  #open = 1;
+  #error: CorvoError | undefined;
+
+  constructor(id: number, resolve: (text: string) => void) {
+    this.#id = id;
+    this.#resolve = resolve;
+  }
+
+  expect(): void {
+    this.#open++;
+  }
+
+  add(
+    name: string,
+    outcome: Outcome | undefined,
+    fault: CorvoError | undefined,
+    write: (outcome: Outcome) => string,
+  ): void {
+    if (fault !== undefined) this.#error ??= fault;
+    else if (outcome?.kind === "rejected") {
+      this.#error ??= new CorvoError(outcome.code, outcome.message);
+    } else if (outcome !== undefined) this.#parts += `,"${name}":${write(outcome)}`;
+    this.release();
+  }
+
+  /** Something in the frame was refused: what the answer does not list did not happen. */
+  refuse(error: unknown): void {
+    this.#error ??=
+      error instanceof CorvoError
+        ? error
+        : new CorvoError("INTERNAL_ERROR", "the frame could not be carried out", { cause: error });
+  }
+
+  release(): void {
+    this.#open--;
+    if (this.#open !== 0) return;
+    let text = `{"id":${this.#id}${this.#parts}`;
+    const error = this.#error;
+    if (error !== undefined) {
+      text += `,"error":${JSON.stringify(error.message)},"code":"${error.code}"`;
+      if (error.retryAfterMs !== undefined) text += `,"retry_after_ms":${error.retryAfterMs}`;
+    }
+    this.#resolve(`${text}}`);
+  }
+}
+
+function enqueueTexts(results: readonly EnqueueResult[]): string {
+  let text = "[";
+  for (const result of results) {
+    if (text.length > 1) text += ",";
+    if (result.kind === "rejected") {
+      text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
+      continue;
+    }
+    const duplicate = result.kind === "duplicate";
+    const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
+    text += `{"job_id":"${formatJobId(result.seq, result.createdAtMs)}","status":"${status}","unique_existing":${duplicate}}`;
+  }
+  return `${text}]`;
+}
+
+function itemTexts(
+  sent: readonly { job_id: string }[],
+  results: readonly ItemResult[],
+  okStatus: string | undefined,
+): string {
+  let text = "[";
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i] as ItemResult;
+    const id = JSON.stringify(sent[i]?.job_id ?? "");
+    if (i > 0) text += ",";
+    text +=
+      result.kind === "done"
+        ? `{"job_id":${id},"status":"${okStatus ?? result.state}"}`
+        : `{"job_id":${id},"status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
+  }
+  return `${text}]`;
+}
+
+/** The same members as `claimedView`; a test holds the two together. */
+export function claimedText(job: Job): string {
+  let text = `{"job_id":"${formatJobId(job.seq, job.createdAtMs)}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
+  if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
+  if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
+  if (job.options.tags !== undefined) text += `,"tags":${job.options.tags}`;
+  return `${text}}`;
+}

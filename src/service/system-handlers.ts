@@ -1,0 +1,60 @@
+/** Handlers about the server itself. */
+import { type Handlers, Reply } from "../api/operations.ts";
+import { apiVersion } from "../api/version.ts";
+import { formatTime } from "../base/time.ts";
+import { jobStates } from "../engine/job.ts";
+import type { Node } from "./node.ts";
+
+export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "info" | "status"> {
+  return {
+    async health() {
+      const reason = node.replica.unhealthyReason;
+      return reason === undefined
+        ? { status: "ok" }
+        : new Reply(503, { status: "unhealthy", reason });
+    },
+    info: async () => ({
+      server_version: node.options.serverVersion,
+      api_version: apiVersion,
+      commit: node.options.commit,
+      node_id: node.options.nodeId,
+    }),
+    status: async () => {
+      const sizes = node.deps.sizes();
+      return {
+        server_version: node.options.serverVersion,
+        node_id: node.options.nodeId,
+        mode: "single",
+        role: "leader",
+        started_at: formatTime(node.startedAtMs),
+        uptime_ms: node.deps.clock.nowMs() - node.startedAtMs,
+        durability: node.options.durability,
+        read_only: node.replica.readOnlyReason !== undefined,
+        ...countQueues(node),
+        applied_index: node.replica.appliedIndex,
+        checkpoint_index: node.replica.checkpointedIndex,
+        log_bytes: sizes.logBytes,
+        state_bytes: sizes.stateBytes,
+        memory_bytes: sizes.memoryBytes,
+        pending_proposals: node.replica.pendingChanges,
+        waiting_workers: node.claims.waiterCount,
+      };
+    },
+  };
+}
+
+function countQueues(node: Node): {
+  queues: number;
+  queues_paused: number;
+  jobs: Record<string, number>;
+} {
+  const jobs = Object.fromEntries(jobStates.map((state) => [state, 0])) as Record<string, number>;
+  let queues = 0;
+  let paused = 0;
+  for (const queue of node.replica.engine.state.queues()) {
+    queues++;
+    if (queue.paused) paused++;
+    for (const state of jobStates) jobs[state] = (jobs[state] ?? 0) + queue.counts[state];
+  }
+  return { queues, queues_paused: paused, jobs };
+}

@@ -1,0 +1,159 @@
+/** Records as clients see them. */
+import type { ResultOf } from "../api/operation.ts";
+import type { Operations } from "../api/operations.ts";
+import { formatJobId } from "../base/ids.ts";
+import { RawJson } from "../base/json.ts";
+import { formatTime } from "../base/time.ts";
+import type { Attempt, Job } from "../engine/job.ts";
+import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import type { QueueRecord } from "../engine/state.ts";
+
+export type JobView = ResultOf<Operations["getJob"]>;
+type Summary = ResultOf<Operations["searchJobs"]>["jobs"][number];
+type QueueView = ResultOf<Operations["getQueue"]>;
+export type ClaimedView = ResultOf<Operations["fetchJob"]>;
+type EnqueueView = ResultOf<Operations["enqueueJob"]>;
+type AttemptView = NonNullable<JobView["attempts"]>[number];
+interface ItemView {
+  job_id: string;
+  status: string;
+  code?: string;
+  error?: string;
+}
+
+/** Adds a member only when there is a value, since absent and `null` are different things to clients. */
+function set<T extends object, K extends keyof T>(view: T, key: K, value: T[K] | undefined): void {
+  if (value !== undefined) view[key] = value;
+}
+
+const time = (timeMs: number) => (timeMs === 0 ? undefined : formatTime(timeMs));
+const raw = (text: string | undefined) => (text === undefined ? undefined : new RawJson(text));
+const tagsOf = (job: Job) =>
+  job.options.tags === undefined
+    ? undefined
+    : (JSON.parse(job.options.tags) as Record<string, string>);
+
+export function summaryView(job: Job): Summary {
+  const view: Summary = {
+    id: formatJobId(job.seq, job.createdAtMs),
+    queue: job.queue,
+    state: job.state,
+    payload: new RawJson(job.payload),
+    priority: job.priority,
+    attempt: job.attempt,
+    max_retries: job.options.maxRetries,
+    created_at: formatTime(job.createdAtMs),
+  };
+  set(view, "unique_key", job.options.uniqueKey);
+  set(view, "worker_id", job.workerId);
+  set(view, "tags", tagsOf(job));
+  set(view, "parent_id", job.options.parentId);
+  set(view, "scheduled_at", time(job.dueAtMs === 0 ? job.scheduledAtMs : job.dueAtMs));
+  set(view, "started_at", time(job.startedAtMs));
+  set(view, "completed_at", job.state === "completed" ? time(job.finishedAtMs) : undefined);
+  set(view, "failed_at", time(job.failedAtMs));
+  return view;
+}
+
+export function jobView(job: Job, attempts: readonly Attempt[]): JobView {
+  const view: JobView = {
+    ...summaryView(job),
+    retry_backoff: job.options.backoff,
+    retry_base_delay_ms: job.options.baseDelayMs,
+    retry_max_delay_ms: job.options.maxDelayMs,
+  };
+  if (job.options.jitter > 0) view.retry_jitter = job.options.jitter;
+  if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  set(view, "hostname", job.hostname);
+  set(view, "progress", raw(job.progress));
+  set(view, "checkpoint", raw(job.checkpoint));
+  set(view, "result", raw(job.result));
+  set(view, "lease_expires_at", time(job.leaseExpiresAtMs));
+  set(view, "expire_at", time(job.expireAtMs));
+  set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
+  set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  if (attempts.length > 0) {
+    view.attempts = attempts.map((attempt) => attemptView(job, attempt));
+    view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
+  }
+  return view;
+}
+
+function attemptView(job: Job, attempt: Attempt): AttemptView {
+  const id = formatJobId(job.seq, job.createdAtMs);
+  const view: AttemptView = {
+    id: `${id}:${attempt.ordinal}`,
+    job_id: id,
+    attempt: attempt.attempt,
+    outcome: attempt.outcome,
+    error: attempt.error ?? "",
+    created_at: formatTime(attempt.endedAtMs),
+  };
+  set(view, "backtrace", attempt.backtrace);
+  set(view, "output", attempt.output);
+  set(view, "worker_id", attempt.workerId);
+  set(view, "started_at", time(attempt.startedAtMs));
+  return view;
+}
+
+export function claimedView(job: Job): ClaimedView {
+  const view: ClaimedView = {
+    job_id: formatJobId(job.seq, job.createdAtMs),
+    queue: job.queue,
+    payload: new RawJson(job.payload),
+    attempt: job.attempt,
+    max_retries: job.options.maxRetries,
+    lease_duration: job.leaseMs / 1000,
+    lease_token: formatToken(job.token),
+    lease_expires_at: formatTime(job.leaseExpiresAtMs),
+    priority: job.priority,
+    created_at: formatTime(job.createdAtMs),
+  };
+  if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  set(view, "checkpoint", raw(job.checkpoint));
+  set(view, "tags", tagsOf(job));
+  return view;
+}
+
+export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {
+  const { counts } = queue;
+  const view: QueueView = {
+    name: queue.name,
+    paused: queue.paused,
+    created_at: formatTime(queue.createdAtMs),
+    ...counts,
+    enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    failed: counts.dead,
+  };
+  set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
+  return view;
+}
+
+export function enqueueView(result: Exclude<EnqueueResult, { kind: "rejected" }>): EnqueueView {
+  const duplicate = result.kind === "duplicate";
+  return {
+    job_id: formatJobId(result.seq, result.createdAtMs),
+    status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
+    unique_existing: duplicate,
+  };
+}
+
+/** One item of a batch answer. `okStatus` is the word for success, or the job's new state when not given. */
+export function itemView(jobId: string, result: ItemResult, okStatus?: string): ItemView {
+  if (result.kind === "rejected") {
+    return { job_id: jobId, status: "error", code: result.code, error: result.message };
+  }
+  return { job_id: jobId, status: okStatus ?? result.state };
+}
+
+/** Lease tokens are opaque to clients; base 36 keeps them short. */
+export function formatToken(token: number): string {
+  return token.toString(36);
+}
+
+/** The number behind a token. Text that was never a token gives -1, which is nobody's: it is refused as any wrong one. */
+export function parseToken(text: string): number {
+  if (!/^[0-9a-z]{1,11}$/.test(text)) return -1;
+  const token = Number.parseInt(text, 36);
+  return Number.isSafeInteger(token) && token > 0 ? token : -1;
+}

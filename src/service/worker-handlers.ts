@@ -1,0 +1,223 @@
+/** Handlers of producers and workers. */
+
+import { requestLimits as limits } from "../api/limits.ts";
+import { type Handlers, Reply } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import { formatTime } from "../base/time.ts";
+import type { EnqueueJobs, NewJob } from "../engine/change.ts";
+import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import { fetchJobs } from "./fetch.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
+import type { Node } from "./node.ts";
+import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+
+type WorkerHandlers = Pick<
+  Handlers,
+  | "enqueueJob"
+  | "enqueueJobs"
+  | "fetchJob"
+  | "fetchJobs"
+  | "ackJob"
+  | "ackJobs"
+  | "failJob"
+  | "failJobs"
+  | "releaseJob"
+  | "heartbeat"
+>;
+
+export function createWorkerHandlers(node: Node): WorkerHandlers {
+  return { ...enqueueHandlers(node), ...fetchHandlers(node), ...finishHandlers(node) };
+}
+
+function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enqueueJobs"> {
+  return {
+    async enqueueJob({ body }) {
+      const [result] = await enqueue(node, [toNewJob(body)], body.idempotency_key);
+      const view = enqueueView(accepted(result));
+      return view.unique_existing ? new Reply(200, view) : view;
+    },
+    async enqueueJobs({ body }) {
+      const jobs = body.jobs.map((spec, i) => {
+        try {
+          return toNewJob(spec);
+        } catch (error) {
+          if (!(error instanceof CorvoError)) throw error;
+          throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
+        }
+      });
+      const results = await enqueue(node, jobs, body.idempotency_key);
+      const views = results.map((result) => enqueueView(accepted(result)));
+      return { job_ids: views.map((view) => view.job_id), results: views };
+    },
+  };
+}
+
+/** Adds jobs; the workers that wait for them get their claim into the same batch. */
+export function enqueue(
+  node: Node,
+  jobs: readonly NewJob[],
+  idempotencyKey: string | null | undefined,
+): Promise<readonly EnqueueResult[]> {
+  return new Promise((resolve, reject) => {
+    let bytes = 64;
+    for (const job of jobs) bytes += sizeOf(job);
+    const change: EnqueueJobs = { kind: "enqueue", jobs };
+    const withKey: EnqueueJobs =
+      idempotencyKey == null
+        ? change
+        : {
+            ...change,
+            idempotency: {
+              key: idempotencyKey,
+              fingerprint: node.deps.fingerprint(JSON.stringify(jobs)),
+            },
+          };
+    const expected = expectedIn(jobs);
+    try {
+      node.replica.propose(withKey, bytes, (outcome, fault) => {
+        for (const [queue, count] of expected) node.claims.arrived(queue, count);
+        if (outcome === undefined) reject(fault);
+        else if (outcome.kind === "enqueued") resolve(outcome.results);
+        else if (outcome.kind === "rejected") {
+          reject(new CorvoError(outcome.code, outcome.message));
+        }
+      });
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    for (const [queue, count] of expected) node.claims.expect(queue, count);
+  });
+}
+
+/** Jobs per queue that will be ready at once. */
+function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
+  const expected = new Map<string, number>();
+  for (const job of jobs) {
+    if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
+    expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
+  }
+  return expected;
+}
+
+function accepted(result: EnqueueResult | undefined): Exclude<EnqueueResult, { kind: "rejected" }> {
+  if (result === undefined) throw new Error("every job has a result");
+  if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
+  return result;
+}
+
+function fetchHandlers(node: Node): Pick<WorkerHandlers, "fetchJob" | "fetchJobs"> {
+  return {
+    async fetchJob({ body }, { signal }) {
+      const [job] = await fetchJobs(node, body, 1, signal);
+      return job === undefined ? new Reply<ClaimedView>(204, undefined) : claimedView(job);
+    },
+    async fetchJobs({ body }, { signal }) {
+      const count = Math.min(limits.batchItemsMax, Math.max(1, body.count ?? 1));
+      const jobs = await fetchJobs(node, body, count, signal);
+      return { jobs: jobs.map(claimedView) };
+    },
+  };
+}
+
+function finishHandlers(
+  node: Node,
+): Pick<
+  WorkerHandlers,
+  "ackJob" | "ackJobs" | "failJob" | "failJobs" | "releaseJob" | "heartbeat"
+> {
+  return {
+    async ackJob({ params, body }) {
+      const item = toAck(node, { ...body, job_id: params.job_id });
+      await node.proposeOne({ kind: "ack", items: [item] }, sizeOfItems([item]));
+      node.disownLease(item.token);
+      return { status: "ok" };
+    },
+    async ackJobs({ body }) {
+      const items = body.acks.map((item) => toAck(node, item));
+      const results = await node.proposeItems({ kind: "ack", items }, sizeOfItems(items));
+      for (const item of items) node.disownLease(item.token);
+      return {
+        acked: countDone(results),
+        results: results.map((result, i) => itemView(body.acks[i]?.job_id ?? "", result, "ok")),
+      };
+    },
+    async failJob({ params, body }) {
+      const item = toFail(node, { ...body, job_id: params.job_id });
+      const done = await node.proposeOne({ kind: "fail", items: [item] }, sizeOfItems([item]));
+      node.disownLease(item.token);
+      return {
+        status: done.state === "dead" ? "dead" : "retrying",
+        attempt: done.attempt,
+        ...(done.dueAtMs === 0 ? {} : { next_attempt_at: formatTime(done.dueAtMs) }),
+        attempts_remaining: done.state === "dead" ? 0 : done.attemptsLeft,
+      };
+    },
+    async failJobs({ body }) {
+      const items = body.fails.map((item) => toFail(node, item));
+      const results = await node.proposeItems({ kind: "fail", items }, sizeOfItems(items));
+      for (const item of items) node.disownLease(item.token);
+      return {
+        failed: countDone(results),
+        results: results.map((result, i) => itemView(body.fails[i]?.job_id ?? "", result)),
+      };
+    },
+    async releaseJob({ params, body }) {
+      const item = toRelease(node, { ...body, job_id: params.job_id });
+      const done = await node.proposeOne({ kind: "release", items: [item] }, 128);
+      node.disownLease(item.token);
+      return { status: done.state };
+    },
+    heartbeat: ({ body }) => heartbeat(node, body.jobs),
+  };
+}
+
+type HeartbeatHandler = Handlers["heartbeat"];
+
+async function heartbeat(
+  node: Node,
+  jobs: Parameters<HeartbeatHandler>[0]["body"]["jobs"],
+): Promise<Exclude<Awaited<ReturnType<HeartbeatHandler>>, Reply<unknown>>> {
+  const ids = Object.keys(jobs);
+  if (ids.length > limits.batchItemsMax) {
+    throw new CorvoError(
+      "LIMIT_EXCEEDED",
+      `jobs: ${ids.length} items; at most ${limits.batchItemsMax} (batchItemsMax)`,
+    );
+  }
+  const items = ids.map((id) => toHeartbeat(node, { ...jobs[id], job_id: id }));
+  const results =
+    items.length === 0
+      ? []
+      : await node.proposeItems({ kind: "heartbeat", items }, sizeOfItems(items));
+  const answers: Record<string, { status: string; lease_expires_at?: string }> = {};
+  const lists = { acked: [] as string[], unknown: [] as string[], canceled: [] as string[] };
+  ids.forEach((id, i) => {
+    const result = results[i];
+    if (result?.kind === "done") {
+      answers[id] = { status: "ok", lease_expires_at: formatTime(result.leaseExpiresAtMs) };
+      lists.acked.push(id);
+      return;
+    }
+    const isUnknown = result?.code === "NOT_FOUND";
+    lists[isUnknown ? "unknown" : "canceled"].push(id);
+    answers[id] = { status: heartbeatRefusal(node, id, items[i]?.token) };
+  });
+  return { jobs: answers, ...lists };
+}
+
+/** `lost` when another attempt may be running; else `cancel`, which is also all that clients without tokens know. */
+function heartbeatRefusal(node: Node, jobId: string, token: number | undefined): string {
+  if (token === undefined) return "cancel";
+  try {
+    const { state } = node.findJob(jobId);
+    return state === "cancelled" || state === "held" ? "cancel" : "lost";
+  } catch {
+    return "cancel";
+  }
+}
+
+function countDone(results: readonly ItemResult[]): number {
+  return results.filter((result) => result.kind === "done").length;
+}

@@ -1,0 +1,98 @@
+/** Items of ack, fail, release and heartbeat calls, from the wire to the engine. Shared by HTTP and streaming. */
+import type { Static } from "@sinclair/typebox";
+import { requestLimits as limits } from "../api/limits.ts";
+import type {
+  AckItem as AckSchema,
+  FailItem as FailSchema,
+  HeartbeatItem as HeartbeatSchema,
+  ReleaseItem as ReleaseSchema,
+} from "../api/worker.ts";
+import { CorvoError } from "../base/errors.ts";
+import { parseJobId } from "../base/ids.ts";
+import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../engine/change.ts";
+import { toDuration } from "./new-job.ts";
+import type { Node } from "./node.ts";
+import { parseToken } from "./views.ts";
+
+/** No job has this number: an item with an id that is none is answered NOT_FOUND by the engine, like any unknown one. */
+const noSeq = 0;
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+interface Leased {
+  seq: number;
+  token?: number;
+}
+
+function leased(node: Node, jobId: string, token: string | null | undefined): Leased {
+  if (token != null) {
+    return { seq: parseJobId(jobId)?.seq ?? noSeq, token: parseToken(token) };
+  }
+  if (node.options.requireLeaseToken) {
+    throw new CorvoError("LEASE_TOKEN_REQUIRED", `no lease_token was sent for job "${jobId}"`);
+  }
+  // Without a token the id alone must be right, all of it.
+  const parsed = parseJobId(jobId);
+  const job = parsed === undefined ? undefined : node.replica.engine.state.getJob(parsed.seq);
+  return { seq: job !== undefined && job.createdAtMs === parsed?.createdAtMs ? job.seq : noSeq };
+}
+
+export function toAck(node: Node, item: Static<typeof AckSchema>): AckItem {
+  const ack: Writable<AckItem> = leased(node, item.job_id, item.lease_token);
+  if (item.result != null) ack.result = item.result.text;
+  if (item.checkpoint != null) ack.checkpoint = item.checkpoint.text;
+  if (item.output != null && item.output !== "") ack.output = tail(item.output);
+  return ack;
+}
+
+export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
+  const fail: Writable<FailItem> = {
+    ...leased(node, item.job_id, item.lease_token),
+    error: cut(item.error),
+  };
+  if (item.backtrace != null) fail.backtrace = cut(item.backtrace);
+  if (item.retryable === false) fail.retryable = false;
+  if (item.output != null && item.output !== "") fail.output = tail(item.output);
+  return fail;
+}
+
+export function toRelease(node: Node, item: Static<typeof ReleaseSchema>): ReleaseItem {
+  const release: Writable<ReleaseItem> = leased(node, item.job_id, item.lease_token);
+  if (item.delay != null) release.delayMs = toDuration("delay", item.delay);
+  return release;
+}
+
+export function toHeartbeat(node: Node, item: Static<typeof HeartbeatSchema>): HeartbeatItem {
+  const heartbeat: Writable<HeartbeatItem> = leased(node, item.job_id, item.lease_token);
+  if (item.lease_ms != null) heartbeat.leaseMs = item.lease_ms;
+  if (item.progress != null) heartbeat.progress = item.progress.text;
+  if (item.checkpoint != null) heartbeat.checkpoint = item.checkpoint.text;
+  return heartbeat;
+}
+
+type AnyItem = AckItem & Partial<FailItem> & Partial<HeartbeatItem> & ReleaseItem;
+
+/** Approximate size of items in the log. */
+export function sizeOfItems(
+  items: readonly (AckItem | FailItem | HeartbeatItem | ReleaseItem)[],
+): number {
+  let bytes = 64;
+  for (const item of items as readonly AnyItem[]) {
+    bytes += 40 + (item.result?.length ?? 0) + (item.checkpoint?.length ?? 0);
+    bytes += (item.output?.length ?? 0) + (item.progress?.length ?? 0);
+    bytes += (item.error?.length ?? 0) + (item.backtrace?.length ?? 0);
+  }
+  return bytes;
+}
+
+function cut(text: string): string {
+  if (text.length <= limits.errorLengthMax) return text;
+  return `${text.slice(0, limits.errorLengthMax).toWellFormed()} … (cut; ${text.length} characters, errorLengthMax is ${limits.errorLengthMax})`;
+}
+
+/** The end of the output, where the reason of a failure stands. Counted in characters, so never more bytes than text. */
+function tail(text: string): string {
+  return text.length <= limits.outputBytesMax
+    ? text
+    : text.slice(text.length - limits.outputBytesMax).toWellFormed();
+}

@@ -1,0 +1,150 @@
+/**
+ * The data directory of a node: who owns it, which store it is, and which format it has.
+ *
+ * `lock.db` is held by an exclusive SQLite transaction for as long as the process lives; the kernel lets go of it when
+ * the process dies in any way. It must never be opened by other means here: closing any other descriptor of the file
+ * would drop the lock. `lock.pid` only serves the error message. `store.json` is written once, whole or not at all.
+ */
+import { Database } from "bun:sqlite";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { logPaths } from "./log-files.ts";
+import { isDiskFull } from "./reserve.ts";
+import { syncDirectory } from "./superblock.ts";
+
+const dataFormat = 1;
+
+export interface DataDir {
+  readonly path: string;
+  /** Random, made with the directory: every file inside repeats it, so that files of two stores are never mixed. */
+  readonly storeId: string;
+  close(): void;
+}
+
+type DataDirProblem = "locked" | "too_new" | "unreadable";
+
+export class DataDirError extends Error {
+  override name = "DataDirError";
+  readonly problem: DataDirProblem;
+
+  constructor(problem: DataDirProblem, message: string) {
+    super(message);
+    this.problem = problem;
+  }
+}
+
+/** Creates the directory if need be and keeps every other process out until `close`. */
+export function openDataDir(dir: string): DataDir {
+  const path = resolve(dir);
+  makeDirectory(path);
+  const lock = takeLock(path);
+  try {
+    const storeId = readIdentity(path) ?? createIdentity(path);
+    return { path, storeId, close: () => lock.close() };
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/** A new directory is part of what must survive a power cut: every parent that gained an entry is synced. */
+function makeDirectory(path: string): void {
+  const firstMade = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (firstMade === undefined) return;
+  const top = dirname(firstMade);
+  for (let made = path; made !== top; made = dirname(made)) syncDirectory(dirname(made));
+}
+
+function takeLock(path: string): Database {
+  const lock = new Database(join(path, "lock.db"), { create: true, readwrite: true });
+  try {
+    // Nothing is ever written to it, and a journal file would need space that a full disk does not have.
+    lock.run("PRAGMA journal_mode = MEMORY");
+    lock.run("BEGIN EXCLUSIVE");
+  } catch (error) {
+    lock.close();
+    const isTaken = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
+    throw isTaken ? new DataDirError("locked", lockedMessage(path)) : error;
+  }
+  try {
+    writeFileSync(join(path, "lock.pid"), `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    // A start must succeed on a full disk; without the number the message is only less helpful.
+    if (!isDiskFull(error)) throw error;
+  }
+  return lock;
+}
+
+function lockedMessage(path: string): string {
+  const pidPath = join(path, "lock.pid");
+  const pid = existsSync(pidPath) ? readFileSync(pidPath, "utf8").trim() : "";
+  const holder = pid === "" ? "another process" : `process ${pid}`;
+  return `The data directory ${path} is in use by ${holder}. Stop it, or choose another directory for this server.`;
+}
+
+function readIdentity(path: string): string | undefined {
+  const file = join(path, "store.json");
+  if (!existsSync(file)) {
+    if (!existsSync(logPaths(path).database)) return undefined;
+    throw unreadable(file, "is missing, but there is a log");
+  }
+  const found = parseIdentity(readFileSync(file, "utf8"));
+  if (found === undefined) throw unreadable(file, "is not what this program wrote");
+  if (found.format > dataFormat) {
+    throw new DataDirError(
+      "too_new",
+      `The data directory ${path} has format ${found.format}, this program reads up to ${dataFormat}. ` +
+        "Start the newer program that wrote it, or restore a backup made before the upgrade.",
+    );
+  }
+  return found.storeId;
+}
+
+function unreadable(file: string, what: string): DataDirError {
+  return new DataDirError(
+    "unreadable",
+    `${file} ${what}. Restore the directory from a backup as a whole; do not write the file by hand.`,
+  );
+}
+
+function parseIdentity(text: string): { format: number; storeId: string } | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (!("format" in value) || typeof value.format !== "number") return undefined;
+  // A newer format may look different in everything but its number.
+  if (value.format > dataFormat) return { format: value.format, storeId: "" };
+  if (!("storeId" in value) || typeof value.storeId !== "string") return undefined;
+  if (!/^[0-9a-f-]{36}$/.test(value.storeId)) return undefined;
+  return { format: value.format, storeId: value.storeId };
+}
+
+function createIdentity(path: string): string {
+  const storeId = crypto.randomUUID();
+  const file = join(path, "store.json");
+  const temporary = `${file}.new`;
+  const fd = openSync(temporary, "w", 0o600);
+  try {
+    writeSync(fd, `${JSON.stringify({ format: dataFormat, storeId })}\n`);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, file);
+  syncDirectory(path);
+  return storeId;
+}

@@ -1,0 +1,132 @@
+/** Reading the smaller tables of the state database, and the compact rows from which the order of jobs is rebuilt. */
+import type { Database } from "bun:sqlite";
+import { must } from "../base/assert.ts";
+import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
+import type { LiveJob, QueueRecord } from "../engine/state.ts";
+import { stateOf } from "./state-schema.ts";
+
+export interface StoredQueue {
+  readonly id: number;
+  readonly record: QueueRecord;
+}
+
+type Buckets = [number, { completed: number; cancelled: number; dead: number }][];
+type QueueBody = Omit<QueueRecord, "name" | "finished"> & { done: Buckets; dead: Buckets };
+
+export function writeQueue(record: QueueRecord): string {
+  const body: QueueBody = {
+    createdAtMs: record.createdAtMs,
+    paused: record.paused,
+    counts: record.counts,
+    done: [...record.finished.done],
+    dead: [...record.finished.dead],
+  };
+  return JSON.stringify(body);
+}
+
+export function readQueues(db: Database): StoredQueue[] {
+  const rows = db.query("SELECT id, name, body FROM queues ORDER BY id").all() as {
+    id: number;
+    name: string;
+    body: string;
+  }[];
+  return rows.map(({ id, name, body }) => {
+    const { done, dead, ...rest } = JSON.parse(body) as QueueBody;
+    return {
+      id,
+      record: { name, ...rest, finished: { done: new Map(done), dead: new Map(dead) } },
+    };
+  });
+}
+
+/** How many jobs the counters of one queue, or of all, know in these states. */
+export function sumCounts(
+  db: Database,
+  of: { readonly queue: string | undefined; readonly states: readonly JobState[] },
+): number {
+  if (of.states.length === 0) return 0;
+  const counts: keyof QueueBody = "counts";
+  const sum = of.states.map((state) => `(body ->> '$.${counts}.${state}')`).join(" + ");
+  const row = (
+    of.queue === undefined
+      ? db.query(`SELECT total(${sum}) AS jobs FROM queues`).get()
+      : db.query(`SELECT total(${sum}) AS jobs FROM queues WHERE name = ?`).get(of.queue)
+  ) as { jobs: number };
+  return row.jobs;
+}
+
+export interface AttemptRow {
+  readonly seq: number;
+  readonly ordinal: number;
+  readonly attempt: number;
+  readonly outcome: Attempt["outcome"];
+  readonly error: string | null;
+  readonly backtrace: string | null;
+  readonly output: string | null;
+  readonly worker: string | null;
+  readonly started: number;
+  readonly ended: number;
+}
+
+export function readAttempt(row: AttemptRow): Attempt {
+  return {
+    seq: row.seq,
+    ordinal: row.ordinal,
+    attempt: row.attempt,
+    outcome: row.outcome,
+    error: row.error ?? undefined,
+    backtrace: row.backtrace ?? undefined,
+    output: row.output ?? undefined,
+    workerId: row.worker ?? undefined,
+    startedAtMs: row.started,
+    endedAtMs: row.ended,
+  };
+}
+
+/** The stored attempts of a job, oldest first. */
+export function readAttempts(db: Database, seq: number): Attempt[] {
+  const rows = db.query("SELECT * FROM attempts WHERE seq = ? ORDER BY ordinal").all(seq);
+  return (rows as AttemptRow[]).map(readAttempt);
+}
+
+/** Rows per read: a start with ten million jobs must not hold them all as arrays at once. */
+const pageRows = 50_000;
+
+/** Every unfinished job, read from the `live` index alone; leases of active jobs need their rows. */
+export function* readLiveJobs(db: Database, queueNames: Map<number, string>): Iterable<LiveJob> {
+  const page = db.prepare(
+    `SELECT state, queue, priority, place, due, expire, seq FROM jobs INDEXED BY live
+     WHERE finish = 0 AND (state, queue, priority, place, due, expire, seq) > (?, ?, ?, ?, ?, ?, ?)
+     ORDER BY state, queue, priority, place, due, expire, seq LIMIT ${pageRows}`,
+  );
+  const lease = db.prepare("SELECT token, rest FROM jobs WHERE seq = ?");
+  let last = [-1, 0, 0, 0, 0, 0, 0];
+  for (;;) {
+    const rows = page.values(...last) as number[][];
+    for (const row of rows) {
+      const [state = 0, queue = 0, priority = 0, order = 0, dueAtMs = 0, expireAtMs = 0, seq = 0] =
+        row;
+      let token = 0;
+      let leaseExpiresAtMs = 0;
+      if (state === stateCode.active) {
+        const found = lease.get(seq) as { token: number; rest: string };
+        token = found.token;
+        leaseExpiresAtMs = (JSON.parse(found.rest) as { e: number }).e;
+      }
+      const name = must(queueNames.get(queue), "a stored job's queue exists");
+      yield {
+        seq,
+        queue: name,
+        state: stateOf(state),
+        priority,
+        order,
+        dueAtMs,
+        expireAtMs,
+        token,
+        leaseExpiresAtMs,
+      };
+    }
+    if (rows.length < pageRows) return;
+    last = rows.at(-1) ?? last;
+  }
+}

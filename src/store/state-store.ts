@@ -1,0 +1,112 @@
+/**
+ * The state database as the replica sees it: the cache on this thread, the writer in a Worker. One checkpoint at a time.
+ */
+import { assert } from "../base/assert.ts";
+import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
+import { startWorker } from "./start-worker.ts";
+import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
+
+export class StateFault extends Error {
+  override name = "StateFault";
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class StateStore {
+  readonly state: SqliteState;
+  readonly #worker: Worker;
+  #nextId = 1;
+  #writing: { id: number; resolve: () => void; reject: (error: StateFault) => void } | undefined;
+  #closed: (() => void) | undefined;
+
+  private constructor(state: SqliteState, worker: Worker) {
+    this.state = state;
+    this.#worker = worker;
+  }
+
+  /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
+  static async open(path: string, options: SqliteStateOptions): Promise<StateStore> {
+    const state = new SqliteState(path, options);
+    const worker = startWorker("state");
+    await new Promise<void>((resolve, reject) => {
+      worker.onmessage = (event: MessageEvent<FromStateWorker>) => {
+        if (event.data.kind === "opened") resolve();
+        else if (event.data.kind === "fault") {
+          reject(new StateFault(event.data.code, event.data.message));
+        }
+      };
+      worker.onerror = (event) => reject(new StateFault("WORKER", event.message));
+      post(worker, { kind: "open", path });
+    });
+    const store = new StateStore(state, worker);
+    worker.onmessage = (event: MessageEvent<FromStateWorker>) => store.#receive(event.data);
+    return store;
+  }
+
+  get storedIndex(): number {
+    return this.state.storedIndex;
+  }
+
+  get dirtyCount(): number {
+    return this.state.dirtyCount;
+  }
+
+  checkpoint(appliedIndex: number): Promise<void> {
+    assert(this.#writing === undefined, "one checkpoint at a time");
+    const id = this.#nextId++;
+    const checkpoint = this.state.takeCheckpoint(appliedIndex);
+    return new Promise((resolve, reject) => {
+      this.#writing = { id, resolve, reject };
+      this.#worker.postMessage({ kind: "write", id, checkpoint } satisfies ToStateWorker, [
+        checkpoint.numbers.buffer as ArrayBuffer,
+        checkpoint.lengths.buffer as ArrayBuffer,
+      ]);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.state.close();
+    await new Promise<void>((resolve) => {
+      this.#closed = resolve;
+      post(this.#worker, { kind: "close" });
+    });
+    this.#worker.terminate();
+  }
+
+  #receive(message: FromStateWorker): void {
+    switch (message.kind) {
+      case "written": {
+        this.state.settle();
+        const floors = this.state.takeFloors();
+        if (floors !== undefined) post(this.#worker, { kind: "floors", ...floors });
+        this.#finish(undefined);
+        break;
+      }
+      case "fault":
+        if (message.id !== undefined) {
+          this.state.restore();
+          this.#finish(new StateFault(message.code, message.message));
+        }
+        break;
+      case "closed":
+        this.#closed?.();
+        break;
+      case "opened":
+        break;
+    }
+  }
+
+  #finish(fault: StateFault | undefined): void {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    if (fault === undefined) writing?.resolve();
+    else writing?.reject(fault);
+  }
+}
+
+function post(worker: Worker, message: ToStateWorker): void {
+  worker.postMessage(message);
+}

@@ -1,0 +1,124 @@
+/**
+ * What commands say about themselves: help, examples, completions, aliases.
+ * Golden texts are written anew by `CORVO_UPDATE_GOLDEN=1 bun test test/commands`.
+ */
+import { expect, test } from "bun:test";
+import { cliReference } from "../../scripts/generate-cli-reference.ts";
+import { operations } from "../../src/api/operations.ts";
+import { Filter } from "../../src/api/search.ts";
+import { parseArguments } from "../../src/commands/_shared/args.ts";
+import {
+  completionFiles,
+  completionScript,
+  shells,
+} from "../../src/commands/_shared/completions.ts";
+import { describeTree, loadAll } from "../../src/commands/_shared/describe.ts";
+import { globalArgs } from "../../src/commands/_shared/globals.ts";
+import { type Group, isGroup, locate } from "../../src/commands/_shared/table.ts";
+import { aliases, commands } from "../../src/commands/index.ts";
+import { corvo } from "../support/fake-system.ts";
+
+const updating = process.env["CORVO_UPDATE_GOLDEN"] === "1";
+
+async function expectGolden(url: URL, text: string): Promise<void> {
+  if (updating) await Bun.write(url, text);
+  expect(text).toBe(await Bun.file(url).text());
+}
+
+function pathsOf(group: Group, path: readonly string[] = []): readonly (readonly string[])[] {
+  const below = Object.entries(group.commands).flatMap(([name, entry]) =>
+    isGroup(entry) ? pathsOf(entry, [...path, name]) : [[...path, name]],
+  );
+  return [path, ...below];
+}
+
+const loaded = await loadAll(commands);
+
+test("the reference page holds the help of every command, as the program prints it", async () => {
+  const page = await cliReference();
+  await expectGolden(new URL("../../docs/reference/cli.md", import.meta.url), page);
+  for (const path of pathsOf(commands)) {
+    const { code, stdout, stderr } = await corvo([...path, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(page).toContain(`## ${["corvo", ...path].join(" ")}\n\n\`\`\`text\n${stdout}`);
+  }
+});
+
+test("completion scripts in the tree are those of the commands", async () => {
+  const tree = describeTree(commands, loaded);
+  for (const shell of shells) {
+    const script = completionScript(shell, tree);
+    const url = new URL(`../../completions/${completionFiles[shell]}`, import.meta.url);
+    await expectGolden(url, script);
+    expect((await corvo(["completion", shell])).stdout).toBe(script);
+  }
+});
+
+/** The words of each `corvo …` in a line for a shell. */
+function linesOf(line: string): readonly (readonly string[])[] {
+  const words: { text: string; isOperator: boolean }[] = [];
+  const token = /\s*(?:([|<>()]|\$\(|"\$\()|((?:'[^']*'|"(?:[^"\\$]|\\.|\$\{)*"|[^\s|<>()'"])+))/gy;
+  for (let match = token.exec(line); match !== null; match = token.exec(line)) {
+    const text = match[1] ?? (match[2] ?? "").replace(/'([^']*)'|"([^"]*)"/g, "$1$2");
+    words.push({ text, isOperator: match[1] !== undefined });
+  }
+  const lines: string[][] = [];
+  let current: string[] | undefined;
+  for (const { text, isOperator } of words) {
+    if (text === "corvo") {
+      current = [];
+      lines.push(current);
+    } else if (isOperator) {
+      current = undefined;
+    } else {
+      current?.push(text);
+    }
+  }
+  return lines;
+}
+
+const examples = loaded.flatMap((one) => one.spec.examples.map((example) => example.line));
+
+test.each([...examples, ...(commands.examples ?? []).map((example) => example.line)])(
+  "the example `%s` is understood",
+  async (example) => {
+    const lines = linesOf(example);
+
+    expect(lines.length).toBeGreaterThan(0);
+    for (const argv of lines) {
+      if (argv.includes("--version")) continue;
+      const located = locate(argv, commands, aliases, globalArgs);
+      const { spec } = loaded.find((one) => one.path.join(" ") === located.path.join(" ")) ?? {};
+      if (spec === undefined) throw new Error(`no command in ${argv.join(" ")}`);
+      const takesCommand = spec.takesCommand === true;
+      const args = { ...globalArgs, ...spec.args };
+      parseArguments(located.rest, { args, takesCommand, help: "" });
+    }
+  },
+);
+
+test("every command has examples, and every alias leads to a command", () => {
+  for (const { path, spec } of loaded) {
+    expect({ path, examples: spec.examples.length > 0 }).toEqual({ path, examples: true });
+  }
+  for (const alias of Object.keys(aliases)) {
+    expect(isGroup(locate([alias], commands, aliases, globalArgs).entry)).toBe(false);
+  }
+});
+
+test("every option of a job and every filter is a flag", () => {
+  const kebab = (names: readonly string[]) => names.map((name) => name.replaceAll("_", "-"));
+  const argsOf = (path: string) =>
+    Object.keys(loaded.find((one) => one.path.join(" ") === path)?.spec.args ?? {});
+
+  expect(argsOf("enqueue")).toContainValues(
+    kebab(Object.keys(operations.enqueueJob.body.properties)),
+  );
+  expect(argsOf("jobs list")).toContainValues(kebab(Object.keys(Filter.properties)));
+});
+
+test("no command takes a flag that hides a global one", () => {
+  for (const { spec } of loaded) {
+    for (const name of Object.keys(spec.args)) expect(Object.keys(globalArgs)).not.toContain(name);
+  }
+});

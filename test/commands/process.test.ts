@@ -1,0 +1,69 @@
+/** The program as a process: what only shows with real streams and signals. */
+import { expect, test } from "bun:test";
+import { completionFiles } from "../../src/commands/_shared/completions.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+function start(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return Bun.spawn([process.execPath, "src/main.ts", ...words], {
+    cwd: root,
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+}
+
+test("the version is one line on stdout", async () => {
+  const run = start(["--version"]);
+
+  expect(await new Response(run.stdout).text()).toMatch(/^corvo \d+\.\d+\.\d+ \(.+\)\n$/);
+  expect(await run.exited).toBe(0);
+});
+
+test("data goes to stdout to the last byte, and nothing else does", async () => {
+  const run = start(["completion", "fish"]);
+  const golden = await Bun.file(`${root}completions/${completionFiles.fish}`).text();
+
+  expect(await new Response(run.stdout).text()).toBe(golden);
+  expect(await new Response(run.stderr).text()).toBe("");
+  expect(await run.exited).toBe(0);
+});
+
+test("a reader that goes away ends it without noise", async () => {
+  const run = Bun.spawn(
+    ["sh", "-c", '"$0" src/main.ts completion fish | head -c 10', process.execPath],
+    { cwd: root, stdout: "pipe", stderr: "pipe" },
+  );
+
+  expect(await new Response(run.stdout).text()).toStartWith("# Made by");
+  expect(await new Response(run.stderr).text()).toBe("");
+});
+
+test("SIGINT ends a wait with 130", async () => {
+  const asked = Promise.withResolvers<void>();
+  using silent = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => {
+      asked.resolve();
+      return new Promise<Response>(() => undefined);
+    },
+  });
+  const run = start(["jobs", "wait", "job_1"], { CORVO_SERVER: `http://127.0.0.1:${silent.port}` });
+  await asked.promise;
+
+  run.kill("SIGINT");
+
+  expect(await run.exited).toBe(130);
+  expect(await new Response(run.stderr).text()).toBe("interrupted\n");
+});
+
+test("a server that is not there is exit code 6", async () => {
+  const run = start(["status"], { CORVO_SERVER: "127.0.0.1:1" });
+
+  expect(await new Response(run.stderr).text()).toContain(
+    "error: cannot reach http://127.0.0.1:1: connection refused\nhint: ",
+  );
+  expect(await run.exited).toBe(6);
+});

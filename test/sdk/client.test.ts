@@ -1,0 +1,278 @@
+/**
+ * The client against a `fetch` of a few lines: what it sends, what it returns, and when it sends again. Time does not pass;
+ * pauses are noted and end at once.
+ */
+import { describe, expect, test } from "bun:test";
+import { CorvoError } from "../../src/base/errors.ts";
+import { RawJson } from "../../src/base/json.ts";
+import type { Timers } from "../../src/base/ports.ts";
+import { type ClientOptions, createClient, type Fetch } from "../../src/sdk/client.ts";
+import { json, server } from "../support/fake-system.ts";
+
+interface Paused {
+  readonly timers: Timers;
+  readonly delaysMs: number[];
+}
+
+/** Timers that end pauses at once and note them; limits of 30 s and more never fire. */
+function instantTimers(): Paused {
+  const delaysMs: number[] = [];
+  return {
+    delaysMs,
+    timers: {
+      after(delayMs, callback) {
+        let stopped = false;
+        if (delayMs < 30_000) {
+          delaysMs.push(delayMs);
+          queueMicrotask(() => stopped || callback());
+        }
+        return () => {
+          stopped = true;
+        };
+      },
+    },
+  };
+}
+
+function client(fetch: Fetch, more: Partial<ClientOptions> = {}) {
+  return createClient({
+    server: "http://localhost:8080",
+    fetch,
+    timers: instantTimers().timers,
+    random: { uint32: () => 0 },
+    ...more,
+  });
+}
+
+async function failure(promise: Promise<unknown>): Promise<CorvoError> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof CorvoError) return error;
+  throw new Error(`expected a CorvoError, got ${String(error)}`);
+}
+
+const refused = () => Promise.reject(Object.assign(new Error("no"), { code: "ConnectionRefused" }));
+const reset = () =>
+  Promise.reject(Object.assign(new Error("socket closed"), { code: "ECONNRESET" }));
+
+describe("a call", () => {
+  test("sends method, path, query, key and the payload byte for byte", async () => {
+    const { fetch, seen } = server(() =>
+      json('{"job_id":"job_1","status":"pending","unique_existing":false}', 201),
+    );
+    const api = client(fetch, { apiKey: "secret", server: "http://localhost:8080/base/" });
+    const payload = new RawJson('{ "n": 12345678901234567890, "b":1.0 }');
+
+    await api.enqueueJob({ body: { queue: "mail", payload } });
+    await api.waitJob({ params: { job_id: "a/b?c" }, query: { timeout: 2.5 } });
+
+    expect(seen[0]?.method).toBe("POST");
+    expect(seen[0]?.path).toBe("/base/api/v1/enqueue");
+    expect(seen[0]?.body).toBe('{"queue":"mail","payload":{ "n": 12345678901234567890, "b":1.0 }}');
+    expect(seen[0]?.headers.get("x-api-key")).toBe("secret");
+    expect(seen[0]?.headers.get("content-type")).toBe("application/json");
+    expect(seen[1]?.path).toBe("/base/api/v1/jobs/a%2Fb%3Fc/wait?timeout=2.5");
+    expect(seen[1]?.body).toBe("");
+  });
+
+  test("returns payloads as the text that the server sent", async () => {
+    const { fetch } = server(() => json('{"id":"job_1","payload":{"n":1.0},"attempt":0}'));
+
+    const job = await client(fetch).getJob({ params: { job_id: "job_1" } });
+
+    expect(job.payload).toEqual(new RawJson('{"n":1.0}'));
+    expect(job.attempt).toBe(0);
+  });
+
+  test("gives the whole answer as text on request", async () => {
+    const { fetch } = server(() => json('[ {"name": "mail"} ]'));
+
+    expect(await client(fetch).text("listQueues")).toBe('[ {"name": "mail"} ]');
+  });
+
+  test("returns undefined when a claim finds nothing", async () => {
+    const { fetch } = server(() => new Response(null, { status: 204 }));
+
+    expect(await client(fetch).fetchJob({ body: { queues: ["mail"] } })).toBeUndefined();
+  });
+
+  test("refuses a path part that would change the path", async () => {
+    const { fetch, seen } = server(() => json("{}"));
+
+    const error = await failure(client(fetch).getJob({ params: { job_id: ".." } }));
+
+    expect(error.code).toBe("VALIDATION_ERROR");
+    expect(seen).toHaveLength(0);
+  });
+});
+
+describe("a failing call", () => {
+  test("carries code, message, hint and details of the server", async () => {
+    const { fetch } = server(() =>
+      json('{"error":"no job","code":"NOT_FOUND","hint":"look","details":{"id":"x"}}', 404),
+    );
+
+    const error = await failure(client(fetch).getJob({ params: { job_id: "x" } }));
+
+    expect(error.code).toBe("NOT_FOUND");
+    expect(error.message).toBe("no job");
+    expect(error.hint).toBe("look");
+    expect(error.details).toEqual({ id: "x" });
+  });
+
+  test("is told from its status when the answer is not ours", async () => {
+    const { fetch } = server(() => new Response("<html>Bad Gateway</html>", { status: 502 }));
+
+    const error = await failure(client(fetch).listQueues());
+
+    expect(error.code).toBe("UNAVAILABLE");
+    expect(error.message).toContain("http://localhost:8080/api/v1/queues answered 502: <html>");
+  });
+
+  test("says so when a success is not JSON", async () => {
+    const { fetch } = server(() => new Response("hello"));
+
+    expect((await failure(client(fetch).listQueues())).message).toContain("not JSON");
+  });
+
+  test("names the address when nobody listens there", async () => {
+    const error = await failure(client(refused).listQueues());
+
+    expect(error.code).toBe("UNAVAILABLE");
+    expect(error.message).toBe("cannot reach http://localhost:8080: connection refused");
+    expect(error.hint).toContain("corvo server");
+  });
+});
+
+describe("a server elsewhere", () => {
+  test("does not get the call because the one that was asked says so", async () => {
+    const moved = () =>
+      new Response(null, { status: 308, headers: { location: "https://evil.example/" } });
+    using other = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: moved });
+    const server = `http://127.0.0.1:${other.port}`;
+
+    const error = await failure(client((request) => fetch(request), { server }).listQueues());
+
+    expect(error.message).toBe(
+      `${server}/api/v1/queues answered 308: moved to https://evil.example/`,
+    );
+  });
+
+  test("whose certificate is not accepted was sent nothing, and is asked once", async () => {
+    let calls = 0;
+    const foreign = () => {
+      calls++;
+      const code = "DEPTH_ZERO_SELF_SIGNED_CERT";
+      return Promise.reject(Object.assign(new Error("self signed certificate"), { code }));
+    };
+
+    const error = await failure(client(foreign).enqueueJob({ body: { queue: "mail" } }));
+
+    expect(error.code).toBe("UNAVAILABLE");
+    expect(error.hint).toContain("NODE_EXTRA_CA_CERTS");
+    expect(calls).toBe(1);
+  });
+});
+
+describe("retries", () => {
+  const enqueue = { body: { queue: "mail" } };
+  const overloaded = () =>
+    new Response('{"error":"busy","code":"OVERLOADED"}', {
+      status: 429,
+      headers: { "retry-after": "2" },
+    });
+
+  test("wait as long as Retry-After asks", async () => {
+    const { timers, delaysMs } = instantTimers();
+    const { fetch, seen } = server((_, index) => (index < 2 ? overloaded() : json("[]")));
+
+    await client(fetch, { timers }).listQueues();
+
+    expect(seen).toHaveLength(3);
+    expect(delaysMs).toEqual([2000, 2000]);
+  });
+
+  test("double the pause and stop at the last attempt", async () => {
+    const { timers, delaysMs } = instantTimers();
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      return refused();
+    };
+
+    await failure(client(fetch, { timers, retry: { baseDelayMs: 100 } }).enqueueJob(enqueue));
+
+    expect(calls).toBe(4);
+    expect(delaysMs).toEqual([50, 100, 200]);
+  });
+
+  test("give up when Retry-After is longer than the longest pause", async () => {
+    const { fetch, seen } = server(overloaded);
+
+    const error = await failure(client(fetch, { retry: { delayMsMax: 1000 } }).listQueues());
+
+    expect(seen).toHaveLength(1);
+    expect(error.retryAfterMs).toBe(2000);
+  });
+
+  test("do not repeat an enqueue whose connection broke", async () => {
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      return reset();
+    };
+
+    const error = await failure(client(fetch).enqueueJob(enqueue));
+
+    expect(calls).toBe(1);
+    expect(error.code).toBe("OUTCOME_UNKNOWN");
+  });
+
+  test("repeat an enqueue that has an idempotency key", async () => {
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      return calls === 1 ? reset() : Promise.resolve(json('{"job_id":"job_1"}', 201));
+    };
+
+    await client(fetch).enqueueJob({ body: { queue: "mail", idempotency_key: "k" } });
+
+    expect(calls).toBe(2);
+  });
+
+  test("do not follow a refusal that will not change", async () => {
+    const { fetch, seen } = server(() => json('{"error":"bad","code":"VALIDATION_ERROR"}', 400));
+
+    await failure(client(fetch).enqueueJob(enqueue));
+
+    expect(seen).toHaveLength(1);
+  });
+
+  test("end when the caller gives up", async () => {
+    const abort = new AbortController();
+    const reason = new Error("gone");
+    const never: Fetch = (request) =>
+      new Promise((_, reject) => {
+        request.signal.addEventListener("abort", () => reject(request.signal.reason));
+        abort.abort(reason);
+      });
+
+    expect(client(never).listQueues({}, { signal: abort.signal })).rejects.toBe(reason);
+  });
+
+  test("count a server that never answers as unreachable", async () => {
+    const hanging: Fetch = (request) =>
+      new Promise((_, reject) => {
+        request.signal.addEventListener("abort", () => reject(request.signal.reason));
+      });
+    const { timers } = instantTimers();
+
+    const error = await failure(
+      client(hanging, { timers, timeoutMs: 500, retry: { attemptsMax: 1 } }).listQueues(),
+    );
+
+    expect(error.message).toBe("cannot reach http://localhost:8080: no answer within 500 ms");
+  });
+});

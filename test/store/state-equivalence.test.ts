@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { Batch } from "../../src/engine/change.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { MemoryState } from "../../src/engine/memory-state.ts";
+import { canonical, hashState } from "../../src/engine/state-hash.ts";
+import { batchAt, batchStep, startMs } from "../support/histories.ts";
+import { StateRig } from "../support/state-rig.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+const step = fc.oneof(
+  { weight: 8, arbitrary: batchStep.map((batch) => ({ kind: "batch" as const, batch })) },
+  { weight: 5, arbitrary: fc.constant({ kind: "checkpoint" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "fail" as const }) },
+  { weight: 2, arbitrary: fc.constant({ kind: "purge" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "crash" as const }) },
+);
+
+const runs = Number(process.env["CORVO_TEST_RUNS"] ?? 120);
+
+test.each([0, 3, Number.POSITIVE_INFINITY])(
+  "a database with %p cached jobs answers like plain memory, through checkpoints and crashes",
+  (cachedJobsMax) => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 60, size: "max" }), (steps) => {
+        using dir = tempDir();
+        const rig = new StateRig(join(dir.path, "state.db"), cachedJobsMax);
+        const memory = new MemoryState();
+        const reference = new Engine(memory);
+        const batches: Batch[] = [];
+        const answers: string[] = [];
+        let nowMs = startMs;
+
+        for (const one of steps) {
+          switch (one.kind) {
+            case "batch": {
+              const batch = batchAt(one.batch, nowMs);
+              nowMs = batch.nowMs;
+              const answer = canonical(reference.apply(batch));
+              batches.push(batch);
+              answers.push(answer);
+              expect(canonical(rig.engine.apply(batch))).toBe(answer);
+              break;
+            }
+            case "checkpoint":
+              rig.step(batches.length);
+              break;
+            case "fail":
+              rig.fail();
+              break;
+            case "purge":
+              rig.purge();
+              break;
+            case "crash":
+              rig.crash();
+              for (let index = rig.state.storedIndex; index < batches.length; index++) {
+                const batch = batches[index] as Batch;
+                expect(canonical(rig.engine.apply(batch))).toBe(answers[index] ?? "");
+              }
+              expect(hashState(rig.state.contents())).toBe(hashState(memory.contents()));
+              break;
+          }
+        }
+
+        expect(hashState(rig.state.contents())).toBe(hashState(memory.contents()));
+        rig.checkpoint(batches.length);
+        while (rig.purge());
+        rig.crash();
+        expect(hashState(rig.state.contents())).toBe(hashState(memory.contents()));
+        rig.close();
+      }),
+      { numRuns: runs },
+    );
+  },
+  60_000,
+);

@@ -1,0 +1,201 @@
+/** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
+import fc from "fast-check";
+import type { Batch, Change, ManageAction, NewJob } from "../../src/engine/change.ts";
+import type { JobOptions } from "../../src/engine/options.ts";
+
+const queue = fc.constantFrom("a", "b", "c/d");
+const seq = fc.integer({ min: 1, max: 40 });
+const token = fc.integer({ min: 1, max: 12 });
+const shortMs = fc.integer({ min: 0, max: 6000 });
+const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
+
+const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
+  {
+    maxRetries: fc.integer({ min: 0, max: 3 }),
+    backoff: fc.constantFrom("none", "fixed", "linear", "exponential"),
+    baseDelayMs: fc.integer({ min: 0, max: 2000 }),
+    jitter: fc.constantFrom(0, 0.5, 1),
+    timeoutMs: fc.constantFrom(0, 500, 2500),
+    uniqueKey: fc.constantFrom("k", "k\n2"),
+    uniqueMs: fc.integer({ min: 1, max: 8000 }),
+    tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
+    parentId: fc.constantFrom("job_00000000000000000000000001"),
+  },
+  { requiredKeys: [] },
+);
+
+const newJob: fc.Arbitrary<NewJob> = fc
+  .record(
+    {
+      queue,
+      payload: text,
+      priority: fc.integer({ min: 0, max: 4 }),
+      delayMs: shortMs,
+      expireMs: fc.integer({ min: 1, max: 6000 }),
+      checkpoint: text,
+      options,
+    },
+    { requiredKeys: ["queue", "payload"] },
+  )
+  .map((job) => job as NewJob);
+
+/** A job alone, or with a token that may or may not be its own. */
+function leased<Extra>(extra: fc.Arbitrary<Extra>): fc.Arbitrary<{ seq: number } & Extra> {
+  const item = fc.record({ seq, token }, { requiredKeys: ["seq"] });
+  return fc.tuple(item, extra).map(([one, more]) => ({ ...one, ...more }));
+}
+
+function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
+  return fc.array(item, { minLength: 1, maxLength: 4 });
+}
+
+const optional = { requiredKeys: [] };
+
+const change: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc
+      .record(
+        {
+          kind: fc.constant("enqueue" as const),
+          jobs: fc.array(newJob, { minLength: 1, maxLength: 4 }),
+          idempotency: fc.record({
+            key: fc.constantFrom("i1", "i2"),
+            fingerprint: fc.constantFrom("f1", "f2"),
+          }),
+        },
+        { requiredKeys: ["kind", "jobs"] },
+      )
+      .map((made) => made as Change),
+  },
+  {
+    weight: 6,
+    arbitrary: fc
+      .record(
+        {
+          kind: fc.constant("claim" as const),
+          queues: fc.uniqueArray(queue, { minLength: 1, maxLength: 3 }),
+          count: fc.integer({ min: 1, max: 4 }),
+          leaseMs: fc.integer({ min: 100, max: 4000 }),
+          workerId: fc.constantFrom("w1", "w2"),
+          hostname: fc.constantFrom("h1"),
+        },
+        { requiredKeys: ["kind", "queues", "count", "leaseMs"] },
+      )
+      .map((made) => made as Change),
+  },
+  {
+    weight: 4,
+    arbitrary: itemsOf(
+      leased(fc.record({ result: text, checkpoint: text, output: fc.constant("out") }, optional)),
+    ).map((items) => ({ kind: "ack", items }) as Change),
+  },
+  {
+    weight: 4,
+    arbitrary: itemsOf(
+      leased(
+        fc.record(
+          { retryable: fc.boolean(), backtrace: fc.constant("at x"), output: fc.constant("out") },
+          optional,
+        ),
+      ),
+    ).map(
+      (items) =>
+        ({ kind: "fail", items: items.map((item) => ({ ...item, error: "boom" })) }) as Change,
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs }, optional))).map(
+      (items) => ({ kind: "release", items }) as Change,
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(
+      leased(
+        fc.record(
+          { leaseMs: fc.integer({ min: 100, max: 4000 }), progress: text, checkpoint: text },
+          optional,
+        ),
+      ),
+    ).map((items) => ({ kind: "heartbeat", items }) as Change),
+  },
+  {
+    weight: 5,
+    arbitrary: fc
+      .tuple(
+        fc.constantFrom<ManageAction>(
+          "retry",
+          "requeue",
+          "cancel",
+          "delete",
+          "move",
+          "hold",
+          "approve",
+          "reject",
+          "changePriority",
+        ),
+        fc.array(seq, { minLength: 1, maxLength: 4 }),
+        fc.tuple(queue, fc.integer({ min: 0, max: 4 }), fc.boolean()),
+      )
+      .map(([action, seqs, [to, priority, withReason]]) => ({
+        kind: "manage" as const,
+        action,
+        seqs,
+        ...(action === "move" ? { queue: to } : {}),
+        ...(action === "changePriority" ? { priority } : {}),
+        ...(withReason ? { reason: "why" } : {}),
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("pauseQueue" as const), queue, paused: fc.boolean() }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("clearQueue" as const),
+      queue,
+      limit: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("deleteQueue" as const), queue }) },
+  {
+    weight: 7,
+    arbitrary: fc.record({
+      kind: fc.constant("advanceTime" as const),
+      limit: fc.constantFrom(1, 2, 5, 100),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({
+        doneMs: shortMs,
+        doneMax: fc.integer({ min: 0, max: 4 }),
+        deadMs: shortMs,
+        deadMax: fc.integer({ min: 0, max: 4 }),
+      })
+      .map((retention) => ({ kind: "configure" as const, retention })),
+  },
+);
+
+interface BatchStep {
+  readonly afterMs: number;
+  readonly seed: number;
+  readonly changes: readonly Change[];
+}
+
+export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
+  afterMs: fc.constantFrom(0, 1, 300, 1000, 4000),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  changes: fc.array(change, { minLength: 1, maxLength: 4 }),
+});
+
+export const startMs = 1_700_000_000_000;
+
+/** The batch that a step becomes at a time. */
+export function batchAt(step: BatchStep, lastMs: number): Batch {
+  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes: step.changes };
+}
