@@ -4,8 +4,8 @@
  * Time is counted in ticks; the host decides how long a tick is. The defaults assume 50 ms: a
  * heartbeat every 100 ms and an election after one to two seconds of silence.
  */
+import type { Random } from "../base/ports.ts";
 import { type Index, isLocalThread, type NodeId, none, unbounded } from "./message.ts";
-import type { Prng } from "./prng.ts";
 import type { LogStorage } from "./storage.ts";
 
 /** Events worth telling an operator. Debug lines are for transcripts and bug reports. */
@@ -25,7 +25,8 @@ export type ReadMode = "safe" | "lease";
 export interface RaftConfig {
   readonly id: NodeId;
   readonly storage: LogStorage;
-  readonly prng: Prng;
+  /** Spreads election timeouts; members must not share a seed. */
+  readonly random: Random;
   readonly logger: RaftLogger;
   /** Index up to which the state machine has applied, after a restart. 0: what the log starts at. */
   readonly applied: Index;
@@ -59,7 +60,7 @@ export interface RaftConfig {
   readonly applyUnstable: boolean;
 }
 
-export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "prng"> & Partial<RaftConfig>;
+export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;
 
 export class RaftConfigError extends Error {
   override name = "RaftConfigError";

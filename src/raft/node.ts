@@ -53,6 +53,9 @@ export class RaftNode {
   readonly #watch: InvariantWatch;
   #soft: SoftState;
   #hard: HardState;
+  /** Work that was handed out and not reported, oldest first. */
+  #appends: AppendWork[] = [];
+  #applies: ApplyWork[] = [];
 
   constructor(options: RaftOptions) {
     this.#raft = createRaft(options);
@@ -156,12 +159,17 @@ export class RaftNode {
     raft.readStates = [];
     raft.messages = [];
     raft.log.acceptApplying(committed, applyUnstable);
+    if (ready.append !== undefined) this.#appends.push(ready.append);
+    if (ready.apply !== undefined) this.#applies.push(ready.apply);
     this.#watch.check();
     return ready;
   }
 
-  /** A write is durable. Returns what may now be sent to peers. */
+  /** A write is durable, and so is every earlier one. Returns what may now be sent to peers. */
   appended(work: AppendWork): readonly Message[] {
+    assert(work === this.#appends.shift(), "writes are reported once, in the order of handing out");
+    // What was handed out for applying before the snapshot is part of it.
+    if (work.snapshot !== undefined) this.#applies = [];
     const released: Message[] = [];
     for (const message of work.after) {
       if (message.to === this.#raft.id) this.#step(message);
@@ -184,6 +192,13 @@ export class RaftNode {
   }
 
   applied(work: ApplyWork): void {
+    if (work !== this.#applies[0]) {
+      const last = work.entries.at(-1)?.index ?? 0;
+      const isCovered = last <= this.#raft.log.applied;
+      assert(isCovered, "entries are reported as applied once, in the order of handing out");
+      return;
+    }
+    this.#applies.shift();
     this.#step(appliedMessage(this.#raft.id, work.entries));
   }
 

@@ -176,7 +176,7 @@ export class RaftState {
 
   /** From T to 2T-1, so that two nodes seldom campaign at once. */
   drawElectionTicks(): void {
-    const { electionTicks, prng } = this.config;
-    this.randomizedElectionTicks = electionTicks + prng.below(electionTicks);
+    const { electionTicks, random } = this.config;
+    this.randomizedElectionTicks = electionTicks + (random.uint32() % electionTicks);
   }
 }

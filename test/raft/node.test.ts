@@ -12,8 +12,8 @@ import {
   type Snapshot,
 } from "../../src/raft/message.ts";
 import { RaftNode } from "../../src/raft/node.ts";
-import { SeededPrng } from "../../src/raft/prng.ts";
 import { mustSync } from "../../src/raft/ready.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
 
 function snapshotAt(index: number, voters = [1, 2, 3]): Snapshot {
   return { index, term: 1, conf: { ...emptyConfState, voters }, data: emptyData };
@@ -22,7 +22,13 @@ function snapshotAt(index: number, voters = [1, 2, 3]): Snapshot {
 function open(voters: number[], options: Partial<RaftOptions> = {}) {
   const storage = new MemoryLog();
   storage.installSnapshot(snapshotAt(5, voters));
-  const node = new RaftNode({ id: 1, storage, prng: new SeededPrng(7), applied: 5, ...options });
+  const node = new RaftNode({
+    id: 1,
+    storage,
+    random: new SeededRandom(7),
+    applied: 5,
+    ...options,
+  });
   return { node, storage };
 }
 
@@ -126,6 +132,19 @@ describe("[E17 R11] a promise about the disk", () => {
     expect(node.appended(append).map(({ type, to }) => [type, to])).toEqual([["MsgVoteResp", 2]]);
   });
 
+  test("[R21] is not released by writes that are reported twice or out of order", () => {
+    const { node, storage } = open([1], { preVote: false });
+    node.campaign();
+    settle({ node, storage });
+    node.propose([data]);
+    const first = node.takeReady().append;
+    node.propose([data]);
+    const second = node.takeReady().append;
+    if (first === undefined || second === undefined) throw new Error("proposals are written");
+
+    expect(() => node.appended(second)).toThrow("in the order of handing out");
+  });
+
   test("needs no sync for a commit index alone, and needs one for a snapshot", () => {
     const { node } = open([1, 2, 3]);
     node.step(createMessage("MsgHeartbeat", 1, { from: 2, term: 1 }));
@@ -204,11 +223,13 @@ describe("[D5] after a restart", () => {
     settle({ node, storage });
     storage.setHardState({ term: 1, vote: 1, commit: 5 });
 
-    const again = new RaftNode({ id: 1, storage, prng: new SeededPrng(1), applied: 8 });
+    const again = new RaftNode({ id: 1, storage, random: new SeededRandom(1), applied: 8 });
 
     expect(again.status()).toMatchObject({ committed: 8, applied: 8, last: 9 });
     storage.compact(9);
-    expect(new RaftNode({ id: 1, storage, prng: new SeededPrng(1) }).status().committed).toBe(9);
+    expect(new RaftNode({ id: 1, storage, random: new SeededRandom(1) }).status().committed).toBe(
+      9,
+    );
   });
 });
 

@@ -12,8 +12,8 @@ import {
   type NodeId,
   type Term,
 } from "../../src/raft/message.ts";
-import { SeededPrng } from "../../src/raft/prng.ts";
 import { SyncNode } from "../../src/raft/sync-node.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
 
 interface Setup {
   readonly voters?: number;
@@ -46,7 +46,7 @@ class Subject {
     this.sync = new SyncNode({
       id: 1,
       storage,
-      prng: new SeededPrng(setup.seed ?? 1),
+      random: new SeededRandom(setup.seed ?? 1),
       electionTicks,
       heartbeatTicks: 1,
       preVote: false,

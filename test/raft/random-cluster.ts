@@ -28,8 +28,8 @@ import {
   unbounded,
 } from "../../src/raft/message.ts";
 import { RaftNode } from "../../src/raft/node.ts";
-import { SeededPrng } from "../../src/raft/prng.ts";
 import { describeMembership, isJoint } from "../../src/raft/tracker.ts";
+import { below, SeededRandom } from "../support/seeded-random.ts";
 import { Host } from "./random-host.ts";
 import { type Action, Mix } from "./random-mix.ts";
 
@@ -47,7 +47,7 @@ const messagesMax = 400;
 
 export class RandomCluster {
   readonly hosts: Host[] = [];
-  readonly #prng: SeededPrng;
+  readonly #random: SeededRandom;
   readonly #options: ClusterOptions;
   readonly #mix: Mix;
   #messages: Message[] = [];
@@ -68,7 +68,7 @@ export class RandomCluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#prng = new SeededPrng(options.seed);
+    this.#random = new SeededRandom(options.seed);
     this.#mix = new Mix(options.seed);
     const voters = Array.from({ length: options.voters }, (_, position) => position + 1);
     const conf = { ...emptySnapshot.conf, voters };
@@ -138,7 +138,7 @@ export class RandomCluster {
       ...this.#options.settings,
       id: host.id,
       storage: host.storage,
-      prng: new SeededPrng(this.#options.seed * 31 + host.id),
+      random: new SeededRandom(this.#options.seed * 31 + host.id),
       applied: host.state.index,
     });
     this.#checkedTo.set(host.id, host.state.index);
@@ -151,19 +151,19 @@ export class RandomCluster {
   }
 
   #act(): void {
-    const host = this.#host(this.#prng.below(this.hosts.length) + 1);
+    const host = this.#host(below(this.#random, this.hosts.length) + 1);
     const { node } = host;
     if (node === undefined) {
-      if (this.#prng.below(100) < this.#mix.restart) this.#start(host);
+      if (below(this.#random, 100) < this.#mix.restart) this.#start(host);
       return;
     }
     this.#perform(this.#mix.draw(), host, node);
-    if (host.node !== undefined && this.#prng.below(4) !== 0) this.#takeReady(host);
+    if (host.node !== undefined && below(this.#random, 4) !== 0) this.#takeReady(host);
     this.#check(host);
   }
 
   #perform(action: Action, host: Host, node: RaftNode): void {
-    const someId = this.#prng.below(this.hosts.length) + 1;
+    const someId = below(this.#random, this.hosts.length) + 1;
     const actions: Record<Action, () => void> = {
       tick: () => node.tick(),
       moveMessage: () => this.#moveMessage(),
@@ -209,12 +209,12 @@ export class RandomCluster {
   #moveMessage(): void {
     if (this.#messages.length === 0) return;
     const { lost, doubled, inOrder } = this.#mix;
-    const isFirst = this.#prng.below(100) < inOrder;
-    const at = isFirst ? 0 : this.#prng.below(this.#messages.length);
+    const isFirst = below(this.#random, 100) < inOrder;
+    const at = isFirst ? 0 : below(this.#random, this.#messages.length);
     const message = must(this.#messages[at], "the position is within the bag");
-    if (this.#prng.below(100) >= doubled) this.#messages.splice(at, 1);
+    if (below(this.#random, 100) >= doubled) this.#messages.splice(at, 1);
     const isCut = this.#cut.has(message.from) !== this.#cut.has(message.to);
-    if (isCut || this.#prng.below(100) < lost) this.#lose(message);
+    if (isCut || below(this.#random, 100) < lost) this.#lose(message);
     else this.#deliver(message);
   }
 
@@ -283,7 +283,7 @@ export class RandomCluster {
 
   #propose(host: Host): void {
     this.#proposed += 1;
-    const count = 1 + this.#prng.below(3);
+    const count = 1 + below(this.#random, 3);
     const batch = Array.from({ length: count }, () => Uint8Array.of(this.#proposed % 256, 7));
     host.node?.propose(batch);
   }
@@ -301,17 +301,20 @@ export class RandomCluster {
       return;
     }
     const kinds: NodeChange["kind"][] = ["addVoter", "addVoter", "addLearner", "remove"];
-    const changes = Array.from({ length: 1 + this.#prng.below(3) }, (): NodeChange => {
-      const kind = must(kinds[this.#prng.below(kinds.length)], "the position is within the list");
-      return { kind, id: 1 + this.#prng.below(this.hosts.length) };
+    const changes = Array.from({ length: 1 + below(this.#random, 3) }, (): NodeChange => {
+      const kind = must(
+        kinds[below(this.#random, kinds.length)],
+        "the position is within the list",
+      );
+      return { kind, id: 1 + below(this.#random, this.hosts.length) };
     });
     // A leader that must leave hands over first, as a careful host does (see stepDownOnRemoval).
     if (changes.some(({ kind, id }) => id === host.id && kind !== "addVoter")) {
-      host.node.transferLeadership(this.#prng.below(this.hosts.length) + 1);
+      host.node.transferLeadership(below(this.#random, this.hosts.length) + 1);
       return;
     }
     const transitions = ["auto", "implicit", "explicit"] as const;
-    const transition = must(transitions[this.#prng.below(3)], "the position is within the list");
+    const transition = must(transitions[below(this.#random, 3)], "the position is within the list");
     const change: ConfChange = { transition, changes, context: emptyData };
     host.node.proposeConfChange(change);
   }
@@ -319,18 +322,18 @@ export class RandomCluster {
   #compact(host: Host): void {
     if (host.state.index === 0) return;
     host.storage.saveSnapshot(host.state);
-    const keep = this.#prng.below(6);
+    const keep = below(this.#random, 6);
     host.storage.compact(host.state.index - keep);
   }
 
   /** Heals, cuts the group at random, or cuts off whoever leads. */
   #partition(): void {
-    const kind = this.#prng.below(4);
+    const kind = below(this.#random, 4);
     const leader = this.#currentLeader();
     if (kind <= 1) this.#cut = new Set();
     else if (kind === 2 && leader !== undefined) this.#cut = new Set([leader.id]);
     else {
-      const side = this.hosts.filter(() => this.#prng.below(2) === 0);
+      const side = this.hosts.filter(() => below(this.#random, 2) === 0);
       this.#cut = new Set(side.map(({ id }) => id));
     }
   }

@@ -1,5 +1,5 @@
 /** Which things happen in a random cluster, and how often. */
-import { SeededPrng } from "../../src/raft/prng.ts";
+import { below, SeededRandom } from "../support/seeded-random.ts";
 
 /** How often each thing may happen at most, relative to the others. A run draws its own mix. */
 const weightsMax = {
@@ -38,25 +38,25 @@ export class Mix {
   readonly lost: number;
   readonly doubled: number;
   readonly inOrder: number;
-  readonly #prng: SeededPrng;
+  readonly #random: SeededRandom;
   readonly #weights: readonly (readonly [Action, number])[];
   readonly #total: number;
 
   constructor(seed: number) {
-    this.#prng = new SeededPrng(seed);
+    this.#random = new SeededRandom(seed);
     this.#weights = Object.entries(weightsMax).map(([name, max]) => {
       const action = name as Action;
-      return [action, Math.max(weightsMin[action] ?? 0, this.#prng.below(max + 1))] as const;
+      return [action, Math.max(weightsMin[action] ?? 0, below(this.#random, max + 1))] as const;
     });
     this.#total = this.#weights.reduce((sum, [, weight]) => sum + weight, 0);
-    this.restart = 10 + this.#prng.below(60);
-    this.lost = this.#prng.below(15);
-    this.doubled = this.#prng.below(15);
-    this.inOrder = this.#prng.below(100);
+    this.restart = 10 + below(this.#random, 60);
+    this.lost = below(this.#random, 15);
+    this.doubled = below(this.#random, 15);
+    this.inOrder = below(this.#random, 100);
   }
 
   draw(): Action {
-    let rest = this.#prng.below(this.#total);
+    let rest = below(this.#random, this.#total);
     for (const [action, weight] of this.#weights) {
       if (rest < weight) return action;
       rest -= weight;

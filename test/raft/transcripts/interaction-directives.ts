@@ -15,9 +15,9 @@ import {
   unbounded,
 } from "../../../src/raft/message.ts";
 import type { ProposeResult } from "../../../src/raft/node.ts";
-import { SeededPrng } from "../../../src/raft/prng.ts";
 import { isGap } from "../../../src/raft/storage.ts";
 import { describeProgress } from "../../../src/raft/tracker.ts";
+import { SeededRandom } from "../../support/seeded-random.ts";
 import { Cluster, dropText } from "./cluster.ts";
 import { DirectiveError } from "./member.ts";
 import { Output } from "./output.ts";
@@ -204,7 +204,7 @@ function addNodes({ cluster, output }: InteractionEnvironment, { args }: Directi
   if (bootstrap) start = { ...start, term: 1 };
   for (let count = Number(args[0]?.key); count > 0; count -= 1) {
     const id = cluster.members.length + 1;
-    const options = { ...settings, id, prng: new SeededPrng(id) };
+    const options = { ...settings, id, random: new SeededRandom(id) };
     cluster.add({ options, start, bootstrap, asyncWrites });
   }
 }
