@@ -259,14 +259,24 @@ export function payloadBytes(entries: readonly Entry[]): number {
   return bytes;
 }
 
-/** The longest prefix within `bytesMax`, but never less than one entry. */
-export function limitEntries(entries: readonly Entry[], bytesMax: number): readonly Entry[] {
+/**
+ * The entries at [from, to) of a list, cut to `bytesMax` but never to less than one. Looks no further
+ * than it takes, because what a slow member still needs can be much longer than one message.
+ */
+export function takeEntries(
+  entries: readonly Entry[],
+  from: number,
+  to: number,
+  bytesMax: number,
+): readonly Entry[] {
   let bytes = 0;
-  for (const [position, entry] of entries.entries()) {
+  for (let position = from; position < to; position += 1) {
+    const entry = entries[position];
+    if (entry === undefined) return entries.slice(from, position);
     bytes += entryBytes(entry);
-    if (position > 0 && bytes > bytesMax) return entries.slice(0, position);
+    if (position > from && bytes > bytesMax) return entries.slice(from, position);
   }
-  return entries;
+  return entries.slice(from, to);
 }
 
 /** An untouched log has no hard state to write. */
