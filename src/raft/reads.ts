@@ -37,7 +37,7 @@ function admitRead(raft: RaftState, request: Message): void {
   const index = raft.log.committed;
   // Once somebody was told to take over, an election may be won at any moment: no lease holds.
   const hasLease = raft.config.readMode === "lease" && !raft.handedOver;
-  if (raft.tracker.isSingleton || hasLease) {
+  if (raft.tracker.isOnlyVoter(raft.id) || hasLease) {
     answerRead(raft, request, index);
     return;
   }
