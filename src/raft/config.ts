@@ -17,8 +17,9 @@ export interface RaftLogger {
 }
 
 /**
- * safe: a read waits for a round of heartbeats. lease: a read trusts that no other leader can exist
- * before this one's quorum check fails, which holds only while clocks run at nearly equal speed.
+ * safe: a read waits for a round of heartbeats. lease: it does not if the last round is recent enough,
+ * which is right as long as the ticks of members differ in speed by less than a quarter and no member
+ * misses ticks unnoticed.
  */
 export type ReadMode = "safe" | "lease";
 

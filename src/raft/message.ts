@@ -125,7 +125,7 @@ export type MessageType =
  * | MsgAppResp | last matching index, or on rejection the refused `index` with a hint | reject, rejectHint |
  * | MsgVote, MsgPreVote | end of the candidate's log | commit, commitTerm; force: leases do not apply |
  * | MsgVoteResp, MsgPreVoteResp | - | reject; on rejection commit, commitTerm |
- * | MsgHeartbeat, its response | - | commit; token: position in the leader's read queue |
+ * | MsgHeartbeat, its response | - | commit; token: position in the leader's read queue; beat: the leader's tick |
  * | MsgReadIndex, its response | response: the index to wait for | token: chosen by the reader |
  * | MsgTransferLeader | - | from: the node that shall lead |
  * | MsgStorageAppendResp | end of the log that is now durable | snapshot: now installed |
@@ -146,6 +146,7 @@ export interface Message {
   readonly rejectHint: Index;
   readonly force: boolean;
   readonly token: number;
+  readonly beat: number;
   readonly entries: readonly Entry[];
   readonly snapshot: Snapshot | undefined;
   readonly responses: readonly Message[];
@@ -170,6 +171,7 @@ export function createMessage(
     rejectHint: fields.rejectHint ?? 0,
     force: fields.force ?? false,
     token: fields.token ?? 0,
+    beat: fields.beat ?? 0,
     entries: fields.entries ?? noEntries,
     snapshot: fields.snapshot,
     responses: fields.responses ?? noMessages,
@@ -218,7 +220,7 @@ export function isLocalThread(id: NodeId): boolean {
  */
 export function isWellFormed(message: Message): boolean {
   const { type, index, logTerm, commit, commitTerm, rejectHint, entries, snapshot } = message;
-  const numbers = [message.from, message.term, message.token, index, logTerm];
+  const numbers = [message.from, message.term, message.token, message.beat, index, logTerm];
   numbers.push(commit, commitTerm, rejectHint, snapshot?.index ?? 0, snapshot?.term ?? 0);
   if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) return false;
   if (type === "MsgSnap") return snapshot !== undefined && snapshot.index > 0;

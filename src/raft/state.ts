@@ -94,6 +94,10 @@ export class RaftState {
   electionElapsed = 0;
   heartbeatElapsed = 0;
   randomizedElectionTicks = 0;
+  /** Ticks since the start, from 1. */
+  now = 1;
+  /** Before this tick no vote is given: who answered a lease before a crash still stands by it. */
+  voteFrom = 0;
 
   constructor(config: RaftConfig) {
     this.config = config;

@@ -39,6 +39,8 @@ export interface ClusterOptions {
   /** Nodes that exist but start outside the group. */
   readonly spares: number;
   readonly membershipChanges: boolean;
+  /** All clocks run at one speed, as leases require. */
+  readonly lockstep?: boolean;
   readonly settings: Partial<RaftOptions>;
 }
 
@@ -165,7 +167,7 @@ export class RandomCluster {
   #perform(action: Action, host: Host, node: RaftNode): void {
     const someId = below(this.#random, this.hosts.length) + 1;
     const actions: Record<Action, () => void> = {
-      tick: () => node.tick(),
+      tick: () => this.#tick(node),
       moveMessage: () => this.#moveMessage(),
       completeAppend: () => this.#completeAppend(host),
       completeApply: () => this.#completeApply(host),
@@ -182,6 +184,11 @@ export class RandomCluster {
       crash: () => this.#crash(host),
     };
     actions[action]();
+  }
+
+  #tick(node: RaftNode): void {
+    const running = this.#options.lockstep ? this.hosts.map((host) => host.node) : [node];
+    for (const each of running) each?.tick();
   }
 
   #takeReady(host: Host): void {
