@@ -2,7 +2,6 @@
 import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
-import { SeededPrng } from "../../raft/prng.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
 import { Snapshots } from "../../replica/snapshots.ts";
@@ -53,7 +52,7 @@ export function createConsensus(
     {
       log: storage.log,
       timers: systemTimers,
-      prng: new SeededPrng(systemRandom.uint32()),
+      random: systemRandom,
       logger,
       send: (to, messages) => env.peers().send(to, messages),
       sendSnapshot: (to, message, done) => env.peers().sendSnapshot(to, message, done),
