@@ -148,6 +148,7 @@ export const workerOperations = {
     body: Type.Object(fetchFields),
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
+    waits: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -161,6 +162,7 @@ export const workerOperations = {
     }),
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
+    waits: true,
   }),
   ackJobs: operation({
     method: "POST",

@@ -7,14 +7,16 @@ import { statSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
-import { createApp } from "../../net/http/app.ts";
+import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import type { Replica } from "../../replica/replica.ts";
+import type { ClusterControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import { singleNodeControl } from "./cluster-control.ts";
 import { createConsensus, lead } from "./consensus.ts";
 import { openIdentity, openStorage, type Storage } from "./storage.ts";
 
@@ -52,7 +54,15 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
     onEffects: (effects) => node.onEffects(effects),
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const node = createNode(storage, replica, { options, search, logger });
+  let app: App | undefined;
+  const cluster = singleNodeControl({
+    identity,
+    uuid: storage.dir.storeId,
+    version: buildVersion,
+    group,
+    httpUrl: () => app?.url ?? "",
+  });
+  const node = createNode(storage, replica, { options, search, logger, cluster });
   const storedIndex = replica.appliedIndex;
   await lead(group, replica);
   const replayed = replica.appliedIndex - storedIndex;
@@ -60,9 +70,10 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
   await applyRetention(replica, options.retention);
 
   const service = createService(node);
-  const app = createApp({
+  app = createApp({
     handlers: service.handlers,
     stream: service.stream,
+    forward: { isLeader: () => replica.isLeader, leaderUrl: () => cluster.leaderUrl() },
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,
@@ -94,7 +105,7 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
 function createNode(
   storage: Storage,
   replica: Replica,
-  env: { options: ServerOptions; search: QueryStore; logger: Logger },
+  env: { options: ServerOptions; search: QueryStore; logger: Logger; cluster: ClusterControl },
 ): Node {
   return new Node(
     replica,
@@ -103,6 +114,7 @@ function createNode(
       timers: systemTimers,
       logger: env.logger,
       search: env.search,
+      cluster: env.cluster,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
