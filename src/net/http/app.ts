@@ -82,9 +82,12 @@ class HttpApp implements App {
     const { limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
-    const shared = { limits, admission, explain, clock: deps.clock, timers: deps.timers };
     const leadership = deps.forward;
     const watch = new LeaderWatch(deps.timers);
+    const whenNotLeading = (ended: () => void) =>
+      watch.whenOver(() => leadership.isLeader(), ended);
+    const { clock, timers } = deps;
+    const shared = { limits, admission, explain, clock, timers, whenNotLeading };
     this.#streams = new StreamConnections({ ...shared, stream: deps.stream, leadership, watch });
     this.#forwarder = new Forwarder({ ...shared, leadership, watch });
     this.#methods = new PathMethods();

@@ -11,7 +11,7 @@ import { type CallContext, Reply } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { stringifyJson } from "../../base/json.ts";
 import type { Clock } from "../../base/ports.ts";
-import { type Admission, RequestContext } from "./admission.ts";
+import { type Admission, RequestContext, type WhenNotLeading } from "./admission.ts";
 import { BodyParser, decodeUtf8 } from "./body.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -28,6 +28,7 @@ export interface RouteDeps {
   readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly admission: Admission;
+  readonly whenNotLeading: WhenNotLeading;
   /** Turns anything thrown into an error to answer with, logging what is unexpected. */
   readonly explain: (thrown: unknown, request: Request) => CorvoError;
 }
@@ -63,7 +64,8 @@ export class Route {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
     const held = { entered: false, bytes: 0, reading: false };
-    const context = new RequestContext(request, admission);
+    const whenNotLeading = this.#operation.waits ? this.#deps.whenNotLeading : undefined;
+    const context = new RequestContext(request, admission, whenNotLeading);
     try {
       admission.enter();
       held.entered = true;
