@@ -12,7 +12,7 @@ _corvo() {
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'status'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster promote'|'cluster demote'|'status'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -37,7 +37,7 @@ _corvo() {
     return
   fi
   case "$path" in
-    '') words='server enqueue worker jobs queue status version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    '') words='server enqueue worker jobs queue cluster status version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -60,6 +60,12 @@ _corvo() {
     'queue drain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster') words='status remove transfer-leader promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster transfer-leader') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster promote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster demote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;

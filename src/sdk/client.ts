@@ -152,6 +152,8 @@ class Caller {
 
   async #attempt(operation: Operation, prepared: Prepared, call: CallOptions): Promise<Outcome> {
     const { path, body, mayRepeat, waitMs } = prepared;
+    const server = this.#servers.current;
+    const url = server + path;
     const timeoutMs = waitMs + (call.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
     const timeout = new AbortController();
     const stop = this.#options.timers.after(timeoutMs, () =>

@@ -297,7 +297,7 @@ class StreamClient implements Stream {
       else this.#refused(sent, frame);
     }
     if (this.#isClosing && this.#sent.size === 0 && this.#queue.isEmpty && !this.#isPaused) {
-      this.#connection.cycle("the server is shutting down");
+      this.#connection.cycle("the server asked to connect again");
     }
     this.#flushLater();
   }

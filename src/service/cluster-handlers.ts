@@ -4,7 +4,7 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { ClusterControl, ClusterMember, ClusterView } from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
-import { type Node, shorten } from "./node.ts";
+import { shorten } from "./node.ts";
 
 type StatusView = ResultOf<Operations["clusterStatus"]>;
 
@@ -13,8 +13,7 @@ type ClusterHandlers = Pick<
   "clusterStatus" | "joinCluster" | "removeNode" | "transferLeader" | "promoteNode" | "demoteNode"
 >;
 
-export function createClusterHandlers(node: Node): ClusterHandlers {
-  const { cluster } = node.deps;
+export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers {
   const setVoter = async (name: string, voter: boolean) => {
     await cluster.setVoter(findMember(cluster, name).id, voter);
     return { status: voter ? "promoted" : "demoted" };
@@ -103,7 +102,9 @@ function statusView(view: ClusterView): StatusView {
       state: member.state,
       self: member.self,
       ...(member.lag === undefined ? {} : { lag: member.lag }),
-      ...(member.lastContactMs === undefined ? {} : { last_contact_ms: member.lastContactMs }),
+      ...(member.lastContactMs === undefined
+        ? {}
+        : { last_contact_ms: Math.round(member.lastContactMs) }),
     })),
   };
 }

@@ -26,7 +26,7 @@ export function createService(node: Node): Service {
         ...createSearchHandlers(node),
         ...createQueueHandlers(node),
         ...createSystemHandlers(node),
-        ...createClusterHandlers(node),
+        ...createClusterHandlers(node.deps.cluster),
       },
       node,
     ),
