@@ -39,7 +39,10 @@ export async function cliReference(): Promise<string> {
     table(
       ["variable", "meaning"],
       [
-        ["`CORVO_SERVER`", "address of the server, when `--server` is not given"],
+        [
+          "`CORVO_SERVER`",
+          "address of the server, or of several nodes of a cluster with commas between them, when `--server` is not given",
+        ],
         ["`CORVO_API_KEY`", "key for the server, when `--api-key` is not given"],
       ],
     ),

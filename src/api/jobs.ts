@@ -1,7 +1,7 @@
 /** Operations on single jobs, and the same actions on many at once. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
-import { operation } from "./operation.ts";
+import { operation, readOperation } from "./operation.ts";
 import { Job, JobId, Maybe, Priority, QueueName, Status } from "./schemas.ts";
 import { Filter } from "./search.ts";
 
@@ -47,7 +47,7 @@ const BulkOperation = Type.Object({
 });
 
 export const jobOperations = {
-  getJob: operation({
+  getJob: readOperation({
     method: "GET",
     path: "/api/v1/jobs/{job_id}",
     tag: "jobs",
@@ -74,6 +74,7 @@ export const jobOperations = {
     }),
     result: Job,
     errors: ["NOT_FOUND"],
+    waits: true,
   }),
   deleteJob: operation({
     method: "DELETE",
@@ -113,7 +114,7 @@ export const jobOperations = {
     bodyOptional: true,
     errors: ["REJECT_ERROR", "NOT_FOUND"],
   }),
-  bulkGetJobs: operation({
+  bulkGetJobs: readOperation({
     method: "POST",
     path: "/api/v1/jobs/bulk-get",
     tag: "jobs",

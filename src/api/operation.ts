@@ -17,7 +17,7 @@ export interface Operation<
   readonly method: Method;
   /** Path with `{name}` placeholders, from the root. */
   readonly path: string;
-  readonly tag: "worker" | "jobs" | "queues" | "search" | "system";
+  readonly tag: "worker" | "jobs" | "queues" | "search" | "system" | "cluster";
   readonly summary: string;
   readonly params: Params;
   readonly query: Query;
@@ -30,6 +30,12 @@ export interface Operation<
   /** Further statuses of success, with what each means. 204 has no body. */
   readonly otherStatuses: Readonly<Record<number, string>>;
   readonly errors: readonly ErrorCode[];
+  /** Which node of a cluster answers: the leader, to which others pass the call on, or the one that was asked. */
+  readonly answeredBy: "leader" | "any";
+  /** Changes nothing, and `?consistency` chooses who answers. Made by `readOperation`. */
+  readonly read: boolean;
+  /** May be held open until something happens; a server that stops ends it at once. */
+  readonly waits: boolean;
 }
 
 type Draft<P, Q, B, R> = Pick<Operation, "method" | "path" | "tag" | "summary"> & {
@@ -41,6 +47,8 @@ type Draft<P, Q, B, R> = Pick<Operation, "method" | "path" | "tag" | "summary"> 
   readonly status?: number;
   readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
+  readonly answeredBy?: Operation["answeredBy"];
+  readonly waits?: boolean;
 };
 
 type Empty = TObject<Record<never, never>>;
@@ -66,7 +74,35 @@ export function operation<
     status: draft.status ?? 200,
     otherStatuses: draft.otherStatuses ?? {},
     errors: draft.errors ?? [],
+    answeredBy: draft.answeredBy ?? "leader",
+    read: false,
+    waits: draft.waits ?? false,
   };
+}
+
+/**
+ * `strong` sees every write that was acknowledged before the call, and needs the leader. `stale` is answered from what the
+ * asked node has, and works without one.
+ */
+export function consistencyWith(byDefault: "strong" | "stale") {
+  return Type.Optional(
+    Type.Union([Type.Literal("strong"), Type.Literal("stale")], {
+      description: `Default ${byDefault}. strong: the leader answers, with every acknowledged write. stale: the asked node answers with what it has.`,
+    }),
+  );
+}
+
+const ReadQuery = Type.Object({ consistency: consistencyWith("strong") });
+
+/** An operation that changes nothing; a query of its own has to take `consistency` as well. */
+export function readOperation<
+  R extends TSchema,
+  P extends TObject = Empty,
+  Q extends TObject<{ consistency: typeof ReadQuery.properties.consistency }> = typeof ReadQuery,
+  B extends TSchema = Empty,
+>(draft: Draft<P, Q, B, R>): Operation<P, Q, B, R> {
+  const query = draft.query ?? (ReadQuery as TObject as Q);
+  return { ...operation<R, P, Q, B>({ ...draft, query }), read: true };
 }
 
 export type ParamsOf<O extends Operation> = Static<O["params"]>;

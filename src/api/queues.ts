@@ -1,6 +1,6 @@
 /** Operations on queues. A queue exists from its first use. */
 import { Type } from "@sinclair/typebox";
-import { operation } from "./operation.ts";
+import { operation, readOperation } from "./operation.ts";
 import { Queue, QueueName, Status } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
@@ -14,14 +14,14 @@ const action = (name: string, summary: string) => ({
 });
 
 export const queueOperations = {
-  listQueues: operation({
+  listQueues: readOperation({
     method: "GET",
     path: "/api/v1/queues",
     tag: "queues",
     summary: "All queues with their counts",
     result: Type.Array(Queue),
   }),
-  getQueue: operation({
+  getQueue: readOperation({
     method: "GET",
     path: "/api/v1/queues/{name}",
     tag: "queues",

@@ -1,7 +1,7 @@
 /** Finding jobs. Lists are pages by creation time; bodies of finished work never slow a claim, since reads have their own thread. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
-import { operation } from "./operation.ts";
+import { consistencyWith, readOperation } from "./operation.ts";
 import { JobSummary, Maybe, State, Tags, Time } from "./schemas.ts";
 
 const Text = (description: string) => Maybe(Type.String({ description, maxLength: 1024 }));
@@ -45,7 +45,7 @@ export const Filter = Type.Object({
 });
 
 export const searchOperations = {
-  searchJobs: operation({
+  searchJobs: readOperation({
     method: "POST",
     path: "/api/v1/jobs/search",
     tag: "search",
@@ -63,7 +63,7 @@ export const searchOperations = {
     }),
     errors: ["SEARCH_ERROR", "UNSUPPORTED"],
   }),
-  searchText: operation({
+  searchText: readOperation({
     method: "GET",
     path: "/api/v1/search/fulltext",
     tag: "search",
@@ -71,6 +71,7 @@ export const searchOperations = {
     query: Type.Object({
       q: Type.String({ minLength: 1, maxLength: 1024 }),
       limit: Type.Optional(Type.Number({ minimum: 1, maximum: 500 })),
+      consistency: consistencyWith("strong"),
     }),
     result: Type.Object({
       q: Type.String(),

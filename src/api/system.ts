@@ -1,6 +1,6 @@
 /** Operations about the server itself. */
 import { Type } from "@sinclair/typebox";
-import { operation } from "./operation.ts";
+import { operation, readOperation } from "./operation.ts";
 
 const Counts = Type.Record(Type.String(), Type.Integer());
 
@@ -12,6 +12,7 @@ export const systemOperations = {
     summary: "200 while the server accepts work, 503 otherwise",
     result: Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) }),
     errors: ["UNAVAILABLE", "READ_ONLY"],
+    answeredBy: "any",
   }),
   info: operation({
     method: "GET",
@@ -24,8 +25,9 @@ export const systemOperations = {
       commit: Type.String(),
       node_id: Type.String(),
     }),
+    answeredBy: "any",
   }),
-  status: operation({
+  status: readOperation({
     method: "GET",
     path: "/api/v1/status",
     tag: "system",
@@ -35,6 +37,9 @@ export const systemOperations = {
       node_id: Type.String(),
       mode: Type.String(),
       role: Type.String(),
+      cluster_id: Type.String(),
+      /** How the cluster is, and what to do about it. */
+      cluster: Type.String(),
       started_at: Type.String(),
       uptime_ms: Type.Integer(),
       durability: Type.String(),

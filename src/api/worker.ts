@@ -157,6 +157,7 @@ export const workerOperations = {
     body: Type.Object(fetchFields),
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
+    waits: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -170,6 +171,7 @@ export const workerOperations = {
     }),
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
+    waits: true,
   }),
   ackJobs: operation({
     method: "POST",

@@ -53,6 +53,33 @@ const queue: Group = {
   },
 };
 
+const cluster: Group = {
+  summary: "Look at the nodes of a cluster, and change which they are",
+  examples: [
+    { line: "corvo cluster status", says: "Nodes, and how the cluster is" },
+    { line: "corvo cluster transfer-leader", says: "Before maintenance of the leader" },
+  ],
+  commands: {
+    status: {
+      summary: "Nodes of the cluster, and in a sentence how it is",
+      load: () => import("./cluster/status.ts"),
+    },
+    remove: {
+      summary: "Remove a node for good",
+      load: () => import("./cluster/remove.ts"),
+    },
+    "transfer-leader": {
+      summary: "Hand leadership to another node",
+      load: () => import("./cluster/transfer-leader.ts"),
+    },
+    promote: { summary: "Let a learner vote", load: () => import("./cluster/promote.ts") },
+    demote: {
+      summary: "Make a voter a learner",
+      load: () => import("./cluster/demote.ts"),
+    },
+  },
+};
+
 export const commands: Group = {
   summary: "Durable background jobs: a server, its workers, and the tools to look after both",
   examples: [
@@ -76,6 +103,7 @@ export const commands: Group = {
     },
     jobs,
     queue,
+    cluster,
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),

@@ -43,7 +43,8 @@ export default command({
     },
     "peer-bind": {
       type: "string",
-      description: "Address for the other nodes. Default 127.0.0.1:9000, or a free port when that is taken.",
+      description:
+        "Address for the other nodes. Default 127.0.0.1:9000, or a free port when that is taken.",
       valueHint: "HOST:PORT",
       read: readAddress,
     },

@@ -23,6 +23,7 @@ export default command({
         "server",
         `${status.server_version}, node ${status.node_id}, ${status.mode}, ${status.role}`,
       ],
+      ["cluster", status.cluster],
       [
         "up",
         `${formatDuration(Math.round(status.uptime_ms / 1000) * 1000)}, since ${status.started_at}`,

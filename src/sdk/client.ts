@@ -21,11 +21,15 @@ import { parseJson, type RawTree, stringifyJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
 import { errorOfNetwork, errorOfResponse } from "./errors.ts";
 import { abortReason, defaultRetry, pause, type RetryPolicy, retryDelayMs } from "./retry.ts";
+import { ServerList } from "./servers.ts";
 
 export type Fetch = (request: Request) => Promise<Response>;
 
 export interface ClientOptions {
-  /** Such as `http://127.0.0.1:8080`; a path before `/api` is kept. */
+  /**
+   * Such as `http://127.0.0.1:8080`; a path before `/api` is kept. Several nodes of one cluster are separated by commas: when
+   * one cannot be reached or refuses to serve, the next is asked.
+   */
   readonly server: string;
   readonly apiKey?: string;
   readonly fetch: Fetch;
@@ -108,13 +112,13 @@ function readAnswer(text: string, tree: RawTree | undefined, server: string): un
 
 class Caller {
   readonly #options: ClientOptions;
-  readonly #base: string;
+  readonly #servers: ServerList;
   readonly #retry: RetryPolicy;
   readonly #headers: Readonly<Record<string, string>>;
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.#base = options.server.replace(/\/+$/, "");
+    this.#servers = new ServerList(options.server);
     this.#retry = { ...defaultRetry, ...options.retry };
     this.#headers = {
       accept: "application/json",
@@ -124,24 +128,32 @@ class Caller {
 
   /** Sends the call, again where that is safe, and returns the text of the successful answer. */
   async send(operation: Operation, input: LooseInput, call: CallOptions): Promise<string> {
-    const url = this.#base + pathOf(operation, input);
+    const path = pathOf(operation, input);
     const hasBody = operation.method === "POST" || operation.method === "PUT";
     const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
     const mayRepeat = operation.method === "GET" || hasIdempotencyKey(input.body);
-    const prepared = { url, body, mayRepeat, waitMs: askedWaitMs(input) };
+    const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input) };
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#attempt(operation, prepared, call);
+      let outcome = await this.#attempt(operation, prepared, call);
+      // The other servers are asked at once: a pause is for when all of them failed.
+      for (let others = this.#servers.count - 1; others > 0 && shouldMove(outcome); others--) {
+        this.#servers.moveOn();
+        outcome = await this.#attempt(operation, prepared, call);
+      }
       if (outcome.kind === "answer") return outcome.text;
       const delayMs = outcome.mayRetry
         ? retryDelayMs(this.#retry, this.#options.random, attempt, outcome.error.retryAfterMs)
         : undefined;
       if (delayMs === undefined) throw outcome.error;
+      if (shouldMove(outcome)) this.#servers.moveOn();
       await pause(this.#options.timers, delayMs, call.signal);
     }
   }
 
   async #attempt(operation: Operation, prepared: Prepared, call: CallOptions): Promise<Outcome> {
-    const { url, body, mayRepeat, waitMs } = prepared;
+    const { path, body, mayRepeat, waitMs } = prepared;
+    const server = this.#servers.current;
+    const url = server + path;
     const timeoutMs = waitMs + (call.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
     const timeout = new AbortController();
     const stop = this.#options.timers.after(timeoutMs, () =>
@@ -167,7 +179,7 @@ class Caller {
     } catch (cause) {
       if (call.signal?.aborted) throw abortReason(call.signal);
       const reason = timeout.signal.aborted ? timeout.signal.reason : cause;
-      return { kind: "failed", ...errorOfNetwork(reason, this.#base, mayRepeat) };
+      return { kind: "failed", ...errorOfNetwork(reason, server, mayRepeat) };
     } finally {
       stop();
     }
@@ -179,7 +191,7 @@ class Caller {
 }
 
 interface Prepared {
-  readonly url: string;
+  readonly path: string;
   readonly body: string | undefined;
   readonly mayRepeat: boolean;
   readonly waitMs: number;
@@ -188,6 +200,11 @@ interface Prepared {
 type Outcome =
   | { readonly kind: "answer"; readonly text: string }
   | { readonly kind: "failed"; readonly error: CorvoError; readonly mayRetry: boolean };
+
+/** Would another server of the same cluster do better? */
+function shouldMove(outcome: Outcome): boolean {
+  return outcome.kind === "failed" && outcome.mayRetry && outcome.error.code === "UNAVAILABLE";
+}
 
 function pathOf(operation: Operation, input: LooseInput): string {
   const params = recordOf(input.params);

@@ -3,6 +3,7 @@
  * may have carried out the call: only when it cannot have, or when that does not matter, is the call sent again.
  */
 import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
+import { networkCodeOf, networkReasonOf, wasNeverSent } from "../base/network-failure.ts";
 
 /** The error that an answer with a failing status stands for. */
 export function errorOfResponse(response: Response, text: string, url: string): CorvoError {
@@ -38,16 +39,6 @@ export interface NetworkFailure {
   readonly mayRetry: boolean;
 }
 
-/** Codes, of Bun and of Node, of failures before a single byte was sent. */
-const refusedCodes = new Set([
-  "ConnectionRefused",
-  "ECONNREFUSED",
-  "FailedToOpenSocket",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "DNSResolveFailed",
-]);
-
 /** Codes of certificates that were not accepted: nothing was sent, and trying again changes nothing. */
 const certificateCode = /CERT|SIGNATURE|ISSUER|ERR_TLS/;
 
@@ -55,10 +46,9 @@ const addressHint = "Is `corvo server` running there? --server or CORVO_SERVER s
 
 /** `mayRepeat`: does sending the call twice do no more than sending it once? */
 export function errorOfNetwork(cause: unknown, server: string, mayRepeat: boolean): NetworkFailure {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const reason = reasonOf(cause, code);
-  const isCertificate = certificateCode.test(code);
-  if (isCertificate || mayRepeat || refusedCodes.has(code)) {
+  const reason = networkReasonOf(cause);
+  const isCertificate = certificateCode.test(networkCodeOf(cause));
+  if (isCertificate || mayRepeat || wasNeverSent(cause)) {
     const hint = isCertificate
       ? "Install the authority of this certificate, or name it in NODE_EXTRA_CA_CERTS."
       : addressHint;
@@ -71,13 +61,6 @@ export function errorOfNetwork(cause: unknown, server: string, mayRepeat: boolea
     hint: "The call may or may not have been carried out: look before you repeat it.",
   });
   return { error, mayRetry: false };
-}
-
-/** The runtime's own texts give advice that is not for our users. */
-function reasonOf(cause: unknown, code: string): string {
-  if (code === "ConnectionRefused" || code === "ECONNREFUSED") return "connection refused";
-  if (code === "ConnectionClosed" || code === "ECONNRESET") return "the connection was closed";
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function codeOfStatus(status: number): ErrorCode {

@@ -7,6 +7,7 @@
  * so that a process which was itself stopped for a minute does not blame its peer when it goes on.
  */
 import type { Random, Timers } from "../base/ports.ts";
+import type { ServerList } from "./servers.ts";
 
 /** What is needed of a WebSocket; the runtime's own class fits. */
 export interface Socket {
@@ -30,7 +31,9 @@ export type SocketConstructor = new (
 ) => Socket;
 
 export interface ConnectionOptions {
-  readonly url: string;
+  /** One after the other is tried, whenever a connection is lost or cannot be made. */
+  readonly servers: ServerList;
+  readonly path: string;
   readonly headers: Record<string, string>;
   readonly WebSocket: SocketConstructor;
   readonly timers: Timers;
@@ -44,6 +47,8 @@ export interface ConnectionOptions {
 
 export interface Loss {
   readonly reason: string;
+  /** The one that was lost. */
+  readonly server: string;
   /** The next try starts after so long. */
   readonly retryMs: number;
   /** Close code of the WebSocket; undefined when it was given up here. */
@@ -110,7 +115,7 @@ export class StreamConnection {
     this.#tickLater();
     let socket: Socket;
     try {
-      socket = new this.#options.WebSocket(this.#options.url, {
+      socket = new this.#options.WebSocket(webSocketUrl(this.#options), {
         headers: this.#options.headers,
         perMessageDeflate: false,
       });
@@ -163,16 +168,19 @@ export class StreamConnection {
     this.#socket = undefined;
     this.#state = "waiting";
     socket?.terminate();
+    const server = this.#options.servers.current;
+    this.#options.servers.moveOn();
     const retryMs = this.#nextBackoffMs();
     this.#stopTimer = this.#options.timers.after(retryMs, () => this.#connect());
-    this.#events.lost({ reason, retryMs, code });
+    this.#events.lost({ reason, server, retryMs, code });
   }
 
-  /** Doubles from try to try; the upper half is random so that many clients of one server do not come back together. */
+  /** Doubles from round to round of the servers; the upper half is random so that many clients of one server do not come back together. */
   #nextBackoffMs(): number {
     const firstMs = this.#options.backoffMs ?? 100;
     const maxMs = this.#options.backoffMsMax ?? 5000;
-    const fullMs = Math.min(maxMs, firstMs * 2 ** Math.min(this.#failures, 20));
+    const rounds = Math.floor(this.#failures / this.#options.servers.count);
+    const fullMs = Math.min(maxMs, firstMs * 2 ** Math.min(rounds, 20));
     this.#failures++;
     return Math.round((fullMs / 2) * (1 + this.#options.random.uint32() / 2 ** 32));
   }
@@ -193,6 +201,10 @@ export class StreamConnection {
     if (this.#state === "open" && this.#silentTicks === ticksPerSilence) this.send(pingText);
     this.#tickLater();
   }
+}
+
+function webSocketUrl({ servers, path }: ConnectionOptions): string {
+  return servers.current.replace(/^http/, "ws") + path;
 }
 
 function closeReason(event: SocketEvent, problem: string): string {

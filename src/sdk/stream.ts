@@ -27,6 +27,7 @@ import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../api/worke
 import { errorTable, isErrorCode } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
+import { ServerList } from "./servers.ts";
 import { type Loss, type SocketConstructor, StreamConnection } from "./stream-connection.ts";
 import {
   type Answered,
@@ -50,7 +51,7 @@ export type Job = Static<typeof ClaimedJob>;
 type Revoked = NonNullable<PushFrame["revoked"]>[number];
 
 export interface StreamOptions {
-  /** Base address of the server, `http://` or `https://`. */
+  /** Base address of the server, `http://` or `https://`; several nodes of one cluster are separated by commas. */
   readonly server: string;
   readonly apiKey?: string | undefined;
   readonly WebSocket: SocketConstructor;
@@ -75,7 +76,7 @@ export interface StreamEvents {
   revoked?(revoked: readonly Revoked[]): void;
   /** The server will close the connection; the stream reconnects by itself. */
   closing?(): void;
-  lost?(reason: string, retryMs: number): void;
+  lost?(reason: string, retryMs: number, server: string): void;
 }
 
 export interface Stream {
@@ -91,6 +92,8 @@ export interface Stream {
    */
   claim(request: Claim, done?: ClaimAnswered): void;
   readonly isOpen: boolean;
+  /** The address that the stream talks to, or tries next. */
+  readonly server: string;
   /** Items without an answer. */
   readonly openCount: number;
   /** Ends the connection for good; what has no answer yet is answered UNAVAILABLE or OUTCOME_UNKNOWN. */
@@ -125,6 +128,7 @@ class StreamClient implements Stream {
   readonly #options: StreamOptions;
   readonly #events: StreamEvents;
   readonly #connection: StreamConnection;
+  readonly #servers: ServerList;
   readonly #queue: ItemQueue;
   readonly #sent = new Map<number, Frame>();
   /** Parts of refused frames, sent as they are and before anything else. */
@@ -144,10 +148,12 @@ class StreamClient implements Stream {
       itemsMax: options.itemsMax ?? 100_000,
       charsMax: options.charsMax ?? 64 * 1024 * 1024,
     });
+    this.#servers = new ServerList(options.server);
     this.#connection = new StreamConnection(
       {
         ...options,
-        url: options.server.replace(/^http/, "ws").replace(/\/+$/, "") + streamPath,
+        servers: this.#servers,
+        path: streamPath,
         headers: options.apiKey === undefined ? {} : { "X-API-Key": options.apiKey },
       },
       {
@@ -160,6 +166,10 @@ class StreamClient implements Stream {
 
   get isOpen(): boolean {
     return this.#connection.isOpen;
+  }
+
+  get server(): string {
+    return this.#servers.current;
   }
 
   get openCount(): number {
@@ -287,7 +297,7 @@ class StreamClient implements Stream {
       else this.#refused(sent, frame);
     }
     if (this.#isClosing && this.#sent.size === 0 && this.#queue.isEmpty && !this.#isPaused) {
-      this.#connection.cycle("the server is shutting down");
+      this.#connection.cycle("the server asked to connect again");
     }
     this.#flushLater();
   }
@@ -363,7 +373,7 @@ class StreamClient implements Stream {
     });
   }
 
-  #lost({ reason, retryMs, code }: Loss): void {
+  #lost({ reason, server, retryMs, code }: Loss): void {
     const frames = [...this.#sent.values()];
     const parts = this.#parts;
     this.#sent.clear();
@@ -372,7 +382,7 @@ class StreamClient implements Stream {
     this.#queue.putBack(parts.flatMap((part) => itemsOf({ ...part, id: 0 })));
     if (code === closedTooBig) this.#tooBig(frames);
     else this.#recover(frames.flatMap(itemsOf));
-    this.#events.lost?.(reason, retryMs);
+    this.#events.lost?.(reason, retryMs, server);
   }
 
   /** A frame that the server did not read at all: smaller ones come next, and an item that was alone is too large by itself. */

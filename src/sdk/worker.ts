@@ -121,11 +121,11 @@ class WorkerLoop implements Worker {
             this.#held.get(each.lease_token)?.stop(each.reason === "cancel" ? "cancelled" : "lost");
           }
         },
-        closing: () => logger.info("the server is shutting down"),
-        lost: (reason, retryMs) => {
+        closing: () => logger.info("the server asks to connect again, or elsewhere"),
+        lost: (reason, retryMs, server) => {
           this.#credits = 0;
           this.#isWithdrawing = false;
-          logger.warn(`no connection to ${stream.server}: ${reason}`, {
+          logger.warn(`no connection to ${server}: ${reason}`, {
             running: this.#held.size,
             retryMs,
           });
@@ -165,7 +165,7 @@ class WorkerLoop implements Worker {
 
   #opened(): void {
     this.#credits = 0;
-    this.#options.logger.info(`connected to ${this.#options.stream.server}`, {
+    this.#options.logger.info(`connected to ${this.#stream.server}`, {
       queues: this.#options.queues.join(","),
     });
     for (const held of this.#held.values()) this.#beat(held);

@@ -11,6 +11,7 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { ClusterControl } from "./cluster.ts";
 
 export interface ServiceOptions {
   /** Refuse acks, fails, releases and heartbeats without a lease token. */
@@ -27,6 +28,7 @@ export interface ServiceDeps {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly search: JobSearch;
+  readonly cluster: ClusterControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;

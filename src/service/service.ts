@@ -2,6 +2,8 @@
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
+import { createClusterHandlers } from "./cluster-handlers.ts";
+import { withReadBarrier } from "./consistency.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
@@ -17,13 +19,17 @@ export interface Service {
 
 export function createService(node: Node): Service {
   return {
-    handlers: {
-      ...createWorkerHandlers(node),
-      ...createJobHandlers(node, new BulkOperations(node)),
-      ...createSearchHandlers(node),
-      ...createQueueHandlers(node),
-      ...createSystemHandlers(node),
-    },
+    handlers: withReadBarrier(
+      {
+        ...createWorkerHandlers(node),
+        ...createJobHandlers(node, new BulkOperations(node)),
+        ...createSearchHandlers(node),
+        ...createQueueHandlers(node),
+        ...createSystemHandlers(node),
+        ...createClusterHandlers(node.deps.cluster),
+      },
+      node,
+    ),
     stream: createStreamService(node),
   };
 }

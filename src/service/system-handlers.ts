@@ -3,12 +3,14 @@ import { type Handlers, Reply } from "../api/operations.ts";
 import { apiVersion } from "../api/version.ts";
 import { formatTime } from "../base/time.ts";
 import { jobStates } from "../engine/job.ts";
+import { modeOf } from "./cluster-handlers.ts";
+import { summarizeCluster } from "./cluster-summary.ts";
 import type { Node } from "./node.ts";
 
 export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "info" | "status"> {
   return {
     async health() {
-      const reason = node.replica.unhealthyReason;
+      const reason = node.replica.unhealthyReason ?? leaderlessReason(node);
       return reason === undefined
         ? { status: "ok" }
         : new Reply(503, { status: "unhealthy", reason });
@@ -21,11 +23,14 @@ export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "inf
     }),
     status: async () => {
       const sizes = node.deps.sizes();
+      const cluster = node.deps.cluster.view();
       return {
         server_version: node.options.serverVersion,
         node_id: node.options.nodeId,
-        mode: "single",
-        role: "leader",
+        mode: modeOf(cluster),
+        role: cluster.role,
+        cluster_id: cluster.clusterId,
+        cluster: summarizeCluster(cluster).sentence,
         started_at: formatTime(node.startedAtMs),
         uptime_ms: node.deps.clock.nowMs() - node.startedAtMs,
         durability: node.options.durability,
@@ -41,6 +46,12 @@ export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "inf
       };
     },
   };
+}
+
+/** A node that knows no leader can neither take a write nor pass one on. */
+function leaderlessReason(node: Node): string | undefined {
+  const { leaderId } = node.deps.cluster.view();
+  return leaderId === undefined ? "no leader is known to this node" : undefined;
 }
 
 function countQueues(node: Node): {

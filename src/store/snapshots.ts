@@ -58,14 +58,21 @@ export async function makeSnapshot(statePath: string, directory: string): Promis
 }
 
 /** Keeps a received snapshot for the next start. The file must be complete, verified and fsynced. */
-export function keepIncoming(directory: string, path: string, point: { index: number; term: number }): void {
+export function keepIncoming(
+  directory: string,
+  path: string,
+  point: { index: number; term: number },
+): void {
   renameSync(path, join(directory, incoming));
   syncDirectory(directory);
   writeDurably(directory, note, `${JSON.stringify(point)}\n`);
 }
 
 /** First half of the installation, before anything is opened: the received state takes the place of the old one. */
-export function placeIncoming(directory: string, statePath: string): { index: number; term: number } | undefined {
+export function placeIncoming(
+  directory: string,
+  statePath: string,
+): { index: number; term: number } | undefined {
   const notePath = join(directory, note);
   if (!existsSync(notePath)) {
     rmSync(join(directory, incoming), { force: true });
@@ -88,7 +95,8 @@ export async function alignLog(
   point: { index: number; term: number },
 ): Promise<void> {
   const { last, first, hardState } = log.bounds(group);
-  const entry = point.index >= first && point.index <= last ? log.read(group, point.index, 1)[0] : undefined;
+  const entry =
+    point.index >= first && point.index <= last ? log.read(group, point.index, 1)[0] : undefined;
   if (entry?.term !== point.term) {
     await new Promise<void>((resolve, reject) => {
       log.append({ group, entries: [], resetTo: point, hardState }, (fault) =>

@@ -307,7 +307,7 @@ describe("broken connections", () => {
 
     server.push({ closing: true });
 
-    expect(await lost.promise).toContain("shutting down");
+    expect(await lost.promise).toContain("asked to connect again");
     expect((await enqueue(stream, { queue: "q" })).status).toBe("pending");
     expect(server.connections).toBe(2);
   });

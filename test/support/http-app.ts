@@ -7,6 +7,7 @@ import type { StreamService } from "../../src/api/stream.ts";
 import type { AssertionError } from "../../src/base/assert.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { type App, createApp } from "../../src/net/http/app.ts";
+import type { Leadership } from "../../src/net/http/leader-watch.ts";
 import { defaultHttpLimits, type HttpLimits } from "../../src/net/http/limits.ts";
 
 export interface LoggedLine {
@@ -28,6 +29,8 @@ interface FixtureOptions {
   readonly handlers?: Partial<Handlers>;
   readonly stream?: StreamService;
   readonly limits?: Partial<HttpLimits>;
+  /** Default: the node leads. */
+  readonly forward?: Leadership;
 }
 
 /** Sessions that answer each frame with its id. */
@@ -49,6 +52,7 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
   const app = createApp({
     handlers: recording(options.handlers ?? {}, calls),
     stream: options.stream ?? echoIds,
+    forward: options.forward ?? { isLeader: () => true, leaderUrl: () => undefined },
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },

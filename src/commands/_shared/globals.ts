@@ -1,4 +1,6 @@
 /** Flags that every command takes, anywhere on the line. */
+
+import { serversOf } from "../../sdk/servers.ts";
 import type { Arguments, ValuesOf } from "./args.ts";
 import { UsageError } from "./exit.ts";
 import type { System } from "./system.ts";
@@ -9,7 +11,7 @@ export const globalArgs = {
   server: {
     type: "string",
     valueHint: "URL",
-    description: `Address of the server. Default CORVO_SERVER, else ${defaultServer}.`,
+    description: `Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else ${defaultServer}.`,
   },
   "api-key": {
     type: "string",
@@ -29,6 +31,7 @@ export const globalArgs = {
 } as const satisfies Arguments;
 
 export interface Globals {
+  /** Addresses with commas between them. */
   readonly server: string;
   readonly apiKey: string | undefined;
   readonly json: boolean;
@@ -40,13 +43,18 @@ export interface Globals {
 export function globalsOf(values: Readonly<Record<string, unknown>>, env: System["env"]): Globals {
   const given = values as Partial<ValuesOf<typeof globalArgs>>;
   return {
-    server: serverUrl(given.server ?? (env["CORVO_SERVER"] || defaultServer)),
+    server: serverUrls(given.server ?? (env["CORVO_SERVER"] || defaultServer)),
     apiKey: given["api-key"] ?? (env["CORVO_API_KEY"] || undefined),
     json: given.json === true,
     quiet: given.quiet === true,
     noColor: given["no-color"] === true,
     verbose: given.verbose === true,
   };
+}
+
+/** One address or several, as the client takes them. */
+function serverUrls(text: string): string {
+  return serversOf(text).map(serverUrl).join(",");
 }
 
 /** `host:port` is enough. */

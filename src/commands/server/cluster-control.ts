@@ -1,9 +1,10 @@
 /** The cluster as the operations of the service see it, from membership and consensus. */
+
+import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
-import { none } from "../../raft/message.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;

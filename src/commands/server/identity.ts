@@ -79,7 +79,9 @@ export function tryPort(host: string, port: number): Promise<number> {
     server.once("error", reject);
     server.listen(port, host, () => {
       const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : port));
+      server.close(() =>
+        resolve(typeof address === "object" && address !== null ? address.port : port),
+      );
     });
   });
 }
@@ -112,7 +114,9 @@ export function clusterSecret(
     throw new CorvoError(
       "VALIDATION_ERROR",
       `the peer port listens on ${peerHost}, beyond this machine, and no cluster secret is set`,
-      { hint: "Set CORVO_CLUSTER_SECRET, the same on every node: `openssl rand -hex 32` makes one." },
+      {
+        hint: "Set CORVO_CLUSTER_SECRET, the same on every node: `openssl rand -hex 32` makes one.",
+      },
     );
   }
   return new Bun.CryptoHasher("sha256").update(`corvo cluster ${secret ?? clusterId}`).digest();

@@ -18,7 +18,11 @@ export interface JoinSelf {
 export interface Joined {
   readonly clusterId: string;
   readonly nodeId: number;
-  readonly peers: readonly { readonly id: number; readonly uuid: string; readonly peerAddress: string }[];
+  readonly peers: readonly {
+    readonly id: number;
+    readonly uuid: string;
+    readonly peerAddress: string;
+  }[];
 }
 
 const retryMs = 1000;

@@ -19,7 +19,11 @@ export interface PeerSettings {
   readonly directory: string;
   readonly snapshotDirectory: string;
   /** Members as the node that was asked to join told them; the log tells the rest. */
-  readonly firstPeers: readonly { readonly id: number; readonly uuid: string; readonly peerAddress: string }[];
+  readonly firstPeers: readonly {
+    readonly id: number;
+    readonly uuid: string;
+    readonly peerAddress: string;
+  }[];
 }
 
 export interface Peers {

@@ -89,7 +89,8 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
 /** What to type to make this a cluster of three: on this machine other ports and folders are needed, elsewhere not. */
 function joinLines(server: RunningServer, options: ServerOptions): string[] {
   const { host, port } = new URL(server.url);
-  if (!isLoopback(options.host)) return [`corvo server --join ${host} --bind :${port} --peer-bind :9000`];
+  if (!isLoopback(options.host))
+    return [`corvo server --join ${host} --bind :${port} --peer-bind :9000`];
   return [1, 2].map(
     (offset) =>
       `corvo server --join ${host} --bind 127.0.0.1:${Number(port) + offset} --peer-bind 127.0.0.1:${9000 + offset} --data-dir ${options.dataDir}-${offset + 1}`,

@@ -19,8 +19,8 @@ import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type Consensus, createConsensus, lead } from "./consensus.ts";
 import {
-  choosePeerBind,
   type ClusterOptions,
+  choosePeerBind,
   clusterSecret,
   openIdentity,
   reachableHost,
@@ -214,6 +214,7 @@ function createNode(
       timers: systemTimers,
       logger: env.logger,
       search: env.search,
+      cluster: env.cluster,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
@@ -251,17 +252,15 @@ function openApp(
     clock: systemClock,
     timers: systemTimers,
     onBug: (error) =>
-      env.end({ kind: "failed", reason: `a guarantee of the program was broken: ${error.message}` }),
+      env.end({
+        kind: "failed",
+        reason: `a guarantee of the program was broken: ${error.message}`,
+      }),
   });
 }
 
 /** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
-function keepRetention(
-  group: Group,
-  replica: Replica,
-  retention: Retention,
-  logger: Logger,
-): void {
+function keepRetention(group: Group, replica: Replica, retention: Retention, logger: Logger): void {
   group.whenReady(() => {
     if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
     replica.submit({ kind: "configure", retention }).catch((error: unknown) => {

@@ -1,6 +1,6 @@
 /**
  * What is being served at this moment, against its bounds, and the signals by which it is told to end. A long poll ends
- * early for two reasons: its caller has gone away, or the server stops.
+ * early for three reasons: its caller has gone away, the server stops, or it does not lead any more.
  */
 import type { CallContext } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
@@ -54,15 +54,22 @@ export function stopping(): CorvoError {
   return new CorvoError("UNAVAILABLE", "the server is shutting down");
 }
 
+/** Calls back once when this node stops leading, until the returned function is called. */
+export type WhenNotLeading = (callback: () => void) => () => void;
+
 /** The signal is made when it is asked for: most handlers never do, and it costs more than all else here. */
 export class RequestContext implements CallContext {
   readonly #request: Request;
   readonly #admission: Admission;
+  readonly #whenNotLeading: WhenNotLeading | undefined;
   #controller: AbortController | undefined;
+  #stopWatching: (() => void) | undefined;
 
-  constructor(request: Request, admission: Admission) {
+  /** With `whenNotLeading` the signal also tells when this node stops leading: what a call waits for will not come then. */
+  constructor(request: Request, admission: Admission, whenNotLeading?: WhenNotLeading) {
     this.#request = request;
     this.#admission = admission;
+    this.#whenNotLeading = whenNotLeading;
   }
 
   get signal(): AbortSignal {
@@ -74,12 +81,19 @@ export class RequestContext implements CallContext {
     else if (caller.aborted) controller.abort(callerGone());
     caller.addEventListener("abort", () => controller.abort(callerGone()), { once: true });
     this.#admission.signals.add(controller);
+    this.#stopWatching = this.#whenNotLeading?.(() => controller.abort(notLeading()));
     return controller.signal;
   }
 
   end(): void {
-    if (this.#controller !== undefined) this.#admission.signals.delete(this.#controller);
+    if (this.#controller === undefined) return;
+    this.#admission.signals.delete(this.#controller);
+    this.#stopWatching?.();
   }
+}
+
+function notLeading(): CorvoError {
+  return new CorvoError("UNAVAILABLE", "this node does not lead any more", { retryAfterMs: 100 });
 }
 
 function callerGone(): CorvoError {

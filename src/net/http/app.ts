@@ -14,16 +14,21 @@ import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { Admission } from "./admission.ts";
+import { Forwarder, passedOn } from "./forward.ts";
 import { splitUrl } from "./input.ts";
+import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { errorReply, jsonReply } from "./reply.ts";
 import { type AnyHandler, Route } from "./route.ts";
-import { type StreamConnection, StreamConnections, type StreamSocket } from "./stream.ts";
+import { StreamConnections } from "./stream.ts";
+import type { ProxyTarget } from "./stream-proxy.ts";
+import type { ClientSocket, OpenStream } from "./stream-socket.ts";
 
 export interface AppDeps {
   readonly handlers: Handlers;
   readonly stream: StreamService;
+  readonly forward: Leadership;
   readonly limits: HttpLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -58,6 +63,7 @@ class HttpApp implements App {
   readonly #deps: AppDeps;
   readonly #admission: Admission;
   readonly #streams: StreamConnections;
+  readonly #forwarder: Forwarder;
   readonly #elysia: Elysia;
   readonly #methods: PathMethods;
   /**
@@ -66,7 +72,7 @@ class HttpApp implements App {
    */
   readonly #fixedPaths: Record<string, Partial<Record<Method, ServeOperation>>> = {};
   readonly #runId: string;
-  #server: Server<StreamConnection> | undefined;
+  #server: Server<OpenStream> | undefined;
   #faults = 0;
 
   constructor(deps: AppDeps) {
@@ -76,20 +82,25 @@ class HttpApp implements App {
     const { limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
-    this.#streams = new StreamConnections({ stream: deps.stream, limits, admission, explain });
+    const leadership = deps.forward;
+    const watch = new LeaderWatch(deps.timers);
+    const whenNotLeading = (ended: () => void) =>
+      watch.whenOver(() => leadership.isLeader(), ended);
+    const { clock, timers } = deps;
+    const shared = { limits, admission, explain, clock, timers, whenNotLeading };
+    this.#streams = new StreamConnections({ ...shared, stream: deps.stream, leadership, watch });
+    this.#forwarder = new Forwarder({ ...shared, leadership, watch });
     this.#methods = new PathMethods();
     // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
     this.#elysia = new Elysia({ handler: { standardHostname: false } });
     for (const name of Object.keys(operations) as OperationName[]) {
       const operation: Operation = operations[name];
       const handler = deps.handlers[name] as AnyHandler;
-      const route = new Route(operation, handler, {
-        limits,
-        clock: deps.clock,
-        admission,
-        explain,
-      });
-      const serve = (request: Request) => route.serve(request);
+      const route = new Route(operation, handler, shared);
+      const serve = (request: Request) =>
+        leadership.isLeader() || !this.#forwarder.isForLeader(operation, request)
+          ? route.serve(request)
+          : this.#forwarder.serve(operation, request);
       this.#add(operation.method, operation.path, serve);
       if (!operation.path.includes("{")) {
         this.#fixedPaths[operation.path] = {
@@ -114,7 +125,7 @@ class HttpApp implements App {
 
   listen(host: string, port: number): string {
     const { limits } = this.#deps;
-    this.#server = Bun.serve<StreamConnection>({
+    this.#server = Bun.serve<OpenStream>({
       hostname: host,
       port,
       development: false,
@@ -132,10 +143,10 @@ class HttpApp implements App {
         backpressureLimit: limits.streamBufferBytesMax,
         closeOnBackpressureLimit: true,
         perMessageDeflate: false,
-        open: (socket: StreamSocket) => socket.data.opened(socket),
-        message: (socket: StreamSocket, message: string | Buffer) => socket.data.received(message),
-        drain: (socket: StreamSocket) => socket.data.drained(),
-        close: (socket: StreamSocket) => socket.data.closed(),
+        open: (socket: ClientSocket) => socket.data.opened(socket),
+        message: (socket: ClientSocket, message: string | Buffer) => socket.data.received(message),
+        drain: (socket: ClientSocket) => socket.data.drained(),
+        close: (socket: ClientSocket) => socket.data.closed(),
       },
     });
     return this.#server.url.origin;
@@ -178,12 +189,28 @@ class HttpApp implements App {
           hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
         });
       }
-      const data = this.#streams.create();
+      const data = this.#deps.forward.isLeader()
+        ? this.#streams.create()
+        : this.#streams.createProxy(this.#proxyTarget(request));
       if (this.#server?.upgrade(request, { data }) === true) return undefined;
       throw new CorvoError("VALIDATION_ERROR", "the WebSocket handshake is not valid");
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
     }
+  }
+
+  #proxyTarget(request: Request): ProxyTarget {
+    const { forward } = this.#deps;
+    const leader = this.#forwarder.target(request);
+    const headers = passedOn(request.headers);
+    // Those of the handshake are made anew by the client of the next hop.
+    const names = [...headers.keys()].filter((name) => name.startsWith("sec-websocket-"));
+    for (const name of names) headers.delete(name);
+    return {
+      url: leader.replace(/^http/, "ws") + streamPath,
+      headers: Object.fromEntries(headers),
+      isLeader: () => !forward.isLeader() && forward.leaderUrl()?.replace(/\/+$/, "") === leader,
+    };
   }
 
   /** Everything that is no operation: CORS preflight, wrong methods, unknown paths. */

@@ -11,10 +11,11 @@ import { type CallContext, Reply } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { stringifyJson } from "../../base/json.ts";
 import type { Clock } from "../../base/ports.ts";
-import { type Admission, RequestContext } from "./admission.ts";
-import { BodyParser, bodyTooLarge, decodeUtf8 } from "./body.ts";
+import { type Admission, RequestContext, type WhenNotLeading } from "./admission.ts";
+import { BodyParser, decodeUtf8 } from "./body.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
+import { cutShort, readBody } from "./read-body.ts";
 import { errorReply, jsonReply } from "./reply.ts";
 
 type Input = { readonly params: unknown; readonly query: unknown; readonly body: unknown };
@@ -27,6 +28,7 @@ export interface RouteDeps {
   readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly admission: Admission;
+  readonly whenNotLeading: WhenNotLeading;
   /** Turns anything thrown into an error to answer with, logging what is unexpected. */
   readonly explain: (thrown: unknown, request: Request) => CorvoError;
 }
@@ -62,18 +64,15 @@ export class Route {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
     const held = { entered: false, bytes: 0, reading: false };
-    const context = new RequestContext(request, admission);
+    const whenNotLeading = this.#operation.waits ? this.#deps.whenNotLeading : undefined;
+    const context = new RequestContext(request, admission, whenNotLeading);
     try {
       admission.enter();
       held.entered = true;
       let body: unknown = nothing;
       if (this.#body !== undefined) {
-        const declared = request.headers.get("content-length");
         held.reading = true;
-        const bytes =
-          declared === null
-            ? await this.#readChunks(request, held)
-            : await this.#readDeclared(request, declared, held);
+        const bytes = await readBody(request, this.#deps, held);
         held.reading = false;
         body = this.#parseBody(this.#body, bytes);
       }
@@ -110,44 +109,4 @@ export class Route {
     if (this.#operation.bodyOptional) return nothing;
     throw new CorvoError("PARSE_ERROR", "the body is empty; a JSON object was expected");
   }
-
-  /** Not async, so that a small body costs a single await. */
-  #readDeclared(request: Request, declared: string, held: Held): Promise<Uint8Array> {
-    const length = Number(declared);
-    const { bodyBytesMax } = this.#deps.limits;
-    if (length > bodyBytesMax) throw bodyTooLarge(declared.slice(0, 20), bodyBytesMax);
-    this.#deps.admission.takeBytes(length);
-    held.bytes = length;
-    return request.bytes();
-  }
-
-  /** A body of unknown length (`Transfer-Encoding: chunked`), refused as soon as it is known to be too large. */
-  async #readChunks(request: Request, held: Held): Promise<Uint8Array> {
-    const { bodyBytesMax } = this.#deps.limits;
-    if (request.body === null) return new Uint8Array();
-    const chunks: Uint8Array[] = [];
-    const reader = request.body.getReader();
-    for (;;) {
-      const step = await reader.read();
-      if (step.done) return Buffer.concat(chunks, held.bytes);
-      if (held.bytes + step.value.length > bodyBytesMax) {
-        await reader.cancel();
-        throw bodyTooLarge(`more than ${bodyBytesMax}`, bodyBytesMax);
-      }
-      this.#deps.admission.takeBytes(step.value.length);
-      held.bytes += step.value.length;
-      chunks.push(step.value);
-    }
-  }
-}
-
-/** What one request holds while it is served. */
-interface Held {
-  bytes: number;
-}
-
-function cutShort(cause: unknown): CorvoError {
-  return new CorvoError("PARSE_ERROR", "the connection ended before the body was complete", {
-    cause,
-  });
 }

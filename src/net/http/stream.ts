@@ -8,24 +8,16 @@
  * Bounds: a frame by the body bound, frames in flight by `streamFramesMax`, unsent bytes by `streamBufferBytesMax`
  * (beyond it the runtime closes the socket, and the leases come back when they end).
  */
-import type { ServerWebSocket } from "bun";
 import { ClientFrame, type StreamService, type StreamSession } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
+import type { Timers } from "../../base/ports.ts";
 import { type Admission, stopping } from "./admission.ts";
-import { BodyParser, decodeUtf8 } from "./body.ts";
+import { BodyParser } from "./body.ts";
+import type { Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { errorBody } from "./reply.ts";
-
-export type StreamSocket = ServerWebSocket<StreamConnection>;
-
-/** Status codes of RFC 6455 section 7.4.1. */
-const closeCodes = {
-  goingAway: 1001,
-  binary: 1003,
-  notJson: 1007,
-  noId: 1008,
-  failed: 1011,
-} as const;
+import { type ProxyTarget, StreamProxy } from "./stream-proxy.ts";
+import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
 
 /** Frames above this many characters count towards the bytes of all bodies being served. */
 const largeFrameLength = 64 * 1024;
@@ -34,12 +26,15 @@ export interface StreamDeps {
   readonly stream: StreamService;
   readonly limits: HttpLimits;
   readonly admission: Admission;
+  readonly timers: Timers;
+  readonly leadership: Leadership;
+  readonly watch: LeaderWatch;
   readonly explain: (thrown: unknown) => CorvoError;
 }
 
 /** The open connections of one server. */
 export class StreamConnections {
-  readonly #open = new Set<StreamConnection>();
+  readonly #open = new Set<OpenStream>();
   readonly #deps: StreamDeps;
   readonly #parser: BodyParser;
 
@@ -53,7 +48,20 @@ export class StreamConnections {
   }
 
   /** A connection for a socket that is about to be opened. Throws when there are too many. */
-  create(): StreamConnection {
+  create(): OpenStream {
+    this.#admit();
+    return new StreamConnection(this.#deps, this.#parser, this.#open);
+  }
+
+  /** The same for a socket whose frames the leader answers. */
+  createProxy(target: ProxyTarget): OpenStream {
+    this.#admit();
+    const { watch, timers, limits } = this.#deps;
+    const bufferBytesMax = limits.streamBufferBytesMax;
+    return new StreamProxy({ target, watch, timers, bufferBytesMax, siblings: this.#open });
+  }
+
+  #admit(): void {
     const { streamsMax } = this.#deps.limits;
     if (this.#deps.admission.closing) throw stopping();
     if (this.#open.size >= streamsMax) {
@@ -62,7 +70,6 @@ export class StreamConnections {
         `${this.#open.size} streaming connections are open; the limit streamsMax is ${streamsMax}`,
       );
     }
-    return new StreamConnection(this.#deps, this.#parser, this.#open);
   }
 
   /** Asks every client to finish and connect elsewhere. */
@@ -75,26 +82,35 @@ export class StreamConnections {
   }
 }
 
-export class StreamConnection {
+class StreamConnection implements OpenStream {
   readonly #deps: StreamDeps;
   readonly #parser: BodyParser;
-  readonly #siblings: Set<StreamConnection>;
-  #socket: StreamSocket | undefined;
+  readonly #siblings: Set<OpenStream>;
+  #socket: ClientSocket | undefined;
   #session: StreamSession | undefined;
   #framesInFlight = 0;
   #outbox: string[] = [];
   /** True while the socket's buffer holds unsent bytes. */
   #full = false;
+  #stopWatching: () => void = () => {};
 
-  constructor(deps: StreamDeps, parser: BodyParser, siblings: Set<StreamConnection>) {
+  constructor(deps: StreamDeps, parser: BodyParser, siblings: Set<OpenStream>) {
     this.#deps = deps;
     this.#parser = parser;
     this.#siblings = siblings;
   }
 
-  opened(socket: StreamSocket): void {
+  opened(socket: ClientSocket): void {
     this.#socket = socket;
     this.#siblings.add(this);
+    const { leadership, watch } = this.#deps;
+    this.#stopWatching = watch.whenOver(
+      () => leadership.isLeader(),
+      () => {
+        this.announceClosing();
+        this.end(closeCodes.restart, "connect again: this node does not lead any more");
+      },
+    );
     try {
       this.#session = this.#deps.stream.open((text) => {
         this.#flush();
@@ -136,6 +152,7 @@ export class StreamConnection {
 
   closed(): void {
     this.#siblings.delete(this);
+    this.#stopWatching();
     this.#socket = undefined;
     this.#outbox = [];
     this.#session?.close();
@@ -147,7 +164,6 @@ export class StreamConnection {
     this.#send('{"closing":true}');
   }
 
-  /** Sends what is waiting and closes. */
   end(code: number, reason: string): void {
     this.#flush();
     this.#socket?.close(code, cutReason(reason));
@@ -228,13 +244,4 @@ function idOf(value: unknown): number | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const id = (value as { readonly id?: unknown }).id;
   return typeof id === "number" && Number.isSafeInteger(id) && id >= 0 ? id : undefined;
-}
-
-/** A close reason has at most 123 bytes of UTF-8. */
-function cutReason(reason: string): string {
-  const bytes = Buffer.from(reason);
-  if (bytes.length <= 123) return reason;
-  let end = 123;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return decodeUtf8(bytes.subarray(0, end));
 }

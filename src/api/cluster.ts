@@ -1,0 +1,112 @@
+/** Operations on the cluster: who is in it, and changes of that. Ids are text, since the clients of 0.3 read them so. */
+import { Type } from "@sinclair/typebox";
+import { consistencyWith, operation, readOperation } from "./operation.ts";
+import { Status } from "./schemas.ts";
+
+const Member = Type.Object({
+  id: Type.String(),
+  uuid: Type.String(),
+  /** Of its peer port; empty on a node without one. */
+  address: Type.String(),
+  http_url: Type.String(),
+  version: Type.String(),
+  voter: Type.Boolean(),
+  role: Type.String(),
+  state: Type.String(),
+  self: Type.Boolean(),
+  /** Log entries that it lacks, where the answering node knows. */
+  lag: Type.Optional(Type.Integer()),
+  last_contact_ms: Type.Optional(Type.Integer()),
+});
+
+const NodeName = Type.String({
+  description: "Id, uuid or address of the node.",
+  minLength: 1,
+  maxLength: 256,
+});
+const NodeBody = Type.Object({ node: NodeName });
+
+export const clusterOperations = {
+  clusterStatus: readOperation({
+    method: "GET",
+    path: "/api/v1/cluster/status",
+    tag: "cluster",
+    summary: "The nodes of the cluster, and in a sentence how it is",
+    query: Type.Object({ consistency: consistencyWith("stale") }),
+    result: Type.Object({
+      mode: Type.String(),
+      status: Type.String(),
+      summary: Type.String(),
+      cluster_id: Type.String(),
+      node_id: Type.String(),
+      state: Type.String(),
+      term: Type.Integer(),
+      leader_id: Type.String(),
+      leader_addr: Type.String(),
+      commit_index: Type.String(),
+      applied_index: Type.String(),
+      nodes: Type.Array(Member),
+    }),
+    answeredBy: "any",
+  }),
+  joinCluster: operation({
+    method: "POST",
+    path: "/api/v1/cluster/join",
+    tag: "cluster",
+    summary: "Add a node; it votes as soon as it has caught up",
+    body: Type.Object({
+      uuid: Type.String({ minLength: 1, maxLength: 64 }),
+      http_url: Type.String({ minLength: 1, maxLength: 256 }),
+      peer_address: Type.String({ minLength: 1, maxLength: 256 }),
+      version: Type.String({ maxLength: 64 }),
+      cluster_id: Type.Optional(
+        Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
+      ),
+    }),
+    result: Type.Object({
+      cluster_id: Type.String(),
+      node_id: Type.String(),
+      peers: Type.Array(
+        Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),
+      ),
+    }),
+    errors: ["CONFLICT"],
+  }),
+  removeNode: operation({
+    method: "POST",
+    path: "/api/v1/cluster/remove",
+    tag: "cluster",
+    summary: "Remove a node for good",
+    body: NodeBody,
+    result: Status,
+    errors: ["NOT_FOUND", "CONFLICT"],
+  }),
+  transferLeader: operation({
+    method: "POST",
+    path: "/api/v1/cluster/transfer-leader",
+    tag: "cluster",
+    summary: "Hand leadership to a node, or to the one that is furthest",
+    body: Type.Object({ node: Type.Optional(NodeName) }),
+    bodyOptional: true,
+    result: Status,
+    errors: ["NOT_FOUND", "CONFLICT"],
+  }),
+  promoteNode: operation({
+    method: "POST",
+    path: "/api/v1/cluster/promote",
+    tag: "cluster",
+    summary: "Let a learner vote",
+    body: NodeBody,
+    result: Status,
+    errors: ["NOT_FOUND", "CONFLICT"],
+  }),
+  demoteNode: operation({
+    method: "POST",
+    path: "/api/v1/cluster/demote",
+    tag: "cluster",
+    summary: "Make a voter a learner: it keeps a copy, and does not count",
+    body: NodeBody,
+    result: Status,
+    errors: ["NOT_FOUND", "CONFLICT"],
+  }),
+};

@@ -1,0 +1,114 @@
+/** Handlers about the cluster: its members, and the changes an operator asks for. */
+import type { ResultOf } from "../api/operation.ts";
+import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import type { ClusterControl, ClusterMember, ClusterView } from "./cluster.ts";
+import { summarizeCluster } from "./cluster-summary.ts";
+import { shorten } from "./node.ts";
+
+type StatusView = ResultOf<Operations["clusterStatus"]>;
+
+type ClusterHandlers = Pick<
+  Handlers,
+  "clusterStatus" | "joinCluster" | "removeNode" | "transferLeader" | "promoteNode" | "demoteNode"
+>;
+
+export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers {
+  const setVoter = async (name: string, voter: boolean) => {
+    await cluster.setVoter(findMember(cluster, name).id, voter);
+    return { status: voter ? "promoted" : "demoted" };
+  };
+  return {
+    clusterStatus: async () => statusView(cluster.view()),
+    async joinCluster({ body }) {
+      const answer = await cluster.join({
+        uuid: body.uuid,
+        httpUrl: body.http_url,
+        peerAddress: body.peer_address,
+        version: body.version,
+        ...(body.cluster_id === undefined ? {} : { clusterId: body.cluster_id }),
+      });
+      return {
+        cluster_id: answer.clusterId,
+        node_id: String(answer.nodeId),
+        peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
+          id: String(id),
+          uuid,
+          peer_address: peerAddress,
+        })),
+      };
+    },
+    async removeNode({ body }) {
+      await cluster.remove(findMember(cluster, body.node).id);
+      return { status: "removed" };
+    },
+    async transferLeader({ body }) {
+      const { node: name } = body;
+      const target = name === undefined ? undefined : findMember(cluster, name).id;
+      await cluster.transferLeadership(target);
+      return { status: "transferred" };
+    },
+    promoteNode: ({ body }) => setVoter(body.node, true),
+    demoteNode: ({ body }) => setVoter(body.node, false),
+  };
+}
+
+/** By id, uuid or one of its addresses: whatever the operator has at hand. */
+function findMember(cluster: ClusterControl, name: string): ClusterMember {
+  const { members } = cluster.view();
+  const found = members.find(
+    (member) =>
+      String(member.id) === name ||
+      member.uuid === name ||
+      (name !== "" && (member.peerAddress === name || member.httpUrl === name)),
+  );
+  if (found !== undefined) return found;
+  const ids = members.map((member) => member.id).join(", ");
+  throw new CorvoError("NOT_FOUND", `no node "${shorten(name)}" in this cluster; it has ${ids}`, {
+    hint: "`corvo cluster status` shows the nodes.",
+  });
+}
+
+const stateNames = {
+  leader: "Leader",
+  follower: "Follower",
+  candidate: "Candidate",
+  learner: "Learner",
+} as const;
+
+function statusView(view: ClusterView): StatusView {
+  const { status, sentence } = summarizeCluster(view);
+  const leader = view.members.find((member) => member.id === view.leaderId);
+  return {
+    mode: modeOf(view),
+    status,
+    summary: sentence,
+    cluster_id: view.clusterId,
+    node_id: String(view.selfId),
+    state: stateNames[view.role],
+    term: view.term,
+    leader_id: view.leaderId === undefined ? "" : String(view.leaderId),
+    leader_addr: leader?.peerAddress ?? "",
+    commit_index: String(view.commitIndex),
+    applied_index: String(view.appliedIndex),
+    nodes: view.members.map((member) => ({
+      id: String(member.id),
+      uuid: member.uuid,
+      address: member.peerAddress,
+      http_url: member.httpUrl,
+      version: member.version,
+      voter: member.voter,
+      role: member.role,
+      state: member.state,
+      self: member.self,
+      ...(member.lag === undefined ? {} : { lag: member.lag }),
+      ...(member.lastContactMs === undefined
+        ? {}
+        : { last_contact_ms: Math.round(member.lastContactMs) }),
+    })),
+  };
+}
+
+export function modeOf(view: ClusterView): "single" | "cluster" {
+  return view.members.length > 1 ? "cluster" : "single";
+}

@@ -1,0 +1,114 @@
+/**
+ * How the cluster is, in one sentence for whoever looks after it: what it can lose, what is wrong, and what to do about it.
+ * The worst thing comes first. A follower knows only itself and its leader, so it judges nothing that it cannot see.
+ */
+import type { ClusterMember, ClusterView } from "./cluster.ts";
+
+export interface ClusterSummary {
+  /** For programs: `degraded` still takes writes, `unavailable` does not. */
+  readonly status: "healthy" | "degraded" | "unavailable";
+  readonly sentence: string;
+}
+
+export function summarizeCluster(view: ClusterView): ClusterSummary {
+  const voters = view.members.filter((member) => member.voter);
+  const down = voters.filter((member) => member.state === "unreachable");
+  const majority = Math.floor(voters.length / 2) + 1;
+  if (voters.length - down.length < majority) return lostMajority(voters, down, majority);
+  if (view.leaderId === undefined) {
+    return {
+      status: "unavailable",
+      sentence: `No leader is known to node ${view.selfId}: writes wait for an election. If this lasts, check that a majority (${majority} of ${count(voters.length, "voter")}) is running and reachable.`,
+    };
+  }
+  if (view.members.length === 1) {
+    return {
+      status: "healthy",
+      sentence: "A single node: healthy; losing its disk loses its jobs.",
+    };
+  }
+  if (view.leaderId !== view.selfId) {
+    return {
+      status: "healthy",
+      sentence: `Node ${view.selfId} follows leader ${view.leaderId}; ask the leader how the others are.`,
+    };
+  }
+  return judge(view, voters, down);
+}
+
+function lostMajority(
+  voters: readonly ClusterMember[],
+  down: readonly ClusterMember[],
+  majority: number,
+): ClusterSummary {
+  return {
+    status: "unavailable",
+    sentence: `Writes stopped: ${down.length} of ${count(voters.length, "voter")} cannot be reached (${names(down)}) and ${majority} are needed; start them again.`,
+  };
+}
+
+/** As the leader sees it, with a majority. */
+function judge(
+  view: ClusterView,
+  voters: readonly ClusterMember[],
+  down: readonly ClusterMember[],
+): ClusterSummary {
+  const majority = Math.floor(voters.length / 2) + 1;
+  const spare = voters.length - down.length - majority;
+  const parts: string[] = [];
+  if (down.length > 0) {
+    parts.push(
+      `Degraded: ${names(down)} cannot be reached, and the cluster ${survives(spare)}. Start it again, or replace it: add another with \`corvo server --join\`, then \`corvo cluster remove ${down[0]?.id}\`.`,
+    );
+  } else if (voters.length === 1) {
+    parts.push("One voter: losing it stops writes.");
+  } else if (voters.length === 2) {
+    parts.push(
+      "Two voters: losing either node stops writes; add a third with `corvo server --join`.",
+    );
+  } else {
+    const even = voters.length % 2 === 0;
+    const advice = even
+      ? ` An even number of voters tolerates no more than ${voters.length - 1} do: \`corvo cluster demote\` one, or add one.`
+      : "";
+    parts.push(`Healthy: the cluster ${survives(spare)}.${advice}`);
+  }
+  parts.push(...others(view));
+  const isHealthy = down.length === 0 && voters.length > 2;
+  return { status: isHealthy ? "healthy" : "degraded", sentence: parts.join(" ") };
+}
+
+/** What does not endanger writes, and is worth a word all the same. */
+function others(view: ClusterView): string[] {
+  const parts: string[] = [];
+  const slow = view.members.filter((member) => member.voter && member.state === "catching up");
+  if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
+  for (const learner of view.members.filter((member) => !member.voter)) {
+    if (learner.state === "unreachable") {
+      parts.push(`Learner ${learner.id} cannot be reached.`);
+    } else if (learner.state === "catching up") {
+      parts.push(`Learner ${describeLag(learner)} is catching up and votes when it has.`);
+    } else {
+      parts.push(`Learner ${learner.id} keeps a copy and does not vote.`);
+    }
+  }
+  return parts;
+}
+
+function survives(spare: number): string {
+  if (spare === 0) return "tolerates no further failure";
+  return `tolerates ${count(spare, "failure")}`;
+}
+
+function describeLag(member: ClusterMember): string {
+  if (member.lag === undefined) return String(member.id);
+  return `${member.id} (${member.lag.toLocaleString("en-US")} entries behind)`;
+}
+
+function names(members: readonly ClusterMember[]): string {
+  return members.map((member) => `node ${member.id}`).join(", ");
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

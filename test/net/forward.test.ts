@@ -1,0 +1,487 @@
+/** Two servers over loopback, of which one leads: what passes between them, and what becomes of calls when that fails. */
+import { afterEach, describe, expect, test } from "bun:test";
+import type { Operation } from "../../src/api/operation.ts";
+import { type OperationName, operations } from "../../src/api/operations.ts";
+import type { StreamService } from "../../src/api/stream.ts";
+import { CorvoError } from "../../src/base/errors.ts";
+import { type HttpFixture, httpFixture } from "../support/http-app.ts";
+import { exchange, streamClient } from "../support/socket.ts";
+
+const job = "/api/v1/jobs/job_1";
+
+/** Leadership that a test changes. */
+function leadership(leaderUrl: string | undefined) {
+  const state = { leads: false, url: leaderUrl };
+  return { state, isLeader: () => state.leads, leaderUrl: () => state.url };
+}
+
+const started: HttpFixture[] = [];
+afterEach(async () => {
+  for (const fixture of started.splice(0)) await fixture.app.stop(0);
+});
+
+function pair(leaderOptions: Parameters<typeof httpFixture>[0] = {}) {
+  const leader = httpFixture(leaderOptions);
+  const leaderUrl = leader.listen();
+  const forward = leadership(leaderUrl);
+  const follower = httpFixture({ forward });
+  started.push(follower, leader);
+  return { leader, leaderUrl, follower, url: follower.listen(), forward };
+}
+
+/** Keeps whole requests and answers with what the test says. */
+function recorder(answer: (request: Request) => Response | Promise<Response>) {
+  const seen: { method: string; url: string; headers: Headers; body: Uint8Array }[] = [];
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const { method, url, headers } = request;
+      seen.push({ method, url, headers, body: await request.bytes() });
+      return answer(request);
+    },
+  });
+  return { seen, url: server.url.origin, [Symbol.asyncDispose]: () => server.stop(true) };
+}
+
+async function follow(leaderUrl: string | undefined) {
+  const forward = leadership(leaderUrl);
+  const follower = httpFixture({ forward });
+  started.push(follower);
+  return { forward, follower, url: follower.listen() };
+}
+
+describe("a call to a node that does not lead", () => {
+  test("reaches the leader with its method, path, query, headers and exact bytes", async () => {
+    await using leader = recorder(() => Response.json({}));
+    const { url } = await follow(leader.url);
+    const body = Buffer.from('{ "payload" : 1.0, "queue":"\xff" }', "latin1");
+
+    await fetch(`${url}/api/v1/jobs/a%2Fb/hold?x=%20y&x=2`, {
+      method: "POST",
+      body,
+      headers: {
+        "X-API-Key": "k",
+        "X-Corvo-Namespace": "n",
+        Connection: "close, X-Hop",
+        "X-Hop": "1",
+      },
+    });
+
+    const [seen] = leader.seen;
+    expect(seen?.method).toBe("POST");
+    expect(seen?.url).toBe(`${leader.url}/api/v1/jobs/a%2Fb/hold?x=%20y&x=2`);
+    expect(Buffer.from(seen?.body ?? [])).toEqual(body);
+    expect(seen?.headers.get("x-api-key")).toBe("k");
+    expect(seen?.headers.get("x-corvo-namespace")).toBe("n");
+    expect(seen?.headers.get("x-corvo-forwarded")).toBe("1");
+    expect(seen?.headers.get("x-hop")).toBeNull();
+    expect(seen?.headers.get("host")).toBe(new URL(leader.url).host);
+  });
+
+  test("gets the leader's answer unchanged", async () => {
+    const zipped = Bun.gzipSync(Buffer.from('{"id":"job_1"}'));
+    const headers = { "content-encoding": "gzip", "retry-after": "0.5", "x-any": "thing" };
+    await using leader = recorder(() => new Response(zipped, { status: 418, headers }));
+    const { url } = await follow(leader.url);
+
+    const reply = await fetch(url + job, { decompress: false } as RequestInit);
+
+    expect(reply.status).toBe(418);
+    expect(reply.headers.get("x-any")).toBe("thing");
+    expect(reply.headers.get("retry-after")).toBe("0.5");
+    expect(reply.headers.get("content-encoding")).toBe("gzip");
+    expect(reply.headers.get("x-corvo-forwarded")).toBe("1");
+    expect(await reply.bytes()).toEqual(new Uint8Array(zipped));
+  });
+
+  test("gets a large answer piece by piece, before its end is known", async () => {
+    const rest = Promise.withResolvers<void>();
+    await using leader = recorder(
+      () =>
+        new Response(
+          new ReadableStream({
+            async start(controller) {
+              controller.enqueue(Buffer.from("first,"));
+              await rest.promise;
+              controller.enqueue(Buffer.from("second"));
+              controller.close();
+            },
+          }),
+        ),
+    );
+    const { url } = await follow(leader.url);
+
+    const reply = await fetch(url + job);
+    const reader = (reply.body as ReadableStream<Uint8Array>).getReader();
+    const first = await reader.read();
+    expect(Buffer.from(first.value ?? []).toString()).toBe("first,");
+    rest.resolve();
+    const second = await reader.read();
+    expect(Buffer.from(second.value ?? []).toString()).toBe("second");
+  });
+
+  test("carries an error and an empty answer of the leader like any other", async () => {
+    const { url } = pair();
+    const missing = await fetch(url + job);
+    expect(missing.status).toBe(404);
+    expect(await missing.json()).toMatchObject({
+      code: "NOT_FOUND",
+      error: "nothing behind getJob",
+    });
+
+    await using leader = recorder(() => new Response(null, { status: 204 }));
+    const other = await follow(leader.url);
+    const reply = await fetch(`${other.url}/api/v1/fetch`, { method: "POST", body: "{}" });
+    expect(reply.status).toBe(204);
+    expect(await reply.text()).toBe("");
+  });
+
+  test("is answered where it was asked when it is about that node, or may be stale", async () => {
+    const { url, follower, leader } = pair();
+    const here = ["/healthz", "/api/v1/info", "/api/v1/cluster/status", `${job}?consistency=stale`];
+    for (const path of here) await fetch(url + path);
+    expect(follower.calls.map((call) => call.name)).toEqual([
+      "health",
+      "info",
+      "clusterStatus",
+      "getJob",
+    ]);
+    expect((await fetch(`${url}/openapi.json`)).status).toBe(200);
+    expect(leader.calls).toEqual([]);
+
+    await fetch(`${url}/api/v1/cluster/status?consistency=strong`);
+    await fetch(`${url + job}?consistency=strong`);
+    expect(leader.calls.map((call) => call.name)).toEqual(["clusterStatus", "getJob"]);
+  });
+
+  test("with another word for its consistency is refused", async () => {
+    const { url } = pair();
+    const reply = await fetch(`${url + job}?consistency=fast`);
+    expect(reply.status).toBe(400);
+    expect(await reply.json()).toMatchObject({ code: "VALIDATION_ERROR" });
+  });
+
+  test("with a body over the limit is refused before anything is sent", async () => {
+    const leader = httpFixture();
+    const forward = leadership(leader.listen());
+    const follower = httpFixture({ forward, limits: { bodyBytesMax: 100 } });
+    started.push(follower, leader);
+    const reply = await fetch(`${follower.listen()}/api/v1/enqueue`, {
+      method: "POST",
+      body: "x".repeat(101),
+    });
+    expect(reply.status).toBe(413);
+    expect(leader.calls).toEqual([]);
+  });
+});
+
+describe("a call that cannot be passed on", () => {
+  test("is refused when no leader is known, with a time to try again", async () => {
+    const { url } = await follow(undefined);
+    const reply = await fetch(`${url}/api/v1/enqueue`, { method: "POST", body: "{}" });
+    expect(reply.status).toBe(503);
+    expect(Number(reply.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(await reply.json()).toMatchObject({
+      code: "UNAVAILABLE",
+      error: "no leader is known to this node at the moment",
+    });
+  });
+
+  test("is answered here when any node can answer it", async () => {
+    const { url, follower } = await follow(undefined);
+    await fetch(`${url}/api/v1/cluster/status?consistency=strong`);
+    expect(follower.calls.map((call) => call.name)).toEqual(["clusterStatus"]);
+  });
+
+  test("is refused instead of passed round between two nodes that take each other for the leader", async () => {
+    const one = await follow(undefined);
+    const other = await follow(one.url);
+    one.forward.state.url = other.url;
+
+    const reply = await fetch(one.url + job);
+
+    expect(reply.status).toBe(503);
+    expect(await reply.json()).toMatchObject({ code: "UNAVAILABLE", retry_after_ms: 250 });
+    expect([...one.follower.calls, ...other.follower.calls]).toEqual([]);
+  });
+
+  test("may be sent again when the leader was never reached", async () => {
+    const gone = httpFixture();
+    const url = gone.listen();
+    await gone.app.stop(0);
+    const follower = await follow(url);
+    const reply = await fetch(`${follower.url}/api/v1/enqueue`, { method: "POST", body: "{}" });
+    expect(reply.status).toBe(503);
+    expect(await reply.json()).toMatchObject({
+      code: "UNAVAILABLE",
+      error: `the leader at ${url} cannot be reached: connection refused`,
+    });
+  });
+
+  test("has an unknown outcome when the leader breaks off a write, and none when it breaks off a read", async () => {
+    const server = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data: (socket) => void socket.terminate() },
+    });
+    const { url } = await follow(`http://127.0.0.1:${server.port}`);
+    const write = await fetch(`${url}/api/v1/enqueue`, { method: "POST", body: "{}" });
+    expect(await write.json()).toMatchObject({ code: "OUTCOME_UNKNOWN" });
+    const read = await fetch(url + job);
+    expect(await read.json()).toMatchObject({ code: "UNAVAILABLE" });
+    server.stop(true);
+  });
+
+  test("ends when another node leads, although the old leader keeps silent", async () => {
+    const reached = Promise.withResolvers<void>();
+    await using silent = recorder(() => {
+      reached.resolve();
+      return new Promise<Response>(() => {});
+    });
+    const { url, forward } = await follow(silent.url);
+    const answer = fetch(`${url}/api/v1/enqueue`, { method: "POST", body: "{}" });
+    await reached.promise;
+    forward.state.url = "http://127.0.0.1:1";
+    expect(await (await answer).json()).toMatchObject({ code: "OUTCOME_UNKNOWN" });
+  });
+});
+
+test("a caller that goes away ends the call at the leader", async () => {
+  const reached = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  const { url } = pair({
+    handlers: {
+      fetchJobs: (_, { signal }) => {
+        reached.resolve();
+        return new Promise((resolve) => {
+          signal.addEventListener("abort", () => {
+            aborted.resolve();
+            resolve({ jobs: [] });
+          });
+        });
+      },
+    },
+  });
+  const gone = new AbortController();
+  const call = fetch(`${url}/api/v1/fetch/batch`, {
+    method: "POST",
+    body: '{"queues":["q"]}',
+    signal: gone.signal,
+  }).catch((error: Error) => error.name);
+  await reached.promise;
+  gone.abort();
+  await aborted.promise;
+  expect(await call).toBe("AbortError");
+});
+
+test("a stop ends what only waits at the leader, and lets a write finish", async () => {
+  const writing = Promise.withResolvers<void>();
+  const waiting = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const { url, follower } = pair({
+    handlers: {
+      deleteJob: async () => {
+        writing.resolve();
+        await release.promise;
+        return { status: "deleted" };
+      },
+      fetchJobs: (_, { signal }) => {
+        waiting.resolve();
+        return new Promise((resolve) => {
+          signal.addEventListener("abort", () => resolve({ jobs: [] }));
+        });
+      },
+    },
+  });
+  const poll = fetch(`${url}/api/v1/fetch/batch`, { method: "POST", body: '{"queues":["q"]}' });
+  const write = fetch(url + job, { method: "DELETE" });
+  await Promise.all([writing.promise, waiting.promise]);
+  const stopped = follower.app.stop(5000);
+  expect((await poll).status).toBe(503);
+  release.resolve();
+  expect(await (await write).json()).toEqual({ status: "deleted" });
+  await stopped;
+});
+
+test("every read can be asked for a stale answer, and nothing else can", () => {
+  for (const name of Object.keys(operations) as OperationName[]) {
+    const operation: Operation = operations[name];
+    expect({ name, has: "consistency" in operation.query.properties }).toEqual({
+      name,
+      has: operation.read,
+    });
+  }
+});
+
+/** Sessions that answer with the frame's id and how many items it had, and tell when they are closed. */
+function countingService() {
+  const opened = Promise.withResolvers<(text: string) => boolean>();
+  const closed = Promise.withResolvers<void>();
+  const service: StreamService = {
+    open: (push) => {
+      opened.resolve(push);
+      return {
+        frame: async (frame) =>
+          JSON.stringify({ id: frame.id, error: String(frame.enqueue?.length ?? 0) }),
+        drained() {},
+        close: () => closed.resolve(),
+      };
+    },
+  };
+  return { service, opened: opened.promise, closed: closed.promise };
+}
+
+describe("a stream to a node that does not lead", () => {
+  test("carries frames of both sides, those from before the leader was there included", async () => {
+    const counting = countingService();
+    const { url } = pair({ stream: counting.service });
+    const client = await streamClient(url);
+    client.socket.send('{"id":1,"enqueue":[{"queue":"q","payload":1}]}');
+    expect(await client.next()).toEqual({ id: 1, error: "1" });
+    client.socket.send('{"id":2}');
+    expect(await client.next()).toEqual({ id: 2, error: "0" });
+    const push = await counting.opened;
+    push('{"revoked":[]}');
+    expect(await client.next()).toEqual({ revoked: [] });
+    client.socket.close(1000);
+    await counting.closed;
+  });
+
+  test("gets the leader's own reason when it closes", async () => {
+    const { url } = pair();
+    const client = await streamClient(url);
+    client.socket.send("not json");
+    expect((await client.closed).code).toBe(1007);
+  });
+
+  test("is told to connect again when another node leads", async () => {
+    const counting = countingService();
+    const { url, forward } = pair({ stream: counting.service });
+    const client = await streamClient(url);
+    await counting.opened;
+    forward.state.url = "http://127.0.0.1:1";
+    expect(await client.next()).toEqual({ closing: true });
+    expect(await client.closed).toEqual({
+      code: 1012,
+      reason: "connect again: the leader changed",
+    });
+    await counting.closed;
+  });
+
+  test("is told to connect again when the leader dies", async () => {
+    const leader = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: (request, server) => (server.upgrade(request) ? undefined : new Response()),
+      websocket: {
+        message: (socket) => {
+          socket.terminate();
+        },
+      },
+    });
+    const { url } = await follow(leader.url.origin);
+    const client = await streamClient(url);
+    client.socket.send('{"id":1}');
+    expect(await client.next()).toEqual({ closing: true });
+    expect((await client.closed).code).toBe(1012);
+    await leader.stop(true);
+  });
+
+  test("is told to connect again when the leader cannot be reached at all", async () => {
+    const { url } = await follow("http://127.0.0.1:1");
+    const client = await streamClient(url);
+    expect(await client.next()).toEqual({ closing: true });
+    expect((await client.closed).code).toBe(1012);
+  });
+
+  test("passes the key on, and is marked as forwarded", async () => {
+    const seen = Promise.withResolvers<Headers>();
+    const leader = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch(request, server) {
+        seen.resolve(new Headers(request.headers));
+        return server.upgrade(request) ? undefined : new Response();
+      },
+      websocket: { message() {} },
+    });
+    const { url } = await follow(leader.url.origin);
+    const socket = new WebSocket(`${url.replace("http", "ws")}/api/v1/stream`, {
+      headers: { "X-API-Key": "k" },
+    });
+    const headers = await seen.promise;
+    expect(headers.get("x-api-key")).toBe("k");
+    expect(headers.get("x-corvo-forwarded")).toBe("1");
+    socket.close();
+    await leader.stop(true);
+  });
+
+  test("is refused when it was passed on already, or no leader is known", async () => {
+    const handshake = (origin: string, extra: string) =>
+      exchange(
+        origin,
+        `GET /api/v1/stream HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${extra}\r\n`,
+      );
+    const { url } = pair();
+    expect(await handshake(url, "X-Corvo-Forwarded: 1\r\n")).toStartWith("HTTP/1.1 503");
+    const alone = await follow(undefined);
+    expect(await handshake(alone.url, "")).toStartWith("HTTP/1.1 503");
+  });
+
+  test("ends when frames come faster than the leader takes them, beyond the bound", async () => {
+    const leader = httpFixture();
+    const forward = leadership(leader.listen());
+    const follower = httpFixture({ forward, limits: { streamBufferBytesMax: 1000 } });
+    started.push(follower, leader);
+    const client = await streamClient(follower.listen());
+    client.socket.send(`{"id":1,"x":"${"x".repeat(2000)}"}`);
+    expect((await client.closed).code).toBe(1012);
+  });
+});
+
+test("streams of a node that stops leading are told to connect again", async () => {
+  const forward = leadership(undefined);
+  forward.state.leads = true;
+  const fixture = httpFixture({ forward });
+  started.push(fixture);
+  const client = await streamClient(fixture.listen());
+  client.socket.send('{"id":1}');
+  expect(await client.next()).toEqual({ id: 1 });
+  forward.state.leads = false;
+  expect(await client.next()).toEqual({ closing: true });
+  expect((await client.closed).code).toBe(1012);
+});
+
+test("calls that wait at a node that stops leading end at once", async () => {
+  const waiting = Promise.withResolvers<void>();
+  const forward = leadership(undefined);
+  forward.state.leads = true;
+  const fixture = httpFixture({
+    forward,
+    handlers: {
+      fetchJobs: (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason));
+          waiting.resolve();
+        }),
+    },
+  });
+  started.push(fixture);
+  const url = `${fixture.listen()}/api/v1/fetch/batch`;
+  const answer = fetch(url, { method: "POST", body: '{"queues":["q"]}' });
+  await waiting.promise;
+  forward.state.leads = false;
+  const reply = await answer;
+  expect(reply.status).toBe(503);
+  expect(await reply.json()).toMatchObject({ error: "this node does not lead any more" });
+});
+
+test("a fault of the handler at the leader is not a fault of the node that passed it on", async () => {
+  const { url, follower } = pair({
+    handlers: { getJob: () => Promise.reject(new CorvoError("OVERLOADED", "full")) },
+  });
+  const reply = await fetch(url + job);
+  expect(reply.status).toBe(429);
+  expect(follower.lines).toEqual([]);
+});
