@@ -50,6 +50,11 @@ const readRetryTicks = 20;
 
 const fullDiskRetryMs = 500;
 
+interface Step {
+  readonly work: AppendWork;
+  isDone: boolean;
+}
+
 interface WaitingRead {
   readonly resolve: () => void;
   readonly reject: (reason: "notLeader") => void;
@@ -66,10 +71,10 @@ export class Group {
   /** Highest index handed to the log, durable or not. */
   #written: number;
   #writesInFlight = 0;
-  /** Writes that found the disk full, in order; nothing is written before them. */
-  #failed: AppendWork[] = [];
-  /** Work that needs no write of its own, waiting for the writes before it. */
-  #syncFree: AppendWork[] = [];
+  /** Works that were handed out and not yet reported as done, in order. */
+  readonly #steps: Step[] = [];
+  /** A write found the disk full; nothing is written until it is tried again. */
+  #isWaitingForDisk = false;
   #recovering = false;
   #wasReady = false;
   readonly #readyListeners = new Set<() => void>();
@@ -254,21 +259,21 @@ export class Group {
   }
 
   #append(work: AppendWork): void {
-    const isFree = !mustSync(work);
-    if (this.#failed.length > 0) this.#failed.push(work);
-    else if (!isFree) this.#write(work);
-    // Only the commit index changed, which may be lost: it travels with the next write that has to be made.
-    else if (this.#writesInFlight === 0) this.#appended(work);
-    else this.#syncFree.push(work);
+    // Where only the commit index changed, which may be lost, nothing is written: it travels with the next write. The
+    // work still keeps its place in the line, because it may hold promises about the writes before it.
+    const step: Step = { work, isDone: !mustSync(work) };
+    this.#steps.push(step);
+    if (this.#isWaitingForDisk) return;
+    if (step.isDone) this.#finishSteps();
+    else this.#write(step);
   }
 
-  #write(work: AppendWork): void {
-    const { entries } = work;
+  #write(step: Step): void {
+    const { entries } = step.work;
     const first = entries[0];
     const hard = this.#node.state.hardState();
-    const before = this.#written;
-    const truncates = first !== undefined && first.index <= before;
-    this.#written = entries.at(-1)?.index ?? before;
+    const truncates = first !== undefined && first.index <= this.#written;
+    this.#written = entries.at(-1)?.index ?? this.#written;
     this.#writesInFlight++;
     this.#deps.log.append(
       {
@@ -280,42 +285,48 @@ export class Group {
       (fault) => {
         this.#writesInFlight--;
         if (this.#stopped) return;
-        if (fault === undefined) this.#wrote(work);
-        else this.#writeFailed(work, fault);
+        if (fault !== undefined) this.#writeFailed(fault);
+        else this.#wrote(step);
       },
     );
   }
 
-  #wrote(work: AppendWork): void {
-    this.#storage.noteDurable(work.entries);
+  #wrote(step: Step): void {
+    this.#storage.noteDurable(step.work.entries);
     if (this.#recovering) {
       this.#recovering = false;
       this.#deps.onLogRecovered();
     }
-    this.#appended(work);
-    if (this.#writesInFlight === 0) {
-      for (const free of this.#syncFree.splice(0)) this.#appended(free);
-    }
+    step.isDone = true;
+    this.#finishSteps();
     this.#pump();
   }
 
+  /** Reports what is done to the core, in the order in which it was handed out. */
+  #finishSteps(): void {
+    for (;;) {
+      const step = this.#steps[0];
+      if (step === undefined || !step.isDone) return;
+      this.#steps.shift();
+      this.#appended(step.work);
+    }
+  }
+
   /** The log has nothing of a write that found the disk full, nor of those after it: all are made again, in order. */
-  #writeFailed(work: AppendWork, fault: LogFault): void {
+  #writeFailed(fault: LogFault): void {
     this.#deps.onLogFault(fault);
     if (fault.kind === "io" || fault.kind === "closed") return;
-    this.#failed.push(work);
+    this.#isWaitingForDisk = true;
     if (this.#writesInFlight > 0) return;
-    this.#failed.push(...this.#syncFree.splice(0));
     this.#written = this.#storage.lastIndex();
     this.#deps.timers.after(fullDiskRetryMs, () => this.#writeAgain());
   }
 
   #writeAgain(): void {
     if (this.#stopped) return;
-    const works = this.#failed;
-    this.#failed = [];
-    for (const work of works) this.#append(work);
+    this.#isWaitingForDisk = false;
     this.#recovering = true;
+    for (const step of this.#steps) if (!step.isDone) this.#write(step);
   }
 
   #appended(work: AppendWork): void {

@@ -10,6 +10,7 @@ import { type Entry, emptyConfState } from "../../src/raft/message.ts";
 import type { ProposeResult } from "../../src/raft/node.ts";
 import type { Consensus } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
+import type { ClusterControl } from "../../src/service/cluster.ts";
 import { Node } from "../../src/service/node.ts";
 import { createService, type Service } from "../../src/service/service.ts";
 import type { ClaimedView } from "../../src/service/views.ts";
@@ -91,6 +92,19 @@ class ManualLog implements Consensus {
   }
 }
 
+/** A node of these tests is on its own and asked nothing about others. */
+const notAsked = () => Promise.reject(new Error("this node is in no cluster"));
+const noCluster: ClusterControl = {
+  view: () => {
+    throw new Error("this node is in no cluster");
+  },
+  join: notAsked,
+  remove: notAsked,
+  transferLeadership: notAsked,
+  setVoter: notAsked,
+  leaderUrl: () => undefined,
+};
+
 export class NodeRig {
   readonly time = new ManualTime();
   readonly log = new ManualLog();
@@ -128,6 +142,7 @@ export class NodeRig {
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
+        cluster: noCluster,
       },
       {
         requireLeaseToken: false,

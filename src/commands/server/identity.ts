@@ -22,6 +22,15 @@ export interface ClusterOptions {
   readonly secret: string | undefined;
 }
 
+/** A node on its own, reachable for others of this machine. */
+export const aloneOptions: ClusterOptions = {
+  join: [],
+  peerBind: undefined,
+  peerAdvertise: undefined,
+  advertiseUrl: undefined,
+  secret: undefined,
+};
+
 export interface Membered {
   readonly identity: NodeIdentity;
   readonly firstPeers: Joined["peers"];

@@ -18,6 +18,7 @@ const restartGraceMs = 500;
 
 export async function runServer(options: ServerOptions, run: Run): Promise<number> {
   run.context.takeSignals();
+  endOnBugs(run.log);
   const stopping = nextSignal();
   for (let isFirst = true; ; isFirst = false) {
     let server: RunningServer;
@@ -107,6 +108,18 @@ function nextSignal(): Promise<undefined> {
     process.on("SIGINT", end);
     process.on("SIGTERM", end);
   });
+}
+
+/** A broken guarantee anywhere ends the process at once: the log recovers it, going on would spread it. */
+function endOnBugs(log: Logger): void {
+  const end = (error: unknown) => {
+    log.error("stopped: a guarantee of the program was broken", {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+    process.exit(exitCodes.bug);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
 }
 
 /** A start that cannot be is the operator's to mend: a sentence, not a stack. */

@@ -39,7 +39,8 @@ export interface ServerOptions {
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
   readonly retention: Retention;
-  readonly cluster: ClusterOptions;
+  /** Default: a node on its own. */
+  readonly cluster?: ClusterOptions;
 }
 
 /** Why a node cannot go on as it is. */
@@ -63,6 +64,8 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
+type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
+
 interface Parts {
   readonly storage: Storage;
   readonly consensus: Consensus;
@@ -72,8 +75,9 @@ interface Parts {
   readonly node: Node;
 }
 
-export async function startServer(options: ServerOptions, logger: Logger): Promise<RunningServer> {
+export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
   const startedMs = systemClock.monotonicMs();
+  const options = { ...asked, cluster: asked.cluster ?? aloneOptions };
   const peerBind = await choosePeerBind(options.cluster.peerBind);
   const storage = await openStorage(options, logger);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
@@ -155,7 +159,7 @@ async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
 }
 
 /** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
-async function httpPortToTell({ host, port, cluster }: ServerOptions): Promise<number> {
+async function httpPortToTell({ host, port, cluster }: FullOptions): Promise<number> {
   return port === 0 && cluster.join.length > 0 ? tryPort(host, 0) : port;
 }
 
@@ -166,7 +170,7 @@ function reachableUrl(url: string): string {
 
 function describeSelf(
   storage: Storage,
-  options: ServerOptions,
+  options: FullOptions,
   peerBind: { host: string; port: number },
 ): JoinSelf {
   const { cluster } = options;
@@ -214,7 +218,6 @@ function createNode(
       timers: systemTimers,
       logger: env.logger,
       search: env.search,
-      cluster: env.cluster,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
