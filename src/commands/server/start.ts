@@ -19,6 +19,7 @@ import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type Consensus, createConsensus, lead } from "./consensus.ts";
 import {
+  aloneOptions,
   type ClusterOptions,
   choosePeerBind,
   clusterSecret,
