@@ -4,8 +4,12 @@ import type { Operation } from "../../src/api/operation.ts";
 import { type OperationName, operations } from "../../src/api/operations.ts";
 import type { StreamService } from "../../src/api/stream.ts";
 import { CorvoError } from "../../src/base/errors.ts";
+import { RawJson } from "../../src/base/json.ts";
+import { createWorker } from "../../src/sdk/worker.ts";
 import { type HttpFixture, httpFixture } from "../support/http-app.ts";
 import { exchange, streamClient } from "../support/socket.ts";
+import { StreamServer } from "../support/stream-server.ts";
+import { memoryLogger, random, timers } from "../support/system-ports.ts";
 
 const job = "/api/v1/jobs/job_1";
 
@@ -438,6 +442,33 @@ describe("a stream to a node that does not lead", () => {
     client.socket.send(`{"id":1,"x":"${"x".repeat(2000)}"}`);
     expect((await client.closed).code).toBe(1012);
   });
+});
+
+test("a worker carries on through a node that follows, when the leader changes", async () => {
+  const leaders = [new StreamServer().start(), new StreamServer().start()] as const;
+  const { url, forward } = await follow(leaders[0].url);
+  for (const leader of leaders) leader.add("q", new RawJson("1"));
+  const done: string[] = [];
+  const allDone = Promise.withResolvers<void>();
+  const worker = createWorker({
+    stream: { server: url, WebSocket, timers, random, defer: setImmediate, backoffMs: 10 },
+    queues: ["q"],
+    concurrency: 2,
+    leaseMs: 60_000,
+    workerId: "w",
+    logger: memoryLogger(),
+    handler: async ({ job }) => {
+      done.push(job.job_id);
+      if (done.length === 1) forward.state.url = leaders[1].url;
+      if (done.length === 2) allDone.resolve();
+      return { kind: "done", result: undefined };
+    },
+  });
+  await allDone.promise;
+  worker.stop(1000);
+  const report = await worker.finished;
+  expect(report).toMatchObject({ done: 2, unknown: 0 });
+  for (const leader of leaders) await leader.stop();
 });
 
 test("streams of a node that stops leading are told to connect again", async () => {
