@@ -14,7 +14,7 @@ export interface SingleNode {
 
 export function singleNodeControl(node: SingleNode): ClusterControl {
   const refuse = async () => {
-    throw new CorvoError("UNAVAILABLE", "this node was started without a peer address", {
+    throw new CorvoError("CONFLICT", "this node was started without a peer address", {
       hint: "Start the server with a peer address to form a cluster.",
     });
   };
