@@ -25,7 +25,7 @@ function recorder(answer: (request: Request) => Response | Promise<Response>) {
   return { seen, url: server.url.origin, [Symbol.asyncDispose]: () => server.stop(true) };
 }
 
-describe("a call to a node that does not lead", () => {
+describe("[A15] a call to a node that does not lead", () => {
   test("reaches the leader with its method, path, query, headers and exact bytes", async () => {
     await using leader = recorder(() => Response.json({}));
     const { url } = await follow(leader.url);
@@ -150,7 +150,7 @@ describe("a call to a node that does not lead", () => {
   });
 });
 
-describe("a call that cannot be passed on", () => {
+describe("[A17] a call that cannot be passed on", () => {
   test("is refused when no leader is known, with a time to try again", async () => {
     const { url } = await follow(undefined);
     const reply = await fetch(`${url}/api/v1/enqueue`, { method: "POST", body: "{}" });
@@ -278,7 +278,7 @@ test("a stop ends what only waits at the leader, and lets a write finish", async
   await stopped;
 });
 
-test("every read can be asked for a stale answer, and nothing else can", () => {
+test("[A16] every read can be asked for a stale answer, and nothing else can", () => {
   for (const name of Object.keys(operations) as OperationName[]) {
     const operation: Operation = operations[name];
     expect({ name, has: "consistency" in operation.query.properties }).toEqual({
@@ -288,7 +288,7 @@ test("every read can be asked for a stale answer, and nothing else can", () => {
   }
 });
 
-test("calls that wait at a node that stops leading end at once", async () => {
+test("[A18] calls that wait at a node that stops leading end at once", async () => {
   const waiting = Promise.withResolvers<void>();
   const forward = leadership(undefined);
   forward.state.leads = true;

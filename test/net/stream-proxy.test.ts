@@ -29,7 +29,7 @@ function countingService() {
   return { service, opened: opened.promise, closed: closed.promise };
 }
 
-describe("a stream to a node that does not lead", () => {
+describe("[S14] a stream to a node that does not lead", () => {
   test("carries frames of both sides, those from before the leader was there included", async () => {
     const counting = countingService();
     const { url } = pair({ stream: counting.service });
@@ -164,7 +164,7 @@ test("a worker carries on through a node that follows, when the leader changes",
   for (const leader of leaders) await leader.stop();
 });
 
-test("streams of a node that stops leading are told to connect again", async () => {
+test("[S14] streams of a node that stops leading are told to connect again", async () => {
   const forward = leadership(undefined);
   forward.state.leads = true;
   const fixture = httpFixture({ forward });
