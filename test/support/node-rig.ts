@@ -81,8 +81,11 @@ class ManualLog implements Consensus {
     return { kind: "appended", term: 1, first: index, last: index, refused: undefined };
   }
 
+  /** What a linearizable read waits for. */
+  confirmRead: () => Promise<void> = () => Promise.resolve();
+
   readBarrier(): Promise<void> {
-    return Promise.resolve();
+    return this.confirmRead();
   }
 
   async release(): Promise<void> {
@@ -93,7 +96,7 @@ class ManualLog implements Consensus {
 }
 
 /** A cluster of this node alone, which takes no changes. */
-function cluster(log: ManualLog): ClusterControl {
+function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterControl {
   const refuse = () => Promise.reject(new Error("this node is alone"));
   return {
     view: () => ({
@@ -101,7 +104,7 @@ function cluster(log: ManualLog): ClusterControl {
       selfId: 1,
       role: "leader",
       term: 1,
-      leaderId: 1,
+      leaderId: leaderId(),
       commitIndex: log.entries.length,
       appliedIndex: log.appliedIndex,
       members: [],
@@ -120,6 +123,8 @@ export class NodeRig {
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
+  /** Whom the node takes for the leader. */
+  leaderId: number | undefined = 1;
 
   constructor() {
     const state = new MemoryState();
@@ -148,7 +153,7 @@ export class NodeRig {
         timers: this.time,
         logger: memoryLogger(),
         search: { page: noSearch, seqs: noSearch, text: noSearch, close: noSearch },
-        cluster: cluster(this.log),
+        cluster: cluster(this.log, () => this.leaderId),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
