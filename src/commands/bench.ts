@@ -3,6 +3,7 @@
  * The scenarios and the load generator are in `bench/`; none of them imports server code.
  */
 import { exitCodes } from "../base/errors.ts";
+import { serversOf } from "../sdk/servers.ts";
 import type { ValuesOf } from "./_shared/args.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
@@ -80,6 +81,9 @@ export default command({
     const names = namesOf(values.scenarios, values["batched-acks"] === true);
     const server = namesServer(context.argv) ? context.globals.server : undefined;
     if (server !== undefined) {
+      if (serversOf(server).length > 1) {
+        throw new UsageError("bench measures one server", "Name one address with --server.");
+      }
       context.whenInterrupted(() => "interrupted; queues named bench-* are left on the server");
     }
     const progress = phasedProgress(context);

@@ -2,32 +2,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Operation } from "../../src/api/operation.ts";
 import { type OperationName, operations } from "../../src/api/operations.ts";
-import type { StreamService } from "../../src/api/stream.ts";
 import { CorvoError } from "../../src/base/errors.ts";
-import { type HttpFixture, httpFixture } from "../support/http-app.ts";
-import { exchange, streamClient } from "../support/socket.ts";
+import { follow, leadership, pair, started, stopAll } from "../support/follower.ts";
+import { httpFixture } from "../support/http-app.ts";
+
+afterEach(stopAll);
 
 const job = "/api/v1/jobs/job_1";
-
-/** Leadership that a test changes. */
-function leadership(leaderUrl: string | undefined) {
-  const state = { leads: false, url: leaderUrl };
-  return { state, isLeader: () => state.leads, leaderUrl: () => state.url };
-}
-
-const started: HttpFixture[] = [];
-afterEach(async () => {
-  for (const fixture of started.splice(0)) await fixture.app.stop(0);
-});
-
-function pair(leaderOptions: Parameters<typeof httpFixture>[0] = {}) {
-  const leader = httpFixture(leaderOptions);
-  const leaderUrl = leader.listen();
-  const forward = leadership(leaderUrl);
-  const follower = httpFixture({ forward });
-  started.push(follower, leader);
-  return { leader, leaderUrl, follower, url: follower.listen(), forward };
-}
 
 /** Keeps whole requests and answers with what the test says. */
 function recorder(answer: (request: Request) => Response | Promise<Response>) {
@@ -44,14 +25,7 @@ function recorder(answer: (request: Request) => Response | Promise<Response>) {
   return { seen, url: server.url.origin, [Symbol.asyncDispose]: () => server.stop(true) };
 }
 
-async function follow(leaderUrl: string | undefined) {
-  const forward = leadership(leaderUrl);
-  const follower = httpFixture({ forward });
-  started.push(follower);
-  return { forward, follower, url: follower.listen() };
-}
-
-describe("a call to a node that does not lead", () => {
+describe("[A15] a call to a node that does not lead", () => {
   test("reaches the leader with its method, path, query, headers and exact bytes", async () => {
     await using leader = recorder(() => Response.json({}));
     const { url } = await follow(leader.url);
@@ -176,7 +150,7 @@ describe("a call to a node that does not lead", () => {
   });
 });
 
-describe("a call that cannot be passed on", () => {
+describe("[A17] a call that cannot be passed on", () => {
   test("is refused when no leader is known, with a time to try again", async () => {
     const { url } = await follow(undefined);
     const reply = await fetch(`${url}/api/v1/enqueue`, { method: "POST", body: "{}" });
@@ -304,7 +278,7 @@ test("a stop ends what only waits at the leader, and lets a write finish", async
   await stopped;
 });
 
-test("every read can be asked for a stale answer, and nothing else can", () => {
+test("[A16] every read can be asked for a stale answer, and nothing else can", () => {
   for (const name of Object.keys(operations) as OperationName[]) {
     const operation: Operation = operations[name];
     expect({ name, has: "consistency" in operation.query.properties }).toEqual({
@@ -314,146 +288,7 @@ test("every read can be asked for a stale answer, and nothing else can", () => {
   }
 });
 
-/** Sessions that answer with the frame's id and how many items it had, and tell when they are closed. */
-function countingService() {
-  const opened = Promise.withResolvers<(text: string) => boolean>();
-  const closed = Promise.withResolvers<void>();
-  const service: StreamService = {
-    open: (push) => {
-      opened.resolve(push);
-      return {
-        frame: async (frame) =>
-          JSON.stringify({ id: frame.id, error: String(frame.enqueue?.length ?? 0) }),
-        drained() {},
-        close: () => closed.resolve(),
-      };
-    },
-  };
-  return { service, opened: opened.promise, closed: closed.promise };
-}
-
-describe("a stream to a node that does not lead", () => {
-  test("carries frames of both sides, those from before the leader was there included", async () => {
-    const counting = countingService();
-    const { url } = pair({ stream: counting.service });
-    const client = await streamClient(url);
-    client.socket.send('{"id":1,"enqueue":[{"queue":"q","payload":1}]}');
-    expect(await client.next()).toEqual({ id: 1, error: "1" });
-    client.socket.send('{"id":2}');
-    expect(await client.next()).toEqual({ id: 2, error: "0" });
-    const push = await counting.opened;
-    push('{"revoked":[]}');
-    expect(await client.next()).toEqual({ revoked: [] });
-    client.socket.close(1000);
-    await counting.closed;
-  });
-
-  test("gets the leader's own reason when it closes", async () => {
-    const { url } = pair();
-    const client = await streamClient(url);
-    client.socket.send("not json");
-    expect((await client.closed).code).toBe(1007);
-  });
-
-  test("is told to connect again when another node leads", async () => {
-    const counting = countingService();
-    const { url, forward } = pair({ stream: counting.service });
-    const client = await streamClient(url);
-    await counting.opened;
-    forward.state.url = "http://127.0.0.1:1";
-    expect(await client.next()).toEqual({ closing: true });
-    expect(await client.closed).toEqual({
-      code: 1012,
-      reason: "connect again: the leader changed",
-    });
-    await counting.closed;
-  });
-
-  test("is told to connect again when the leader dies", async () => {
-    const leader = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch: (request, server) => (server.upgrade(request) ? undefined : new Response()),
-      websocket: {
-        message: (socket) => {
-          socket.terminate();
-        },
-      },
-    });
-    const { url } = await follow(leader.url.origin);
-    const client = await streamClient(url);
-    client.socket.send('{"id":1}');
-    expect(await client.next()).toEqual({ closing: true });
-    expect((await client.closed).code).toBe(1012);
-    await leader.stop(true);
-  });
-
-  test("is told to connect again when the leader cannot be reached at all", async () => {
-    const { url } = await follow("http://127.0.0.1:1");
-    const client = await streamClient(url);
-    expect(await client.next()).toEqual({ closing: true });
-    expect((await client.closed).code).toBe(1012);
-  });
-
-  test("passes the key on, and is marked as forwarded", async () => {
-    const seen = Promise.withResolvers<Headers>();
-    const leader = Bun.serve({
-      hostname: "127.0.0.1",
-      port: 0,
-      fetch(request, server) {
-        seen.resolve(new Headers(request.headers));
-        return server.upgrade(request) ? undefined : new Response();
-      },
-      websocket: { message() {} },
-    });
-    const { url } = await follow(leader.url.origin);
-    const socket = new WebSocket(`${url.replace("http", "ws")}/api/v1/stream`, {
-      headers: { "X-API-Key": "k" },
-    });
-    const headers = await seen.promise;
-    expect(headers.get("x-api-key")).toBe("k");
-    expect(headers.get("x-corvo-forwarded")).toBe("1");
-    socket.close();
-    await leader.stop(true);
-  });
-
-  test("is refused when it was passed on already, or no leader is known", async () => {
-    const handshake = (origin: string, extra: string) =>
-      exchange(
-        origin,
-        `GET /api/v1/stream HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${extra}\r\n`,
-      );
-    const { url } = pair();
-    expect(await handshake(url, "X-Corvo-Forwarded: 1\r\n")).toStartWith("HTTP/1.1 503");
-    const alone = await follow(undefined);
-    expect(await handshake(alone.url, "")).toStartWith("HTTP/1.1 503");
-  });
-
-  test("ends when frames come faster than the leader takes them, beyond the bound", async () => {
-    const leader = httpFixture();
-    const forward = leadership(leader.listen());
-    const follower = httpFixture({ forward, limits: { streamBufferBytesMax: 1000 } });
-    started.push(follower, leader);
-    const client = await streamClient(follower.listen());
-    client.socket.send(`{"id":1,"x":"${"x".repeat(2000)}"}`);
-    expect((await client.closed).code).toBe(1012);
-  });
-});
-
-test("streams of a node that stops leading are told to connect again", async () => {
-  const forward = leadership(undefined);
-  forward.state.leads = true;
-  const fixture = httpFixture({ forward });
-  started.push(fixture);
-  const client = await streamClient(fixture.listen());
-  client.socket.send('{"id":1}');
-  expect(await client.next()).toEqual({ id: 1 });
-  forward.state.leads = false;
-  expect(await client.next()).toEqual({ closing: true });
-  expect((await client.closed).code).toBe(1012);
-});
-
-test("calls that wait at a node that stops leading end at once", async () => {
+test("[A18] calls that wait at a node that stops leading end at once", async () => {
   const waiting = Promise.withResolvers<void>();
   const forward = leadership(undefined);
   forward.state.leads = true;

@@ -2,7 +2,7 @@
  * The client against a `fetch` of a few lines: what it sends, what it returns, and when it sends again. Time does not pass;
  * pauses are noted and end at once.
  */
-import { describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { CorvoError } from "../../src/base/errors.ts";
 import { RawJson } from "../../src/base/json.ts";
 import type { Timers } from "../../src/base/ports.ts";
@@ -274,5 +274,49 @@ describe("retries", () => {
     );
 
     expect(error.message).toBe("cannot reach http://localhost:8080: no answer within 500 ms");
+  });
+});
+
+describe("several servers", () => {
+  const servers = { server: "http://a:1, http://b:2/,http://c:3" };
+  const hosts: string[] = [];
+  const only =
+    (host: string, otherwise: () => Promise<Response>): Fetch =>
+    (request) => {
+      hosts.push(new URL(request.url).host);
+      return new URL(request.url).host === host ? Promise.resolve(json("[]")) : otherwise();
+    };
+  const noLeader = () => Promise.resolve(json('{"error":"no leader","code":"UNAVAILABLE"}', 503));
+
+  beforeEach(() => {
+    hosts.length = 0;
+  });
+
+  test.each([
+    ["cannot be reached", refused],
+    ["knows no leader", noLeader],
+  ])("the next is asked at once when one %s, and kept", async (_, otherwise) => {
+    const { timers, delaysMs } = instantTimers();
+    const api = client(only("c:3", otherwise), { ...servers, timers });
+    await api.listQueues();
+    await api.listQueues();
+    expect(hosts).toEqual(["a:1", "b:2", "c:3", "c:3"]);
+    expect(delaysMs).toEqual([]);
+  });
+
+  test("there is a pause only when all of them failed", async () => {
+    const { timers, delaysMs } = instantTimers();
+    const api = client(only("none", refused), { ...servers, timers, retry: { attemptsMax: 2 } });
+    const error = await failure(api.listQueues());
+    expect(hosts).toEqual(["a:1", "b:2", "c:3", "a:1", "b:2", "c:3"]);
+    expect(delaysMs).toEqual([50]);
+    expect(error.message).toBe("cannot reach http://c:3: connection refused");
+  });
+
+  test("no other is asked when the call may have been carried out, or was refused for good", async () => {
+    await failure(client(only("none", reset), servers).enqueueJob({ body: { queue: "q" } }));
+    const bad = () => Promise.resolve(json('{"error":"bad","code":"VALIDATION_ERROR"}', 400));
+    await failure(client(only("none", bad), servers).enqueueJob({ body: { queue: "q" } }));
+    expect(hosts).toEqual(["a:1", "a:1"]);
   });
 });

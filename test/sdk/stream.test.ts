@@ -312,6 +312,24 @@ describe("broken connections", () => {
     expect(server.connections).toBe(2);
   });
 
+  test("another server is tried when one is gone, and what was not sent goes there", async () => {
+    const other = new StreamServer().start();
+    const lost = Promise.withResolvers<string>();
+    const events: StreamEvents = { lost: (_reason, _retryMs, from) => lost.resolve(from) };
+    const stream = open({ server: `${server.url},${other.url}` }, events);
+    await enqueue(stream, { queue: "q" });
+    expect(stream.server).toBe(server.url);
+
+    await server.stop();
+
+    expect(await lost.promise).toBe(server.url);
+    expect((await enqueue(stream, { queue: "q" })).status).toBe("pending");
+    expect(stream.server).toBe(other.url);
+    expect(other.jobs.size).toBe(1);
+    stream.close();
+    await other.stop();
+  });
+
   test("closing answers everything that is left", async () => {
     server.judge = () => "ignore";
     const stream = open();

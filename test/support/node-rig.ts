@@ -81,8 +81,11 @@ class ManualLog implements Consensus {
     return { kind: "appended", term: 1, first: index, last: index, refused: undefined };
   }
 
+  /** What a linearizable read waits for. */
+  confirmRead: () => Promise<void> = () => Promise.resolve();
+
   readBarrier(): Promise<void> {
-    return Promise.resolve();
+    return this.confirmRead();
   }
 
   async release(): Promise<void> {
@@ -92,18 +95,27 @@ class ManualLog implements Consensus {
   }
 }
 
-/** A node of these tests is on its own and asked nothing about others. */
-const notAsked = () => Promise.reject(new Error("this node is in no cluster"));
-const noCluster: ClusterControl = {
-  view: () => {
-    throw new Error("this node is in no cluster");
-  },
-  join: notAsked,
-  remove: notAsked,
-  transferLeadership: notAsked,
-  setVoter: notAsked,
-  leaderUrl: () => undefined,
-};
+/** A cluster of this node alone, which takes no changes. */
+function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterControl {
+  const refuse = () => Promise.reject(new Error("this node is alone"));
+  return {
+    view: () => ({
+      clusterId: "test",
+      selfId: 1,
+      role: "leader",
+      term: 1,
+      leaderId: leaderId(),
+      commitIndex: log.entries.length,
+      appliedIndex: log.appliedIndex,
+      members: [],
+    }),
+    join: refuse,
+    remove: refuse,
+    transferLeadership: refuse,
+    setVoter: refuse,
+    leaderUrl: () => undefined,
+  };
+}
 
 export class NodeRig {
   readonly time = new ManualTime();
@@ -111,6 +123,8 @@ export class NodeRig {
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
+  /** Whom the node takes for the leader. */
+  leaderId: number | undefined = 1;
 
   constructor() {
     const state = new MemoryState();
@@ -139,10 +153,10 @@ export class NodeRig {
         timers: this.time,
         logger: memoryLogger(),
         search: { page: noSearch, seqs: noSearch, text: noSearch, close: noSearch },
+        cluster: cluster(this.log, () => this.leaderId),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
-        cluster: noCluster,
       },
       {
         requireLeaseToken: false,

@@ -15,7 +15,7 @@ import { cutShort, readBody } from "./read-body.ts";
 import { errorReply } from "./reply.ts";
 import type { RouteDeps } from "./route.ts";
 
-export const forwardedHeader = "x-corvo-forwarded";
+const forwardedHeader = "x-corvo-forwarded";
 
 /** They speak of one connection and not of the message; the runtime writes those of the next one itself. */
 const hopHeaders = [
