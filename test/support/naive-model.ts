@@ -157,9 +157,7 @@ export class NaiveModel {
     idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
   ): ModelAnswer {
     if (idempotency === undefined) return specs.map((spec) => this.#add(spec));
-    for (let i = 0; i < 2; i++) {
-      if ((this.#keys[0]?.expiresAtMs ?? infinity) <= this.#nowMs) this.#keys.shift();
-    }
+    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
     const known = this.#keys.find(({ key }) => key === idempotency.key);
     if (known !== undefined) {
       return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
