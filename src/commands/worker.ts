@@ -19,6 +19,12 @@ const readQueue: Reader<string> = (text) => {
   );
 };
 
+const readTimeout: Reader<number> = (text) => {
+  const timeoutMs = readDuration(text);
+  if (timeoutMs > 0) return timeoutMs;
+  throw new BadValue("no attempt can end within no time", "Leave the flag out for no limit.");
+};
+
 const readLease: Reader<number> = (text) => {
   const leaseMs = readDuration(text);
   if (leaseMs >= limits.leaseMsMin && leaseMs <= limits.leaseMsMax) return leaseMs;
@@ -60,7 +66,7 @@ const args = {
   timeout: {
     type: "string",
     valueHint: "DURATION",
-    read: readDuration,
+    read: readTimeout,
     description: "Time for one attempt of jobs that bring none of their own. Default: no limit.",
   },
   "kill-after": {

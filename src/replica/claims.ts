@@ -30,6 +30,8 @@ export class Waiter {
   claiming = false;
   /** Does it stand at its queues? */
   standing = false;
+  /** Called once when the claim that is in the log's hands has been delivered. */
+  whenClaimed: (() => void) | undefined;
 
   constructor(request: ClaimRequest, want: number, deliver: Waiter["deliver"]) {
     this.request = request;
@@ -127,6 +129,8 @@ export class Claims {
         if (jobs.length > 0 || fault !== undefined || !waiter.standing) {
           waiter.deliver(jobs, fault);
         }
+        waiter.whenClaimed?.();
+        waiter.whenClaimed = undefined;
         this.#requeue(waiter);
         if (fault === undefined) for (const queue of queues) this.wake(queue);
       });
