@@ -56,7 +56,7 @@ test("[S2] [S10] every frame has an answer with its id, and what an answer lists
   expect(answers.map(({ id }) => id).sort((a, b) => Number(a) - Number(b))).toEqual(
     Array.from({ length: 30 }, (_, i) => i + 1),
   );
-  expect(answers.every(({ enqueue }) => (enqueue as []).length === 10)).toBe(true);
+  expect(answers.every(({ enqueue }) => (enqueue as unknown[]).length === 10)).toBe(true);
   expect(queue.pending).toBe(300);
 });
 

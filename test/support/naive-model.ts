@@ -18,6 +18,7 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveRetention } from "./naive-retention.ts";
 
 export interface ModelJob {
   readonly seq: number;
@@ -41,14 +42,6 @@ export interface ModelJob {
   history: string[];
 }
 
-interface Group {
-  readonly first: number;
-  readonly startMs: number;
-  endMs: number;
-  jobs: ModelJob[];
-}
-
-type Kind = "done" | "dead";
 type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
@@ -76,16 +69,14 @@ export class NaiveModel {
   queues: { name: string; paused: boolean }[] = [];
   #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
   #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
-  #groups: Record<Kind, Group[]> = { done: [], dead: [] };
-  #finishes: Record<Kind, number> = { done: 1, dead: 1 };
-  #retention: Retention;
+  readonly #kept: NaiveRetention;
   #number = 1;
   #token = 1;
   #nowMs = 0;
   #seed = 0;
 
   constructor(retention: Retention) {
-    this.#retention = retention;
+    this.#kept = new NaiveRetention(retention);
   }
 
   apply(batch: Batch): ModelAnswer[] {
@@ -103,12 +94,7 @@ export class NaiveModel {
 
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
-    return Math.min(
-      infinity,
-      ...this.#events().map(({ atMs }) => atMs),
-      this.#removalMs("done"),
-      this.#removalMs("dead"),
-    );
+    return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
   }
 
   #change(change: Change): ModelAnswer {
@@ -138,7 +124,7 @@ export class NaiveModel {
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
-        this.#retention = change.retention;
+        this.#kept.retention = change.retention;
         return "ok";
     }
   }
@@ -336,48 +322,10 @@ export class NaiveModel {
   }
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
-    this.#leaveGroup(job);
+    this.#kept.leave(job);
     this.#endLease(job, state);
-    this.#joinGroup(job);
+    this.#kept.join(job, this.#nowMs);
     this.#freeLock(job);
-  }
-
-  #joinGroup(job: ModelJob): void {
-    const kind: Kind = job.state === "dead" ? "dead" : "done";
-    const groups = this.#groups[kind];
-    const number = this.#finishes[kind]++;
-    const keepMs = this.#retention[`${kind}Ms`];
-    const keepMax = this.#retention[`${kind}Max`];
-    const spanMs = Math.min(
-      engineLimits.bucketMsMax,
-      Math.max(engineLimits.bucketMsMin, keepMs / 100),
-    );
-    const size = Math.min(engineLimits.bucketJobsMax, Math.max(1, keepMax / 100));
-    let group = groups.at(-1);
-    if (
-      group === undefined ||
-      this.#nowMs - group.startMs >= spanMs ||
-      number - group.first >= size
-    ) {
-      group = { first: number, startMs: this.#nowMs, endMs: 0, jobs: [] };
-      groups.push(group);
-    }
-    group.endMs = this.#nowMs;
-    group.jobs.push(job);
-  }
-
-  #leaveGroup(job: ModelJob): void {
-    for (const group of [...this.#groups.done, ...this.#groups.dead]) {
-      group.jobs = group.jobs.filter((one) => one !== job);
-    }
-  }
-
-  #removalMs(kind: Kind): number {
-    const [oldest, ...others] = this.#groups[kind];
-    if (oldest === undefined) return infinity;
-    const rest = others.reduce((sum, group) => sum + group.jobs.length, 0);
-    if (others.length > 0 && rest >= this.#retention[`${kind}Max`]) return 0;
-    return oldest.endMs + this.#retention[`${kind}Ms`];
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -423,7 +371,7 @@ export class NaiveModel {
         job.lostLeases = 0;
         job.token = 0;
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
-        this.#leaveGroup(job);
+        this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#retakeLock(job);
     }
@@ -447,14 +395,14 @@ export class NaiveModel {
     job.queue = queue;
     if (job.state === "pending") job.order = this.#number++;
     if (isFinished(job.state)) {
-      this.#leaveGroup(job);
-      this.#joinGroup(job);
+      this.#kept.leave(job);
+      this.#kept.join(job, this.#nowMs);
     }
     return answerOf(job, job.state);
   }
 
   #delete(job: ModelJob): void {
-    this.#leaveGroup(job);
+    this.#kept.leave(job);
     this.#freeLock(job);
     this.jobs = this.jobs.filter((one) => one !== job);
   }
@@ -495,17 +443,13 @@ export class NaiveModel {
     for (; steps < limit; steps++) {
       const [event] = this.#events();
       if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
-      else if (!this.#removeOldest()) break;
+      else {
+        const removed = this.#kept.removeOldest(this.#nowMs);
+        if (removed === undefined) break;
+        this.jobs = this.jobs.filter((job) => !removed.includes(job));
+      }
     }
     return `${steps} steps, more ${this.nextDeadlineMs() <= this.#nowMs}`;
-  }
-
-  #removeOldest(): boolean {
-    const kind = (["done", "dead"] as const).find((one) => this.#removalMs(one) <= this.#nowMs);
-    if (kind === undefined) return false;
-    const group = this.#groups[kind].shift();
-    this.jobs = this.jobs.filter((job) => group?.jobs.includes(job) !== true);
-    return true;
   }
 
   #expire(job: ModelJob): void {
