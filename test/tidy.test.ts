@@ -198,6 +198,13 @@ test("tests cite only rules that a page of docs/spec states", () => {
   expect(unknownCitations(specs, citing)).toEqual([]);
 });
 
+test("rules without a test are named", () => {
+  const untested = untestedRules(specs, citing);
+  if (untested.length > 0) process.stderr.write(`rules without a test: ${untested.join(" ")}\n`);
+
+  expect(untested.length).toBeLessThan(ruleIds(specs).size / 2);
+});
+
 test("a citation of no rule, and a rule without a test, are found", () => {
   const page = bad("docs/spec/a.md", "**[J1] One.** Text.\n- **[J2]** Text.");
   const test = bad("test/a.test.ts", 'test("[J1] [J9] a sentence", () => {});');
