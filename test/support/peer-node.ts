@@ -41,7 +41,7 @@ export interface PeerNode {
   /** How to call this node, directly or through another port. */
   address(port?: number): PeerAddress;
   peer(nodeId: number): PeerStats;
-  /** Resolves as soon as `holds` is true, which is looked at after every event of this node. */
+  /** Resolves as soon as `holds` is true; fails, with this node's log, when that takes far too long. */
   until(what: string, holds: () => boolean): Promise<void>;
   [Symbol.dispose](): void;
 }
