@@ -229,9 +229,9 @@ class RawWalk {
       }
     }
     this.#at = skipString(text, this.#at);
-    const escaped = text.indexOf("\\", start);
-    if (escaped === -1 || escaped >= this.#at) return undefined;
-    const key = JSON.parse(text.slice(start - 1, this.#at)) as string;
+    const source = text.slice(start - 1, this.#at);
+    if (!source.includes("\\")) return undefined;
+    const key = JSON.parse(source) as string;
     return Object.hasOwn(members, key) ? key : undefined;
   }
 

@@ -249,3 +249,23 @@ function isPlain(value: unknown): boolean {
   if ("toJSON" in value) return false;
   return Object.values(value).every(isPlain);
 }
+
+test("the time to parse grows with the length of the text, not with its square", () => {
+  const jobs = (count: number) =>
+    `[${Array.from({ length: count }, () => '{"queue":"mail","payload":{"n":1.0},"tags":{"a":"b"}}').join(",")}]`;
+  const tree: RawTree = { elements: payloadTree };
+  const fastestMs = (text: string) => {
+    const runs = Array.from({ length: 4 }, () => {
+      const startMs = performance.now();
+      parsed(text, tree);
+      return performance.now() - startMs;
+    });
+    return Math.min(...runs);
+  };
+  const small = jobs(2000);
+  const large = jobs(40_000);
+  fastestMs(small);
+
+  // Twenty times the text: a quadratic parser would need four hundred times as long.
+  expect(fastestMs(large) / fastestMs(small)).toBeLessThan(100);
+});

@@ -3,6 +3,7 @@
  * answers are texts as the server sends them.
  */
 import { describe, expect, test } from "bun:test";
+import { jobStates } from "../../src/api/schemas.ts";
 import { corvo, json, type Seen, server } from "../support/fake-system.ts";
 
 const nowMs = Date.UTC(2026, 10, 21, 12);
@@ -214,7 +215,7 @@ describe("an action", () => {
     const { code, stderr } = await corvo(["jobs", "delete", "--queue", "q", "--yes"], { fetch });
 
     expect(seen[2]?.path).toBe("/api/v1/bulk/b1");
-    expect(stderr).toContain("50 %  4500 of 9,000 jobs");
+    expect(stderr).toContain("50 %  4,500 of 9,000 jobs");
     expect(stderr).toContain("9,000 jobs were deleted");
     expect(code).toBe(0);
   });
@@ -225,8 +226,9 @@ describe("an action", () => {
     const { stdout } = await corvo(["jobs", "move", "--all", "--to", "b", "--dry-run"], { fetch });
 
     expect(stdout).toBe("1 job would be moved\n");
+    const states = JSON.stringify(jobStates);
     expect(bodies(seen)).toEqual([
-      'POST /api/v1/jobs/bulk {"filter":{},"move_to_queue":"b","action":"move","dry_run":true}',
+      `POST /api/v1/jobs/bulk {"filter":{"state":${states}},"move_to_queue":"b","action":"move","dry_run":true}`,
     ]);
   });
 

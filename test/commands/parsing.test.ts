@@ -122,6 +122,40 @@ describe("enqueue", () => {
     ]);
   });
 
+  test("brings any text of a flag and any JSON payload to the server unchanged", async () => {
+    const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
+    const pairs = fc.dictionary(
+      text.filter((name) => !name.includes("=") && !name.trimStart().startsWith("{")),
+      fc.string({ maxLength: 10 }),
+      { minKeys: 1, maxKeys: 3 },
+    );
+    await fc.assert(
+      fc.asyncProperty(text, pairs, fc.json(), async (key, tags, payload) => {
+        const { fetch, seen } = server(added);
+        const flags = Object.entries(tags).map(([name, value]) => `--tags=${name}=${value}`);
+
+        await corvo(["enqueue", "q", `--unique-key=${key}`, ...flags, "--", payload], { fetch });
+
+        expect(seen[0]?.body).toStartWith(`{"queue":"q","payload":${payload},`);
+        const body = JSON.parse(seen[0]?.body ?? "") as Record<string, unknown>;
+        expect(body["unique_key"]).toBe(key);
+        expect(body["tags"]).toEqual(tags);
+      }),
+    );
+  });
+
+  test("takes tags as a JSON object, whatever they are called", async () => {
+    const { fetch, seen } = server(added);
+    const tags = '{"__proto__":"a","b":"c"}';
+
+    await corvo(["enqueue", "q", "--tags", tags], { fetch });
+
+    expect(seen[0]?.body).toBe(`{"queue":"q","tags":${tags}}`);
+    expect((await corvo(["enqueue", "q", "--tags", '{"a":1}'])).stderr).toContain(
+      'the value of "a" is not a text',
+    );
+  });
+
   test("leaves the payload to the server when there is none", async () => {
     const { fetch, seen } = server(added);
 

@@ -109,6 +109,19 @@ test("[A9] an unknown path is 404 and a wrong method 405 with the methods there 
   expect(await wrong.json()).toMatchObject({ code: "METHOD_NOT_ALLOWED" });
 });
 
+test("a query, a trailing slash or a short host name do not change the route", async () => {
+  await using fixture = httpFixture({ handlers: { enqueueJob: async () => enqueued } });
+  const url = fixture.listen();
+
+  for (const path of ["/api/v1/enqueue?x=1", "/api/v1/enqueue/", "/api/v1/enqueue/?"]) {
+    const text = await exchange(
+      url,
+      `POST ${path} HTTP/1.1\r\nHost: q\r\nContent-Length: 13\r\n\r\n{"queue":"q"}`,
+    );
+    expect(text).toStartWith("HTTP/1.1 201");
+  }
+});
+
 test("[A4] HEAD is answered like GET, without the body", async () => {
   await using fixture = httpFixture({ handlers: { health: async () => ({ status: "ok" }) } });
   const url = fixture.listen();

@@ -8,6 +8,7 @@
 import type { bulkActions } from "../../api/jobs.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
+import { jobStates } from "../../api/schemas.ts";
 import { exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
 import { pause } from "../../sdk/retry.ts";
@@ -17,7 +18,7 @@ import { type Command, command, type Example } from "./command.ts";
 import { confirm, yesFlag } from "./confirm.ts";
 import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
-import { filterFlags, filterOf } from "./filter-args.ts";
+import { type FilterBody, filterFlags, filterOf } from "./filter-args.ts";
 import { readIds } from "./input.ts";
 import { count } from "./output.ts";
 import { createProgress } from "./progress.ts";
@@ -74,6 +75,8 @@ const actionArgs = {
 
 const selectionHint =
   "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
+/** The server takes no empty filter: all jobs are those in any state. */
+const everything: FilterBody = { state: [...jobStates] };
 const pollMs = 500;
 
 export function jobAction(action: JobAction): Command {
@@ -100,7 +103,8 @@ export function jobAction(action: JobAction): Command {
       if (only !== undefined && request.ids.length === 1 && !dryRun) {
         return actOnOne(context, action, only, request);
       }
-      const target = request.ids.length > 0 ? { job_ids: [...request.ids] } : { filter };
+      const chosen = isFiltered ? filter : everything;
+      const target = request.ids.length > 0 ? { job_ids: [...request.ids] } : { filter: chosen };
       const body: BulkBody = { ...target, ...request.bulk, action: action.action };
       return actOnMany(context, action, body, { dryRun, yes: args.yes });
     },
@@ -179,7 +183,10 @@ async function follow(
       return report(context, action, text, { ...state, wanted });
     }
     const share = state.total > 0 ? state.processed / state.total : undefined;
-    progress.update(share, `${state.processed} of ${count(state.total, "job")}`);
+    progress.update(
+      share,
+      `${state.processed.toLocaleString("en-US")} of ${count(state.total, "job")}`,
+    );
     await pause(context.system.timers, pollMs, context.signal);
   }
 }

@@ -98,15 +98,12 @@ export const readPairs: Reader<Readonly<Record<string, string>>> = (text) => {
 };
 
 function pairsOfJson(text: string): Readonly<Record<string, string>> {
-  const value = readJson(text).parse();
-  const pairs: Record<string, string> = {};
-  for (const [name, member] of Object.entries(value as Record<string, unknown>)) {
-    if (typeof member !== "string") {
-      throw new BadValue(`the value of ${JSON.stringify(name)} is not a text`);
-    }
-    pairs[name] = member;
-  }
-  return pairs;
+  const members = Object.entries(readJson(text).parse() as Record<string, unknown>);
+  const pairs = members.map(([name, member]): [string, string] => {
+    if (typeof member === "string") return [name, member];
+    throw new BadValue(`the value of ${JSON.stringify(name)} is not a text`);
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** `HOST:PORT`, `:PORT` or `[IPV6]:PORT`. */

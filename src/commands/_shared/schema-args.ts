@@ -61,10 +61,12 @@ export function schemaValues(
   const body: Record<string, unknown> = {};
   for (const [member, inner] of Object.entries(propertiesOf(schema))) {
     const value = values[flagName(member)];
-    if (value === undefined) continue;
-    if (!Array.isArray(value)) body[member] = value;
-    else if (value.length > 0)
-      body[member] = isList(withoutNull(inner)) ? value : Object.assign({}, ...value);
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    // Pairs are put together from entries, since a tag may be called `__proto__`.
+    body[member] =
+      Array.isArray(value) && !isList(withoutNull(inner))
+        ? Object.fromEntries(value.flatMap((pairs: object) => Object.entries(pairs)))
+        : value;
   }
   return body;
 }
