@@ -220,7 +220,7 @@ export function listen(address: Address, tls: PeerTls | undefined, adopt: Adopt)
   return { port: server.port, stop: () => server.stop(false) };
 }
 
-/** Connects; `failed` is called when there never was a connection. */
+/** Connects; `failed` is called, perhaps twice, when there never was a connection. */
 export function dial(
   address: Address,
   tls: PeerTls | undefined,
@@ -244,5 +244,5 @@ export function dial(
       ...handlers({ tls, asCaller: true }, adopt),
       connectError: (_socket, error) => failed(error.message),
     },
-  }).catch(() => undefined);
+  }).catch((error: unknown) => failed(error instanceof Error ? error.message : String(error)));
 }

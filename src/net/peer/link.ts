@@ -124,6 +124,9 @@ export class PeerLink {
       ended: (reason) => this.#onEnded(connection, reason),
     };
     this.#options.onContact();
+    const { host, port } = this.address;
+    const about = { version: peer.version };
+    this.#deps.logger.info(`connected to node ${peer.nodeId} at ${host}:${port}`, about);
     this.#ping(connection);
     this.#flush();
   }

@@ -76,6 +76,7 @@ function messages(depth: number): fc.Arbitrary<Message> {
       rejectHint: number,
       force: fc.boolean(),
       token: number,
+      beat: number,
       entries: fc.array(entry, { maxLength: 5 }),
       snapshot: fc.option(snapshot, { nil: undefined }),
       responses: depth === 0 ? fc.constant([]) : fc.array(messages(depth - 1), { maxLength: 2 }),
@@ -115,6 +116,7 @@ test("[P10] the bytes of a message never change within a protocol version", () =
     rejectHint: 1,
     force: true,
     token: 128,
+    beat: 77,
   });
   const install = createMessage("MsgSnap", 1, {
     snapshot: {
@@ -133,10 +135,10 @@ test("[P10] the bytes of a message never change within a protocol version", () =
   const stored = createMessage("MsgStorageAppend", 7, { responses: [createMessage("MsgBeat", 1)] });
 
   expect([append, vote, install, stored].map((message) => hex(encodeMessage(message)))).toEqual([
-    "043f100102ac02ab02f0a204efa2040200ac02f1a2040300ff0a02ac02f2a20400",
-    "13c70fffffffffffffff0f03050409018001",
-    "08022001e8070202010201010104010501020102",
-    "140240070102020001",
+    "04bf400102ac02ab02f0a204efa2040200ac02f1a2040300ff0a02ac02f2a20400",
+    "13c73fffffffffffffff0f030504090180014d",
+    "0882800101e8070202010201010104010501020102",
+    "148280020701020201",
   ]);
 });
 
@@ -168,13 +170,13 @@ test("[P11] a message that was cut or damaged anywhere is a value or a fault, an
 
 test("[P11] counts and lengths beyond what is there are refused before anything is held", () => {
   const faults = [
-    ["040010ffffffffffffff0f", "items cannot fit"],
-    ["04001001000101ffffffff07", "bytes are announced"],
-    ["04010080808080808080808001", "a number is too large"],
-    ["630000", "unknown type"],
-    ["040080", "unknown field"],
-    ["03004001030040010300400103004001030040010300400103004000", "nested"],
-    ["04000000", "follows the message"],
+    ["048040ffffffffffffff0f", "items cannot fit"],
+    ["04804001000101ffffffff07", "bytes are announced"],
+    ["040180808080808080808001", "a number is too large"],
+    ["6300", "unknown type"],
+    ["04808004", "unknown field"],
+    ["0380800201038080020103808002010380800201038080020103808002010380800201", "nested"],
+    ["040000", "follows the message"],
   ] as const;
 
   for (const [given, reason] of faults) {

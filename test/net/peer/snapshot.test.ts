@@ -91,9 +91,6 @@ test("[P50] a file of any size arrives whole, with what describes it", async () 
 test("[P51] at most a window of chunks is on its way, and messages pass beside it", async () => {
   await using rig = await openRig();
   const { one, two, proxy } = rig;
-  // Only the snapshot's connection is held: the one for messages goes around the proxy.
-  one.transport.setPeers(new Map([[2, two.address(proxy.port)]]));
-  two.transport.setPeers(new Map([[1, one.address()]]));
   proxy.set({ toCaller: { delayMs: 50 } });
   const before = proxy.bytesToTarget;
 

@@ -266,6 +266,22 @@ test("[P40] a stranger that says nothing is closed in time, and one that talks n
   expect(node.lines.some((line) => line.includes("a frame of"))).toBe(true);
 });
 
+test("[P40] whoever fills the waiting room with silence does not keep a member out", async () => {
+  using one = openPeerNode(1);
+  using two = openPeerNode(2);
+  const origin = `http://127.0.0.1:${two.port}`;
+  const strangers = Array.from({ length: 80 }, () => exchange(origin, "", () => false));
+  await two.until("the oldest were turned away", () =>
+    two.lines.some((line) => line.includes("more than 64 connections are in their handshake")),
+  );
+
+  one.transport.setPeers(new Map([[2, two.address()]]));
+  await one.until("it is connected", () => one.peer(2).isConnected);
+  two.transport.stop();
+
+  expect(await Promise.all(strangers)).toEqual(strangers.map(() => ""));
+});
+
 test("[P41] calls that fail are repeated ever more slowly, up to two seconds", async () => {
   const time = manualTime();
   using one = openPeerNode(1, { ...time, random: { uint32: () => 2 ** 32 - 1 } });
