@@ -43,12 +43,13 @@ const specs = pages.filter(({ path }) => path.startsWith("docs/spec/"));
 
 const bad = (path: string, text: string): Source => ({ path, text });
 
-/** Entry points of the program, the client as a library, and the consensus core, which waits to be wired in. */
+/** Entry points of the program, the client as a library, and consensus and its transport, which wait to be wired in. */
 function isRoot(path: string): boolean {
   return (
     path === "src/main.ts" ||
     path === "src/sdk/index.ts" ||
     path.startsWith("src/raft/") ||
+    path.startsWith("src/net/peer/") ||
     /^src\/store\/.*-worker\.ts$/.test(path)
   );
 }

@@ -52,6 +52,9 @@ const layers: Readonly<Record<string, Layer>> = {
   },
 };
 
+/** Nodes prove themselves to each other and send files, which the HTTP side of `net` never does. */
+const peerPackages = ["node:crypto", "node:fs", "node:fs/promises", "node:path"];
+
 /** The one place that wires real clock, disk and sockets together. */
 const compositionRoot = /^src\/commands\/server(\/|\.ts$)/;
 const wiredFolders = ["engine", "raft", "replica", "service", "store", "net"];
@@ -99,7 +102,10 @@ function isAllowed(
   if (path === "src/main.ts") return target?.startsWith("src/commands/") === true;
   const layer = layers[folder];
   if (layer === undefined) return false;
-  if (target === undefined) return layer.packages.includes(specifier);
+  if (target === undefined) {
+    const isForPeers = path.startsWith("src/net/peer/") && peerPackages.includes(specifier);
+    return isForPeers || layer.packages.includes(specifier);
+  }
   if (target === "package.json") return path === "src/commands/_shared/build.ts";
   const other = folderOf(target);
   if (other === folder || layer.folders.includes(other)) return true;
