@@ -51,6 +51,7 @@ class Direction {
   #position = 0;
   #hasLost = false;
   /** Chunks on their way, when there is a delay. */
+  readonly #waiting: (() => void)[] = [];
   readonly #delayed = new Set<ReturnType<typeof setTimeout>>();
   #lastDueMs = 0;
 
@@ -99,12 +100,16 @@ class Direction {
       act();
       return;
     }
-    // A shorter delay must not let a chunk overtake an earlier one.
     this.#lastDueMs = Math.max(performance.now() + delayMs, this.#lastDueMs);
-    const timer = setTimeout(() => {
-      this.#delayed.delete(timer);
-      act();
-    }, this.#lastDueMs - performance.now());
+    this.#waiting.push(act);
+    // Timers of nearly the same time may fire in any order, chunks must not: each timer lets the oldest go.
+    const timer = setTimeout(
+      () => {
+        this.#delayed.delete(timer);
+        this.#waiting.shift()?.();
+      },
+      Math.max(0, this.#lastDueMs - performance.now()),
+    );
     this.#delayed.add(timer);
   }
 }

@@ -11,6 +11,7 @@ import {
   CallerHandshake,
   type HandshakeConfig,
   type HandshakeStep,
+  peerVersions,
 } from "../../../src/net/peer/handshake.ts";
 import { clusterId, uuidOf } from "../../support/peer-node.ts";
 
@@ -18,7 +19,7 @@ const secretOf = (text: string) => new TextEncoder().encode(text);
 
 function configOf(nodeId: number, changes: Partial<HandshakeConfig> = {}): HandshakeConfig {
   const self = { clusterId, uuid: uuidOf(nodeId), nodeId };
-  return { self, secret: secretOf("a secret of the cluster"), ...changes };
+  return { self, secret: secretOf("a secret of the cluster"), versions: peerVersions, ...changes };
 }
 
 function frameOf(bytes: Uint8Array): [FrameType, Uint8Array] {

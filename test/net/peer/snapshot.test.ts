@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { callPeer } from "../../../src/net/peer/caller.ts";
 import type { Connection } from "../../../src/net/peer/connection.ts";
 import { frameTypes } from "../../../src/net/peer/frame.ts";
+import { peerVersions } from "../../../src/net/peer/handshake.ts";
 import {
   decodeResult,
   encodeBegin,
@@ -236,6 +237,7 @@ function sendByHand(node: PeerNode, frames: readonly Uint8Array[]): Promise<stri
     handshake: {
       self: { clusterId, uuid: uuidOf(1), nodeId: 1 },
       secret: new TextEncoder().encode("the secret of the test cluster"),
+      versions: peerVersions,
     },
     tls: undefined,
     clock: systemClock,
