@@ -14,7 +14,7 @@
  */
 import { createConnection, createServer, type Socket } from "node:net";
 
-export interface LinkFaults {
+interface LinkFaults {
   readonly hold?: boolean;
   readonly swallow?: boolean;
   readonly delayMs?: number;

@@ -23,7 +23,7 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
 };
 
-export interface Delivery {
+interface Delivery {
   readonly group: number;
   readonly from: number;
   readonly message: Message;
@@ -120,7 +120,7 @@ export function openPeerNode(nodeId: number, options: NodeOptions = {}): PeerNod
 }
 
 /** Lets the event loop run until the condition holds; fails with the message when it takes far too long. */
-export async function until(message: () => string, holds: () => boolean): Promise<void> {
+async function until(message: () => string, holds: () => boolean): Promise<void> {
   const endMs = performance.now() + untilMsMax;
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(message());

@@ -93,7 +93,7 @@ const depthMax = 4;
 const messageBytesMin = 2;
 const entryBytesMin = 4;
 
-export function writeMessage(writer: ByteWriter, message: Message): void {
+function writeMessage(writer: ByteWriter, message: Message): void {
   writer.u8(typeCodes[message.type]);
   const present = presentBits(message);
   writer.varint(present);
@@ -119,7 +119,7 @@ function presentBits(message: Message): number {
 }
 
 /** After a fault of the reader the message means nothing and must be thrown away. */
-export function readMessage(reader: ByteReader, depth = 0): Message {
+function readMessage(reader: ByteReader, depth = 0): Message {
   const type = typeNames[reader.u8()];
   const present = reader.varint();
   if (type === undefined) reader.fail("a message has an unknown type");

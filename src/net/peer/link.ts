@@ -111,7 +111,6 @@ export class PeerLink {
   #onReady(connection: Connection, peer: KnownPeer): void {
     this.#cancelCall = undefined;
     this.#connection = connection;
-    this.#backoffMs = peerLimits.backoffMsMin;
     this.#isLost = false;
     this.#silentPings = 0;
     this.#seenActivity = connection.activity;
@@ -177,6 +176,8 @@ export class PeerLink {
   #watch(connection: Connection): void {
     this.#silentPings = connection.activity === this.#seenActivity ? this.#silentPings + 1 : 0;
     this.#seenActivity = connection.activity;
+    // Not before it has lasted: a connection that always ends at once must not be made twenty times a second.
+    if (this.#silentPings === 0) this.#backoffMs = peerLimits.backoffMsMin;
     if (this.#silentPings < peerLimits.silentPingsMax) {
       this.#ping(connection);
       return;

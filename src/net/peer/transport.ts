@@ -55,7 +55,7 @@ export interface PeerStats extends Readonly<Traffic> {
   readonly lastFailure: string | undefined;
 }
 
-export interface TransportStats {
+interface TransportStats {
   readonly peers: readonly PeerStats[];
   /** Why the last connection from elsewhere was turned away, whoever it was from. */
   readonly lastRefusal: string | undefined;

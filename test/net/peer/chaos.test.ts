@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createMessage } from "../../../src/raft/message.ts";
 import { openFaultyProxy } from "../../support/faulty-proxy.ts";
-import { openPeerNode } from "../../support/peer-node.ts";
+import { manualTime, openPeerNode } from "../../support/peer-node.ts";
 
 /** A small generator of chance with a seed, so that a failure can be repeated. */
 function chanceOf(seed: number): (below: number) => number {
@@ -21,7 +21,8 @@ test.each([1, 2, 3])(
   "[P20] [P2] on a network that cuts, holds, delays and corrupts, what arrives is right and in order (seed %d)",
   async (seed) => {
     const chance = chanceOf(seed);
-    using one = openPeerNode(1);
+    const time = manualTime();
+    using one = openPeerNode(1, time);
     using two = openPeerNode(2);
     await using proxy = await openFaultyProxy(two.port);
     one.transport.setPeers(new Map([[2, two.address(proxy.port)]]));
@@ -55,6 +56,7 @@ test.each([1, 2, 3])(
       const before = two.deliveries.length;
       await two.until("something came again", () => {
         send();
+        time.advance(20);
         return two.deliveries.length > before;
       });
     }

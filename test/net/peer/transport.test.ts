@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { LogLimiter } from "../../../src/net/peer/log-limiter.ts";
 import { createMessage, type Message } from "../../../src/raft/message.ts";
 import { openFaultyProxy } from "../../support/faulty-proxy.ts";
 import {
@@ -10,6 +11,7 @@ import {
   uuidOf,
 } from "../../support/peer-node.ts";
 import { exchange } from "../../support/socket.ts";
+import { memoryLogger } from "../../support/system-ports.ts";
 
 function heartbeat(from: number, to: number, commit: number): Message {
   return createMessage("MsgHeartbeat", to, { from, term: 1, commit });
@@ -282,7 +284,37 @@ test("[P40] whoever fills the waiting room with silence does not keep a member o
   expect(await Promise.all(strangers)).toEqual(strangers.map(() => ""));
 });
 
-test("[P41] calls that fail are repeated ever more slowly, up to two seconds", async () => {
+test("[P40] a stranger who makes up a new reason each time cannot fill the log", () => {
+  const logger = memoryLogger();
+  const time = manualTime();
+  const limiter = new LogLimiter(logger, time.clock);
+
+  for (let reason = 0; reason < 1000; reason += 1) limiter.warn(`reason ${reason}`, "refused");
+  const first = logger.lines.length;
+  time.advance(10_000);
+  limiter.warn("reason 1", "refused");
+
+  expect([first, logger.lines.length]).toEqual([50, 51]);
+});
+
+test("[P41] a connection that always ends at once is made again ever more slowly", async () => {
+  const time = manualTime();
+  await using pair = await pairThroughProxy({ ...time, random: { uint32: () => 2 ** 32 - 1 } });
+  const { one, proxy } = pair;
+
+  for (const delayMs of [50, 100, 200]) {
+    await one.until("it is connected", () => one.peer(2).isConnected);
+    const accepted = proxy.acceptedCount;
+    proxy.cut();
+    await one.until("it is lost", () => !one.peer(2).isConnected);
+    time.advance(delayMs - 1);
+    expect(proxy.acceptedCount).toBe(accepted);
+    time.advance(1);
+    await one.until("it calls again", () => proxy.acceptedCount > accepted);
+  }
+});
+
+test("[P41] calls calls that fail are repeated ever more slowly, up to two seconds", async () => {
   const time = manualTime();
   using one = openPeerNode(1, { ...time, random: { uint32: () => 2 ** 32 - 1 } });
   using two = openPeerNode(2);
