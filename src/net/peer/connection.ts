@@ -87,11 +87,14 @@ export class Connection {
     if (taken < bytes.length) this.#unsent = bytes.slice(taken);
   }
 
-  /** Ends with whatever was written still on its way. */
+  /** Ends with whatever the kernel has taken still on its way. */
   close(reason: string): void {
     if (this.#ended) return;
+    const isStuck = this.#unsent !== undefined;
     this.#end(reason);
-    this.#socket.end();
+    // A peer that takes nothing would keep a polite end, and with it the process, waiting.
+    if (isStuck) this.#socket.terminate();
+    else this.#socket.end();
   }
 
   /** Ends at once, for a peer that does not answer. */

@@ -18,7 +18,7 @@ import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
 import { beginFrame, encodeFrame, endFrame, type FrameType, frameTypes } from "./frame.ts";
 import type { KnownPeer } from "./handshake.ts";
 import { peerLimits } from "./limits.ts";
-import { MessageQueue } from "./queue.ts";
+import { MessageQueue, weigh } from "./queue.ts";
 
 interface LinkOptions {
   readonly nodeId: number;
@@ -74,7 +74,16 @@ export class PeerLink {
   send(group: number, messages: readonly Message[]): void {
     if (this.#stopped) return;
     let dropped = 0;
-    for (const message of messages) dropped += this.#queue.push(group, message);
+    for (const message of messages) {
+      const bytes = weigh(message);
+      dropped += this.#queue.push(group, message, bytes);
+      if (bytes <= peerLimits.queueBytesMax) continue;
+      const limit = `more than the ${peerLimits.queueBytesMax} that may wait for one node`;
+      this.#options.onFailure(
+        `cannot be sent a ${message.type}`,
+        `it has ${bytes} bytes, ${limit}`,
+      );
+    }
     if (dropped > 0) this.#lose();
     if (this.#connection === undefined || this.#flushing) return;
     this.#flushing = true;

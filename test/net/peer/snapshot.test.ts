@@ -231,6 +231,20 @@ test("[P58] stopping ends transfers on both sides", async () => {
   await two.until("the part is removed", () => partials(two).length === 0);
 });
 
+test("[P58] a receiver that takes nothing does not keep the sender from stopping", async () => {
+  await using rig = await openRig();
+  const { one, proxy } = rig;
+  const before = proxy.bytesToTarget;
+  proxy.set({ toCaller: { delayMs: 50 } });
+
+  const sent = rig.send(content(5 * mib));
+  await one.until("a part was sent", () => proxy.bytesToTarget > before);
+  proxy.set({ toTarget: { hold: true }, toCaller: { hold: true } });
+  one.transport.stop();
+
+  expect(await sent).toEqual({ ok: false, reason: "this node is stopping" });
+});
+
 /** A member that writes the frames of a snapshot by hand; resolves with the receiver's answer. */
 function sendByHand(node: PeerNode, frames: readonly Uint8Array[]): Promise<string> {
   const deps = {

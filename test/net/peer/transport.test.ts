@@ -180,6 +180,20 @@ test("[P2] a byte that changed on the way ends the connection and is never deliv
   expect(two.lines.join("\n")).toContain("does not match its checksum");
 });
 
+test("[P25] a message too large to wait is not sent, which is said and logged", async () => {
+  using one = openPeerNode(1);
+  using two = openPeerNode(2);
+  connectAll([one, two]);
+  await one.until("it is connected", () => one.peer(2).isConnected);
+
+  one.transport.send(2, 1, [append(1, 2, 1, 65 * 1024 * 1024), append(1, 2, 2, 10)]);
+  await two.until("the other message came", () => two.deliveries.length === 1);
+
+  expect(two.deliveries[0]?.message.index).toBe(2);
+  expect(one.unreachable).toEqual([2]);
+  expect(one.lines.at(-1)).toContain("cannot be sent a MsgApp");
+});
+
 test("[P26] messages that pretend to be from or for another node, or are local, are dropped and logged", async () => {
   using one = openPeerNode(1);
   using two = openPeerNode(2);
@@ -314,7 +328,7 @@ test("[P41] a connection that always ends at once is made again ever more slowly
   }
 });
 
-test("[P41] calls calls that fail are repeated ever more slowly, up to two seconds", async () => {
+test("[P41] calls that fail are repeated ever more slowly, up to two seconds", async () => {
   const time = manualTime();
   using one = openPeerNode(1, { ...time, random: { uint32: () => 2 ** 32 - 1 } });
   using two = openPeerNode(2);
