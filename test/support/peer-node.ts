@@ -136,14 +136,25 @@ export function connectAll(nodes: readonly PeerNode[]): void {
   }
 }
 
-/** A clock and its timers that move only when told. */
-export function manualTime(): {
+interface ManualTime {
   readonly clock: Clock;
   readonly timers: Timers;
+  /** Moves on, with every timer at its time. */
   advance(ms: number): void;
-} {
+  /** Moves on as for a process that was paused: what came due meanwhile runs late, and once. */
+  jump(ms: number): void;
+}
+
+/** A clock and its timers that move only when told. */
+export function manualTime(): ManualTime {
   let nowMs = 0;
   const waiting = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+  const takeDue = (endMs: number) => {
+    const due = [...waiting].filter((timer) => timer.atMs <= endMs);
+    const first = due.sort((a, b) => a.atMs - b.atMs)[0];
+    if (first !== undefined) waiting.delete(first);
+    return first;
+  };
   return {
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     timers: {
@@ -155,15 +166,16 @@ export function manualTime(): {
     },
     advance(ms) {
       const endMs = nowMs + ms;
-      for (;;) {
-        const due = [...waiting].filter((timer) => timer.atMs <= endMs);
-        const first = due.sort((a, b) => a.atMs - b.atMs)[0];
-        if (first === undefined) break;
-        waiting.delete(first);
-        nowMs = first.atMs;
-        first.callback();
+      for (let timer = takeDue(endMs); timer !== undefined; timer = takeDue(endMs)) {
+        nowMs = timer.atMs;
+        timer.callback();
       }
       nowMs = endMs;
+    },
+    jump(ms) {
+      nowMs += ms;
+      for (let timer = takeDue(nowMs); timer !== undefined; timer = takeDue(nowMs))
+        timer.callback();
     },
   };
 }

@@ -112,6 +112,21 @@ test("[P24] a peer that swallows everything is given up after three unanswered p
   await one.until("the loss is reported", () => one.unreachable.length === 1);
 });
 
+test("[P24] a process that was itself paused gives up nobody", async () => {
+  const time = manualTime();
+  using one = openPeerNode(1, time);
+  using two = openPeerNode(2, { clock: time.clock, timers: time.timers });
+  connectAll([one, two]);
+  await one.until("both are connected", () => one.peer(2).isConnected && one.peer(2).isCalling);
+
+  time.jump(60_000);
+  one.transport.send(2, 1, [heartbeat(1, 2, 1)]);
+  await two.until("the message came", () => two.deliveries.length === 1);
+
+  expect([one.unreachable, two.unreachable]).toEqual([[], []]);
+  expect([one.peer(2).isCalling, two.peer(1).isCalling]).toEqual([true, true]);
+});
+
 test("[P24] a caller that falls silent is dropped by the node it called", async () => {
   const time = manualTime();
   using one = openPeerNode(1);
