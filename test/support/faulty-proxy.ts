@@ -8,7 +8,8 @@
  * - `swallow`: bytes are read and thrown away, as by a firewall that forgot the connection. A connection that lost bytes
  *   never gets well: later bytes would not be what was sent, so it goes on losing all of them.
  * - `delayMs`: every chunk arrives that much later, in order.
- * - `corrupt`: called with each chunk (a copy) to change its bytes, and the position of the first one in the stream.
+ * - `corrupt`: called with each chunk to change its bytes (or only to look at them), the position of the first one in
+ *   the stream, and the number of the connection, counted from 1.
  *
  * `cut` ends all connections abruptly; `refuse` turns new ones away. Nothing here is random: tests choose what happens.
  */
@@ -18,7 +19,7 @@ interface LinkFaults {
   readonly hold?: boolean;
   readonly swallow?: boolean;
   readonly delayMs?: number;
-  readonly corrupt?: (chunk: Uint8Array, position: number) => void;
+  readonly corrupt?: (chunk: Uint8Array, position: number, connection: number) => void;
 }
 
 interface ProxyFaults {
@@ -46,6 +47,7 @@ export interface FaultyProxy {
 class Direction {
   readonly #source: Socket;
   readonly #sink: Socket;
+  readonly #connection: number;
   readonly #onBytes: (count: number) => void;
   #faults: LinkFaults = {};
   #position = 0;
@@ -55,13 +57,12 @@ class Direction {
   readonly #delayed = new Set<ReturnType<typeof setTimeout>>();
   #lastDueMs = 0;
 
-  constructor(source: Socket, sink: Socket, onBytes: (count: number) => void) {
+  constructor(source: Socket, sink: Socket, connection: number, onBytes: (count: number) => void) {
+    this.#connection = connection;
     this.#source = source;
     this.#sink = sink;
     this.#onBytes = onBytes;
-    source.on("data", (chunk) =>
-      this.#onData(Uint8Array.from(typeof chunk === "string" ? Buffer.from(chunk) : chunk)),
-    );
+    source.on("data", (chunk) => this.#onData(new Uint8Array(Buffer.from(chunk))));
     source.on("end", () => this.#later(() => sink.end()));
     sink.on("drain", () => this.#resume());
   }
@@ -86,7 +87,7 @@ class Direction {
     this.#position += chunk.length;
     if (this.#faults.swallow === true) this.#hasLost = true;
     if (this.#hasLost) return;
-    this.#faults.corrupt?.(chunk, position);
+    this.#faults.corrupt?.(chunk, position, this.#connection);
     this.#later(() => {
       this.#onBytes(chunk.length);
       if (this.#sink.destroyed || this.#sink.write(chunk)) return;
@@ -149,10 +150,10 @@ export async function openFaultyProxy(targetPort: number): Promise<FaultyProxy> 
     const pair: Pair = {
       caller,
       target,
-      toTarget: new Direction(caller, target, (count) => {
+      toTarget: new Direction(caller, target, counts.accepted, (count) => {
         counts.toTarget += count;
       }),
-      toCaller: new Direction(target, caller, (count) => {
+      toCaller: new Direction(target, caller, counts.accepted, (count) => {
         counts.toCaller += count;
       }),
     };

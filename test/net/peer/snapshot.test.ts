@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { callPeer } from "../../../src/net/peer/caller.ts";
 import type { Connection } from "../../../src/net/peer/connection.ts";
-import { frameTypes } from "../../../src/net/peer/frame.ts";
+import { FrameReader, frameTypes } from "../../../src/net/peer/frame.ts";
 import { peerVersions } from "../../../src/net/peer/handshake.ts";
 import {
   decodeResult,
@@ -92,17 +92,43 @@ test("[P50] a file of any size arrives whole, with what describes it", async () 
 test("[P51] at most a window of chunks is on its way, and messages pass beside it", async () => {
   await using rig = await openRig();
   const { one, two, proxy } = rig;
-  proxy.set({ toCaller: { delayMs: 50 } });
-  const before = proxy.bytesToTarget;
+  const counts = { sent: 0, acked: 0, onTheirWayMax: 0 };
+  const chunks = new FrameReader(mib);
+  const acks = new FrameReader(mib);
+  // The first connection is the one for messages.
+  proxy.set({
+    toTarget: {
+      corrupt: (bytes, _position, connection) => {
+        if (connection !== 2) return;
+        chunks.push(bytes, (type) => {
+          if (type === frameTypes.snapshotChunk) counts.sent += 1;
+          return true;
+        });
+        counts.onTheirWayMax = Math.max(counts.onTheirWayMax, counts.sent - counts.acked);
+      },
+    },
+    toCaller: {
+      delayMs: 30,
+      corrupt: (bytes, _position, connection) => {
+        if (connection !== 2) return;
+        acks.push(bytes, (type) => {
+          if (type === frameTypes.snapshotAck) counts.acked += 1;
+          return true;
+        });
+      },
+    },
+  });
 
   const sent = rig.send(content(6 * mib));
-  await one.until("the window is used up", () => proxy.bytesToTarget - before > 2 * mib);
+  await one.until("chunks are on their way", () => counts.sent > 0);
   one.transport.send(2, 1, [createMessage("MsgHeartbeat", 2, { from: 1 })]);
   await two.until("the message came", () => two.deliveries.length === 1);
-  const onItsWay = proxy.bytesToTarget - before;
-  expect(onItsWay).toBeLessThan(2 * mib + 64 * 1024);
+  expect(two.snapshots.length).toBe(0);
 
   expect((await sent).ok).toBe(true);
+  expect([counts.sent, counts.acked]).toEqual([24, 24]);
+  // Counted where the receiver has acknowledged and the sender does not know it yet: never more than the window.
+  expect(counts.onTheirWayMax).toBeLessThanOrEqual(8);
 });
 
 test("[P52] a connection that is cut ends the transfer, leaves nothing behind, and the next one works", async () => {
