@@ -13,8 +13,3 @@ export function must<T>(value: T | undefined | null, message: string): T {
   if (value === undefined || value === null) throw new AssertionError(message);
   return value;
 }
-
-/** Ends a switch over a union: the compiler proves that it is never reached. */
-export function unreachable(value: never): never {
-  throw new AssertionError(`unreachable: ${JSON.stringify(value)}`);
-}

@@ -14,12 +14,14 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
 
   forgetOldKeys(core);
   const known = core.state.getIdempotency(idempotency.key);
-  if (known !== undefined) {
+  if (known !== undefined && known.expiresAtMs > core.nowMs) {
     if (known.fingerprint === idempotency.fingerprint) {
       return { kind: "enqueued", results: known.results };
     }
     return reject("CONFLICT", `idempotency key "${idempotency.key}" was used for another call`);
   }
+  // Its time is over, but the sweep had not come to it yet.
+  if (known !== undefined) core.state.deleteIdempotency(idempotency.key);
   if (core.state.idempotencyCount >= engineLimits.idempotencyKeysMax) {
     return reject(
       "OVERLOADED",

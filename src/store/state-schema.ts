@@ -13,9 +13,7 @@ import { must } from "../base/assert.ts";
 import { type Job, type JobState, jobStates, stateCode } from "../engine/job.ts";
 import { type JobOptions, packOptions, unpackOptions } from "../engine/options.ts";
 
-/** Version of the tables below. A newer one is refused; an older one is migrated here. */
-export const stateFormat = 1;
-
+/** Their version is the format of the data directory (`data-dir.ts`). */
 export const stateTables = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS queues (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, body TEXT NOT NULL);

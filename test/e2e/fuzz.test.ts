@@ -84,7 +84,7 @@ test.each(Object.entries(malformed))(
   },
 );
 
-test("names over their length, numbers over their range and batches over their size are refused by name", async () => {
+test("[A7] names over their length, numbers over their range and batches over their size are refused by name", async () => {
   const before = await appliedIndex();
   const long = "n".repeat(300);
   const cases: readonly [string, unknown, string][] = [

@@ -23,7 +23,7 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
 };
 
-export interface Delivery {
+interface Delivery {
   readonly group: number;
   readonly from: number;
   readonly message: Message;
@@ -41,7 +41,7 @@ export interface PeerNode {
   /** How to call this node, directly or through another port. */
   address(port?: number): PeerAddress;
   peer(nodeId: number): PeerStats;
-  /** Resolves as soon as `holds` is true, which is looked at after every event of this node. */
+  /** Resolves as soon as `holds` is true; fails, with this node's log, when that takes far too long. */
   until(what: string, holds: () => boolean): Promise<void>;
   [Symbol.dispose](): void;
 }
@@ -120,7 +120,7 @@ export function openPeerNode(nodeId: number, options: NodeOptions = {}): PeerNod
 }
 
 /** Lets the event loop run until the condition holds; fails with the message when it takes far too long. */
-export async function until(message: () => string, holds: () => boolean): Promise<void> {
+async function until(message: () => string, holds: () => boolean): Promise<void> {
   const endMs = performance.now() + untilMsMax;
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(message());
@@ -136,14 +136,25 @@ export function connectAll(nodes: readonly PeerNode[]): void {
   }
 }
 
-/** A clock and its timers that move only when told. */
-export function manualTime(): {
+interface ManualTime {
   readonly clock: Clock;
   readonly timers: Timers;
+  /** Moves on, with every timer at its time. */
   advance(ms: number): void;
-} {
+  /** Moves on as for a process that was paused: what came due meanwhile runs late, and once. */
+  jump(ms: number): void;
+}
+
+/** A clock and its timers that move only when told. */
+export function manualTime(): ManualTime {
   let nowMs = 0;
   const waiting = new Set<{ readonly atMs: number; readonly callback: () => void }>();
+  const takeDue = (endMs: number) => {
+    const due = [...waiting].filter((timer) => timer.atMs <= endMs);
+    const first = due.sort((a, b) => a.atMs - b.atMs)[0];
+    if (first !== undefined) waiting.delete(first);
+    return first;
+  };
   return {
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs },
     timers: {
@@ -155,15 +166,16 @@ export function manualTime(): {
     },
     advance(ms) {
       const endMs = nowMs + ms;
-      for (;;) {
-        const due = [...waiting].filter((timer) => timer.atMs <= endMs);
-        const first = due.sort((a, b) => a.atMs - b.atMs)[0];
-        if (first === undefined) break;
-        waiting.delete(first);
-        nowMs = first.atMs;
-        first.callback();
+      for (let timer = takeDue(endMs); timer !== undefined; timer = takeDue(endMs)) {
+        nowMs = timer.atMs;
+        timer.callback();
       }
       nowMs = endMs;
+    },
+    jump(ms) {
+      nowMs += ms;
+      for (let timer = takeDue(nowMs); timer !== undefined; timer = takeDue(nowMs))
+        timer.callback();
     },
   };
 }

@@ -11,15 +11,13 @@ export function ruleIds(pages: readonly Source[]): ReadonlySet<string> {
   );
 }
 
-/** The rules that the titles of tests cite. */
+/** The rules that the titles of tests cite: ids in brackets at the beginning of a text. */
 export function citedIds(tests: readonly Source[]): ReadonlyMap<string, string> {
   const cited = new Map<string, string>();
   for (const { path, text } of tests) {
-    for (const title of text.matchAll(
-      /\b(?:test|describe)(?:\.\w+)?\(?[^"'`]{0,200}?["'`](\[[^"'`\n]*)/g,
-    )) {
-      for (const id of (title[1] ?? "").matchAll(/\[([A-Z]{1,2}\d+)\]/g)) {
-        if (!cited.has(id[1] ?? "")) cited.set(id[1] ?? "", path);
+    for (const title of text.matchAll(/["'`]((?:\[[A-Z]{1,2}\d+\] ?)+)/g)) {
+      for (const id of (title[1] ?? "").matchAll(/[A-Z]{1,2}\d+/g)) {
+        if (!cited.has(id[0])) cited.set(id[0], path);
       }
     }
   }

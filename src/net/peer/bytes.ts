@@ -48,12 +48,6 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value;
   }
 
-  u16(value: number): void {
-    this.#reserve(2);
-    this.#view.setUint16(this.#length, value, true);
-    this.#length += 2;
-  }
-
   u32(value: number): void {
     this.#reserve(4);
     this.#view.setUint32(this.#length, value, true);

@@ -1,7 +1,7 @@
 /**
  * The bytes of a consensus message.
  *
- *   type u8 | present u16 | the present fields, in the order of their bits
+ *   type u8 | present varint | the present fields, in the order of their bits
  *
  * A field that is zero, false or empty is absent. Numbers are varints, the two booleans are their presence. Entries are
  * `count, (kind u8, term, index, data)*`; a snapshot is `index, term, conf, data`; responses are `count, message*`. Data
@@ -62,6 +62,9 @@ function invert<K extends string>(codes: Readonly<Record<K, number>>): (K | unde
 const typeNames = invert(typeCodes);
 const entryNames = invert(entryCodes);
 
+/** A new field of `Message` needs a bit: without one `numberBits` does not compile. */
+type OtherField = "type" | "reject" | "force" | "entries" | "snapshot" | "responses";
+
 const numberBits = {
   from: 1 << 0,
   to: 1 << 1,
@@ -73,26 +76,27 @@ const numberBits = {
   vote: 1 << 7,
   rejectHint: 1 << 8,
   token: 1 << 9,
-} as const;
+  beat: 1 << 10,
+} as const satisfies Record<Exclude<keyof Message, OtherField>, number>;
 type NumberField = keyof typeof numberBits;
 const numberFields = Object.entries(numberBits) as readonly (readonly [NumberField, number])[];
 
-const rejectBit = 1 << 10;
-const forceBit = 1 << 11;
-const entriesBit = 1 << 12;
-const snapshotBit = 1 << 13;
-const responsesBit = 1 << 14;
-const knownBits = (1 << 15) - 1;
+const rejectBit = 1 << 11;
+const forceBit = 1 << 12;
+const entriesBit = 1 << 13;
+const snapshotBit = 1 << 14;
+const responsesBit = 1 << 15;
+const presentMax = (1 << 16) - 1;
 
 /** Responses ride inside local work only, one level deep; the bound keeps forged nesting off the stack. */
 const depthMax = 4;
-const messageBytesMin = 3;
+const messageBytesMin = 2;
 const entryBytesMin = 4;
 
-export function writeMessage(writer: ByteWriter, message: Message): void {
+function writeMessage(writer: ByteWriter, message: Message): void {
   writer.u8(typeCodes[message.type]);
   const present = presentBits(message);
-  writer.u16(present);
+  writer.varint(present);
   for (const [field, bit] of numberFields) {
     if ((present & bit) !== 0) writer.varint(message[field]);
   }
@@ -115,11 +119,11 @@ function presentBits(message: Message): number {
 }
 
 /** After a fault of the reader the message means nothing and must be thrown away. */
-export function readMessage(reader: ByteReader, depth = 0): Message {
+function readMessage(reader: ByteReader, depth = 0): Message {
   const type = typeNames[reader.u8()];
-  const present = reader.u16();
+  const present = reader.varint();
   if (type === undefined) reader.fail("a message has an unknown type");
-  if ((present & ~knownBits) !== 0) reader.fail("a message has an unknown field");
+  if (present > presentMax) reader.fail("a message has an unknown field");
   if (depth > depthMax) reader.fail(`messages are nested more than ${depthMax} deep`);
   const numbers: Partial<Record<NumberField, number>> = {};
   for (const [field, bit] of numberFields) {

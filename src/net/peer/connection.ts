@@ -87,11 +87,14 @@ export class Connection {
     if (taken < bytes.length) this.#unsent = bytes.slice(taken);
   }
 
-  /** Ends with whatever was written still on its way. */
+  /** Ends with whatever the kernel has taken still on its way. */
   close(reason: string): void {
     if (this.#ended) return;
+    const isStuck = this.#unsent !== undefined;
     this.#end(reason);
-    this.#socket.end();
+    // A peer that takes nothing would keep a polite end, and with it the process, waiting.
+    if (isStuck) this.#socket.terminate();
+    else this.#socket.end();
   }
 
   /** Ends at once, for a peer that does not answer. */
@@ -220,7 +223,7 @@ export function listen(address: Address, tls: PeerTls | undefined, adopt: Adopt)
   return { port: server.port, stop: () => server.stop(false) };
 }
 
-/** Connects; `failed` is called when there never was a connection. */
+/** Connects; `failed` is called, perhaps twice, when there never was a connection. */
 export function dial(
   address: Address,
   tls: PeerTls | undefined,
@@ -244,5 +247,5 @@ export function dial(
       ...handlers({ tls, asCaller: true }, adopt),
       connectError: (_socket, error) => failed(error.message),
     },
-  }).catch(() => undefined);
+  }).catch((error: unknown) => failed(error instanceof Error ? error.message : String(error)));
 }

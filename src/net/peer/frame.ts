@@ -28,7 +28,7 @@ export const frameTypes = {
 
 export type FrameType = (typeof frameTypes)[keyof typeof frameTypes];
 
-export const frameHeaderBytes = 9;
+const frameHeaderBytes = 9;
 const knownTypes: ReadonlySet<number> = new Set(Object.values(frameTypes));
 
 function isFrameType(type: number): type is FrameType {

@@ -16,6 +16,7 @@ import { ByteReader, ByteWriter } from "./bytes.ts";
 import { encodeFrame, type FrameType, frameTypes } from "./frame.ts";
 import { peerLimits } from "./limits.ts";
 
+/** What this program speaks. The lowest one is raised only when no release that can still be upgraded from needs it. */
 export const peerVersions = { min: 1, max: 1 } as const;
 
 /** What a connection is for: consensus messages, or one snapshot file. */
@@ -44,7 +45,7 @@ export interface KnownPeer {
 export interface HandshakeConfig {
   readonly self: PeerIdentity;
   readonly secret: Uint8Array;
-  readonly versions?: { readonly min: number; readonly max: number };
+  readonly versions: { readonly min: number; readonly max: number };
   readonly groups?: () => readonly number[];
 }
 
@@ -125,7 +126,7 @@ export class CallerHandshake {
   }
 
   start(): Uint8Array {
-    const versions = this.#config.versions ?? peerVersions;
+    const { versions } = this.#config;
     const writer = new ByteWriter(512);
     writer.u32(magic);
     writer.u8(versions.min);
@@ -158,7 +159,7 @@ export class CallerHandshake {
     reader.raw(nonceBytes);
     const groups = readGroups(reader);
     if (reader.fault !== undefined) return failed(`its challenge is malformed: ${reader.fault}`);
-    const { self, versions = peerVersions, secret } = this.#config;
+    const { self, versions, secret } = this.#config;
     if (from.clusterId !== self.clusterId) return refusal(otherCluster(self, from));
     if (from.uuid !== this.#target.uuid || from.nodeId !== this.#target.nodeId) {
       return refusal(`${describe(this.#target)} was called and ${describe(from)} answered`);
@@ -211,7 +212,7 @@ export class AcceptorHandshake {
     const reader = new ByteReader(bytes);
     const hello = readHello(reader);
     if (hello === undefined) return failed(`a hello is malformed: ${reader.fault ?? "unknown"}`);
-    const { self, versions = peerVersions } = this.#config;
+    const { self, versions } = this.#config;
     const version = Math.min(hello.versionMax, versions.max);
     if (version < Math.max(hello.versionMin, versions.min)) {
       return refusal(

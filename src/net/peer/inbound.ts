@@ -54,11 +54,16 @@ export class Inbound {
   }
 
   adopt(connection: Connection): void {
-    if (this.#stopped || this.#pending.size >= peerLimits.pendingHandshakesMax) {
-      const reason = "too many connections are in the middle of their handshake";
-      this.#refused(connection, reason);
-      connection.abort(reason);
+    if (this.#stopped) {
+      connection.abort("this node is stopping");
       return;
+    }
+    for (const oldest of this.#pending) {
+      if (this.#pending.size < peerLimits.pendingHandshakesMax) break;
+      // Who means it needs milliseconds: the one that has had the longest time is the one to lose.
+      oldest.abort(
+        `more than ${peerLimits.pendingHandshakesMax} connections are in their handshake`,
+      );
     }
     this.#pending.add(connection);
     const shake = new AcceptorHandshake(this.#deps.handshake, this.#events.isMember);
@@ -93,10 +98,7 @@ export class Inbound {
 
   stop(reason: string): void {
     this.#stopped = true;
-    for (const connection of [...this.#pending]) {
-      connection.events = undefined;
-      connection.abort(reason);
-    }
+    for (const connection of [...this.#pending]) connection.abort(reason);
     for (const { connection } of [...this.#proven.values(), ...this.#snapshots]) {
       connection.close(reason);
     }
@@ -123,6 +125,7 @@ export class Inbound {
   }
 
   #refused(connection: Connection, reason: string): void {
+    if (this.#stopped) return;
     const address = connection.remote.slice(0, connection.remote.lastIndexOf(":"));
     this.#log.warn(
       `in ${address} ${reason}`,

@@ -27,9 +27,13 @@ export const peerLimits = {
   backoffMsMax: 2000,
   /** Between two log lines of one kind about one address. */
   logEveryMs: 10_000,
+  /** Lines of all kinds in that time: a stranger can make up a new reason for every connection. */
+  logLinesMax: 50,
   snapshotChunkBytes: 256 * kib,
   snapshotWindowChunks: 8,
   snapshotIdleMs: 10_000,
+  /** Written and not yet synced: what is left to sync at the end must take less than the idle time. */
+  snapshotUnsyncedBytesMax: 64 * mib,
   snapshotMetaBytesMax: 1 * mib,
   /** 1 TiB: no state is larger, and a forged size must not fill a disk unnoticed. */
   snapshotBytesMax: 1024 * 1024 * mib,

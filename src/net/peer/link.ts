@@ -18,7 +18,7 @@ import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
 import { beginFrame, encodeFrame, endFrame, type FrameType, frameTypes } from "./frame.ts";
 import type { KnownPeer } from "./handshake.ts";
 import { peerLimits } from "./limits.ts";
-import { MessageQueue } from "./queue.ts";
+import { MessageQueue, weigh } from "./queue.ts";
 
 interface LinkOptions {
   readonly nodeId: number;
@@ -74,7 +74,16 @@ export class PeerLink {
   send(group: number, messages: readonly Message[]): void {
     if (this.#stopped) return;
     let dropped = 0;
-    for (const message of messages) dropped += this.#queue.push(group, message);
+    for (const message of messages) {
+      const bytes = weigh(message);
+      dropped += this.#queue.push(group, message, bytes);
+      if (bytes <= peerLimits.queueBytesMax) continue;
+      const limit = `more than the ${peerLimits.queueBytesMax} that may wait for one node`;
+      this.#options.onFailure(
+        `cannot be sent a ${message.type}`,
+        `it has ${bytes} bytes, ${limit}`,
+      );
+    }
     if (dropped > 0) this.#lose();
     if (this.#connection === undefined || this.#flushing) return;
     this.#flushing = true;
@@ -111,7 +120,6 @@ export class PeerLink {
   #onReady(connection: Connection, peer: KnownPeer): void {
     this.#cancelCall = undefined;
     this.#connection = connection;
-    this.#backoffMs = peerLimits.backoffMsMin;
     this.#isLost = false;
     this.#silentPings = 0;
     this.#seenActivity = connection.activity;
@@ -124,6 +132,9 @@ export class PeerLink {
       ended: (reason) => this.#onEnded(connection, reason),
     };
     this.#options.onContact();
+    const { host, port } = this.address;
+    const about = { version: peer.version };
+    this.#deps.logger.info(`connected to node ${peer.nodeId} at ${host}:${port}`, about);
     this.#ping(connection);
     this.#flush();
   }
@@ -174,6 +185,8 @@ export class PeerLink {
   #watch(connection: Connection): void {
     this.#silentPings = connection.activity === this.#seenActivity ? this.#silentPings + 1 : 0;
     this.#seenActivity = connection.activity;
+    // Not before it has lasted: a connection that always ends at once must not be made twenty times a second.
+    if (this.#silentPings === 0) this.#backoffMs = peerLimits.backoffMsMin;
     if (this.#silentPings < peerLimits.silentPingsMax) {
       this.#ping(connection);
       return;

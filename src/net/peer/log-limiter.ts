@@ -16,6 +16,8 @@ export class LogLimiter {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #said = new Map<string, Said>();
+  #windowFromMs = Number.NEGATIVE_INFINITY;
+  #windowLines = 0;
 
   constructor(logger: Logger, clock: Clock) {
     this.#logger = logger;
@@ -30,6 +32,7 @@ export class LogLimiter {
       said.suppressed += 1;
       return;
     }
+    if (!this.#hasRoom(nowMs)) return;
     const suppressed = said?.suppressed ?? 0;
     this.#said.delete(key);
     this.#said.set(key, { atMs: nowMs, suppressed: 0 });
@@ -38,5 +41,14 @@ export class LogLimiter {
       this.#said.delete(oldest);
     }
     this.#logger.warn(message, suppressed === 0 ? {} : { suppressed });
+  }
+
+  #hasRoom(nowMs: number): boolean {
+    if (nowMs - this.#windowFromMs >= peerLimits.logEveryMs) {
+      this.#windowFromMs = nowMs;
+      this.#windowLines = 0;
+    }
+    this.#windowLines += 1;
+    return this.#windowLines <= peerLimits.logLinesMax;
   }
 }

@@ -29,7 +29,8 @@ const unrepeated: ReadonlySet<MessageType> = new Set<MessageType>([
 /** What a message weighs besides its data: its fields in memory. */
 const messageBytes = 128;
 
-function weigh(message: Message): number {
+/** What a message weighs in a queue: never less than its encoding. */
+export function weigh(message: Message): number {
   return messageBytes + entriesBytes(message.entries) + (message.snapshot?.data.length ?? 0);
 }
 
@@ -56,8 +57,7 @@ export class MessageQueue {
   }
 
   /** Returns how many messages were lost by it: older ones, or this one. */
-  push(group: number, message: Message): number {
-    const bytes = weigh(message);
+  push(group: number, message: Message, bytes = weigh(message)): number {
     if (bytes > this.#bytesMax) return 1;
     let dropped = 0;
     let from = this.#head;

@@ -94,6 +94,7 @@ class Transfer {
   #begin: SnapshotBegin | undefined;
   #file: FileHandle | undefined;
   #receivedBytes = 0;
+  #unsyncedBytes = 0;
   /** Steps on the disk run one after the other. */
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -159,6 +160,7 @@ class Transfer {
     this.#hash.update(bytes);
     this.#enqueue(async () => {
       await writeAll(this.#file, bytes, offset);
+      await this.#syncNowAndThen(bytes.length);
       if (!this.#isOver) this.#options.connection.write(encodeAck(end));
     });
     return undefined;
@@ -193,6 +195,14 @@ class Transfer {
     const { group, index, term, meta } = begin;
     // Not from within this chain of promises, which would take a bug in the receiver for a fault of the disk.
     queueMicrotask(() => onSnapshot({ from: peer.nodeId, group, index, term, meta, path }));
+  }
+
+  /** A whole file of many gigabytes, synced only at its end, would keep the sender waiting too long. */
+  async #syncNowAndThen(writtenBytes: number): Promise<void> {
+    this.#unsyncedBytes += writtenBytes;
+    if (this.#unsyncedBytes < peerLimits.snapshotUnsyncedBytesMax) return;
+    this.#unsyncedBytes = 0;
+    await this.#file?.datasync();
   }
 
   #enqueue(step: () => Promise<void>): void {

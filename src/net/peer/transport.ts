@@ -12,7 +12,7 @@ import type { Clock, Logger, Random, Timers } from "../../base/ports.ts";
 import type { Message } from "../../raft/message.ts";
 import { type Listener, listen, type PeerTls } from "./connection.ts";
 import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
-import type { PeerIdentity } from "./handshake.ts";
+import { type PeerIdentity, peerVersions } from "./handshake.ts";
 import { Inbound } from "./inbound.ts";
 import { PeerLink } from "./link.ts";
 import { LogLimiter } from "./log-limiter.ts";
@@ -26,8 +26,6 @@ export interface PeerTransportOptions {
   readonly tls?: PeerTls;
   /** The groups this node hosts, told to others when a connection is made. */
   readonly groups?: () => readonly number[];
-  /** The peer protocol versions to speak, for a node that is kept back during an upgrade. */
-  readonly versions?: { readonly min: number; readonly max: number };
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -57,7 +55,7 @@ export interface PeerStats extends Readonly<Traffic> {
   readonly lastFailure: string | undefined;
 }
 
-export interface TransportStats {
+interface TransportStats {
   readonly peers: readonly PeerStats[];
   /** Why the last connection from elsewhere was turned away, whoever it was from. */
   readonly lastRefusal: string | undefined;
@@ -66,7 +64,7 @@ export interface TransportStats {
 export interface PeerTransport {
   /** Accepts connections; returns the port, which the system chose when it was 0. */
   listen(host: string, port: number): number;
-  /** The other members. Links to nodes that are new, gone or moved are made, ended or made again. */
+  /** The other members; this node itself is passed over. Links are made, ended, or made again where a node moved. */
   setPeers(peers: ReadonlyMap<number, PeerAddress>): void;
   /** Never blocks and never fails: what cannot be sent is dropped. */
   send(nodeId: number, group: number, messages: readonly Message[]): void;
@@ -105,12 +103,12 @@ class Transport implements PeerTransport {
       );
     }
     this.#options = options;
-    const { self, secret, groups, versions, tls, clock, timers, random, logger } = options;
+    const { self, secret, groups, tls, clock, timers, random, logger } = options;
     const handshake = {
       self,
       secret,
+      versions: peerVersions,
       ...(groups !== undefined && { groups }),
-      ...(versions !== undefined && { versions }),
     };
     this.#deps = { handshake, tls, clock, timers, random, logger };
     this.#log = new LogLimiter(logger, clock);
@@ -158,6 +156,7 @@ class Transport implements PeerTransport {
       this.#lastContactMs.delete(nodeId);
     }
     for (const [nodeId, address] of peers) {
+      if (nodeId === this.#options.self.nodeId) continue;
       if (!this.#links.has(nodeId)) this.#links.set(nodeId, this.#link(nodeId, address));
     }
     this.#inbound.recheck();

@@ -1,0 +1,478 @@
+/**
+ * The rules of docs/spec/jobs.md and docs/spec/leases.md, written down a second time with nothing but arrays and scans: no
+ * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
+ */
+import type {
+  AckItem,
+  Batch,
+  Change,
+  ClaimJobs,
+  FailItem,
+  HeartbeatItem,
+  ManageJobs,
+  NewJob,
+  ReleaseItem,
+  Retention,
+} from "../../src/engine/change.ts";
+import { isFinished, type JobState } from "../../src/engine/job.ts";
+import { engineLimits } from "../../src/engine/limits.ts";
+import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
+import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveRetention } from "./naive-retention.ts";
+
+export interface ModelJob {
+  readonly seq: number;
+  readonly createdAtMs: number;
+  readonly options: JobOptions;
+  queue: string;
+  state: JobState;
+  priority: number;
+  order: number;
+  dueAtMs: number;
+  expireAtMs: number;
+  attempt: number;
+  lostLeases: number;
+  token: number;
+  leaseMs: number;
+  leaseEndsAtMs: number;
+  startedAtMs: number;
+  result: string | undefined;
+  checkpoint: string | undefined;
+  progress: string | undefined;
+  history: string[];
+}
+
+type Item = { readonly seq: number; readonly token?: number };
+export type ModelAnswer = unknown;
+
+const infinity = Number.POSITIVE_INFINITY;
+const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
+const sources: Readonly<Record<string, readonly JobState[]>> = {
+  retry: ["dead", "cancelled", "completed", "scheduled", "retrying"],
+  requeue: ["dead"],
+  cancel: ["pending", "scheduled", "retrying", "active", "held"],
+  hold: ["pending", "scheduled", "retrying", "active"],
+  approve: ["held"],
+  reject: ["held"],
+};
+const refusals: Readonly<Record<string, string>> = {
+  retry: "RETRY_ERROR",
+  requeue: "RETRY_ERROR",
+  cancel: "CANCEL_ERROR",
+  hold: "HOLD_ERROR",
+  approve: "APPROVE_ERROR",
+  reject: "REJECT_ERROR",
+};
+
+export class NaiveModel {
+  jobs: ModelJob[] = [];
+  queues: { name: string; paused: boolean }[] = [];
+  #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
+  #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
+  readonly #kept: NaiveRetention;
+  #number = 1;
+  #token = 1;
+  #nowMs = 0;
+  #seed = 0;
+
+  constructor(retention: Retention) {
+    this.#kept = new NaiveRetention(retention);
+  }
+
+  apply(batch: Batch): ModelAnswer[] {
+    this.#nowMs = batch.nowMs;
+    this.#seed = batch.seed;
+    return batch.changes.map((change) => this.#change(change));
+  }
+
+  /** Ready jobs of a queue, first in line first. */
+  line(queue: string): ModelJob[] {
+    return this.jobs
+      .filter((job) => job.queue === queue && job.state === "pending")
+      .sort((one, other) => one.priority - other.priority || one.order - other.order);
+  }
+
+  /** When time alone changes something next. */
+  nextDeadlineMs(): number {
+    return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
+  }
+
+  #change(change: Change): ModelAnswer {
+    switch (change.kind) {
+      case "enqueue":
+        return this.#enqueue(change.jobs, change.idempotency);
+      case "claim":
+        return this.#claim(change);
+      case "ack":
+        return change.items.map((item) => this.#ack(item));
+      case "fail":
+        return change.items.map((item) => this.#fail(item));
+      case "release":
+        return change.items.map((item) => this.#release(item));
+      case "heartbeat":
+        return change.items.map((item) => this.#heartbeat(item));
+      case "manage":
+        if (change.queue !== undefined) this.#open(change.queue);
+        return change.seqs.map((seq) => this.#manage(seq, change));
+      case "pauseQueue":
+        this.#open(change.queue).paused = change.paused;
+        return "ok";
+      case "clearQueue":
+        return this.#clear(change.queue, change.limit);
+      case "deleteQueue":
+        return this.#deleteQueue(change.queue);
+      case "advanceTime":
+        return this.#advance(change.limit);
+      case "configure":
+        this.#kept.retention = change.retention;
+        return "ok";
+    }
+  }
+
+  #open(name: string): { name: string; paused: boolean } {
+    let queue = this.queues.find((one) => one.name === name);
+    if (queue === undefined) {
+      queue = { name, paused: false };
+      this.queues.push(queue);
+    }
+    return queue;
+  }
+
+  #enqueue(
+    specs: readonly NewJob[],
+    idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
+  ): ModelAnswer {
+    if (idempotency === undefined) return specs.map((spec) => this.#add(spec));
+    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
+    const known = this.#keys.find(({ key }) => key === idempotency.key);
+    if (known !== undefined) {
+      return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
+    }
+    const answer = specs.map((spec) => this.#add(spec));
+    const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
+    this.#keys.push({ ...idempotency, expiresAtMs, answer });
+    return answer;
+  }
+
+  #add(spec: NewJob): ModelAnswer {
+    this.#open(spec.queue);
+    const options = { ...defaultOptions, ...spec.options };
+    const lock = this.#lock(spec.queue, options.uniqueKey);
+    if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    const seq = this.#number++;
+    const dueAtMs = this.#nowMs + (spec.delayMs ?? 0);
+    const isLater = dueAtMs > this.#nowMs;
+    const job: ModelJob = {
+      seq,
+      createdAtMs: this.#nowMs,
+      options,
+      queue: spec.queue,
+      state: isLater ? "scheduled" : "pending",
+      priority: spec.priority ?? 2,
+      order: isLater ? 0 : seq,
+      dueAtMs: isLater ? dueAtMs : 0,
+      expireAtMs: spec.expireMs === undefined ? 0 : this.#nowMs + spec.expireMs,
+      attempt: 0,
+      lostLeases: 0,
+      token: 0,
+      leaseMs: 0,
+      leaseEndsAtMs: 0,
+      startedAtMs: 0,
+      result: undefined,
+      checkpoint: spec.checkpoint,
+      progress: undefined,
+      history: [],
+    };
+    this.jobs.push(job);
+    this.#takeLock(job);
+    return `${job.state} ${seq}`;
+  }
+
+  #lock(queue: string, key: string | undefined) {
+    return this.#locks.find((lock) => lock.queue === queue && lock.key === key);
+  }
+
+  #takeLock(job: ModelJob): void {
+    const key = job.options.uniqueKey;
+    if (key === undefined) return;
+    this.#locks = this.#locks.filter((lock) => lock.queue !== job.queue || lock.key !== key);
+    const untilMs = this.#nowMs + job.options.uniqueMs;
+    this.#locks.push({ queue: job.queue, key, seq: job.seq, untilMs });
+  }
+
+  #freeLock(job: ModelJob): void {
+    this.#locks = this.#locks.filter(({ seq }) => seq !== job.seq);
+  }
+
+  #claim(change: ClaimJobs): ModelAnswer {
+    const claimed: string[] = [];
+    const open = this.queues.filter(({ name, paused }) => !paused && change.queues.includes(name));
+    while (claimed.length < change.count) {
+      const lines = open.flatMap(({ name }) => this.line(name));
+      const [job] = lines.sort(
+        (one, other) => one.priority - other.priority || one.order - other.order,
+      );
+      if (job === undefined) break;
+      if (job.expireAtMs > 0 && job.expireAtMs <= this.#nowMs) {
+        this.#expire(job);
+        continue;
+      }
+      job.state = "active";
+      job.attempt++;
+      job.token = this.#token++;
+      job.leaseMs = change.leaseMs;
+      job.startedAtMs = this.#nowMs;
+      job.leaseEndsAtMs = this.#leaseEnd(job);
+      job.progress = undefined;
+      claimed.push(
+        `${job.seq} attempt ${job.attempt} token ${job.token} until ${job.leaseEndsAtMs}`,
+      );
+    }
+    return claimed;
+  }
+
+  #leaseEnd(job: ModelJob): number {
+    const { timeoutMs } = job.options;
+    return Math.min(
+      this.#nowMs + job.leaseMs,
+      timeoutMs > 0 ? job.startedAtMs + timeoutMs : infinity,
+    );
+  }
+
+  /** The job when the item speaks for its lease; else the code of the refusal, or `repeated`. */
+  #holder(item: Item, stateCode: string): { job: ModelJob; repeated: boolean } | string {
+    const job = this.jobs.find(({ seq }) => seq === item.seq);
+    if (job === undefined) return "NOT_FOUND";
+    if (item.token === undefined)
+      return job.state === "active" ? { job, repeated: false } : stateCode;
+    if (item.token !== job.token) return "LEASE_LOST";
+    return { job, repeated: job.state !== "active" };
+  }
+
+  #ack(item: AckItem): ModelAnswer {
+    const found = this.#holder(item, "ACK_ERROR");
+    if (typeof found === "string") return found;
+    const { job, repeated } = found;
+    if (repeated) return job.state === "completed" ? answerOf(job, "active") : "LEASE_LOST";
+    if (item.output !== undefined) job.history.push("completed");
+    job.result = item.result ?? job.result;
+    job.checkpoint = item.checkpoint ?? job.checkpoint;
+    job.lostLeases = 0;
+    this.#finish(job, "completed");
+    return answerOf(job, "active");
+  }
+
+  #fail(item: FailItem): ModelAnswer {
+    const found = this.#holder(item, "FAIL_ERROR");
+    if (typeof found === "string") return found;
+    const { job, repeated } = found;
+    if (repeated) {
+      return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
+    }
+    job.history.push("failed");
+    this.#retryOrDie(job, item.retryable === false);
+    return answerOf(job, "active");
+  }
+
+  #retryOrDie(job: ModelJob, isFinal: boolean): void {
+    job.lostLeases = 0;
+    if (isFinal || job.attempt >= job.options.maxRetries) {
+      this.#finish(job, "dead");
+      return;
+    }
+    this.#endLease(job, "retrying");
+    job.dueAtMs =
+      this.#nowMs + retryDelayMs(job.options, job.attempt, chanceOf(this.#seed, job.seq));
+  }
+
+  #release(item: ReleaseItem): ModelAnswer {
+    const found = this.#holder(item, "RELEASE_ERROR");
+    if (typeof found === "string") return found;
+    const { job, repeated } = found;
+    if (repeated) return "LEASE_LOST";
+    job.attempt = Math.max(0, job.attempt - 1);
+    job.token = 0;
+    if ((item.delayMs ?? 0) > 0) {
+      this.#endLease(job, "retrying");
+      job.dueAtMs = this.#nowMs + (item.delayMs ?? 0);
+    } else {
+      this.#endLease(job, "pending");
+    }
+    return answerOf(job, "active");
+  }
+
+  #heartbeat(item: HeartbeatItem): ModelAnswer {
+    const found = this.#holder(item, "LEASE_LOST");
+    if (typeof found === "string") return found;
+    const { job, repeated } = found;
+    if (repeated) return "LEASE_LOST";
+    job.leaseMs = item.leaseMs ?? job.leaseMs;
+    job.leaseEndsAtMs = this.#leaseEnd(job);
+    job.progress = item.progress ?? job.progress;
+    job.checkpoint = item.checkpoint ?? job.checkpoint;
+    return answerOf(job, "active");
+  }
+
+  #endLease(job: ModelJob, state: JobState): void {
+    job.state = state;
+    job.leaseMs = 0;
+    job.leaseEndsAtMs = 0;
+    job.dueAtMs = 0;
+    if (state === "pending") job.order = this.#number++;
+  }
+
+  #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
+    this.#kept.leave(job);
+    this.#endLease(job, state);
+    this.#kept.join(job, this.#nowMs);
+    this.#freeLock(job);
+  }
+
+  #manage(seq: number, change: ManageJobs): ModelAnswer {
+    const job = this.jobs.find((one) => one.seq === seq);
+    if (job === undefined) return "NOT_FOUND";
+    const from = job.state;
+    if (change.action === "delete") {
+      this.#delete(job);
+      return answerOf(job, from);
+    }
+    if (change.action === "move") return this.#move(job, change.queue ?? "");
+    if (change.action === "changePriority") {
+      if (!["pending", "scheduled", "retrying"].includes(from)) return "BULK_ERROR";
+      job.priority = change.priority ?? 0;
+      if (from === "pending") job.order = this.#number++;
+      return answerOf(job, from);
+    }
+    if (sources[change.action]?.includes(from) !== true) return refusals[change.action];
+    this.#act(job, change.action);
+    return answerOf(job, from);
+  }
+
+  #act(job: ModelJob, action: ManageJobs["action"]): void {
+    switch (action) {
+      case "cancel":
+        job.token = 0;
+        this.#finish(job, "cancelled");
+        return;
+      case "reject":
+        job.history.push("failed");
+        this.#finish(job, "dead");
+        return;
+      case "hold":
+        job.token = 0;
+        this.#endLease(job, "held");
+        return;
+      case "approve":
+        this.#endLease(job, "pending");
+        return;
+      default:
+        if (action === "retry") job.attempt = 0;
+        if (action === "retry") job.startedAtMs = 0;
+        job.lostLeases = 0;
+        job.token = 0;
+        if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
+        this.#kept.leave(job);
+        this.#endLease(job, "pending");
+        this.#retakeLock(job);
+    }
+  }
+
+  #retakeLock(job: ModelJob): void {
+    const lock = this.#lock(job.queue, job.options.uniqueKey);
+    if (lock === undefined || lock.untilMs <= this.#nowMs) this.#takeLock(job);
+  }
+
+  #move(job: ModelJob, queue: string): ModelAnswer {
+    if (job.state === "active") return "MOVE_ERROR";
+    if (job.queue === queue) return answerOf(job, job.state);
+    const held = this.#locks.find(({ seq }) => seq === job.seq);
+    if (held !== undefined) {
+      const taken = this.#lock(queue, held.key);
+      if (taken !== undefined && taken.untilMs > this.#nowMs) return "CONFLICT";
+      this.#locks = this.#locks.filter((lock) => lock !== taken);
+      held.queue = queue;
+    }
+    job.queue = queue;
+    if (job.state === "pending") job.order = this.#number++;
+    if (isFinished(job.state)) {
+      this.#kept.leave(job);
+      this.#kept.join(job, this.#nowMs);
+    }
+    return answerOf(job, job.state);
+  }
+
+  #delete(job: ModelJob): void {
+    this.#kept.leave(job);
+    this.#freeLock(job);
+    this.jobs = this.jobs.filter((one) => one !== job);
+  }
+
+  #clear(queue: string, limit: number): ModelAnswer {
+    if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
+    const doomed = this.line(queue).slice(0, limit);
+    for (const job of doomed) this.#delete(job);
+    return `${doomed.length} cleared, more ${this.line(queue).length > 0}`;
+  }
+
+  #deleteQueue(queue: string): ModelAnswer {
+    if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
+    if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
+    this.queues = this.queues.filter(({ name }) => name !== queue);
+    return "ok";
+  }
+
+  /** All that time alone will do to single jobs, in the order in which it happens. */
+  #events(): { atMs: number; rank: number; key: number; happen: () => void }[] {
+    const events: { atMs: number; rank: number; key: number; happen: () => void }[] = [];
+    for (const job of this.jobs) {
+      const add = (atMs: number, rank: number, key: number, happen: () => void) =>
+        events.push({ atMs, rank, key, happen });
+      if (job.expireAtMs > 0 && waiting.includes(job.state)) {
+        add(job.expireAtMs, 0, job.seq, () => this.#expire(job));
+      }
+      if (job.state === "active") add(job.leaseEndsAtMs, 1, job.token, () => this.#loseLease(job));
+      if (job.state === "scheduled" || job.state === "retrying") {
+        add(job.dueAtMs, 2, job.seq, () => this.#endLease(job, "pending"));
+      }
+    }
+    return events.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank || a.key - b.key);
+  }
+
+  #advance(limit: number): ModelAnswer {
+    let steps = 0;
+    for (; steps < limit; steps++) {
+      const [event] = this.#events();
+      if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
+      else {
+        const removed = this.#kept.removeOldest(this.#nowMs);
+        if (removed === undefined) break;
+        this.jobs = this.jobs.filter((job) => !removed.includes(job));
+      }
+    }
+    return `${steps} steps, more ${this.nextDeadlineMs() <= this.#nowMs}`;
+  }
+
+  #expire(job: ModelJob): void {
+    job.history.push("expired");
+    job.token = 0;
+    this.#finish(job, "dead");
+  }
+
+  #loseLease(job: ModelJob): void {
+    const { timeoutMs, maxRetries } = job.options;
+    job.token = 0;
+    if (timeoutMs > 0 && this.#nowMs >= job.startedAtMs + timeoutMs) {
+      job.history.push("timed_out");
+      this.#retryOrDie(job, false);
+      return;
+    }
+    job.history.push("lease_lost");
+    job.lostLeases++;
+    if (job.attempt >= maxRetries) this.#finish(job, "dead");
+    else this.#endLease(job, "pending");
+  }
+}
+
+function answerOf(job: ModelJob, from: JobState): string {
+  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
+}
