@@ -104,7 +104,9 @@ export function step(raft: RaftState, message: Message): StepResult {
   }
   switch (message.type) {
     case "MsgHup":
-      startElection(raft, raft.config.preVote ? "preElection" : "election");
+      if (!breaksLease(raft, message)) {
+        startElection(raft, raft.config.preVote ? "preElection" : "election");
+      }
       return ok;
     case "MsgVote":
     case "MsgPreVote":
@@ -122,6 +124,17 @@ export function step(raft: RaftState, message: Message): StepResult {
     default:
       return stepRole(raft, message);
   }
+}
+
+/** A campaign that was asked for, before the time-out, by one whose answer a lease may rest on. */
+function breaksLease(raft: RaftState, message: Message): boolean {
+  const isAskedFor = message.from === none && raft.role !== "leader";
+  const isBound = raft.config.readMode === "lease" && remainingLease(raft) > 0;
+  if (!isAskedFor || !isBound) return false;
+  raft.config.logger.warn(
+    `${hex(raft.id)} does not campaign for ${remainingLease(raft)} ticks: a leader may serve reads from its lease`,
+  );
+  return true;
 }
 
 function stepRole(raft: RaftState, message: Message): StepResult {
