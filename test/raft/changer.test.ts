@@ -1,3 +1,7 @@
+/**
+ * Configurations that random changes lead to: a joint change must end where single ones end, must
+ * never mutate what it starts from, and must survive being stored.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {

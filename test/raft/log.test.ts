@@ -1,3 +1,7 @@
+/**
+ * The log and the in-flight window against simple models: arrays of terms, and lists of messages.
+ * Logs are described by the terms of their entries, which is all that the protocol compares.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Inflights } from "../../src/raft/inflights.ts";

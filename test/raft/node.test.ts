@@ -1,3 +1,7 @@
+/**
+ * The border between a node and its host: what proposals are told, what waits for the disk, what is
+ * refused from the network, and what a restart may find.
+ */
 import { describe, expect, test } from "bun:test";
 import { encodeConfChange, parseNodeChanges } from "../../src/raft/conf-change.ts";
 import { RaftConfigError, type RaftOptions } from "../../src/raft/config.ts";

@@ -1,4 +1,7 @@
-/** The rules of the Raft paper, one test each, named by its sections. */
+/**
+ * The rules of the Raft paper, named by its sections. The subject is always node 1; what others would
+ * do is played by messages, so that each rule is seen alone.
+ */
 import { describe, expect, test } from "bun:test";
 import type { RaftOptions } from "../../src/raft/config.ts";
 import { MemoryLog } from "../../src/raft/memory-log.ts";

@@ -1,3 +1,7 @@
+/**
+ * Random histories of real nodes under faults, a fixed number of seeds for each kind of group. A
+ * failure names its seed, which reproduces it exactly.
+ */
 import { expect, test } from "bun:test";
 import { type ClusterOptions, RandomCluster } from "./random-cluster.ts";
 
