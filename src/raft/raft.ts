@@ -47,6 +47,11 @@ export function createRaft(options: RaftOptions): RaftState {
     `node ${raft.id}: the log ends at ${last.index} but ${hard.commit} was committed and ` +
       `${config.applied} applied; it lost entries, so rejoin with an empty data directory`,
   );
+  assert(
+    config.applied === 0 || config.applied >= raft.log.applied,
+    `node ${raft.id}: the state stands at ${config.applied} but the log starts after ` +
+      `${raft.log.applied}; the state needs a snapshot before the node starts`,
+  );
   // A commit index alone is not synced, so the state machine and the start of the log may have
   // outlived it. What was applied or compacted was committed.
   raft.log.commitTo(Math.max(hard.commit, config.applied));

@@ -237,6 +237,10 @@ describe("[D5] after a restart", () => {
   });
 });
 
+test("[S6] a log that starts behind the state it belongs to is not used", () => {
+  expect(() => open([1], { applied: 3 })).toThrow("the state needs a snapshot");
+});
+
 test("[M4] a change that an incoming snapshot covers is not applied on top of it", () => {
   const host = open([1, 2, 3]);
   const changes = parseNodeChanges("v4");
