@@ -1,29 +1,33 @@
-/** What the loop needs from outside: a log that makes batches durable, and a state that can be checkpointed. */
+/** What the loop needs from outside: consensus over a log, and a state that can be checkpointed. */
 import type { State } from "../engine/state.ts";
+import type { ConfState } from "../raft/message.ts";
+import type { ProposeResult } from "../raft/node.ts";
 
-/** Why an append did not happen. `io` is final: the process must end. */
-export interface LogFault {
-  readonly kind: "io" | "disk_full";
-  readonly message: string;
+/** The committed sequence of batches, as far as the replica uses it. `Group` is the one implementation. */
+export interface Consensus {
+  /** Does this node lead, with everything from before its term applied? Only then it may propose. */
+  readonly isReady: boolean;
+  /** Index of the last applied entry of any kind. */
+  readonly appliedIndex: number;
+  propose(data: Uint8Array): ProposeResult;
+  /** Resolves when reading the applied state is linearizable; rejects when this node does not lead. */
+  readBarrier(): Promise<void>;
 }
 
-/**
- * The committed sequence of batches. On a single node this is the local log; in a cluster it is consensus. `append` calls
- * back once the entry is as durable as promised, in the order of the calls; after a fault the entry never takes effect.
- */
-export interface CommitLog {
-  append(index: number, text: string, done: (fault: LogFault | undefined) => void): void;
-  /** Entries up to this index are not needed any more. */
-  compact(throughIndex: number): void;
+/** Where the applied state stands in the log; stored together with it. */
+export interface AppliedPoint {
+  readonly index: number;
+  /** The membership after that entry. */
+  readonly conf: ConfState;
 }
 
 /** The state with the means to store it. */
 export interface StateStore {
   readonly state: State;
-  /** Index of the last entry whose effects are stored. */
-  readonly storedIndex: number;
+  /** What the stored state reflects; index 0 and no members in a new store. */
+  readonly stored: AppliedPoint;
   /** Records that changed since the last checkpoint. */
   readonly dirtyCount: number;
-  /** Stores everything up to the applied index. Rejects when it could not; nothing is lost then. */
-  checkpoint(appliedIndex: number): Promise<void>;
+  /** Stores everything up to the applied point. Rejects when it could not; nothing is lost then. */
+  checkpoint(point: AppliedPoint): Promise<void>;
 }

@@ -8,6 +8,7 @@
  */
 import type { InputOf, ResultOf } from "../api/operation.ts";
 import { type Operations, Reply } from "../api/operations.ts";
+import { Filter } from "../api/search.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
@@ -31,6 +32,8 @@ const runningMax = 8;
 /** Where the jobs come from, chunk by chunk. */
 interface Source {
   readonly total: number;
+  /** False when there may be more. */
+  readonly isExact: boolean;
   next(): Promise<readonly number[]>;
 }
 
@@ -54,7 +57,7 @@ export class BulkOperations {
     if (body.dry_run === true) {
       return { matched: source.total, affected: 0, errors: 0, duration_ms: 0 };
     }
-    if (body.async === true || source.total > foregroundMax) {
+    if (body.async === true || source.total > foregroundMax || !source.isExact) {
       return new Reply<BulkResult>(202, this.#startBackground(body.action, change, source));
     }
     const progress = this.#track(body.action, source.total);
@@ -97,7 +100,14 @@ export class BulkOperations {
     if (body.filter == null) {
       throw new CorvoError("BULK_ERROR", "neither job_ids nor filter was given");
     }
+    if (body.filter.state?.length === 0) {
+      throw new CorvoError(
+        "BULK_ERROR",
+        "filter.state is an empty list; name the states, or leave it out",
+      );
+    }
     const filter = toFilter(body.filter);
+    refuseUnknownMembers(body.filter);
     if (isEmptyFilter(filter)) {
       throw new CorvoError(
         "BULK_ERROR",
@@ -118,6 +128,7 @@ export class BulkOperations {
     let at = 0;
     return {
       total: seqs.length,
+      isExact: true,
       next: async () => {
         const chunk = seqs.slice(at, at + chunkJobs);
         at += chunkJobs;
@@ -133,6 +144,7 @@ export class BulkOperations {
     let afterSeq = 0;
     return {
       total: page.total,
+      isExact: page.totalExact,
       next: async () => {
         const seqs = await search.seqs(filter, { afterSeq, beforeSeq, limit: chunkJobs });
         afterSeq = seqs.at(-1) ?? afterSeq;
@@ -206,5 +218,13 @@ export class BulkOperations {
       view.finished_at = formatTime(this.#node.deps.clock.nowMs());
       view.updated_at = view.finished_at;
     }
+  }
+}
+
+/** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */
+function refuseUnknownMembers(filter: object): void {
+  for (const name of Object.keys(filter)) {
+    if (Object.hasOwn(Filter.properties, name)) continue;
+    throw new CorvoError("BULK_ERROR", `filter.${name}: no filter has this name`);
   }
 }

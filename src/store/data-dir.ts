@@ -6,18 +6,9 @@
  * would drop the lock. `lock.pid` only serves the error message. `store.json` is written once, whole or not at all.
  */
 import { Database } from "bun:sqlite";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { writeDurably } from "./durable-file.ts";
 import { logPaths } from "./log-files.ts";
 import { isDiskFull } from "./reserve.ts";
 import { syncDirectory } from "./superblock.ts";
@@ -135,16 +126,7 @@ function parseIdentity(text: string): { format: number; storeId: string } | unde
 
 function createIdentity(path: string): string {
   const storeId = crypto.randomUUID();
-  const file = join(path, "store.json");
-  const temporary = `${file}.new`;
-  const fd = openSync(temporary, "w", 0o600);
-  try {
-    writeSync(fd, `${JSON.stringify({ format: dataFormat, storeId })}\n`);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(temporary, file);
-  syncDirectory(path);
+  const text = JSON.stringify({ format: dataFormat, storeId });
+  writeDurably(path, "store.json", `${text}\n`);
   return storeId;
 }

@@ -8,6 +8,7 @@
  * creation, and each run is sorted in itself; a set that fits in one run is sorted as a whole.
  *
  * The total is exact where the counters of the queues know it or the whole set was seen, and a lower bound otherwise.
+ * Rules: docs/spec/search.md.
  */
 import { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
@@ -30,8 +31,8 @@ export interface SearchBudget extends ScanBudget {
 export const searchBudget: SearchBudget = { rowsMax: 200_000, timeMs: 2000, countMs: 40 };
 
 /** Rows of one page, and sequence numbers of one step. */
-export const searchRowsMax = 1000;
-export const searchSeqsMax = 100_000;
+const searchRowsMax = 1000;
+const searchSeqsMax = 100_000;
 
 export interface JobSearcherOptions {
   readonly budget: SearchBudget;
@@ -332,5 +333,5 @@ function comesAfter(one: Keyed, other: Keyed): boolean {
 
 function checkLimit(name: string, value: number, max: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= max) return;
-  throw new CorvoError("SEARCH_ERROR", `${name} ${value} is not an integer from 1 to ${max}`);
+  throw new CorvoError("SEARCH_ERROR", `${name} ${value} is not a whole number from 1 to ${max}`);
 }

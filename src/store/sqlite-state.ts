@@ -64,6 +64,8 @@ export class SqliteState implements State {
   readonly meta: Meta;
   /** Index of the last log entry whose effects the database holds. */
   readonly storedIndex: number;
+  /** JSON of the membership after that entry; undefined in a new database. */
+  readonly storedConf: string | undefined;
   readonly #db: Database;
   readonly #selectJob: Statement;
   readonly #selectAhead: Statement;
@@ -100,6 +102,7 @@ export class SqliteState implements State {
     this.#storedFloor = { ...this.meta.floor };
     this.#takenFloor = this.#storedFloor;
     this.storedIndex = Number(this.#metaValue("applied") ?? 0);
+    this.storedConf = this.#metaValue("conf");
     for (const queue of readQueues(this.#db)) {
       this.#queues.set(queue.record.name, queue);
       this.#queueNames.set(queue.id, queue.record.name);
@@ -253,7 +256,7 @@ export class SqliteState implements State {
   }
 
   /** Everything that changed since the last one. `settle` or `restore` must follow before the next. */
-  takeCheckpoint(appliedIndex: number): Checkpoint {
+  takeCheckpoint(appliedIndex: number, conf = "{}"): Checkpoint {
     const { jobs, deleted } = this.#jobs.take();
     // Retention may have removed what was not stored yet. An older row of it, perhaps an unfinished one, must go.
     const kept = jobs.filter((job) => !this.#isPurged(job));
@@ -265,6 +268,7 @@ export class SqliteState implements State {
     const attempts = this.#dirtyAttempts.take();
     return {
       appliedIndex,
+      conf,
       meta: JSON.stringify(this.meta),
       ...this.#encodeJobs(kept),
       deletedJobs: [...deleted, ...purged],

@@ -2,6 +2,7 @@
  * The state database as the replica sees it: the cache on this thread, the writer in a Worker. One checkpoint at a time.
  */
 import { assert } from "../base/assert.ts";
+import { type ConfState, emptyConfState } from "../raft/message.ts";
 import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
 import { startWorker } from "./start-worker.ts";
 import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
@@ -46,18 +47,21 @@ export class StateStore {
     return store;
   }
 
-  get storedIndex(): number {
-    return this.state.storedIndex;
+  /** What the stored state reflects; index 0 and no members in a new database. */
+  get stored(): { readonly index: number; readonly conf: ConfState } {
+    const { storedIndex, storedConf } = this.state;
+    const conf = storedConf === undefined ? emptyConfState : (JSON.parse(storedConf) as ConfState);
+    return { index: storedIndex, conf };
   }
 
   get dirtyCount(): number {
     return this.state.dirtyCount;
   }
 
-  checkpoint(appliedIndex: number): Promise<void> {
+  checkpoint(point: { readonly index: number; readonly conf: ConfState }): Promise<void> {
     assert(this.#writing === undefined, "one checkpoint at a time");
     const id = this.#nextId++;
-    const checkpoint = this.state.takeCheckpoint(appliedIndex);
+    const checkpoint = this.state.takeCheckpoint(point.index, JSON.stringify(point.conf));
     return new Promise((resolve, reject) => {
       this.#writing = { id, resolve, reject };
       this.#worker.postMessage({ kind: "write", id, checkpoint } satisfies ToStateWorker, [

@@ -14,6 +14,8 @@ import {
 /** Everything that changed since the last checkpoint, in a form that is cheap to hand to another thread. */
 export interface Checkpoint {
   readonly appliedIndex: number;
+  /** JSON of the membership after that entry. */
+  readonly conf: string;
   /** JSON of the engine's `Meta`. */
   readonly meta: string;
   /** `numberColumns` numbers per job. */
@@ -91,6 +93,7 @@ export class StateWriter {
       this.#each("INSERT OR REPLACE INTO meta VALUES (?,?)", [
         ["engine", checkpoint.meta],
         ["applied", String(checkpoint.appliedIndex)],
+        ["conf", checkpoint.conf],
       ]);
       this.#db.exec("COMMIT");
     } catch (error) {

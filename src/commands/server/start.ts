@@ -9,13 +9,14 @@ import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
 import { createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
-import { Replica } from "../../replica/replica.ts";
+import type { Replica } from "../../replica/replica.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
-import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
-import { createCommitLog, openStorage, replayLog, type Storage } from "./storage.ts";
+import { systemClock, systemTimers } from "../_shared/system.ts";
+import { createConsensus, lead } from "./consensus.ts";
+import { openIdentity, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -44,19 +45,17 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
   const startedMs = systemClock.monotonicMs();
   const storage = await openStorage(options, logger);
   const { promise: failed, resolve: fail } = Promise.withResolvers<string>();
-  const replica = new Replica({
-    clock: systemClock,
-    timers: systemTimers,
-    random: systemRandom,
+  const identity = await openIdentity(storage);
+  const { replica, group } = createConsensus(storage, identity, {
     logger,
-    log: createCommitLog(storage.log),
-    store: storage.store,
-    onFatal: fail,
+    fail,
     onEffects: (effects) => node.onEffects(effects),
   });
-  const replayed = replayLog(storage, replica);
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
   const node = createNode(storage, replica, { options, search, logger });
+  const storedIndex = replica.appliedIndex;
+  await lead(group, replica);
+  const replayed = replica.appliedIndex - storedIndex;
   replica.start();
   await applyRetention(replica, options.retention);
 
@@ -85,6 +84,7 @@ export async function startServer(options: ServerOptions, logger: Logger): Promi
     async stop(graceMs) {
       await app.stop(graceMs);
       await replica.stop();
+      group.stop();
       await search.close();
       await storage.close();
     },

@@ -1,10 +1,16 @@
-/** Opens what a node keeps on disk, and joins the log with the stored state: the first half of a start. */
+/** Opens what a node keeps on disk: the first half of a start. */
 import { join } from "node:path";
-import type { Log } from "../../base/log.ts";
+import type { AppendWork, Log } from "../../base/log.ts";
 import type { Logger } from "../../base/ports.ts";
-import type { CommitLog } from "../../replica/ports.ts";
-import type { Replica } from "../../replica/replica.ts";
+import { encodeConfChange } from "../../raft/conf-change.ts";
+import { emptyData } from "../../raft/message.ts";
+import { toLogEntry } from "../../replica/raft-log.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
+import {
+  type NodeIdentity,
+  readNodeIdentity,
+  writeNodeIdentity,
+} from "../../store/node-identity.ts";
 import { StateStore } from "../../store/state-store.ts";
 import { openLog } from "../../store/worker-log.ts";
 
@@ -22,8 +28,7 @@ export interface StorageOptions {
 }
 
 /** One group until a node hosts several. */
-const group = 0;
-const replayBytes = 8 * 1024 * 1024;
+export const mainGroup = 0;
 
 export async function openStorage(options: StorageOptions, logger: Logger): Promise<Storage> {
   const dir = openDataDir(options.dataDir);
@@ -33,7 +38,7 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
     try {
       const log = await openLog(dir.path, {
         storeId: dir.storeId,
-        minimumLast: new Map([[group, store.storedIndex]]),
+        minimumLast: new Map([[mainGroup, store.stored.index]]),
         onNote: (note) => logger.warn(note),
       });
       const close = async () => {
@@ -41,7 +46,9 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
         await log.close();
         dir.close();
       };
-      return { dir, statePath, log, store, close };
+      const storage = { dir, statePath, log, store, close };
+      checkAlignment(storage);
+      return storage;
     } catch (error) {
       await store.close();
       throw error;
@@ -52,40 +59,45 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
   }
 }
 
-/** The local log as the committed sequence: what is durable here is committed, since this node is its whole group. */
-export function createCommitLog(log: Log): CommitLog {
-  const encoder = new TextEncoder();
-  return {
-    append(index, text, done) {
-      const entry = { index, term: 1, kind: 0, data: encoder.encode(text) };
-      log.append({ group, entries: [entry] }, (fault) =>
-        done(
-          fault === undefined
-            ? undefined
-            : { kind: fault.kind === "io" ? "io" : "disk_full", message: fault.message },
-        ),
-      );
-    },
-    compact: (throughIndex) => log.compact(group, throughIndex),
-  };
+/** The state must reach the beginning of the log: what is between them would be lost without a word. */
+function checkAlignment({ log, store, statePath }: Storage): void {
+  const { first } = log.bounds(mainGroup);
+  if (first <= store.stored.index + 1) return;
+  throw new Error(
+    `the log begins at entry ${first}, but the stored state ends at ${store.stored.index}: ${statePath} is missing or older than its log; restore both from one backup`,
+  );
 }
 
-/** Applies what the log holds beyond the stored state. Returns how many entries that were. */
-export function replayLog(storage: Storage, replica: Replica): number {
-  const decoder = new TextDecoder();
-  const { log, store } = storage;
-  const { first, last } = log.bounds(group);
-  if (first > store.storedIndex + 1) {
-    throw new Error(
-      `the log begins at entry ${first}, but the stored state ends at ${store.storedIndex}: ${storage.statePath} is missing or older than its log; restore both from one backup`,
+/** Who this node is; a new directory becomes a cluster of one. */
+export async function openIdentity(storage: Storage): Promise<NodeIdentity> {
+  const known = readNodeIdentity(storage.dir.path);
+  if (known !== undefined) return known;
+  const identity = { clusterId: crypto.randomUUID(), nodeId: 1 };
+  await appendFirst(storage.log, identity.nodeId);
+  writeNodeIdentity(storage.dir.path, identity);
+  return identity;
+}
+
+/**
+ * The first entry of a cluster makes its founder the only voter. It is committed by decree: there is nobody else. A crash
+ * before the identity is written leaves an entry that the next start finds and uses.
+ */
+async function appendFirst(log: Log, nodeId: number): Promise<void> {
+  if (log.bounds(mainGroup).last > 0) return;
+  const change = encodeConfChange({
+    transition: "auto",
+    changes: [{ kind: "addVoter", id: nodeId }],
+    context: emptyData,
+  });
+  const entry = { term: 1, index: 1, type: "EntryConfChangeV2", data: change } as const;
+  const work: AppendWork = {
+    group: mainGroup,
+    entries: [toLogEntry(entry)],
+    hardState: { term: 1, vote: "0", commit: 1 },
+  };
+  await new Promise<void>((resolve, reject) => {
+    log.append(work, (fault) =>
+      fault === undefined ? resolve() : reject(new Error(fault.message)),
     );
-  }
-  let next = store.storedIndex + 1;
-  while (next <= last) {
-    for (const entry of log.read(group, next, replayBytes)) {
-      replica.replay(entry.index, decoder.decode(entry.data));
-      next = entry.index + 1;
-    }
-  }
-  return Math.max(0, last - store.storedIndex);
+  });
 }

@@ -1,0 +1,122 @@
+/**
+ * When the state is stored: each second, or sooner when much has changed. One checkpoint at a time. What is applied and
+ * not yet stored lives in memory, so it has a bound in bytes; beyond it, calls are refused.
+ */
+import { CorvoError } from "../base/errors.ts";
+import type { Logger, Timers } from "../base/ports.ts";
+import type { AppliedPoint, StateStore } from "./ports.ts";
+
+export interface CheckpointOptions {
+  /** Checkpoints come after this time, or as soon as this many records changed. */
+  readonly checkpointMs: number;
+  readonly checkpointRecords: number;
+  /** Bytes of applied changes that no checkpoint has stored yet; at a quarter of this one is begun at once. */
+  readonly unstoredBytesMax: number;
+}
+
+interface CheckpointDeps {
+  readonly store: StateStore;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** Where the engine stands now. */
+  readonly applied: () => AppliedPoint;
+  /** The state is stored up to here. */
+  readonly onStored: (index: number) => void;
+}
+
+export class Checkpoints {
+  readonly #deps: CheckpointDeps;
+  readonly #options: CheckpointOptions;
+  #storedIndex: number;
+  #unstoredBytes = 0;
+  #running: Promise<void> | undefined;
+  #fault: string | undefined;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(deps: CheckpointDeps, options: CheckpointOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#storedIndex = deps.store.stored.index;
+  }
+
+  get storedIndex(): number {
+    return this.#storedIndex;
+  }
+
+  /** Why the state cannot be stored at present, or undefined. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  start(): void {
+    this.#cancelTimer = this.#deps.timers.after(this.#options.checkpointMs, () => {
+      this.run().catch(() => undefined);
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#cancelTimer?.();
+  }
+
+  /** Throws when too much waits to be stored for another change of this size. */
+  admit(bytes: number): void {
+    if (this.#unstoredBytes + bytes <= this.#options.unstoredBytesMax) return;
+    if (this.#fault !== undefined) {
+      throw new CorvoError("READ_ONLY", this.#fault, { retryAfterMs: 1000 });
+    }
+    throw new CorvoError(
+      "OVERLOADED",
+      `${this.#unstoredBytes} bytes wait to be stored; the limit unstoredBytesMax is ${this.#options.unstoredBytesMax}`,
+      { retryAfterMs: 50 },
+    );
+  }
+
+  /** A change of this size was applied. */
+  note(bytes: number): void {
+    this.#unstoredBytes += bytes;
+    if (this.#running !== undefined) return;
+    if (
+      this.#deps.store.dirtyCount >= this.#options.checkpointRecords ||
+      this.#unstoredBytes * 4 > this.#options.unstoredBytesMax
+    ) {
+      this.run().catch(() => undefined);
+    }
+  }
+
+  /** Resolves when what the engine holds now can be read from the database. */
+  async flush(): Promise<void> {
+    const target = this.#deps.applied().index;
+    while (this.#storedIndex < target) {
+      if (this.#running === undefined && this.#deps.store.dirtyCount === 0) return;
+      await this.run();
+    }
+  }
+
+  /** Stores the state; joins the checkpoint under way. A failure is logged, and the records stay in memory. */
+  run(): Promise<void> {
+    if (this.#running !== undefined) return this.#running;
+    if (this.#deps.store.dirtyCount === 0) return Promise.resolve();
+    const point = this.#deps.applied();
+    const bytes = this.#unstoredBytes;
+    this.#running = this.#deps.store
+      .checkpoint(point)
+      .then(
+        () => {
+          this.#storedIndex = point.index;
+          this.#unstoredBytes -= bytes;
+          this.#fault = undefined;
+          this.#deps.onStored(point.index);
+        },
+        (error: unknown) => {
+          this.#fault = `the state cannot be stored: ${error instanceof Error ? error.message : error}`;
+          this.#deps.logger.error("the state could not be stored; it is kept in memory", { error });
+          throw error;
+        },
+      )
+      .finally(() => {
+        this.#running = undefined;
+      });
+    return this.#running;
+  }
+}

@@ -1,0 +1,378 @@
+/**
+ * One member of one consensus group, driven: carries out the work that the core hands out, and feeds back what became of
+ * it. A single node is a group of one; there is no other path to the log.
+ *
+ * The order of things that safety depends on is in the core's `Ready`; here it is kept by three rules. Writes go to the
+ * log in the order in which they were handed out. What waits for a write is released by the log's callback and by nothing
+ * else. Entries are applied one after the other in one place, however often the loop is entered meanwhile.
+ */
+import type { Log, LogFault } from "../base/log.ts";
+import type { Logger, Timers } from "../base/ports.ts";
+import type { ConfChange } from "../raft/conf-change.ts";
+import { isConfChangeType } from "../raft/conf-change.ts";
+import type { RaftOptions } from "../raft/config.ts";
+import type { ConfState, Entry, Message, NodeId, SoftState } from "../raft/message.ts";
+import { type ProposeResult, RaftNode } from "../raft/node.ts";
+import type { Prng } from "../raft/prng.ts";
+import type { AppendWork, ApplyWork, Ready } from "../raft/ready.ts";
+import type { RaftState } from "../raft/state.ts";
+import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
+
+export interface GroupDeps {
+  readonly log: Log;
+  readonly timers: Timers;
+  readonly prng: Prng;
+  readonly logger: Logger;
+  /** Hands messages to the network; unreliable, never waits. */
+  readonly send: (to: NodeId, messages: readonly Message[]) => void;
+  /** A committed entry with data, in order, exactly once. */
+  readonly onEntry: (entry: Entry) => void;
+  /** The membership after an applied change. */
+  readonly onConf: (conf: ConfState, entry: Entry) => void;
+  /** Role or leader changed. */
+  readonly onSoft: (soft: SoftState) => void;
+  /** A write failed. After a full disk it is tried again until it goes through, which `onLogRecovered` tells. */
+  readonly onLogFault: (fault: LogFault) => void;
+  readonly onLogRecovered: () => void;
+}
+
+export interface GroupOptions {
+  readonly group: number;
+  readonly nodeId: NodeId;
+  readonly tickMs: number;
+  readonly start: RaftLogStart;
+  readonly raft?: Partial<RaftOptions>;
+}
+
+/** A read waits for its confirmation at most this many ticks before it is asked for again. */
+const readRetryTicks = 20;
+
+const fullDiskRetryMs = 500;
+
+interface WaitingRead {
+  readonly resolve: () => void;
+  readonly reject: (reason: "notLeader") => void;
+  askedTick: number;
+}
+
+export class Group {
+  readonly #deps: GroupDeps;
+  readonly #options: GroupOptions;
+  readonly #storage: RaftLogStorage;
+  readonly #node: RaftNode;
+  readonly #applies: ApplyWork[] = [];
+  #applying = false;
+  /** Highest index handed to the log, durable or not. */
+  #written: number;
+  #writesInFlight = 0;
+  /** Writes that found the disk full, in order; nothing is written before them. */
+  #failed: AppendWork[] = [];
+  /** Work that needs no write of its own, waiting for the writes before it. */
+  #syncFree: AppendWork[] = [];
+  #recovering = false;
+  #wasReady = false;
+  readonly #readyListeners = new Set<() => void>();
+  #ticks = 0;
+  #appliedIndex: number;
+  #nextToken = 1;
+  /** Index of the first entry of the term that this node leads. */
+  #termStart = Number.POSITIVE_INFINITY;
+  readonly #reads = new Map<number, WaitingRead>();
+  /** Confirmed reads that wait for an index to be applied. */
+  #confirmed: { index: number; resolve: () => void }[] = [];
+  #cancelTick: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(deps: GroupDeps, options: GroupOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#storage = new RaftLogStorage(deps.log, options.group, options.start);
+    this.#written = this.#storage.lastIndex();
+    this.#appliedIndex = options.start.applied;
+    this.#node = new RaftNode({
+      id: options.nodeId,
+      storage: this.#storage,
+      prng: deps.prng,
+      applied: options.start.applied,
+      logger: {
+        debug: (text) => deps.logger.debug(text),
+        info: (text) => deps.logger.debug(text),
+        warn: (text) => deps.logger.warn(text),
+        error: (text) => deps.logger.error(text),
+      },
+      ...options.raft,
+    });
+  }
+
+  /** The core's state, to look at. */
+  get state(): RaftState {
+    return this.#node.state;
+  }
+
+  get storage(): RaftLogStorage {
+    return this.#storage;
+  }
+
+  get appliedIndex(): number {
+    return this.#appliedIndex;
+  }
+
+  /** May this node accept proposals: it leads, and has applied everything from before its term. */
+  get isReady(): boolean {
+    const raft = this.#node.state;
+    return (
+      raft.role === "leader" && raft.hasCommittedInTerm && this.#appliedIndex >= this.#termStart
+    );
+  }
+
+  /** Calls back each time this node becomes ready to take proposals, until the returned function is called. */
+  whenReady(callback: () => void): () => void {
+    this.#readyListeners.add(callback);
+    return () => this.#readyListeners.delete(callback);
+  }
+
+  /** Applies what is known to be committed; a node that is alone leads at once. */
+  start(): void {
+    this.#pump();
+    const { tracker } = this.#node.state;
+    const voters = tracker.ids.filter((id) => tracker.get(id)?.isLearner === false);
+    if (voters.length === 1 && voters[0] === this.#options.nodeId) this.campaign();
+    this.#armTick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTick?.();
+    this.#dropReads();
+  }
+
+  propose(data: Uint8Array): ProposeResult {
+    const result = this.#node.propose([data]);
+    this.#pump();
+    return result;
+  }
+
+  proposeConf(change: ConfChange): ProposeResult {
+    const result = this.#node.proposeConfChange(change);
+    this.#pump();
+    return result;
+  }
+
+  receive(messages: readonly Message[]): void {
+    if (this.#stopped) return;
+    for (const message of messages) this.#node.step(message);
+    this.#pump();
+  }
+
+  campaign(): void {
+    this.#node.campaign();
+    this.#pump();
+  }
+
+  transferLeadership(to: NodeId): void {
+    this.#node.transferLeadership(to);
+    this.#pump();
+  }
+
+  reportUnreachable(id: NodeId): void {
+    this.#node.reportUnreachable(id);
+    this.#pump();
+  }
+
+  /** Resolves when a read of the applied state is linearizable; rejects when this node does not lead. */
+  readBarrier(): Promise<void> {
+    if (this.#isAlone() && this.isReady) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const token = this.#nextToken++;
+      this.#reads.set(token, { resolve, reject, askedTick: this.#ticks });
+      this.#askRead(token);
+      this.#pump();
+    });
+  }
+
+  #isAlone(): boolean {
+    return this.#node.state.tracker.ids.length === 1;
+  }
+
+  #askRead(token: number): void {
+    const result = this.#node.readIndex(token);
+    if (result.kind === "dropped") {
+      const read = this.#reads.get(token);
+      this.#reads.delete(token);
+      read?.reject("notLeader");
+    }
+  }
+
+  #armTick(): void {
+    if (this.#stopped) return;
+    this.#cancelTick = this.#deps.timers.after(this.#options.tickMs, () => {
+      this.#ticks++;
+      this.#node.tick();
+      for (const [token, read] of this.#reads) {
+        if (this.#ticks - read.askedTick < readRetryTicks) continue;
+        read.askedTick = this.#ticks;
+        this.#askRead(token);
+      }
+      this.#pump();
+      this.#armTick();
+    });
+  }
+
+  /** Carries out everything there is to do. May be entered again from what it calls. */
+  #pump(): void {
+    if (this.#stopped) return;
+    this.#takeAll();
+    if (this.#applying) return;
+    this.#applying = true;
+    for (let work = this.#applies.shift(); work !== undefined; work = this.#applies.shift()) {
+      this.#apply(work);
+      this.#takeAll();
+    }
+    this.#applying = false;
+  }
+
+  #takeAll(): void {
+    while (this.#node.hasReady()) this.#handle(this.#node.takeReady());
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.append !== undefined) this.#append(ready.append);
+    this.#send(ready.messages);
+    if (ready.soft !== undefined) this.#noteSoft(ready.soft);
+    for (const { index, token } of ready.reads) this.#confirm(token, index);
+    if (ready.apply !== undefined) this.#applies.push(ready.apply);
+  }
+
+  #noteSoft(soft: SoftState): void {
+    // A leader's first entry of its term comes right after what its log held before.
+    this.#termStart =
+      soft.role === "leader" ? this.#node.state.log.lastIndex() : Number.POSITIVE_INFINITY;
+    if (soft.role !== "leader") this.#dropReads();
+    this.#wasReady = this.isReady;
+    this.#deps.onSoft(soft);
+  }
+
+  #append(work: AppendWork): void {
+    const isFree = !work.mustSync && work.snapshot === undefined;
+    if (this.#failed.length > 0) this.#failed.push(work);
+    else if (!isFree) this.#write(work);
+    // Only the commit index changed, which may be lost: it travels with the next write that has to be made.
+    else if (this.#writesInFlight === 0) this.#appended(work);
+    else this.#syncFree.push(work);
+  }
+
+  #write(work: AppendWork): void {
+    const { entries } = work;
+    const first = entries[0];
+    const hard = this.#node.state.hardState();
+    const before = this.#written;
+    const truncates = first !== undefined && first.index <= before;
+    this.#written = entries.at(-1)?.index ?? before;
+    this.#writesInFlight++;
+    this.#deps.log.append(
+      {
+        group: this.#options.group,
+        entries: entries.map(toLogEntry),
+        hardState: { term: hard.term, vote: String(hard.vote), commit: hard.commit },
+        ...(truncates ? { truncateFrom: first.index } : {}),
+      },
+      (fault) => {
+        this.#writesInFlight--;
+        if (this.#stopped) return;
+        if (fault === undefined) this.#wrote(work);
+        else this.#writeFailed(work, fault);
+      },
+    );
+  }
+
+  #wrote(work: AppendWork): void {
+    this.#storage.noteDurable(work.entries);
+    if (this.#recovering) {
+      this.#recovering = false;
+      this.#deps.onLogRecovered();
+    }
+    this.#appended(work);
+    if (this.#writesInFlight === 0) {
+      for (const free of this.#syncFree.splice(0)) this.#appended(free);
+    }
+    this.#pump();
+  }
+
+  /** The log has nothing of a write that found the disk full, nor of those after it: all are made again, in order. */
+  #writeFailed(work: AppendWork, fault: LogFault): void {
+    this.#deps.onLogFault(fault);
+    if (fault.kind === "io" || fault.kind === "closed") return;
+    this.#failed.push(work);
+    if (this.#writesInFlight > 0) return;
+    this.#failed.push(...this.#syncFree.splice(0));
+    this.#written = this.#storage.lastIndex();
+    this.#deps.timers.after(fullDiskRetryMs, () => this.#writeAgain());
+  }
+
+  #writeAgain(): void {
+    if (this.#stopped) return;
+    const works = this.#failed;
+    this.#failed = [];
+    for (const work of works) this.#append(work);
+    this.#recovering = true;
+  }
+
+  #appended(work: AppendWork): void {
+    this.#send(this.#node.appended(work));
+  }
+
+  #send(messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    if (messages.length === 1) {
+      const [message] = messages as [Message];
+      this.#deps.send(message.to, messages);
+      return;
+    }
+    for (const [to, batch] of Map.groupBy(messages, (message) => message.to)) {
+      this.#deps.send(to, batch);
+    }
+  }
+
+  #apply(work: ApplyWork): void {
+    for (const entry of work.entries) {
+      this.#appliedIndex = entry.index;
+      if (isConfChangeType(entry.type)) {
+        const conf = this.#node.applyConfChange(entry);
+        if (conf !== undefined) this.#deps.onConf(conf, entry);
+      } else if (entry.data.length > 0) {
+        this.#deps.onEntry(entry);
+      }
+    }
+    this.#node.applied(work);
+    this.#serveReads();
+    this.#noteReady();
+  }
+
+  /** A leader is of use only once it has applied what came before its term; that is told like a change of role. */
+  #noteReady(): void {
+    if (this.#wasReady === this.isReady) return;
+    this.#wasReady = this.isReady;
+    this.#deps.onSoft(this.#node.state.softState());
+    if (this.isReady) for (const listener of [...this.#readyListeners]) listener();
+  }
+
+  #confirm(token: number, index: number): void {
+    const read = this.#reads.get(token);
+    this.#reads.delete(token);
+    if (read === undefined) return;
+    if (index <= this.#appliedIndex) read.resolve();
+    else this.#confirmed.push({ index, resolve: read.resolve });
+  }
+
+  #serveReads(): void {
+    if (this.#confirmed.length === 0) return;
+    const waiting = this.#confirmed;
+    this.#confirmed = waiting.filter((read) => read.index > this.#appliedIndex);
+    for (const read of waiting) if (read.index <= this.#appliedIndex) read.resolve();
+  }
+
+  #dropReads(): void {
+    for (const read of this.#reads.values()) read.reject("notLeader");
+    this.#reads.clear();
+  }
+}
