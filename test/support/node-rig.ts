@@ -6,7 +6,9 @@ import type { InputOf } from "../../src/api/operation.ts";
 import { type Operations, Reply } from "../../src/api/operations.ts";
 import type { Clock, Timers } from "../../src/base/ports.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
-import type { CommitLog } from "../../src/replica/ports.ts";
+import { type Entry, emptyConfState } from "../../src/raft/message.ts";
+import type { ProposeResult } from "../../src/raft/node.ts";
+import type { Consensus } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { Node } from "../../src/service/node.ts";
 import { createService, type Service } from "../../src/service/service.ts";
@@ -57,25 +59,36 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A log that is durable at once, or, while held, when released. */
-class ManualLog implements CommitLog {
+/** Consensus of a node that is alone, over a log that is durable at once, or, while held, when released. */
+class ManualLog implements Consensus {
+  readonly isReady = true;
   readonly entries: string[] = [];
+  appliedIndex = 0;
   isHeld = false;
+  onCommitted: (entry: Entry) => void = () => {};
   readonly #waiting: (() => void)[] = [];
 
-  append(_index: number, text: string, done: (fault: undefined) => void): void {
-    this.entries.push(text);
-    if (this.isHeld) this.#waiting.push(() => done(undefined));
-    else queueMicrotask(() => done(undefined));
+  propose(data: Uint8Array): ProposeResult {
+    this.entries.push(new TextDecoder().decode(data));
+    const index = this.entries.length;
+    const commit = () => {
+      this.appliedIndex = index;
+      this.onCommitted({ term: 1, index, type: "EntryNormal", data });
+    };
+    if (this.isHeld) this.#waiting.push(commit);
+    else queueMicrotask(commit);
+    return { kind: "appended", term: 1, first: index, last: index, refused: undefined };
+  }
+
+  readBarrier(): Promise<void> {
+    return Promise.resolve();
   }
 
   async release(): Promise<void> {
     this.isHeld = false;
-    for (const done of this.#waiting.splice(0)) done();
+    for (const commit of this.#waiting.splice(0)) commit();
     await settle();
   }
-
-  compact(): void {}
 }
 
 export class NodeRig {
@@ -92,8 +105,13 @@ export class NodeRig {
       timers: this.time,
       random: { uint32: () => 1 },
       logger: memoryLogger(),
-      log: this.log,
-      store: { state, storedIndex: 0, dirtyCount: 0, checkpoint: () => Promise.resolve() },
+      store: {
+        state,
+        stored: { index: 0, conf: emptyConfState },
+        dirtyCount: 0,
+        checkpoint: () => Promise.resolve(),
+      },
+      onStored: () => {},
       onFatal: (reason) => {
         throw new Error(reason);
       },
@@ -120,6 +138,8 @@ export class NodeRig {
       },
     );
     this.service = createService(this.node);
+    this.log.onCommitted = (entry) => this.replica.applyEntry(entry);
+    this.replica.attach(this.log);
     this.replica.start();
   }
 
