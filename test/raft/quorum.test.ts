@@ -32,7 +32,7 @@ function countedCommit(ids: readonly number[], acked: ReadonlyMap<number, number
   return highest;
 }
 
-describe("[E18 E19] the committed index", () => {
+describe("[RE18] [RE19] the committed index", () => {
   test("is the highest that a counted majority has", () => {
     fc.assert(
       fc.property(voters, acks, (ids, acked) => {
