@@ -1,4 +1,9 @@
-/** What a follower does with each message, and how any node takes appends and heartbeats. */
+/**
+ * What a follower does with each message, and how any node takes appends and heartbeats.
+ *
+ * Whatever comes from the leader of the term also says that it lives and resets the election clock.
+ * Requests of the host that only a leader can serve are passed on to it.
+ */
 import { startElection } from "./election.ts";
 import { type Message, none } from "./message.ts";
 import { handleSnapshot } from "./snapshot.ts";

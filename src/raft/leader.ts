@@ -1,4 +1,9 @@
-/** What a leader does with each message. */
+/**
+ * What a leader does with each message.
+ *
+ * It takes proposals and reads, and keeps count of its members: an answer of a node that is not a member
+ * means nothing to it. It leads until a higher term, a silent majority, or its own removal ends that.
+ */
 import { assert } from "../base/assert.ts";
 import { screenProposals } from "./membership.ts";
 import { type Message, none } from "./message.ts";

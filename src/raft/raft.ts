@@ -47,6 +47,11 @@ export function createRaft(options: RaftOptions): RaftState {
     `node ${raft.id}: the log ends at ${last.index} but ${hard.commit} was committed and ` +
       `${config.applied} applied; it lost entries, so rejoin with an empty data directory`,
   );
+  assert(
+    config.applied === 0 || config.applied >= raft.log.applied,
+    `node ${raft.id}: the state stands at ${config.applied} but the log starts after ` +
+      `${raft.log.applied}; the state needs a snapshot before the node starts`,
+  );
   // A commit index alone is not synced, so the state machine and the start of the log may have
   // outlived it. What was applied or compacted was committed.
   raft.log.commitTo(Math.max(hard.commit, config.applied));
@@ -104,7 +109,9 @@ export function step(raft: RaftState, message: Message): StepResult {
   }
   switch (message.type) {
     case "MsgHup":
-      startElection(raft, raft.config.preVote ? "preElection" : "election");
+      if (!breaksLease(raft, message)) {
+        startElection(raft, raft.config.preVote ? "preElection" : "election");
+      }
       return ok;
     case "MsgVote":
     case "MsgPreVote":
@@ -122,6 +129,17 @@ export function step(raft: RaftState, message: Message): StepResult {
     default:
       return stepRole(raft, message);
   }
+}
+
+/** A campaign that was asked for, before the time-out, by one whose answer a lease may rest on. */
+function breaksLease(raft: RaftState, message: Message): boolean {
+  const isAskedFor = message.from === none && raft.role !== "leader";
+  const isBound = raft.config.readMode === "lease" && remainingLease(raft) > 0;
+  if (!isAskedFor || !isBound) return false;
+  raft.config.logger.warn(
+    `${hex(raft.id)} does not campaign for ${remainingLease(raft)} ticks: a leader may serve reads from its lease`,
+  );
+  return true;
 }
 
 function stepRole(raft: RaftState, message: Message): StepResult {

@@ -119,9 +119,7 @@ export class Tracker {
   /** Whether enough voters were heard from since the last check to still form a quorum. */
   quorumActive(): boolean {
     const active = new Map<NodeId, boolean>();
-    this.visit((id, progress) => {
-      if (!progress.isLearner) active.set(id, progress.recentActive);
-    });
+    this.visit((id, progress) => active.set(id, progress.recentActive));
     return jointVote(this.#membership.voters, active) === "VoteWon";
   }
 

@@ -39,6 +39,8 @@ function answerOf(outcome: Outcome): ModelAnswer {
       return outcome.code;
     case "ok":
       return "ok";
+    case "member":
+      return `member ${outcome.id}`;
     case "enqueued":
       return outcome.results.map(addedAnswer);
     case "claimed":

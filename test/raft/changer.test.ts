@@ -1,3 +1,7 @@
+/**
+ * Configurations that random changes lead to: a joint change must end where single ones end, must
+ * never mutate what it starts from, and must survive being stored.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import {
@@ -93,7 +97,7 @@ describe("a joint change", () => {
   });
 });
 
-test("[M1] a simple change moves at most one voter", () => {
+test("[RM1] a simple change moves at most one voter", () => {
   fc.assert(
     fc.property(manySteps, someChanges, (steps, changes) => {
       const base = grow(steps);
@@ -108,7 +112,7 @@ test("[M1] a simple change moves at most one voter", () => {
   );
 });
 
-test("[M4 M6] a configuration is restored from what is stored of it, joint or not", () => {
+test("[RM4] [RM6] a configuration is restored from what is stored of it, joint or not", () => {
   fc.assert(
     fc.property(manySteps, someChanges, fc.boolean(), (steps, changes, autoLeave) => {
       const base = grow(steps);

@@ -1,3 +1,7 @@
+/**
+ * The log and the in-flight window against simple models: arrays of terms, and lists of messages.
+ * Logs are described by the terms of their entries, which is all that the protocol compares.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Inflights } from "../../src/raft/inflights.ts";
@@ -38,7 +42,7 @@ const terms = fc.array(fc.nat({ max: 3 }), { maxLength: 12 }).map((steps) => {
   });
 });
 
-describe("[R8 R13 R22] an append", () => {
+describe("[RR8] [RR13] [RR22] an append", () => {
   test("makes the logs equal up to its end, and keeps what agrees beyond it", () => {
     fc.assert(
       fc.property(
@@ -99,7 +103,7 @@ describe("[R8 R13 R22] an append", () => {
   });
 });
 
-describe("[R20] the search for a meeting point", () => {
+describe("[RR20] the search for a meeting point", () => {
   test("finds the last entry of a term that is not too high", () => {
     const { log } = openLog([1, 2, 2, 4, 4, 5]);
 
@@ -132,7 +136,7 @@ describe("[R20] the search for a meeting point", () => {
   });
 });
 
-describe("[R15] durable entries", () => {
+describe("[RR15] durable entries", () => {
   test("leave the unstable tail only if they are still the ones that were written", () => {
     const { log } = openLog([1, 1, 1]);
     log.unstable.acceptInProgress();
@@ -158,7 +162,7 @@ describe("[R15] durable entries", () => {
   });
 });
 
-test("[R17] entries are handed out for applying within the bound, all of them, in order", () => {
+test("[RR17] entries are handed out for applying within the bound, all of them, in order", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),
@@ -190,7 +194,7 @@ test("[R17] entries are handed out for applying within the bound, all of them, i
   );
 });
 
-test("[S4 S6] a snapshot replaces the log, whose next entry follows it", () => {
+test("[RS4] [RS6] a snapshot replaces the log, whose next entry follows it", () => {
   const { log, storage } = openLog([1, 1], 2);
   const snapshot = { ...emptySnapshot, index: 9, term: 3 };
 
@@ -208,7 +212,7 @@ test("[S4 S6] a snapshot replaces the log, whose next entry follows it", () => {
   expect([log.firstIndex(), log.lastIndex(), log.applied]).toEqual([10, 10, 9]);
 });
 
-test("[R3] the window holds as many messages and bytes as allowed, and none after a reset", () => {
+test("[RR3] the window holds as many messages and bytes as allowed, and none after a reset", () => {
   const operations = fc.array(
     fc.oneof(
       fc.record({ add: fc.integer({ min: 0, max: 9 }) }),

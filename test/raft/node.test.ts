@@ -1,3 +1,7 @@
+/**
+ * The border between a node and its host: what proposals are told, what waits for the disk, what is
+ * refused from the network, and what a restart may find.
+ */
 import { describe, expect, test } from "bun:test";
 import { encodeConfChange, parseNodeChanges } from "../../src/raft/conf-change.ts";
 import { RaftConfigError, type RaftOptions } from "../../src/raft/config.ts";
@@ -62,7 +66,7 @@ function lead(voters: number[], options: Partial<RaftOptions> = {}) {
 
 const data = Uint8Array.of(1, 2, 3);
 
-describe("[U1] a proposal", () => {
+describe("[RU1] a proposal", () => {
   test("is told where it went", () => {
     const host = lead([1]);
 
@@ -117,7 +121,7 @@ describe("[U1] a proposal", () => {
   });
 });
 
-describe("[E17 R11] a promise about the disk", () => {
+describe("[RE17] [RR11] a promise about the disk", () => {
   test("leaves only when the write it depends on is reported", () => {
     const { node } = open([1, 2, 3]);
     const vote = { from: 2, term: 6, index: 9, logTerm: 5 };
@@ -132,7 +136,7 @@ describe("[E17 R11] a promise about the disk", () => {
     expect(node.appended(append).map(({ type, to }) => [type, to])).toEqual([["MsgVoteResp", 2]]);
   });
 
-  test("[R21] is not released by writes that are reported twice or out of order", () => {
+  test("[RR21] is not released by writes that are reported twice or out of order", () => {
     const { node, storage } = open([1], { preVote: false });
     node.campaign();
     settle({ node, storage });
@@ -216,7 +220,7 @@ describe("a message from the network", () => {
   });
 });
 
-describe("[D5] after a restart", () => {
+describe("[RD5] after a restart", () => {
   test("what was applied or compacted counts as committed, whatever the commit index on disk", () => {
     const { node, storage } = lead([1]);
     node.propose([data, data, data]);
@@ -233,7 +237,11 @@ describe("[D5] after a restart", () => {
   });
 });
 
-test("[M4] a change that an incoming snapshot covers is not applied on top of it", () => {
+test("[RS6] a log that starts behind the state it belongs to is not used", () => {
+  expect(() => open([1], { applied: 3 })).toThrow("the state needs a snapshot");
+});
+
+test("[RM4] a change that an incoming snapshot covers is not applied on top of it", () => {
   const host = open([1, 2, 3]);
   const changes = parseNodeChanges("v4");
   if (typeof changes === "string") throw new Error(changes);

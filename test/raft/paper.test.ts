@@ -1,4 +1,7 @@
-/** The rules of the Raft paper, one test each, named by its sections. */
+/**
+ * The rules of the Raft paper, named by its sections. The subject is always node 1; what others would
+ * do is played by messages, so that each rule is seen alone.
+ */
 import { describe, expect, test } from "bun:test";
 import type { RaftOptions } from "../../src/raft/config.ts";
 import { MemoryLog } from "../../src/raft/memory-log.ts";
@@ -189,7 +192,7 @@ describe("[5.2] elections", () => {
     expect(subject.state).toMatchObject({ role: "follower", term: 1 });
   });
 
-  test("[E17] a node votes once in a term, first come first served, also after a restart", () => {
+  test("[RE17] a node votes once in a term, first come first served, also after a restart", () => {
     for (const [vote, from, isGranted] of [
       [0, 2, true],
       [2, 2, true],
@@ -211,7 +214,7 @@ describe("[5.2] elections", () => {
     expect(subject.state).toMatchObject({ role: "follower", term: 1, leader: 2 });
   });
 
-  test("[E15] timeouts are spread over one to two election timeouts", () => {
+  test("[RE15] timeouts are spread over one to two election timeouts", () => {
     const subject = new Subject();
     const drawn = new Set<number>();
     for (let round = 0; round < 400; round += 1) {
@@ -224,7 +227,7 @@ describe("[5.2] elections", () => {
     );
   });
 
-  test("[E15] nodes with different seeds seldom time out together", () => {
+  test("[RE15] nodes with different seeds seldom time out together", () => {
     let together = 0;
     for (let seed = 1; seed <= 300; seed += 1) {
       const ticks = [1, 2, 3].map((id) => {
@@ -255,7 +258,7 @@ describe("[5.3] replication", () => {
     ]);
   });
 
-  test("[E18] an entry is committed once a majority has it", () => {
+  test("[RE18] an entry is committed once a majority has it", () => {
     for (const [voters, acknowledged, commits] of [
       [1, 0, true],
       [3, 1, true],
@@ -307,7 +310,7 @@ describe("[5.3] replication", () => {
     }
   });
 
-  test("[R13] a conflicting entry and all after it are replaced", () => {
+  test("[RR13] a conflicting entry and all after it are replaced", () => {
     for (const [index, logTerm, sent, result] of [
       [2, 2, [3], [1, 2, 3]],
       [1, 1, [3, 4], [1, 3, 4]],
@@ -325,7 +328,7 @@ describe("[5.3] replication", () => {
     }
   });
 
-  test("[R20] a leader brings every log of figure 7 in line with its own", () => {
+  test("[RR20] a leader brings every log of figure 7 in line with its own", () => {
     const leaders = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
     const followers: readonly (readonly Term[])[] = [
       [1, 1, 1, 4, 4, 5, 5, 6, 6],
@@ -366,7 +369,7 @@ describe("[5.4] safety", () => {
     ]);
   });
 
-  test("[E20] no vote for a candidate whose log is older, by term first, then by length", () => {
+  test("[RE20] no vote for a candidate whose log is older, by term first, then by length", () => {
     for (const [log, logTerm, index, isGranted] of [
       [[1], 1, 1, true],
       [[1], 1, 2, true],
@@ -384,7 +387,7 @@ describe("[5.4] safety", () => {
     }
   });
 
-  test("[R19] only entries of its own term does a leader commit by counting", () => {
+  test("[RR19] only entries of its own term does a leader commit by counting", () => {
     const subject = new Subject({ log: [1, 2] });
     subject.lead();
     const { term } = subject.state;
@@ -395,7 +398,7 @@ describe("[5.4] safety", () => {
     expect(subject.state.log.committed).toBe(3);
   });
 
-  test("[D7] the leader's own entry counts only when its disk has it", () => {
+  test("[RD7] the leader's own entry counts only when its disk has it", () => {
     const subject = new Subject({ voters: 3 });
     subject.lead();
     subject.sync.node.propose([Uint8Array.of(1)]);
@@ -406,7 +409,7 @@ describe("[5.4] safety", () => {
   });
 });
 
-test("[M9 D15] a node whose log lost acknowledged entries stops instead of going on", () => {
+test("[RM9] [RD15] a node whose log lost acknowledged entries stops instead of going on", () => {
   expect(() => new Subject({ log: [1, 1], commit: 3 })).toThrow(
     "rejoin with an empty data directory",
   );

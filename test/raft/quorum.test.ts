@@ -1,3 +1,7 @@
+/**
+ * Majorities against counting: every result is found a second time by trying all there could be.
+ * Ids run from 1 to 9, so that the halves of a joint configuration often overlap.
+ */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { unbounded } from "../../src/raft/message.ts";
@@ -28,7 +32,7 @@ function countedCommit(ids: readonly number[], acked: ReadonlyMap<number, number
   return highest;
 }
 
-describe("[E18 E19] the committed index", () => {
+describe("[RE18] [RE19] the committed index", () => {
   test("is the highest that a counted majority has", () => {
     fc.assert(
       fc.property(voters, acks, (ids, acked) => {

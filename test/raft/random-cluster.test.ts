@@ -1,3 +1,7 @@
+/**
+ * Random histories of real nodes under faults, a fixed number of seeds for each kind of group. A
+ * failure names its seed, which reproduces it exactly.
+ */
 import { expect, test } from "bun:test";
 import { type ClusterOptions, RandomCluster } from "./random-cluster.ts";
 
@@ -59,7 +63,7 @@ const firstSeed = Number(RAFT_FIRST_SEED ?? 1);
 const steps = 8000;
 
 for (const [name, variant] of Object.entries(variants)) {
-  test(`[E17 R11 R13 L2 M1] ${name}: safe under loss, reordering and crashes; heals`, () => {
+  test(`[RE17] [RR11] [RR13] [RL2] [RM1] ${name}: safe under loss, reordering and crashes; heals`, () => {
     let committed = 0;
     let reads = 0;
     for (let seed = firstSeed; seed < firstSeed + seeds; seed += 1) {

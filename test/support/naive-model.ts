@@ -126,7 +126,25 @@ export class NaiveModel {
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
+      case "admitMember":
+        return `member ${this.#admit(change.uuid)}`;
+      case "forgetMember":
+        this.#members = this.#members.filter((member) => member.id !== change.id);
+        return "ok";
+      case "setStandby":
+        return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
     }
+  }
+
+  #members: { uuid: string; id: number }[] = [];
+  #nextMember = 1;
+
+  #admit(uuid: string): number {
+    const known = this.#members.find((member) => member.uuid === uuid);
+    if (known !== undefined) return known.id;
+    const id = this.#nextMember++;
+    this.#members.push({ uuid, id });
+    return id;
   }
 
   #open(name: string): { name: string; paused: boolean } {
