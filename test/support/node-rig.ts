@@ -6,7 +6,7 @@ import type { InputOf } from "../../src/api/operation.ts";
 import { type Operations, Reply } from "../../src/api/operations.ts";
 import type { Clock, Timers } from "../../src/base/ports.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
-import type { CommitLog } from "../../src/replica/ports.ts";
+import type { CommitLog, LogFault } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { Node } from "../../src/service/node.ts";
 import { createService, type Service } from "../../src/service/service.ts";
@@ -57,16 +57,20 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A log that is durable at once, or, while held, when released. */
+/** A log that is durable at once, or, while held, when released; one whose disk is full refuses. */
 class ManualLog implements CommitLog {
   readonly entries: string[] = [];
   isHeld = false;
+  isFull = false;
   readonly #waiting: (() => void)[] = [];
 
-  append(_index: number, text: string, done: (fault: undefined) => void): void {
-    this.entries.push(text);
-    if (this.isHeld) this.#waiting.push(() => done(undefined));
-    else queueMicrotask(() => done(undefined));
+  append(_index: number, text: string, done: (fault: LogFault | undefined) => void): void {
+    const fault: LogFault | undefined = this.isFull
+      ? { kind: "disk_full", message: "no space" }
+      : undefined;
+    if (fault === undefined) this.entries.push(text);
+    if (this.isHeld) this.#waiting.push(() => done(fault));
+    else queueMicrotask(() => done(fault));
   }
 
   async release(): Promise<void> {
