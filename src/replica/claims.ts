@@ -21,13 +21,16 @@ export interface ClaimRequest {
 }
 
 export class Waiter {
-  readonly request: ClaimRequest;
-  /** How many jobs it may be given. */
+  /** Changed only by `Claims.change`. */
+  request: ClaimRequest;
+  /** How many jobs it may be given besides those of a claim that is on its way. */
   want: number;
   /** Called with at least one job, or with the fault that ended a claim; with no job only when it stands no more. */
   readonly deliver: (jobs: readonly Job[], fault: CorvoError | undefined) => void;
-  /** Is a claim for it in the log's hands? */
-  claiming = false;
+  /** Jobs asked for by the claim that is on its way; 0 when none is. */
+  claiming = 0;
+  /** Are jobs that this claim does not bring wanted still? */
+  #keepsRest = true;
   /** Does it stand at its queues? */
   standing = false;
   /** Called once when the claim that is in the log's hands has been delivered. */
@@ -37,6 +40,23 @@ export class Waiter {
     this.request = request;
     this.want = want;
     this.deliver = deliver;
+  }
+
+  /** From now on it wants nothing. What is on its way may still come. */
+  takeBack(): void {
+    this.want = 0;
+    this.#keepsRest = false;
+  }
+
+  claimBegins(count: number): void {
+    this.want -= count;
+    this.claiming = count;
+    this.#keepsRest = true;
+  }
+
+  claimEnds(received: number): void {
+    if (this.#keepsRest) this.want += this.claiming - received;
+    this.claiming = 0;
   }
 }
 
@@ -85,6 +105,15 @@ export class Claims {
     this.#waiterCount--;
   }
 
+  /**
+   * Lets a waiter want other jobs, standing nowhere until it is added again. A claim of its own that is on its way still
+   * comes, and no other is made before.
+   */
+  change(waiter: Waiter, request: ClaimRequest): void {
+    this.remove(waiter);
+    waiter.request = request;
+  }
+
   /** Jobs of this queue are on their way into the log. `arrived` must follow. */
   expect(queue: string, count: number): void {
     const stand = this.#stands.get(queue);
@@ -111,7 +140,7 @@ export class Claims {
   }
 
   #serve(waiter: Waiter): void {
-    if (waiter.claiming || waiter.want <= 0) return;
+    if (waiter.claiming > 0 || waiter.want <= 0) return;
     let available = 0;
     for (const queue of waiter.request.queues) available += Math.max(0, this.#available(queue));
     if (available > 0) this.#claim(waiter, Math.min(waiter.want, available, claimCountMax));
@@ -119,23 +148,26 @@ export class Claims {
 
   #claim(waiter: Waiter, count: number): void {
     const { queues } = waiter.request;
-    waiter.claiming = true;
+    waiter.claimBegins(count);
     this.#promise(queues, count);
     try {
       this.#replica.propose({ kind: "claim", ...waiter.request, count }, 256, (outcome, fault) => {
-        waiter.claiming = false;
-        this.#promise(queues, -count);
         const jobs = outcome?.kind === "claimed" ? outcome.jobs : [];
+        waiter.claimEnds(jobs.length);
+        this.#promise(queues, -count);
         if (jobs.length > 0 || fault !== undefined || !waiter.standing) {
           waiter.deliver(jobs, fault);
         }
         waiter.whenClaimed?.();
         waiter.whenClaimed = undefined;
         this.#requeue(waiter);
-        if (fault === undefined) for (const queue of queues) this.wake(queue);
+        if (fault !== undefined) return;
+        for (const queue of queues) this.wake(queue);
+        // It may stand at other queues by now, where nobody wakes it.
+        if (waiter.standing) this.#serve(waiter);
       });
     } catch (error) {
-      waiter.claiming = false;
+      waiter.claimEnds(0);
       this.#promise(queues, -count);
       waiter.deliver([], error as CorvoError);
     }

@@ -130,7 +130,10 @@ class Session implements StreamSession {
     const node = this.#node;
     return (answer) => {
       node.replica.propose(change, sizeOfItems(change.items), (outcome, fault) => {
-        if (name !== "heartbeat") for (const item of change.items) node.disownLease(item.token);
+        // After a refusal by the log nothing has ended, and the worker must still hear of a cancellation.
+        if (name !== "heartbeat" && fault === undefined) {
+          for (const item of change.items) node.disownLease(item.token);
+        }
         answer.add(name, outcome, fault, (done) =>
           done.kind === "items" ? itemTexts(sent, done.results, okStatus) : "[]",
         );
@@ -142,28 +145,23 @@ class Session implements StreamSession {
   #claim(claim: NonNullable<ClientFrame["claim"]>, answer: Answer): void {
     const request = claimRequestOf(claim);
     const { claims } = this.#node;
-    let waiter = this.#waiter;
-    if (waiter === undefined || JSON.stringify(waiter.request) !== JSON.stringify(request)) {
-      if (waiter !== undefined) claims.remove(waiter);
-      const made: Waiter = new Waiter(request, waiter?.want ?? 0, (jobs, fault) =>
-        this.#deliver(made, jobs, fault),
-      );
-      waiter = made;
-      this.#waiter = made;
-    }
+    this.#waiter ??= new Waiter(request, 0, (jobs, fault) => this.#deliver(jobs, fault));
+    const waiter = this.#waiter;
+    if (JSON.stringify(waiter.request) !== JSON.stringify(request)) claims.change(waiter, request);
     waiter.want += claim.credits;
     // Zero credits mean: nothing more for now. That is how a worker stops, so jobs that are being claimed come before the answer:
     // pushed after it, they would find the worker gone and wait for their leases to end.
     if (claim.credits === 0) {
-      waiter.want = 0;
-      if (waiter.claiming) holdAnswer(waiter, answer);
+      waiter.takeBack();
+      if (waiter.claiming > 0) holdAnswer(waiter, answer);
     }
     if (waiter.want > 0 && !this.#full) claims.add(waiter);
     else claims.remove(waiter);
   }
 
-  #deliver(waiter: Waiter, jobs: readonly Job[], fault: CorvoError | undefined): void {
-    if (this.#closed) {
+  #deliver(jobs: readonly Job[], fault: CorvoError | undefined): void {
+    const waiter = this.#waiter;
+    if (waiter === undefined || this.#closed) {
       giveBack(this.#node, jobs);
       return;
     }
@@ -175,7 +173,6 @@ class Session implements StreamSession {
       return;
     }
     if (jobs.length === 0) return;
-    waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
     if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {

@@ -250,6 +250,43 @@ test("a streaming worker that disconnects while its claim is being written gives
   expect(await rig.job(job_id)).toMatchObject({ state: "pending", attempt: 0 });
 });
 
+test("a claim that is replaced while jobs are on their way counts them against its credits", async () => {
+  const rig = new NodeRig();
+  for (const queue of ["a", "a", "b", "b", "b"]) await rig.enqueue({ queue });
+  const jobs: ClaimedView[] = [];
+  const session = rig.service.stream.open((text) => {
+    jobs.push(...(JSON.parse(text) as { jobs: ClaimedView[] }).jobs);
+    return true;
+  });
+  rig.log.isHeld = true;
+  await session.frame({ id: 1, claim: { queues: ["a"], credits: 2 } });
+  await settle();
+  await session.frame({ id: 2, claim: { queues: ["b"], credits: 1 } });
+  await rig.log.release();
+  await settle();
+
+  expect(jobs.map((job) => job.queue)).toEqual(["a", "a", "b"]);
+});
+
+test("credits taken back while jobs are on their way do not come again, and new ones count in full", async () => {
+  const rig = new NodeRig();
+  for (let i = 0; i < 4; i++) await rig.enqueue({ queue: "a" });
+  let pushed = 0;
+  const session = rig.service.stream.open((text) => {
+    pushed += (JSON.parse(text) as { jobs: unknown[] }).jobs.length;
+    return true;
+  });
+  rig.log.isHeld = true;
+  await session.frame({ id: 1, claim: { queues: ["a"], credits: 2 } });
+  await settle();
+  await session.frame({ id: 2, claim: { queues: ["a"], credits: 0 } });
+  await session.frame({ id: 3, claim: { queues: ["a"], credits: 1 } });
+  await rig.log.release();
+  await settle();
+
+  expect(pushed).toBe(3);
+});
+
 test("workers get their turns in the order in which they came", async () => {
   const rig = new NodeRig();
   const order: number[] = [];

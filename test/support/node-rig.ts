@@ -66,10 +66,13 @@ class ManualLog implements Consensus {
   readonly entries: string[] = [];
   appliedIndex = 0;
   isHeld = false;
+  /** Takes nothing: proposals are refused. */
+  isFull = false;
   onCommitted: (entry: Entry) => void = () => {};
   readonly #waiting: (() => void)[] = [];
 
   propose(data: Uint8Array): ProposeResult {
+    if (this.isFull) return { kind: "dropped", reason: "tooManyUncommittedBytes", leader: 1 };
     this.entries.push(new TextDecoder().decode(data));
     const index = this.entries.length;
     const commit = () => {
