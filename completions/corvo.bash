@@ -8,11 +8,11 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'status'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -30,14 +30,14 @@ _corvo() {
     'jobs hold|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs approve|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs reject|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
-    'server|--data-dir'|'enqueue|--file') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'server|--data-dir'|'enqueue|--file'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
     COMPREPLY=($(compgen -W "$values" -- "$current"))
     return
   fi
   case "$path" in
-    '') words='server enqueue worker jobs queue status version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    '') words='server enqueue worker jobs queue status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -61,6 +61,7 @@ _corvo() {
     'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
   esac

@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason
+            case --server --api-key --bind --data-dir --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'version' 'completion'
+        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'status' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -33,6 +33,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a worker -d 'Run any program as the h
 complete -c corvo -f -n '__corvo_at \'\'' -a jobs -d 'Look at jobs and act on them, one by one or by the thousand'
 complete -c corvo -f -n '__corvo_at \'\'' -a queue -d 'Look at queues, pause and empty them'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
+complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
 complete -c corvo -f -n '__corvo_at \'\'' -a version -d 'Versions of this program and of the server'
 complete -c corvo -f -n '__corvo_at \'\'' -a completion -d 'Print a completion script for a shell'
 complete -c corvo -n '__corvo_at \'\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
@@ -498,6 +499,29 @@ complete -c corvo -n '__corvo_at \'status\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'bench\'' -l list -d 'List the scenarios.'
+complete -c corvo -n '__corvo_at \'bench\'' -l dir -r -F -d 'Where servers of the bench keep their data. Default: the temporary folder.'
+complete -c corvo -n '__corvo_at \'bench\'' -l duration -x -d 'Measured time of a run, for scenarios that run for a time.'
+complete -c corvo -n '__corvo_at \'bench\'' -l warmup -x -d 'Time before it that is not measured.'
+complete -c corvo -n '__corvo_at \'bench\'' -l repeat -x -d 'Runs of each scenario.'
+complete -c corvo -n '__corvo_at \'bench\'' -l connections -x -d 'Connections of the load generator.'
+complete -c corvo -n '__corvo_at \'bench\'' -l batch -x -d 'Jobs in one frame.'
+complete -c corvo -n '__corvo_at \'bench\'' -l frames -x -d 'Frames of one connection without an answer.'
+complete -c corvo -n '__corvo_at \'bench\'' -l concurrency -x -d 'Jobs that a worker holds at once (drain).'
+complete -c corvo -n '__corvo_at \'bench\'' -l payload -x -d 'Bytes of a payload. Default 100.'
+complete -c corvo -n '__corvo_at \'bench\'' -l jobs -x -d 'Jobs of a run, for scenarios with a fixed number.'
+complete -c corvo -n '__corvo_at \'bench\'' -l parked -x -d 'Jobs that wait in other queues meanwhile (drain).'
+complete -c corvo -n '__corvo_at \'bench\'' -l backlog -x -d 'Size of the large backlog (backlog).'
+complete -c corvo -n '__corvo_at \'bench\'' -l samples -x -d 'Measured jobs (pickup, seq), or starts (startup).'
+complete -c corvo -n '__corvo_at \'bench\'' -l batched-acks -d 'Let drain send acks together: the scenario drain-batched.'
+complete -c corvo -n '__corvo_at \'bench\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'bench\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'bench\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'bench\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'bench\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'bench\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'bench\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'bench\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'version\'' -l server -x -d 'Address of the server. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'version\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'version\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'

@@ -80,6 +80,10 @@ export const commands: Group = {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
     },
+    bench: {
+      summary: "Measure this machine and this version, and prove that nothing was lost",
+      load: () => import("./bench.ts"),
+    },
     version: {
       summary: "Versions of this program and of the server",
       load: () => import("./version.ts"),

@@ -1,3 +1,4 @@
+/** `corvo worker`: the flags of a worker and their checks. The runner is loaded only when it runs (`worker/`). */
 import { requestLimits as limits, queueNamePattern } from "../api/limits.ts";
 import { formatDuration } from "../base/time.ts";
 import { command } from "./_shared/command.ts";

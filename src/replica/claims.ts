@@ -24,7 +24,7 @@ export class Waiter {
   readonly request: ClaimRequest;
   /** How many jobs it may be given. */
   want: number;
-  /** Called with at least one job, or with the fault that ended a claim. */
+  /** Called with at least one job, or with the fault that ended a claim; with no job only when it stands no more. */
   readonly deliver: (jobs: readonly Job[], fault: CorvoError | undefined) => void;
   /** Is a claim for it in the log's hands? */
   claiming = false;
@@ -126,7 +126,9 @@ export class Claims {
         waiter.claiming = false;
         this.#promise(queues, -count);
         const jobs = outcome?.kind === "claimed" ? outcome.jobs : [];
-        if (jobs.length > 0 || fault !== undefined) waiter.deliver(jobs, fault);
+        if (jobs.length > 0 || fault !== undefined || !waiter.standing) {
+          waiter.deliver(jobs, fault);
+        }
         waiter.whenClaimed?.();
         waiter.whenClaimed = undefined;
         this.#requeue(waiter);

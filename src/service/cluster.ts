@@ -42,7 +42,11 @@ export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
   /** Peer addresses of the members by id. */
-  readonly peers: readonly { readonly id: number; readonly uuid: string; readonly peerAddress: string }[];
+  readonly peers: readonly {
+    readonly id: number;
+    readonly uuid: string;
+    readonly peerAddress: string;
+  }[];
 }
 
 /** All of these reject with a CorvoError; those that change something only work on the leader. */

@@ -174,6 +174,7 @@ class Session implements StreamSession {
       });
       return;
     }
+    if (jobs.length === 0) return;
     waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
