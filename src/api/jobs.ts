@@ -149,7 +149,7 @@ export const jobOperations = {
       progress_url: Type.Optional(Type.String()),
     }),
     otherStatuses: { 202: "The action runs in the background." },
-    errors: ["BULK_ERROR", "LIMIT_EXCEEDED", "SEARCH_ERROR"],
+    errors: ["BULK_ERROR", "LIMIT_EXCEEDED", "SEARCH_ERROR", "UNSUPPORTED"],
   }),
   getBulk: operation({
     method: "GET",

@@ -61,7 +61,7 @@ export const searchOperations = {
       has_more: Type.Boolean(),
       duration_ms: Type.Number(),
     }),
-    errors: ["SEARCH_ERROR"],
+    errors: ["SEARCH_ERROR", "UNSUPPORTED"],
   }),
   searchText: operation({
     method: "GET",

@@ -112,6 +112,15 @@ const HeartbeatAnswer = Type.Object({
   lease_expires_at: Type.Optional(Type.String()),
 });
 
+const enqueueErrors = [
+  "PAYLOAD_TOO_LARGE",
+  "LIMIT_EXCEEDED",
+  "CONFLICT",
+  "UNSUPPORTED",
+  "OVERLOADED",
+  "READ_ONLY",
+] as const;
+
 export const workerOperations = {
   enqueueJob: operation({
     method: "POST",
@@ -122,7 +131,7 @@ export const workerOperations = {
     result: EnqueueResult,
     status: 201,
     otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
-    errors: ["PAYLOAD_TOO_LARGE", "LIMIT_EXCEEDED", "CONFLICT", "OVERLOADED", "READ_ONLY"],
+    errors: enqueueErrors,
   }),
   enqueueJobs: operation({
     method: "POST",
@@ -138,7 +147,7 @@ export const workerOperations = {
       results: Type.Array(EnqueueResult),
     }),
     status: 201,
-    errors: ["PAYLOAD_TOO_LARGE", "LIMIT_EXCEEDED", "CONFLICT", "OVERLOADED", "READ_ONLY"],
+    errors: enqueueErrors,
   }),
   fetchJob: operation({
     method: "POST",

@@ -132,6 +132,12 @@ export const errorTable = {
     retryable: false,
     hint: "See /openapi.json for the methods of this path.",
   },
+  UNSUPPORTED: {
+    status: 501,
+    exit: exitCodes.failed,
+    retryable: false,
+    hint: "Leave out what the message names.",
+  },
   UNAUTHORIZED: {
     status: 401,
     exit: exitCodes.forbidden,

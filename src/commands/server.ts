@@ -1,3 +1,4 @@
+/** `corvo server`: the flags of a node. What they wire together is loaded only when it runs (`server/`). */
 import { requestLimits } from "../api/limits.ts";
 import { command } from "./_shared/command.ts";
 import { UsageError } from "./_shared/exit.ts";

@@ -1,3 +1,4 @@
+/** `corvo worker`: the flags of a worker and their checks. The runner is loaded only when it runs (`worker/`). */
 import { requestLimits as limits, queueNamePattern } from "../api/limits.ts";
 import { formatDuration } from "../base/time.ts";
 import { command } from "./_shared/command.ts";
@@ -16,6 +17,12 @@ const readQueue: Reader<string> = (text) => {
     `${JSON.stringify(text)} is not a queue name`,
     "Names start with a letter or digit and hold letters, digits and . _ - : / @ +",
   );
+};
+
+const readTimeout: Reader<number> = (text) => {
+  const timeoutMs = readDuration(text);
+  if (timeoutMs > 0) return timeoutMs;
+  throw new BadValue("no attempt can end within no time", "Leave the flag out for no limit.");
 };
 
 const readLease: Reader<number> = (text) => {
@@ -59,7 +66,7 @@ const args = {
   timeout: {
     type: "string",
     valueHint: "DURATION",
-    read: readDuration,
+    read: readTimeout,
     description: "Time for one attempt of jobs that bring none of their own. Default: no limit.",
   },
   "kill-after": {

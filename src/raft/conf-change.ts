@@ -12,7 +12,7 @@ import { type EntryType, emptyData, type NodeId } from "./message.ts";
  * implicit: always joint, left without being asked. explicit: always joint, left by another change.
  */
 export type Transition = "auto" | "implicit" | "explicit";
-export type ChangeKind = "addVoter" | "remove" | "update" | "addLearner";
+type ChangeKind = "addVoter" | "remove" | "update" | "addLearner";
 
 export interface NodeChange {
   readonly kind: ChangeKind;

@@ -4,8 +4,8 @@
  * Time is counted in ticks; the host decides how long a tick is. The defaults assume 50 ms: a
  * heartbeat every 100 ms and an election after one to two seconds of silence.
  */
+import type { Random } from "../base/ports.ts";
 import { type Index, isLocalThread, type NodeId, none, unbounded } from "./message.ts";
-import type { Prng } from "./prng.ts";
 import type { LogStorage } from "./storage.ts";
 
 /** Events worth telling an operator. Debug lines are for transcripts and bug reports. */
@@ -17,15 +17,17 @@ export interface RaftLogger {
 }
 
 /**
- * safe: a read waits for a round of heartbeats. lease: a read trusts that no other leader can exist
- * before this one's quorum check fails, which holds only while clocks run at nearly equal speed.
+ * safe: a read waits for a round of heartbeats. lease: it does not if the last round is recent enough,
+ * which is right as long as the ticks of members differ in speed by less than a quarter and no member
+ * misses ticks unnoticed.
  */
 export type ReadMode = "safe" | "lease";
 
 export interface RaftConfig {
   readonly id: NodeId;
   readonly storage: LogStorage;
-  readonly prng: Prng;
+  /** Spreads election timeouts; members must not share a seed. */
+  readonly random: Random;
   readonly logger: RaftLogger;
   /** Index up to which the state machine has applied, after a restart. 0: what the log starts at. */
   readonly applied: Index;
@@ -59,7 +61,7 @@ export interface RaftConfig {
   readonly applyUnstable: boolean;
 }
 
-export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "prng"> & Partial<RaftConfig>;
+export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;
 
 export class RaftConfigError extends Error {
   override name = "RaftConfigError";

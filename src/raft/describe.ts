@@ -33,11 +33,11 @@ export const roleNames: Record<Role, string> = {
   preCandidate: "StatePreCandidate",
 };
 
-export function describeSoftState(soft: SoftState): string {
+function describeSoftState(soft: SoftState): string {
   return `Lead:${soft.leader} State:${roleNames[soft.role]}`;
 }
 
-export function describeHardState(hard: HardState): string {
+function describeHardState(hard: HardState): string {
   const vote = hard.vote === none ? "" : ` Vote:${hard.vote}`;
   return `Term:${hard.term}${vote} Commit:${hard.commit}`;
 }
@@ -51,11 +51,11 @@ export function describeConfState(conf: ConfState): string {
   );
 }
 
-export function describeSnapshot(snapshot: Snapshot): string {
+function describeSnapshot(snapshot: Snapshot): string {
   return `Index:${snapshot.index} Term:${snapshot.term} ConfState:${describeConfState(snapshot.conf)}`;
 }
 
-export function describeEntry(entry: Entry): string {
+function describeEntry(entry: Entry): string {
   const payload = describePayload(entry);
   return `${entry.term}/${entry.index} ${entry.type}${payload === "" ? "" : ` ${payload}`}`;
 }
@@ -158,7 +158,7 @@ export function describeReady(id: NodeId, ready: Ready): string {
     snapshot: append?.snapshot,
     committed: apply?.entries ?? [],
     messages,
-    mustSync: append?.mustSync ?? false,
+    mustSync: append !== undefined && (append.entries.length > 0 || append.newTermOrVote),
   });
 }
 

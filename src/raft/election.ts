@@ -69,16 +69,19 @@ export function runCampaign(raft: RaftState, campaign: Campaign): void {
   }
 }
 
-/** Whether a leader was heard from so recently that no vote is given against it. */
-export function hasLiveLeader(raft: RaftState): boolean {
+/**
+ * For how many ticks no vote is given against a leader that was heard from lately. 0: it may be given.
+ */
+export function remainingLease(raft: RaftState): number {
   const { checkQuorum, electionTicks } = raft.config;
-  return checkQuorum && raft.leader !== none && raft.electionElapsed < electionTicks;
+  if (!checkQuorum) return 0;
+  const heard = raft.leader === none ? 0 : electionTicks - raft.electionElapsed;
+  return Math.max(0, heard, raft.voteFrom - raft.now);
 }
 
 export function ignoreForLease(raft: RaftState, message: Message): void {
-  const remaining = raft.config.electionTicks - raft.electionElapsed;
   raft.config.logger.info(
-    `${describeRequest(raft, "ignored", message)}: lease is not expired (remaining ticks: ${remaining})`,
+    `${describeRequest(raft, "ignored", message)}: lease is not expired (remaining ticks: ${remainingLease(raft)})`,
   );
 }
 

@@ -114,5 +114,5 @@ export function handleAppend(raft: RaftState, message: Message): void {
 
 export function handleHeartbeat(raft: RaftState, message: Message): void {
   raft.log.commitTo(message.commit);
-  raft.sendTo("MsgHeartbeatResp", message.from, { token: message.token });
+  raft.sendTo("MsgHeartbeatResp", message.from, { token: message.token, beat: message.beat });
 }

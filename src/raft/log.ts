@@ -13,7 +13,6 @@ import {
   type EntryId,
   entriesBytes,
   type Index,
-  limitEntries,
   type NodeId,
   type Snapshot,
   type Term,
@@ -219,20 +218,21 @@ export class RaftLog {
     assert(to <= this.lastIndex() + 1, `slice [${from}, ${to}) ends within the log`);
     if (from === to) return [];
     const { offset } = this.unstable;
-    let entries: readonly Entry[] = [];
-    if (from < offset) {
-      const stop = Math.min(to, offset);
-      const stored = this.#storage.entries(from, stop, bytesMax);
-      if (stored === "compacted") return stored;
-      assert(!isGap(stored), `entries [${from}, ${stop}) are in storage`);
-      if (stored.length < stop - from) return stored;
-      entries = stored;
-    }
-    if (to > offset) {
-      const tail = this.unstable.slice(Math.max(from, offset), to);
-      entries = entries.length === 0 ? tail : [...entries, ...tail];
-    }
-    return limitEntries(entries, bytesMax);
+    if (from >= offset) return this.unstable.slice(from, to, bytesMax);
+    const stop = Math.min(to, offset);
+    const stored = this.#storage.entries(from, stop, bytesMax);
+    if (stored === "compacted") return stored;
+    assert(!isGap(stored), `entries [${from}, ${stop}) are in storage`);
+    assert(
+      stored.length > 0 && stored.length <= stop - from,
+      `storage returns 1 to ${stop - from} entries of [${from}, ${stop}), not ${stored.length}`,
+    );
+    if (to <= offset || stored.length < stop - from) return stored;
+    const rest = bytesMax - entriesBytes(stored);
+    const next = rest > 0 ? this.unstable.slice(offset, to, rest) : [];
+    // A first entry comes whatever its size; here it is not the first.
+    const fits = entriesBytes(next) <= rest;
+    return fits ? [...stored, ...next] : stored;
   }
 
   /** Whether a membership change stands at an index of [from, to]. Reads in bounded pages. */

@@ -14,10 +14,10 @@ import {
   type HardState,
   type Index,
   isMember,
-  limitEntries,
   type NodeId,
   type Snapshot,
   type Term,
+  takeEntries,
 } from "./message.ts";
 import type { LogGap, LogStorage } from "./storage.ts";
 
@@ -57,7 +57,7 @@ export class MemoryLog implements LogStorage {
     if (from <= this.#marker.index) return "compacted";
     if (to > this.lastIndex() + 1) return "unavailable";
     const start = this.#marker.index;
-    return limitEntries(this.#entries.slice(from - start, to - start), bytesMax);
+    return takeEntries(this.#entries, from - start, to - start, bytesMax);
   }
 
   snapshot(to: NodeId): Snapshot | "unavailable" {

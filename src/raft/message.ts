@@ -125,7 +125,7 @@ export type MessageType =
  * | MsgAppResp | last matching index, or on rejection the refused `index` with a hint | reject, rejectHint |
  * | MsgVote, MsgPreVote | end of the candidate's log | commit, commitTerm; force: leases do not apply |
  * | MsgVoteResp, MsgPreVoteResp | - | reject; on rejection commit, commitTerm |
- * | MsgHeartbeat, its response | - | commit; token: position in the leader's read queue |
+ * | MsgHeartbeat, its response | - | commit; token: position in the leader's read queue; beat: the leader's tick |
  * | MsgReadIndex, its response | response: the index to wait for | token: chosen by the reader |
  * | MsgTransferLeader | - | from: the node that shall lead |
  * | MsgStorageAppendResp | end of the log that is now durable | snapshot: now installed |
@@ -146,6 +146,7 @@ export interface Message {
   readonly rejectHint: Index;
   readonly force: boolean;
   readonly token: number;
+  readonly beat: number;
   readonly entries: readonly Entry[];
   readonly snapshot: Snapshot | undefined;
   readonly responses: readonly Message[];
@@ -170,6 +171,7 @@ export function createMessage(
     rejectHint: fields.rejectHint ?? 0,
     force: fields.force ?? false,
     token: fields.token ?? 0,
+    beat: fields.beat ?? 0,
     entries: fields.entries ?? noEntries,
     snapshot: fields.snapshot,
     responses: fields.responses ?? noMessages,
@@ -212,6 +214,27 @@ export function isLocalThread(id: NodeId): boolean {
   return id === appendThread || id === applyThread;
 }
 
+/**
+ * Whether a message from the network can mean anything: what a peer of another version or a damaged
+ * frame may contain must never trip an assertion further in.
+ */
+export function isWellFormed(message: Message): boolean {
+  const { type, index, logTerm, commit, commitTerm, rejectHint, entries, snapshot } = message;
+  const numbers = [message.from, message.term, message.token, message.beat, index, logTerm];
+  numbers.push(commit, commitTerm, rejectHint, snapshot?.index ?? 0, snapshot?.term ?? 0);
+  if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) return false;
+  if (type === "MsgSnap") return snapshot !== undefined && snapshot.index > 0;
+  if (type === "MsgProp") return entries.length > 0;
+  if (type !== "MsgApp") return true;
+  let previous: EntryId = { index, term: logTerm };
+  for (const entry of entries) {
+    const isNext = entry.index === previous.index + 1 && entry.term >= previous.term;
+    if (!isNext || entry.term > message.term) return false;
+    previous = entry;
+  }
+  return true;
+}
+
 function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1;
@@ -219,7 +242,7 @@ function varintBytes(value: number): number {
 }
 
 /** The size of an entry in a compact encoding, which is what every size limit counts. */
-export function entryBytes(entry: Entry): number {
+function entryBytes(entry: Entry): number {
   const header = 4 + varintBytes(entry.term) + varintBytes(entry.index);
   const length = entry.data.length;
   return length === 0 ? header : header + 1 + varintBytes(length) + length;
@@ -238,14 +261,24 @@ export function payloadBytes(entries: readonly Entry[]): number {
   return bytes;
 }
 
-/** The longest prefix within `bytesMax`, but never less than one entry. */
-export function limitEntries(entries: readonly Entry[], bytesMax: number): readonly Entry[] {
+/**
+ * The entries at [from, to) of a list, cut to `bytesMax` but never to less than one. Looks no further
+ * than it takes, because what a slow member still needs can be much longer than one message.
+ */
+export function takeEntries(
+  entries: readonly Entry[],
+  from: number,
+  to: number,
+  bytesMax: number,
+): readonly Entry[] {
   let bytes = 0;
-  for (const [position, entry] of entries.entries()) {
+  for (let position = from; position < to; position += 1) {
+    const entry = entries[position];
+    if (entry === undefined) return entries.slice(from, position);
     bytes += entryBytes(entry);
-    if (position > 0 && bytes > bytesMax) return entries.slice(0, position);
+    if (position > from && bytes > bytesMax) return entries.slice(from, position);
   }
-  return entries;
+  return entries.slice(from, to);
 }
 
 /** An untouched log has no hard state to write. */

@@ -22,6 +22,7 @@ import {
   isLocalThread,
   isLocalType,
   isResponseType,
+  isWellFormed,
   type Message,
   type NodeId,
   none,
@@ -32,6 +33,7 @@ import { createRaft, step, tick } from "./raft.ts";
 import type { AppendWork, ApplyWork, Ready } from "./ready.ts";
 import type { NewEntry } from "./replication.ts";
 import { type DropReason, dropped, type RaftState, type StepResult } from "./state.ts";
+import { type RaftStatus, statusOf } from "./status.ts";
 
 export type ProposeResult =
   /** In the leader's log at these positions. They are committed if that term is still there. */
@@ -51,12 +53,19 @@ export class RaftNode {
   readonly #watch: InvariantWatch;
   #soft: SoftState;
   #hard: HardState;
+  /** Work that was handed out and not reported, oldest first. */
+  #appends: AppendWork[] = [];
+  #applies: ApplyWork[] = [];
 
   constructor(options: RaftOptions) {
     this.#raft = createRaft(options);
     this.#watch = new InvariantWatch(this.#raft);
     this.#soft = this.#raft.softState();
     this.#hard = this.#raft.hardState();
+  }
+
+  status(): RaftStatus {
+    return statusOf(this.#raft);
   }
 
   /** The state itself, to look at. Only this class changes it. */
@@ -75,6 +84,7 @@ export class RaftNode {
     if (isLocalType(message.type) && !isOwn) return dropped("localMessage");
     const isUnknown = !isOwn && this.#raft.tracker.get(message.from) === undefined;
     if (isResponseType(message.type) && isUnknown) return dropped("unknownPeer");
+    if (!isOwn && !isWellFormed(message)) return dropped("malformed");
     return this.#step(message);
   }
 
@@ -149,12 +159,17 @@ export class RaftNode {
     raft.readStates = [];
     raft.messages = [];
     raft.log.acceptApplying(committed, applyUnstable);
+    if (ready.append !== undefined) this.#appends.push(ready.append);
+    if (ready.apply !== undefined) this.#applies.push(ready.apply);
     this.#watch.check();
     return ready;
   }
 
-  /** A write is durable. Returns what may now be sent to peers. */
+  /** A write is durable, and so is every earlier one. Returns what may now be sent to peers. */
   appended(work: AppendWork): readonly Message[] {
+    assert(work === this.#appends.shift(), "writes are reported once, in the order of handing out");
+    // What was handed out for applying before the snapshot is part of it.
+    if (work.snapshot !== undefined) this.#applies = [];
     const released: Message[] = [];
     for (const message of work.after) {
       if (message.to === this.#raft.id) this.#step(message);
@@ -177,6 +192,13 @@ export class RaftNode {
   }
 
   applied(work: ApplyWork): void {
+    if (work !== this.#applies[0]) {
+      const last = work.entries.at(-1)?.index ?? 0;
+      const isCovered = last <= this.#raft.log.applied;
+      assert(isCovered, "entries are reported as applied once, in the order of handing out");
+      return;
+    }
+    this.#applies.shift();
     this.#step(appliedMessage(this.#raft.id, work.entries));
   }
 
@@ -213,8 +235,7 @@ export class RaftNode {
     const isSameHard = equalHardStates(hard, this.#hard);
     const isIdle = entries.length === 0 && snapshot === undefined && after.length === 0;
     if (isIdle && isSameHard) return undefined;
-    const mustSync =
-      entries.length > 0 || hard.term !== this.#hard.term || hard.vote !== this.#hard.vote;
+    const newTermOrVote = hard.term !== this.#hard.term || hard.vote !== this.#hard.vote;
     // Not only for new entries: a completion that was ignored because the term had moved on is made
     // good by the next one, which vouches for the whole unstable log.
     const stable = unstable.length > 0 ? raft.log.lastId() : undefined;
@@ -226,7 +247,7 @@ export class RaftNode {
       hard: isSameHard ? undefined : hard,
       entries,
       snapshot,
-      mustSync,
+      newTermOrVote,
       stable,
       after,
     };

@@ -76,7 +76,7 @@ export function broadcastHeartbeat(raft: RaftState): void {
     if (id === raft.id) return;
     // A member may not hold all that is committed; its commit index must not pass what it holds.
     const commit = Math.min(progress.match, raft.log.committed);
-    raft.sendTo("MsgHeartbeat", id, { commit, token });
+    raft.sendTo("MsgHeartbeat", id, { commit, token, beat: raft.now });
     progress.sentCommit(commit);
   });
 }

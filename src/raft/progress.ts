@@ -27,6 +27,8 @@ export class Progress {
   recentActive = false;
   /** One unanswered probe or a full window: send nothing until a heartbeat response. */
   paused = false;
+  /** The leader's tick at which the last heartbeat was sent that the member has answered. */
+  ackedBeat = 0;
   isLearner: boolean;
   readonly inflights: Inflights;
   /** Highest commit index already on its way to the member, to avoid empty appends. */
@@ -47,6 +49,7 @@ export class Progress {
     copy.pendingSnapshot = this.pendingSnapshot;
     copy.recentActive = this.recentActive;
     copy.paused = this.paused;
+    copy.ackedBeat = this.ackedBeat;
     copy.#sentCommit = this.#sentCommit;
     return copy;
   }

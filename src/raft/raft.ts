@@ -10,10 +10,10 @@ import { stepCandidate } from "./candidate.ts";
 import { type RaftConfig, type RaftOptions, resolveConfig } from "./config.ts";
 import {
   handleVoteRequest,
-  hasLiveLeader,
   ignoreForLease,
   learnCommit,
   rejectVote,
+  remainingLease,
   startElection,
 } from "./election.ts";
 import { stepFollower } from "./follower.ts";
@@ -41,6 +41,7 @@ export function createRaft(options: RaftOptions): RaftState {
   installConfState(raft, conf, Math.max(config.applied, raft.log.applied));
   raft.term = hard.term;
   raft.vote = hard.vote;
+  if (config.readMode === "lease" && hard.term > 0) raft.voteFrom = raft.now + config.electionTicks;
   assert(
     hard.commit <= last.index && config.applied <= last.index,
     `node ${raft.id}: the log ends at ${last.index} but ${hard.commit} was committed and ` +
@@ -65,6 +66,7 @@ function logStart(config: RaftConfig, raft: RaftState): void {
 }
 
 export function tick(raft: RaftState): void {
+  raft.now += 1;
   raft.electionElapsed += 1;
   if (raft.role !== "leader") {
     if (raft.isPromotable && raft.electionElapsed >= raft.randomizedElectionTicks) {
@@ -123,12 +125,12 @@ export function step(raft: RaftState, message: Message): StepResult {
 }
 
 function stepRole(raft: RaftState, message: Message): StepResult {
-  if (message.reject && message.commitTerm !== 0 && learnCommit(raft, message)) {
+  if (raft.role === "leader") return stepLeader(raft, message);
+  if (message.reject && learnCommit(raft, message)) {
     // Whoever has a change to apply does not campaign.
-    if (raft.role !== "leader") becomeFollower(raft, raft.term, raft.leader);
+    becomeFollower(raft, raft.term, raft.leader);
     return ok;
   }
-  if (raft.role === "leader") return stepLeader(raft, message);
   if (raft.role === "follower") return stepFollower(raft, message);
   return stepCandidate(raft, message);
 }
@@ -137,7 +139,7 @@ function stepRole(raft: RaftState, message: Message): StepResult {
 function acceptHigherTerm(raft: RaftState, message: Message): boolean {
   const { type, from, term } = message;
   const asksForVote = type === "MsgVote" || type === "MsgPreVote";
-  if (asksForVote && !message.force && hasLiveLeader(raft)) {
+  if (asksForVote && !message.force && remainingLease(raft) > 0) {
     ignoreForLease(raft, message);
     return false;
   }

@@ -1,7 +1,7 @@
 /** How a leader answers read requests, its own and those that followers pass on. */
-import type { Index, Message } from "./message.ts";
-import { none } from "./message.ts";
+import { type Index, type Message, type NodeId, none } from "./message.ts";
 import { broadcastHeartbeat } from "./outbound.ts";
+import { jointCommitted } from "./quorum.ts";
 import { dropped, ok, type RaftState, type StepResult } from "./state.ts";
 
 export function requestRead(raft: RaftState, request: Message): StepResult {
@@ -35,15 +35,29 @@ export function acknowledgeReads(raft: RaftState, message: Message): void {
 
 function admitRead(raft: RaftState, request: Message): void {
   const index = raft.log.committed;
-  // Once somebody was told to take over, an election may be won at any moment: no lease holds.
-  const hasLease = raft.config.readMode === "lease" && !raft.handedOver;
-  if (raft.tracker.isSingleton || hasLease) {
+  if (raft.tracker.isOnlyVoter(raft.id) || hasLease(raft)) {
     answerRead(raft, request, index);
     return;
   }
   raft.reads.add({ request, index });
   raft.reads.acknowledge(raft.id, raft.reads.position);
   broadcastHeartbeat(raft);
+}
+
+/**
+ * Whether a quorum answered heartbeats that were sent so lately that it cannot have elected another
+ * leader since. Whoever answers gives no vote for an election timeout after hearing the heartbeat,
+ * thus after it was sent. A quarter of that is left for clocks that run at different speed, two ticks
+ * for the fractions at both ends. Once somebody was told to take over, votes are given regardless.
+ */
+function hasLease(raft: RaftState): boolean {
+  const { readMode, electionTicks } = raft.config;
+  if (readMode !== "lease" || raft.handedOver) return false;
+  const leaseTicks = Math.max(0, Math.floor(electionTicks * 0.75) - 2);
+  const oldest = Math.max(1, raft.now - leaseTicks);
+  const { membership } = raft.tracker;
+  const acked = (id: NodeId) => (id === raft.id ? raft.now : raft.tracker.get(id)?.ackedBeat);
+  return jointCommitted(membership.voters, acked) >= oldest;
 }
 
 function answerRead(raft: RaftState, request: Message, index: Index): void {

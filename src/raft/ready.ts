@@ -28,8 +28,8 @@ export interface AppendWork {
   readonly snapshot: Snapshot | undefined;
   /** They replace everything in the durable log from the first one's index on. */
   readonly entries: readonly Entry[];
-  /** False if only the commit index changed, which may be lost. */
-  readonly mustSync: boolean;
+  /** The hard state has a new term or vote, and not only a new commit index, which may be lost. */
+  readonly newTermOrVote: boolean;
   /** The end of the unstable log that is durable once this is; absent if there is none. */
   readonly stable: EntryId | undefined;
   /** To be released when this and every earlier write is durable. Some are for this node itself. */
@@ -46,4 +46,9 @@ export interface Ready {
   readonly append: AppendWork | undefined;
   readonly apply: ApplyWork | undefined;
   readonly messages: readonly Message[];
+}
+
+/** Whether the work has to reach the disk, or only keep its place behind what has to. */
+export function mustSync(work: AppendWork): boolean {
+  return work.entries.length > 0 || work.snapshot !== undefined || work.newTermOrVote;
 }

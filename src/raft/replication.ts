@@ -128,6 +128,7 @@ export function handleHeartbeatResponse(
 ): void {
   progress.recentActive = true;
   progress.paused = false;
+  progress.ackedBeat = Math.max(progress.ackedBeat, message.beat);
   // The empty append to a caught-up probing member is what lets it return to replication.
   if (progress.match < raft.log.lastIndex() || progress.state === "StateProbe") {
     sendAppend(raft, message.from);

@@ -38,7 +38,8 @@ export type DropReason =
   | "tooManyUncommittedBytes"
   | "tooManyReads"
   | "localMessage"
-  | "unknownPeer";
+  | "unknownPeer"
+  | "malformed";
 
 export type StepResult =
   | { readonly kind: "ok" }
@@ -93,6 +94,10 @@ export class RaftState {
   electionElapsed = 0;
   heartbeatElapsed = 0;
   randomizedElectionTicks = 0;
+  /** Ticks since the start, from 1. */
+  now = 1;
+  /** Before this tick no vote is given: who answered a lease before a crash still stands by it. */
+  voteFrom = 0;
 
   constructor(config: RaftConfig) {
     this.config = config;
@@ -175,7 +180,7 @@ export class RaftState {
 
   /** From T to 2T-1, so that two nodes seldom campaign at once. */
   drawElectionTicks(): void {
-    const { electionTicks, prng } = this.config;
-    this.randomizedElectionTicks = electionTicks + prng.below(electionTicks);
+    const { electionTicks, random } = this.config;
+    this.randomizedElectionTicks = electionTicks + (random.uint32() % electionTicks);
   }
 }

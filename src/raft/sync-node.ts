@@ -20,6 +20,7 @@ export interface SyncBatch {
   readonly snapshot: Snapshot | undefined;
   readonly committed: readonly Entry[];
   readonly messages: readonly Message[];
+  /** A snapshot has to reach the disk as well, whatever this says. */
   readonly mustSync: boolean;
 }
 
@@ -45,7 +46,7 @@ export class SyncNode {
       snapshot: append?.snapshot,
       committed: apply?.entries ?? [],
       messages: [...ready.messages, ...forPeers],
-      mustSync: append?.mustSync ?? false,
+      mustSync: append !== undefined && (append.entries.length > 0 || append.newTermOrVote),
     };
   }
 

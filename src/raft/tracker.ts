@@ -106,10 +106,10 @@ export class Tracker {
     for (const id of this.#ids) action(id, must(progress.get(id), "ids are the keys of progress"));
   }
 
-  /** True when this configuration has exactly one voter. */
-  get isSingleton(): boolean {
+  /** Whether this node decides alone. A removed leader of a group of one does not. */
+  isOnlyVoter(id: NodeId): boolean {
     const { incoming, outgoing } = this.#membership.voters;
-    return incoming.length === 1 && outgoing.length === 0;
+    return incoming.length === 1 && incoming[0] === id && outgoing.length === 0;
   }
 
   committed(): Index {

@@ -10,7 +10,14 @@
  */
 import { assert } from "../base/assert.ts";
 import type { RaftLogger } from "./config.ts";
-import type { Entry, EntryId, Index, Snapshot, Term } from "./message.ts";
+import {
+  type Entry,
+  type EntryId,
+  type Index,
+  type Snapshot,
+  type Term,
+  takeEntries,
+} from "./message.ts";
 
 export class Unstable {
   offset: Index;
@@ -126,12 +133,12 @@ export class Unstable {
     this.offsetInProgress = Math.min(this.offsetInProgress, from);
   }
 
-  /** Entries of [from, to), all of which are here. */
-  slice(from: Index, to: Index): readonly Entry[] {
+  /** Entries of [from, to), all of which are here, cut to `bytesMax`. */
+  slice(from: Index, to: Index, bytesMax: number): readonly Entry[] {
     assert(
       this.offset <= from && from <= to && to <= this.offset + this.#entries.length,
       `unstable entries [${from}, ${to}) lie within [${this.offset}, ${this.offset + this.#entries.length})`,
     );
-    return this.#entries.slice(from - this.offset, to - this.offset);
+    return takeEntries(this.#entries, from - this.offset, to - this.offset, bytesMax);
   }
 }

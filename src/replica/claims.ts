@@ -24,12 +24,14 @@ export class Waiter {
   readonly request: ClaimRequest;
   /** How many jobs it may be given. */
   want: number;
-  /** Called with at least one job, or with the fault that ended a claim. */
+  /** Called with at least one job, or with the fault that ended a claim; with no job only when it stands no more. */
   readonly deliver: (jobs: readonly Job[], fault: CorvoError | undefined) => void;
   /** Is a claim for it in the log's hands? */
   claiming = false;
   /** Does it stand at its queues? */
   standing = false;
+  /** Called once when the claim that is in the log's hands has been delivered. */
+  whenClaimed: (() => void) | undefined;
 
   constructor(request: ClaimRequest, want: number, deliver: Waiter["deliver"]) {
     this.request = request;
@@ -124,7 +126,11 @@ export class Claims {
         waiter.claiming = false;
         this.#promise(queues, -count);
         const jobs = outcome?.kind === "claimed" ? outcome.jobs : [];
-        if (jobs.length > 0 || fault !== undefined) waiter.deliver(jobs, fault);
+        if (jobs.length > 0 || fault !== undefined || !waiter.standing) {
+          waiter.deliver(jobs, fault);
+        }
+        waiter.whenClaimed?.();
+        waiter.whenClaimed = undefined;
         this.#requeue(waiter);
         if (fault === undefined) for (const queue of queues) this.wake(queue);
       });

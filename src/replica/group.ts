@@ -7,21 +7,20 @@
  * else. Entries are applied one after the other in one place, however often the loop is entered meanwhile.
  */
 import type { Log, LogFault } from "../base/log.ts";
-import type { Logger, Timers } from "../base/ports.ts";
+import type { Logger, Random, Timers } from "../base/ports.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
 import { isConfChangeType } from "../raft/conf-change.ts";
 import type { RaftOptions } from "../raft/config.ts";
 import type { ConfState, Entry, Message, NodeId, SoftState } from "../raft/message.ts";
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
-import type { Prng } from "../raft/prng.ts";
-import type { AppendWork, ApplyWork, Ready } from "../raft/ready.ts";
+import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
 import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
 
 export interface GroupDeps {
   readonly log: Log;
   readonly timers: Timers;
-  readonly prng: Prng;
+  readonly random: Random;
   readonly logger: Logger;
   /** Hands messages to the network; unreliable, never waits. */
   readonly send: (to: NodeId, messages: readonly Message[]) => void;
@@ -92,7 +91,7 @@ export class Group {
     this.#node = new RaftNode({
       id: options.nodeId,
       storage: this.#storage,
-      prng: deps.prng,
+      random: deps.random,
       applied: options.start.applied,
       logger: {
         debug: (text) => deps.logger.debug(text),
@@ -253,7 +252,7 @@ export class Group {
   }
 
   #append(work: AppendWork): void {
-    const isFree = !work.mustSync && work.snapshot === undefined;
+    const isFree = !mustSync(work);
     if (this.#failed.length > 0) this.#failed.push(work);
     else if (!isFree) this.#write(work);
     // Only the commit index changed, which may be lost: it travels with the next write that has to be made.

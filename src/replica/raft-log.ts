@@ -6,16 +6,15 @@
  */
 import { assert } from "../base/assert.ts";
 import type { EntryKind, Log, LogEntry } from "../base/log.ts";
-import {
-  type ConfState,
-  type Entry,
-  type EntryType,
-  entryBytes,
-  type HardState,
-  type Index,
-  type NodeId,
-  type Snapshot,
-  type Term,
+import type {
+  ConfState,
+  Entry,
+  EntryType,
+  HardState,
+  Index,
+  NodeId,
+  Snapshot,
+  Term,
 } from "../raft/message.ts";
 import type { LogGap, LogStorage } from "../raft/storage.ts";
 
@@ -97,13 +96,13 @@ export class RaftLogStorage implements LogStorage {
     const last = entries.at(-1);
     if (first === undefined || last === undefined) return;
     while ((this.#recent.at(-1)?.index ?? -1) >= first.index) {
-      this.#recentBytes -= entryBytes(this.#recent.pop() as Entry);
+      this.#recentBytes -= sizeOf(this.#recent.pop() as Entry);
     }
     const before = this.#recent.at(-1);
     if (before !== undefined && before.index + 1 !== first.index) this.#forgetAll();
     for (const entry of entries) {
       this.#recent.push(entry);
-      this.#recentBytes += entryBytes(entry);
+      this.#recentBytes += sizeOf(entry);
     }
     this.#lastIndex = last.index;
     this.#lastTerm = last.term;
@@ -125,7 +124,7 @@ export class RaftLogStorage implements LogStorage {
     for (; at < end; at++) {
       const entry = this.#recent[at];
       assert(entry !== undefined, "recent entries have no gap");
-      bytes += entryBytes(entry);
+      bytes += sizeOf(entry);
       if (at > start && bytes > bytesMax) break;
     }
     return this.#recent.slice(start, at);
@@ -144,7 +143,7 @@ export class RaftLogStorage implements LogStorage {
       drop < this.#recent.length - 1 &&
       (this.#recentBytes > recentBytesMax / 2 || this.#recent.length - drop > 32_768)
     ) {
-      this.#recentBytes -= entryBytes(this.#recent[drop] as Entry);
+      this.#recentBytes -= sizeOf(this.#recent[drop] as Entry);
       drop++;
     }
     this.#recent.splice(0, drop);
@@ -154,6 +153,11 @@ export class RaftLogStorage implements LogStorage {
     this.#recent = [];
     this.#recentBytes = 0;
   }
+}
+
+/** Roughly what an entry takes in memory and in a message. */
+function sizeOf(entry: Entry): number {
+  return 32 + entry.data.length;
 }
 
 export function toLogEntry(entry: Entry): LogEntry {

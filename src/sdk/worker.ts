@@ -293,7 +293,7 @@ class WorkerLoop implements Worker {
       this.#held.size === 0 && this.#reports.openCount === 0 && this.#arrivals === arrivalsBefore;
     let waiting = Number.POSITIVE_INFINITY;
     if (isQuiet() && this.#stream.isOpen) {
-      waiting = (await this.#options.countWaiting?.().catch(() => undefined)) ?? waiting;
+      waiting = await this.#countWaiting();
     }
     this.#emptyLooks = waiting === 0 && isQuiet() ? this.#emptyLooks + 1 : 0;
     if (this.#phase !== "working") return;
@@ -312,6 +312,15 @@ class WorkerLoop implements Worker {
       this.#workOn();
       this.#claimFree();
     });
+  }
+
+  async #countWaiting(): Promise<number> {
+    try {
+      return (await this.#options.countWaiting?.()) ?? 0;
+    } catch (error) {
+      this.#options.logger.debug(`the waiting jobs could not be counted: ${error}`);
+      return Number.POSITIVE_INFINITY;
+    }
   }
 
   /** Draining met another job, or lost its connection: back to work. */

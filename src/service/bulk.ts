@@ -8,6 +8,7 @@
  */
 import type { InputOf, ResultOf } from "../api/operation.ts";
 import { type Operations, Reply } from "../api/operations.ts";
+import { Filter } from "../api/search.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
@@ -106,6 +107,7 @@ export class BulkOperations {
       );
     }
     const filter = toFilter(body.filter);
+    refuseUnknownMembers(body.filter);
     if (isEmptyFilter(filter)) {
       throw new CorvoError(
         "BULK_ERROR",
@@ -216,5 +218,13 @@ export class BulkOperations {
       view.finished_at = formatTime(this.#node.deps.clock.nowMs());
       view.updated_at = view.finished_at;
     }
+  }
+}
+
+/** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */
+function refuseUnknownMembers(filter: object): void {
+  for (const name of Object.keys(filter)) {
+    if (Object.hasOwn(Filter.properties, name)) continue;
+    throw new CorvoError("BULK_ERROR", `filter.${name}: no filter has this name`);
   }
 }

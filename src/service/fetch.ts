@@ -36,8 +36,13 @@ export function fetchJobs(
       else resolve(jobs);
     };
     const onAbort = () => end([], undefined);
+    // A claim that is in the log's hands when the time is over decides: not to wait is not to come away empty-handed.
+    const onTimeOver = () => {
+      node.claims.remove(waiter);
+      if (!waiter.claiming) onAbort();
+    };
     const waiter = new Waiter(claimRequestOf(body), count, (jobs, fault) => end(jobs, fault));
-    const cancelTimer = node.deps.timers.after(waitMsOf(body), onAbort);
+    const cancelTimer = node.deps.timers.after(waitMsOf(body), onTimeOver);
     signal.addEventListener("abort", onAbort, { once: true });
     node.claims.add(waiter);
   });

@@ -4,6 +4,7 @@ import { requestLimits as limits } from "../api/limits.ts";
 import type { Filter as FilterSchema } from "../api/search.ts";
 import type { JobFilter, JobPageRequest, JobSort } from "../engine/query.ts";
 import { toPriority, toTime } from "./new-job.ts";
+import { refuseUnsupportedFilter } from "./unsupported.ts";
 
 export type ApiFilter = Static<typeof FilterSchema>;
 
@@ -33,6 +34,7 @@ const texts = [
 ] as const;
 
 export function toFilter(filter: ApiFilter): JobFilter {
+  refuseUnsupportedFilter(filter);
   const result: Writable<JobFilter> = {};
   for (const [from, to] of texts) {
     const value = filter[from];

@@ -6,11 +6,13 @@ import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Backoff, JobOptions } from "../engine/options.ts";
+import { refuseUnsupportedJob } from "./unsupported.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export function toNewJob(spec: Spec): NewJob {
+  refuseUnsupportedJob(spec);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,

@@ -41,7 +41,7 @@ class Session implements StreamSession {
       const answer = new Answer(frame.id, resolve);
       try {
         if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
-          this.#claim(frame.claim);
+          this.#claim(frame.claim, answer);
         }
       } catch (error) {
         answer.refuse(error);
@@ -139,7 +139,7 @@ class Session implements StreamSession {
   }
 
   /** Credits add up; other queues or another lease replace the standing claim. */
-  #claim(claim: NonNullable<ClientFrame["claim"]>): void {
+  #claim(claim: NonNullable<ClientFrame["claim"]>, answer: Answer): void {
     const request = claimRequestOf(claim);
     const { claims } = this.#node;
     let waiter = this.#waiter;
@@ -152,8 +152,12 @@ class Session implements StreamSession {
       this.#waiter = made;
     }
     waiter.want += claim.credits;
-    // Zero credits mean: nothing more for now. That is how a worker stops.
-    if (claim.credits === 0) waiter.want = 0;
+    // Zero credits mean: nothing more for now. That is how a worker stops, so jobs that are being claimed come before the answer:
+    // pushed after it, they would find the worker gone and wait for their leases to end.
+    if (claim.credits === 0) {
+      waiter.want = 0;
+      if (waiter.claiming) holdAnswer(waiter, answer);
+    }
     if (waiter.want > 0 && !this.#full) claims.add(waiter);
     else claims.remove(waiter);
   }
@@ -170,6 +174,7 @@ class Session implements StreamSession {
       });
       return;
     }
+    if (jobs.length === 0) return;
     waiter.want = Math.max(0, waiter.want - jobs.length);
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
@@ -185,6 +190,15 @@ class Session implements StreamSession {
     this.#push(
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
     );
+  };
+}
+
+function holdAnswer(waiter: Waiter, answer: Answer): void {
+  const earlier = waiter.whenClaimed;
+  answer.expect();
+  waiter.whenClaimed = () => {
+    earlier?.();
+    answer.release();
   };
 }
 

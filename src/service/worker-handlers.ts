@@ -9,6 +9,7 @@ import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
@@ -38,6 +39,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
+      refuseUnsupportedBatch(body);
       const jobs = body.jobs.map((spec, i) => {
         try {
           return toNewJob(spec);
@@ -129,6 +131,7 @@ function finishHandlers(
 > {
   return {
     async ackJob({ params, body }) {
+      refuseAgentVerdict(body);
       const item = toAck(node, { ...body, job_id: params.job_id });
       await node.proposeOne({ kind: "ack", items: [item] }, sizeOfItems([item]));
       node.disownLease(item.token);

@@ -6,7 +6,6 @@ import { expect, test } from "bun:test";
 import { cliReference } from "../../scripts/generate-cli-reference.ts";
 import { operations } from "../../src/api/operations.ts";
 import { Filter } from "../../src/api/search.ts";
-import { parseArguments } from "../../src/commands/_shared/args.ts";
 import {
   completionFiles,
   completionScript,
@@ -16,6 +15,7 @@ import { describeTree, loadAll } from "../../src/commands/_shared/describe.ts";
 import { globalArgs } from "../../src/commands/_shared/globals.ts";
 import { type Group, isGroup, locate } from "../../src/commands/_shared/table.ts";
 import { aliases, commands } from "../../src/commands/index.ts";
+import { commandLines, parseLine } from "../support/command-lines.ts";
 import { corvo } from "../support/fake-system.ts";
 
 const updating = process.env["CORVO_UPDATE_GOLDEN"] === "1";
@@ -54,45 +54,16 @@ test("completion scripts in the tree are those of the commands", async () => {
   }
 });
 
-/** The words of each `corvo …` in a line for a shell. */
-function linesOf(line: string): readonly (readonly string[])[] {
-  const words: { text: string; isOperator: boolean }[] = [];
-  const token = /\s*(?:([|<>()]|\$\(|"\$\()|((?:'[^']*'|"(?:[^"\\$]|\\.|\$\{)*"|[^\s|<>()'"])+))/gy;
-  for (let match = token.exec(line); match !== null; match = token.exec(line)) {
-    const text = match[1] ?? (match[2] ?? "").replace(/'([^']*)'|"([^"]*)"/g, "$1$2");
-    words.push({ text, isOperator: match[1] !== undefined });
-  }
-  const lines: string[][] = [];
-  let current: string[] | undefined;
-  for (const { text, isOperator } of words) {
-    if (text === "corvo") {
-      current = [];
-      lines.push(current);
-    } else if (isOperator) {
-      current = undefined;
-    } else {
-      current?.push(text);
-    }
-  }
-  return lines;
-}
-
 const examples = loaded.flatMap((one) => one.spec.examples.map((example) => example.line));
 
 test.each([...examples, ...(commands.examples ?? []).map((example) => example.line)])(
   "the example `%s` is understood",
   async (example) => {
-    const lines = linesOf(example);
+    const lines = commandLines(example);
 
     expect(lines.length).toBeGreaterThan(0);
     for (const argv of lines) {
-      if (argv.includes("--version")) continue;
-      const located = locate(argv, commands, aliases, globalArgs);
-      const { spec } = loaded.find((one) => one.path.join(" ") === located.path.join(" ")) ?? {};
-      if (spec === undefined) throw new Error(`no command in ${argv.join(" ")}`);
-      const takesCommand = spec.takesCommand === true;
-      const args = { ...globalArgs, ...spec.args };
-      parseArguments(located.rest, { args, takesCommand, help: "" });
+      await parseLine(argv);
     }
   },
 );

@@ -37,6 +37,13 @@ const variants: Record<string, Variant> = {
     membershipChanges: true,
     settings: { ...defaults, preVote: false, stepDownOnRemoval: false },
   },
+  "three nodes with leases and equal clocks": {
+    voters: 3,
+    spares: 0,
+    membershipChanges: false,
+    lockstep: true,
+    settings: { ...defaults, readMode: "lease" },
+  },
   "a group of one that grows": {
     voters: 1,
     spares: 3,

@@ -16,7 +16,7 @@ import {
 } from "../../src/raft/conf-change.ts";
 import type { RaftOptions } from "../../src/raft/config.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
-import { emptySnapshot, MemoryLog } from "../../src/raft/memory-log.ts";
+import { emptySnapshot } from "../../src/raft/memory-log.ts";
 import {
   type Entry,
   emptyData,
@@ -28,9 +28,10 @@ import {
   unbounded,
 } from "../../src/raft/message.ts";
 import { RaftNode } from "../../src/raft/node.ts";
-import { SeededPrng } from "../../src/raft/prng.ts";
-import type { AppendWork, ApplyWork } from "../../src/raft/ready.ts";
 import { describeMembership, isJoint } from "../../src/raft/tracker.ts";
+import { below, SeededRandom } from "../support/seeded-random.ts";
+import { Host } from "./random-host.ts";
+import { type Action, Mix } from "./random-mix.ts";
 
 export interface ClusterOptions {
   readonly seed: number;
@@ -38,75 +39,19 @@ export interface ClusterOptions {
   /** Nodes that exist but start outside the group. */
   readonly spares: number;
   readonly membershipChanges: boolean;
+  /** All clocks run at one speed, as leases require. */
+  readonly lockstep?: boolean;
   readonly settings: Partial<RaftOptions>;
 }
-
-/** How often each thing may happen at most, relative to the others. A run draws its own mix. */
-const weightsMax = {
-  tick: 60,
-  moveMessage: 300,
-  completeAppend: 120,
-  completeApply: 60,
-  propose: 25,
-  read: 15,
-  transfer: 3,
-  changeMembership: 8,
-  compact: 6,
-  partition: 5,
-  reportSnapshots: 8,
-  reportUnreachable: 4,
-  forgetLeader: 3,
-  campaign: 3,
-  crash: 4,
-} as const;
-
-type Action = keyof typeof weightsMax;
-
-/** Without these nothing would ever happen. */
-const weightsMin: Partial<Record<Action, number>> = {
-  tick: 25,
-  moveMessage: 120,
-  completeAppend: 40,
-  completeApply: 20,
-  propose: 6,
-};
 
 /** Messages beyond this are lost: a network has no memory without end. */
 const messagesMax = 400;
 
-/** Makes a new snapshot whenever it is asked for one that the stored one cannot stand in for. */
-class FreshSnapshotLog extends MemoryLog {
-  current: () => Snapshot = () => emptySnapshot;
-
-  override snapshot(to: NodeId): Snapshot | "unavailable" {
-    if (super.snapshot(to) === "unavailable") this.saveSnapshot(this.current());
-    return super.snapshot(to);
-  }
-}
-
-class Host {
-  readonly id: NodeId;
-  readonly storage = new FreshSnapshotLog();
-  state: Snapshot;
-  node: RaftNode | undefined;
-  appends: AppendWork[] = [];
-  applies: ApplyWork[] = [];
-
-  constructor(id: NodeId, start: Snapshot) {
-    this.id = id;
-    this.state = start;
-    this.storage.current = () => this.state;
-    if (start.index > 0) this.storage.installSnapshot(start);
-  }
-}
-
 export class RandomCluster {
   readonly hosts: Host[] = [];
-  readonly #prng: SeededPrng;
+  readonly #random: SeededRandom;
   readonly #options: ClusterOptions;
-  readonly #weights: readonly (readonly [Action, number])[];
-  /** Chances in percent: of a restart when it is a dead node's turn, and of a message's fates. */
-  readonly #mix: { restart: number; lost: number; doubled: number; inOrder: number };
+  readonly #mix: Mix;
   #messages: Message[] = [];
   /** Snapshots that arrived; their senders will hear of it later. */
   #delivered: Message[] = [];
@@ -125,18 +70,8 @@ export class RandomCluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.#prng = new SeededPrng(options.seed);
-    // A mix of its own for every run, or rare things would always be drowned by the same others.
-    this.#weights = Object.entries(weightsMax).map(([name, max]) => {
-      const action = name as Action;
-      return [action, Math.max(weightsMin[action] ?? 0, this.#prng.below(max + 1))] as const;
-    });
-    this.#mix = {
-      restart: 10 + this.#prng.below(60),
-      lost: this.#prng.below(15),
-      doubled: this.#prng.below(15),
-      inOrder: this.#prng.below(100),
-    };
+    this.#random = new SeededRandom(options.seed);
+    this.#mix = new Mix(options.seed);
     const voters = Array.from({ length: options.voters }, (_, position) => position + 1);
     const conf = { ...emptySnapshot.conf, voters };
     const start: Snapshot = { index: 2, term: 1, conf, data: emptyData };
@@ -205,7 +140,7 @@ export class RandomCluster {
       ...this.#options.settings,
       id: host.id,
       storage: host.storage,
-      prng: new SeededPrng(this.#options.seed * 31 + host.id),
+      random: new SeededRandom(this.#options.seed * 31 + host.id),
       applied: host.state.index,
     });
     this.#checkedTo.set(host.id, host.state.index);
@@ -218,30 +153,21 @@ export class RandomCluster {
   }
 
   #act(): void {
-    const host = this.#host(this.#prng.below(this.hosts.length) + 1);
+    const host = this.#host(below(this.#random, this.hosts.length) + 1);
     const { node } = host;
     if (node === undefined) {
-      if (this.#prng.below(100) < this.#mix.restart) this.#start(host);
+      if (below(this.#random, 100) < this.#mix.restart) this.#start(host);
       return;
     }
-    this.#perform(this.#drawAction(), host, node);
-    if (host.node !== undefined && this.#prng.below(4) !== 0) this.#takeReady(host);
+    this.#perform(this.#mix.draw(), host, node);
+    if (host.node !== undefined && below(this.#random, 4) !== 0) this.#takeReady(host);
     this.#check(host);
   }
 
-  #drawAction(): Action {
-    let rest = this.#prng.below(this.#weights.reduce((sum, [, weight]) => sum + weight, 0));
-    for (const [action, weight] of this.#weights) {
-      if (rest < weight) return action;
-      rest -= weight;
-    }
-    return "tick";
-  }
-
   #perform(action: Action, host: Host, node: RaftNode): void {
-    const someId = this.#prng.below(this.hosts.length) + 1;
+    const someId = below(this.#random, this.hosts.length) + 1;
     const actions: Record<Action, () => void> = {
-      tick: () => node.tick(),
+      tick: () => this.#tick(node),
       moveMessage: () => this.#moveMessage(),
       completeAppend: () => this.#completeAppend(host),
       completeApply: () => this.#completeApply(host),
@@ -258,6 +184,11 @@ export class RandomCluster {
       crash: () => this.#crash(host),
     };
     actions[action]();
+  }
+
+  #tick(node: RaftNode): void {
+    const running = this.#options.lockstep ? this.hosts.map((host) => host.node) : [node];
+    for (const each of running) each?.tick();
   }
 
   #takeReady(host: Host): void {
@@ -285,12 +216,12 @@ export class RandomCluster {
   #moveMessage(): void {
     if (this.#messages.length === 0) return;
     const { lost, doubled, inOrder } = this.#mix;
-    const isFirst = this.#prng.below(100) < inOrder;
-    const at = isFirst ? 0 : this.#prng.below(this.#messages.length);
+    const isFirst = below(this.#random, 100) < inOrder;
+    const at = isFirst ? 0 : below(this.#random, this.#messages.length);
     const message = must(this.#messages[at], "the position is within the bag");
-    if (this.#prng.below(100) >= doubled) this.#messages.splice(at, 1);
+    if (below(this.#random, 100) >= doubled) this.#messages.splice(at, 1);
     const isCut = this.#cut.has(message.from) !== this.#cut.has(message.to);
-    if (isCut || this.#prng.below(100) < lost) this.#lose(message);
+    if (isCut || below(this.#random, 100) < lost) this.#lose(message);
     else this.#deliver(message);
   }
 
@@ -359,7 +290,7 @@ export class RandomCluster {
 
   #propose(host: Host): void {
     this.#proposed += 1;
-    const count = 1 + this.#prng.below(3);
+    const count = 1 + below(this.#random, 3);
     const batch = Array.from({ length: count }, () => Uint8Array.of(this.#proposed % 256, 7));
     host.node?.propose(batch);
   }
@@ -377,17 +308,20 @@ export class RandomCluster {
       return;
     }
     const kinds: NodeChange["kind"][] = ["addVoter", "addVoter", "addLearner", "remove"];
-    const changes = Array.from({ length: 1 + this.#prng.below(3) }, (): NodeChange => {
-      const kind = must(kinds[this.#prng.below(kinds.length)], "the position is within the list");
-      return { kind, id: 1 + this.#prng.below(this.hosts.length) };
+    const changes = Array.from({ length: 1 + below(this.#random, 3) }, (): NodeChange => {
+      const kind = must(
+        kinds[below(this.#random, kinds.length)],
+        "the position is within the list",
+      );
+      return { kind, id: 1 + below(this.#random, this.hosts.length) };
     });
     // A leader that must leave hands over first, as a careful host does (see stepDownOnRemoval).
     if (changes.some(({ kind, id }) => id === host.id && kind !== "addVoter")) {
-      host.node.transferLeadership(this.#prng.below(this.hosts.length) + 1);
+      host.node.transferLeadership(below(this.#random, this.hosts.length) + 1);
       return;
     }
     const transitions = ["auto", "implicit", "explicit"] as const;
-    const transition = must(transitions[this.#prng.below(3)], "the position is within the list");
+    const transition = must(transitions[below(this.#random, 3)], "the position is within the list");
     const change: ConfChange = { transition, changes, context: emptyData };
     host.node.proposeConfChange(change);
   }
@@ -395,18 +329,18 @@ export class RandomCluster {
   #compact(host: Host): void {
     if (host.state.index === 0) return;
     host.storage.saveSnapshot(host.state);
-    const keep = this.#prng.below(6);
+    const keep = below(this.#random, 6);
     host.storage.compact(host.state.index - keep);
   }
 
   /** Heals, cuts the group at random, or cuts off whoever leads. */
   #partition(): void {
-    const kind = this.#prng.below(4);
+    const kind = below(this.#random, 4);
     const leader = this.#currentLeader();
     if (kind <= 1) this.#cut = new Set();
     else if (kind === 2 && leader !== undefined) this.#cut = new Set([leader.id]);
     else {
-      const side = this.hosts.filter(() => this.#prng.below(2) === 0);
+      const side = this.hosts.filter(() => below(this.#random, 2) === 0);
       this.#cut = new Set(side.map(({ id }) => id));
     }
   }

@@ -97,7 +97,8 @@ int fdatasync(int fd) {
 `;
 
 const hasCompiler = process.platform === "linux" && Bun.which("cc") !== null;
-if (!hasCompiler) console.log("[G30] is not tested here: it needs Linux and a C compiler (cc)");
+if (!hasCompiler)
+  process.stderr.write("[G30] is not tested here: it needs Linux and a C compiler (cc)\n");
 
 test.if(hasCompiler)(
   "[G30] a failed fsync ends the log for good and loses nothing acknowledged",
@@ -134,7 +135,7 @@ const canMount =
   process.platform === "linux" &&
   spawnSync("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", mountPoint.path]).status === 0;
 if (canMount) spawnSync("umount", ["-l", mountPoint.path]);
-else console.log("[G31] is not tested here: it needs the right to mount a tmpfs");
+else process.stderr.write("[G31] is not tested here: it needs the right to mount a tmpfs\n");
 mountPoint[Symbol.dispose]();
 
 test.if(canMount)(

@@ -2,5 +2,5 @@
 import { openDataDir } from "../../src/store/data-dir.ts";
 
 const held = openDataDir(process.argv[2] ?? "");
-console.log(held.storeId);
+process.stdout.write(`${held.storeId}\n`);
 setInterval(() => held.storeId, 1000);

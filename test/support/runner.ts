@@ -67,6 +67,7 @@ export function startRunner(
         onSignal = callback;
         return () => {};
       },
+      onExit: () => {},
       countWaiting: (queues) => Promise.resolve(server.waiting(queues)),
       ...system,
     },

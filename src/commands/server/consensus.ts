@@ -1,7 +1,6 @@
 /** Joins replica, consensus group and log of a node. */
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
-import { SeededPrng } from "../../raft/prng.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
@@ -40,7 +39,7 @@ export function createConsensus(
     {
       log: storage.log,
       timers: systemTimers,
-      prng: new SeededPrng(systemRandom.uint32()),
+      random: systemRandom,
       logger: env.logger,
       send: () => undefined,
       onEntry: (entry) => replica.applyEntry(entry),

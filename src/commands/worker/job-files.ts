@@ -23,7 +23,8 @@ export class JobFiles {
     this.checkpointPath = join(this.#folder, "checkpoint.json");
     this.resultPath = join(this.#folder, "result.json");
     mkdirSync(this.#folder, { mode: 0o700 });
-    writeFileSync(this.checkpointPath, checkpoint?.text ?? "");
+    // Shells read a line more easily than what is left of a file.
+    writeFileSync(this.checkpointPath, checkpoint === undefined ? "" : `${checkpoint.text}\n`);
   }
 
   /** The checkpoint if the file was touched since the last look and holds JSON; it may be half written at this moment. */

@@ -74,7 +74,7 @@ const progressPattern =
 const messageCharsMax = 1000;
 
 /** Reads `::corvo progress 3/10 text`. Undefined when the line is something else. */
-export function parseProgress(line: string): RawJson | undefined {
+function parseProgress(line: string): RawJson | undefined {
   const match = progressPattern.exec(line);
   if (match === null) return undefined;
   const message = (match[3] ?? "").slice(0, messageCharsMax).toWellFormed();

@@ -58,7 +58,7 @@ export function notStarted(run: JobRun, error: unknown): JobOutcome {
 }
 
 /** What the handler of a job finds in its environment. */
-export function jobEnvironment(run: JobRun, server: string): Record<string, string> {
+function jobEnvironment(run: JobRun, server: string): Record<string, string> {
   const { job } = run;
   return {
     CORVO_SERVER: server,

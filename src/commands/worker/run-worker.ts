@@ -48,6 +48,8 @@ export interface RunnerSystem {
   readonly out: Out;
   /** Calls back on SIGINT and SIGTERM; the returned function ends that. */
   onSignal(callback: () => void): () => void;
+  /** Calls back when the process ends, for whatever reason it still can. */
+  onExit(callback: () => void): void;
   /** Jobs of the queues that are pending, scheduled or retrying. */
   countWaiting(queues: readonly string[]): Promise<number>;
 }
@@ -77,6 +79,9 @@ export async function runWorker(options: RunnerOptions, system: RunnerSystem): P
     logger: system.logger,
     countWaiting: options.isDrain ? () => system.countWaiting(options.queues) : undefined,
     abandonMs: options.killAfterMs + 5000,
+  });
+  system.onExit(() => {
+    for (const child of handling.live) child.kill();
   });
   const thirdSignal = Promise.withResolvers<number>();
   const signals = new SignalSteps(options, system.logger, worker, handling.live);

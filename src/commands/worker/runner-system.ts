@@ -1,8 +1,8 @@
 /** The real surroundings of a worker: processes, signals, standard output, the host. */
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { CorvoError } from "../../base/errors.ts";
-import type { Random } from "../../base/ports.ts";
+import type { Logger, Random } from "../../base/ports.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
@@ -13,7 +13,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export function createRunnerSystem(context: Context): RunnerSystem {
   const { system } = context;
-  const client = context.client();
+  const counter = new WaitingCounter(context.client(), context.log);
   return {
     env: definedOf(system.env),
     temporaryFolder: tmpdir(),
@@ -23,18 +23,36 @@ export function createRunnerSystem(context: Context): RunnerSystem {
     WebSocket,
     out: standardOut(),
     onSignal(callback) {
-      process.on("SIGINT", callback);
-      process.on("SIGTERM", callback);
+      const signals = stopSignals();
+      for (const signal of signals) process.on(signal, callback);
       return () => {
-        process.off("SIGINT", callback);
-        process.off("SIGTERM", callback);
+        for (const signal of signals) process.off(signal, callback);
       };
     },
+    onExit(callback) {
+      process.on("exit", callback);
+    },
     async countWaiting(queues) {
-      const counts = await Promise.all(queues.map((queue) => waitingIn(client, queue)));
+      const counts = await Promise.all(queues.map((queue) => counter.waitingIn(queue)));
       return counts.reduce((sum, count) => sum + count, 0);
     },
   };
+}
+
+/**
+ * A terminal that is closed sends SIGHUP, which would leave the commands of the worker behind. Under `nohup` the signal is ignored
+ * from the start, and must stay so.
+ */
+function stopSignals(): readonly NodeJS.Signals[] {
+  let ignored = "0";
+  try {
+    const status = readFileSync("/proc/self/status", "latin1");
+    ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
+  } catch {
+    // Not Linux: it cannot be seen, and closing the terminal is the usual case.
+  }
+  const isHangupIgnored = (BigInt(`0x${ignored}`) & 1n) === 1n;
+  return isHangupIgnored ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 }
 
 export const hostName = hostname;
@@ -81,14 +99,30 @@ function definedOf(env: Environment): Record<string, string> {
   return defined;
 }
 
-/** A queue that was never used is empty. */
-async function waitingIn(client: Client, name: string): Promise<number> {
-  try {
-    const queue = await client.getQueue({ params: { name } });
-    return queue.pending + queue.scheduled + queue.retrying;
-  } catch (error) {
-    if (error instanceof CorvoError && error.code === "NOT_FOUND") return 0;
-    throw error;
+class WaitingCounter {
+  readonly #client: Client;
+  readonly #log: Logger;
+  readonly #pausedSaid = new Set<string>();
+
+  constructor(client: Client, log: Logger) {
+    this.#client = client;
+    this.#log = log;
+  }
+
+  async waitingIn(name: string): Promise<number> {
+    try {
+      const queue = await this.#client.getQueue({ params: { name } });
+      const waiting = queue.pending + queue.scheduled + queue.retrying;
+      if (queue.paused && waiting > 0 && !this.#pausedSaid.has(name)) {
+        this.#pausedSaid.add(name);
+        this.#log.warn(`queue ${name} is paused with ${waiting} jobs waiting; they are waited for`);
+      }
+      return waiting;
+    } catch (error) {
+      // A queue that was never used is empty.
+      if (error instanceof CorvoError && error.code === "NOT_FOUND") return 0;
+      throw error;
+    }
   }
 }
 

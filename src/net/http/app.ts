@@ -118,6 +118,8 @@ class HttpApp implements App {
       hostname: host,
       port,
       development: false,
+      // The runtime shares ports in production: a second server would take half of the calls, unnoticed.
+      reusePort: false,
       idleTimeout: idleSeconds,
       // Routes bound bodies themselves, to name the limit in the answer.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,

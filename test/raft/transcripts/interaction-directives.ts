@@ -15,10 +15,9 @@ import {
   unbounded,
 } from "../../../src/raft/message.ts";
 import type { ProposeResult } from "../../../src/raft/node.ts";
-import { SeededPrng } from "../../../src/raft/prng.ts";
-import { isVoter } from "../../../src/raft/quorum.ts";
 import { isGap } from "../../../src/raft/storage.ts";
 import { describeProgress } from "../../../src/raft/tracker.ts";
+import { SeededRandom } from "../../support/seeded-random.ts";
 import { Cluster, dropText } from "./cluster.ts";
 import { DirectiveError } from "./member.ts";
 import { Output } from "./output.ts";
@@ -205,7 +204,7 @@ function addNodes({ cluster, output }: InteractionEnvironment, { args }: Directi
   if (bootstrap) start = { ...start, term: 1 };
   for (let count = Number(args[0]?.key); count > 0; count -= 1) {
     const id = cluster.members.length + 1;
-    const options = { ...settings, id, prng: new SeededPrng(id) };
+    const options = { ...settings, id, random: new SeededRandom(id) };
     cluster.add({ options, start, bootstrap, asyncWrites });
   }
 }
@@ -270,8 +269,9 @@ function printLog(
 
 function printState({ cluster, output }: InteractionEnvironment): void {
   for (const { id, node } of cluster.members) {
-    const { role, term, leader, tracker } = node.state;
-    const voter = isVoter(tracker.membership.voters, id) ? "(Voter)" : "(Non-Voter)";
+    const { role, term, leader, conf } = node.status();
+    const isVoting = conf.voters.includes(id) || conf.votersOutgoing.includes(id);
+    const voter = isVoting ? "(Voter)" : "(Non-Voter)";
     output.write(`${id}: ${roleNames[role]} ${voter} Term:${term} Lead:${leader}\n`);
   }
 }

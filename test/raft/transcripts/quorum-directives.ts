@@ -26,7 +26,9 @@ export function runQuorumDirective(directive: Directive): string {
   const ids = jointIds(voters);
   if (ids.length !== answers.length) {
     const map = ids.map((id) => `${id}:{}`).join(" ");
-    return `error: mismatched input (explicit or _) for voters map[${map}]: [${answers.join(" ")}]`;
+    const codes: Record<string, string> = { _: "0", n: "1", y: "2" };
+    const given = answers.map((answer) => codes[answer] ?? answer).join(" ");
+    return `error: mismatched input (explicit or _) for voters map[${map}]: [${given}]`;
   }
   const given = new Map<NodeId, string>();
   for (const id of [...incoming, ...outgoing]) {
@@ -78,10 +80,7 @@ function describeIndex(index: number): string {
 }
 
 /** The highest index that more than half of the voters have reached, by trying each. */
-export function bruteForce(
-  voters: readonly NodeId[],
-  indexes: ReadonlyMap<NodeId, number>,
-): number {
+function bruteForce(voters: readonly NodeId[], indexes: ReadonlyMap<NodeId, number>): number {
   if (voters.length === 0) return unbounded;
   const reached = (index: number) => voters.filter((id) => (indexes.get(id) ?? 0) >= index).length;
   const candidates = voters.map((id) => indexes.get(id) ?? 0);

@@ -1,0 +1,268 @@
+/**
+ * Carries consensus messages and snapshot files between the nodes of one cluster.
+ *
+ * Each node calls each other one: what it sends leaves on the connection it opened, what it receives comes on the ones
+ * that others opened, and a snapshot travels on a connection of its own, so that a bulky one never delays a heartbeat.
+ * Delivery is what consensus expects of a network: in order while a connection lasts, otherwise anything may be lost, and
+ * then `onUnreachable` says so. No callback is called from within a call of this interface.
+ */
+import { assert } from "../../base/assert.ts";
+import { CorvoError } from "../../base/errors.ts";
+import type { Clock, Logger, Random, Timers } from "../../base/ports.ts";
+import type { Message } from "../../raft/message.ts";
+import { type Listener, listen, type PeerTls } from "./connection.ts";
+import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
+import type { PeerIdentity } from "./handshake.ts";
+import { Inbound } from "./inbound.ts";
+import { PeerLink } from "./link.ts";
+import { LogLimiter } from "./log-limiter.ts";
+import { type ReceivedSnapshot, SnapshotInbox } from "./snapshot-inbox.ts";
+import { type OutgoingSnapshot, type SnapshotDone, SnapshotSender } from "./snapshot-sender.ts";
+
+export interface PeerTransportOptions {
+  readonly self: PeerIdentity;
+  /** Known to every node of the cluster and never sent. At least 16 bytes; better 32 random ones. */
+  readonly secret: Uint8Array;
+  readonly tls?: PeerTls;
+  /** The groups this node hosts, told to others when a connection is made. */
+  readonly groups?: () => readonly number[];
+  /** The peer protocol versions to speak, for a node that is kept back during an upgrade. */
+  readonly versions?: { readonly min: number; readonly max: number };
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly isMember: (uuid: string, nodeId: number) => boolean;
+  readonly onMessages: (group: number, from: number, messages: readonly Message[]) => void;
+  /** Messages to this node were lost; said once until it can be reached again. */
+  readonly onUnreachable: (nodeId: number) => void;
+  /** Where snapshots are received. */
+  readonly snapshotDirectory: string;
+  readonly onSnapshot: (snapshot: ReceivedSnapshot) => void;
+}
+
+export interface PeerStats extends Readonly<Traffic> {
+  readonly nodeId: number;
+  /** This node's own connection to the peer is up. */
+  readonly isConnected: boolean;
+  /** The peer's connection to this node is up. */
+  readonly isCalling: boolean;
+  /** Since anything came from it; absent if nothing ever did. */
+  readonly lastContactMs: number | undefined;
+  readonly rttMs: number | undefined;
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+  readonly groups: readonly number[];
+  /** Why the last call or connection to it ended. */
+  readonly lastFailure: string | undefined;
+}
+
+export interface TransportStats {
+  readonly peers: readonly PeerStats[];
+  /** Why the last connection from elsewhere was turned away, whoever it was from. */
+  readonly lastRefusal: string | undefined;
+}
+
+export interface PeerTransport {
+  /** Accepts connections; returns the port, which the system chose when it was 0. */
+  listen(host: string, port: number): number;
+  /** The other members. Links to nodes that are new, gone or moved are made, ended or made again. */
+  setPeers(peers: ReadonlyMap<number, PeerAddress>): void;
+  /** Never blocks and never fails: what cannot be sent is dropped. */
+  send(nodeId: number, group: number, messages: readonly Message[]): void;
+  /** One at a time per node. `done` is called once, later. */
+  sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot, done: SnapshotDone): void;
+  stats(): TransportStats;
+  /** Ends everything; nothing is called back afterwards, except `done` of snapshots on their way. */
+  stop(): void;
+}
+
+const secretBytesMin = 16;
+
+export function createPeerTransport(options: PeerTransportOptions): PeerTransport {
+  return new Transport(options);
+}
+
+class Transport implements PeerTransport {
+  readonly #options: PeerTransportOptions;
+  readonly #deps: PeerDeps;
+  readonly #log: LogLimiter;
+  readonly #inbound: Inbound;
+  readonly #links = new Map<number, PeerLink>();
+  readonly #senders = new Map<number, SnapshotSender>();
+  readonly #traffic = new Map<number, Traffic>();
+  readonly #lastContactMs = new Map<number, number>();
+  #listener: Listener | undefined;
+  #lastRefusal: string | undefined;
+  #stopped = false;
+
+  constructor(options: PeerTransportOptions) {
+    if (options.secret.length < secretBytesMin) {
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        `the cluster secret has ${options.secret.length} bytes, and at least ${secretBytesMin} are needed`,
+        { hint: "Use 32 random bytes, the same on every node." },
+      );
+    }
+    this.#options = options;
+    const { self, secret, groups, versions, tls, clock, timers, random, logger } = options;
+    const handshake = {
+      self,
+      secret,
+      ...(groups !== undefined && { groups }),
+      ...(versions !== undefined && { versions }),
+    };
+    this.#deps = { handshake, tls, clock, timers, random, logger };
+    this.#log = new LogLimiter(logger, clock);
+    const inbox = new SnapshotInbox(this.#deps, options.snapshotDirectory, (snapshot) => {
+      if (!this.#stopped) options.onSnapshot(snapshot);
+    });
+    this.#inbound = new Inbound(
+      this.#deps,
+      {
+        isMember: options.isMember,
+        onMessages: (group, from, messages) => {
+          if (!this.#stopped) options.onMessages(group, from, messages);
+        },
+        onSnapshotConnection: (connection, peer) => inbox.receive(connection, peer),
+        onContact: (nodeId) => this.#touch(nodeId),
+        onProven: (nodeId) => this.#links.get(nodeId)?.wake(),
+        onRefused: (reason) => {
+          this.#lastRefusal = reason;
+        },
+        traffic: (nodeId) => this.#trafficOf(nodeId),
+      },
+      this.#log,
+    );
+  }
+
+  listen(host: string, port: number): number {
+    assert(this.#listener === undefined && !this.#stopped, "a transport listens once");
+    this.#listener = listen({ host, port }, this.#deps.tls, (connection) =>
+      this.#inbound.adopt(connection),
+    );
+    return this.#listener.port;
+  }
+
+  setPeers(peers: ReadonlyMap<number, PeerAddress>): void {
+    if (this.#stopped) return;
+    for (const [nodeId, link] of this.#links) {
+      if (isSame(link.address, peers.get(nodeId))) continue;
+      link.stop("the peer was removed or moved");
+      this.#links.delete(nodeId);
+      this.#senders.get(nodeId)?.cancel("the peer was removed or moved");
+    }
+    for (const nodeId of [...this.#traffic.keys()]) {
+      if (peers.has(nodeId)) continue;
+      this.#traffic.delete(nodeId);
+      this.#lastContactMs.delete(nodeId);
+    }
+    for (const [nodeId, address] of peers) {
+      if (!this.#links.has(nodeId)) this.#links.set(nodeId, this.#link(nodeId, address));
+    }
+    this.#inbound.recheck();
+  }
+
+  send(nodeId: number, group: number, messages: readonly Message[]): void {
+    const link = this.#links.get(nodeId);
+    if (link !== undefined) {
+      link.send(group, messages);
+    } else if (!this.#stopped) {
+      this.#log.warn(
+        `unknown ${nodeId}`,
+        `a message for node ${nodeId}, whose address is unknown, was dropped`,
+      );
+    }
+  }
+
+  sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot, done: SnapshotDone): void {
+    const fault = this.#snapshotFault(nodeId);
+    const link = this.#links.get(nodeId);
+    if (fault !== undefined || link === undefined) {
+      queueMicrotask(() => done(false, fault ?? "unknown"));
+      return;
+    }
+    const sender = new SnapshotSender(
+      this.#deps,
+      { ...link.address, nodeId },
+      snapshot,
+      (ok, reason) => {
+        this.#senders.delete(nodeId);
+        queueMicrotask(() => done(ok, reason));
+      },
+    );
+    this.#senders.set(nodeId, sender);
+  }
+
+  stats(): TransportStats {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const peers = [...this.#links].map(([nodeId, link]): PeerStats => {
+      const contactMs = this.#lastContactMs.get(nodeId);
+      return {
+        ...this.#trafficOf(nodeId),
+        nodeId,
+        isConnected: link.isConnected,
+        isCalling: this.#inbound.isConnected(nodeId),
+        lastContactMs: contactMs === undefined ? undefined : nowMs - contactMs,
+        rttMs: link.rttMs,
+        queuedMessages: link.queuedMessages,
+        queuedBytes: link.queuedBytes,
+        groups: link.groups,
+        lastFailure: link.lastFailure,
+      };
+    });
+    return { peers, lastRefusal: this.#lastRefusal };
+  }
+
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const reason = "this node is stopping";
+    for (const sender of [...this.#senders.values()]) sender.cancel(reason);
+    for (const link of this.#links.values()) link.stop(reason);
+    this.#links.clear();
+    this.#inbound.stop(reason);
+    this.#listener?.stop();
+  }
+
+  #link(nodeId: number, address: PeerAddress): PeerLink {
+    return new PeerLink(this.#deps, {
+      nodeId,
+      address,
+      traffic: this.#trafficOf(nodeId),
+      onUnreachable: () => {
+        if (!this.#stopped) this.#options.onUnreachable(nodeId);
+      },
+      onContact: () => this.#touch(nodeId),
+      onFailure: (what, reason) =>
+        this.#log.warn(
+          `link ${nodeId} ${reason}`,
+          `node ${nodeId} at ${address.host}:${address.port} ${what}: ${reason}`,
+        ),
+    });
+  }
+
+  #snapshotFault(nodeId: number): string | undefined {
+    if (this.#stopped) return "this node is stopping";
+    if (!this.#links.has(nodeId)) return `the address of node ${nodeId} is unknown`;
+    if (this.#senders.has(nodeId)) return `another snapshot is on its way to node ${nodeId}`;
+    return undefined;
+  }
+
+  #touch(nodeId: number): void {
+    this.#lastContactMs.set(nodeId, this.#deps.clock.monotonicMs());
+  }
+
+  #trafficOf(nodeId: number): Traffic {
+    let traffic = this.#traffic.get(nodeId);
+    if (traffic === undefined) {
+      traffic = { sentMessages: 0, sentBytes: 0, receivedMessages: 0, receivedBytes: 0 };
+      this.#traffic.set(nodeId, traffic);
+    }
+    return traffic;
+  }
+}
+
+function isSame(a: PeerAddress, b: PeerAddress | undefined): boolean {
+  return b !== undefined && a.host === b.host && a.port === b.port && a.uuid === b.uuid;
+}

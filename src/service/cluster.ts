@@ -1,0 +1,63 @@
+/** What the cluster operations need from the node: its members, its role, and the changes an operator may ask for. */
+
+export interface ClusterMember {
+  readonly id: number;
+  readonly uuid: string;
+  /** Address of its HTTP API, as other machines reach it. */
+  readonly httpUrl: string;
+  /** `HOST:PORT` of its peer port. */
+  readonly peerAddress: string;
+  readonly version: string;
+  readonly voter: boolean;
+  /** As seen from this node; the leader knows all of them, a follower only itself and the leader. */
+  readonly role: "leader" | "follower" | "candidate" | "learner" | "unknown";
+  readonly self: boolean;
+  /** Entries that it lacks; undefined when this node does not know. */
+  readonly lag: number | undefined;
+  readonly lastContactMs: number | undefined;
+  readonly state: "ok" | "catching up" | "unreachable" | "unknown";
+}
+
+export interface ClusterView {
+  readonly clusterId: string;
+  readonly selfId: number;
+  readonly role: "leader" | "follower" | "candidate" | "learner";
+  readonly term: number;
+  readonly leaderId: number | undefined;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly members: readonly ClusterMember[];
+}
+
+export interface JoinRequest {
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  readonly version: string;
+  /** Cluster that the joiner's directory already belongs to, if any. */
+  readonly clusterId?: string;
+}
+
+export interface JoinAnswer {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  /** Peer addresses of the members by id. */
+  readonly peers: readonly {
+    readonly id: number;
+    readonly uuid: string;
+    readonly peerAddress: string;
+  }[];
+}
+
+/** All of these reject with a CorvoError; those that change something only work on the leader. */
+export interface ClusterControl {
+  view(): ClusterView;
+  /** Adds a node as learner; it is promoted by itself once it has caught up. The same uuid gets the same id again. */
+  join(request: JoinRequest): Promise<JoinAnswer>;
+  remove(nodeId: number): Promise<void>;
+  /** Hands leadership to this member, or to the one that is furthest when none is named. */
+  transferLeadership(nodeId: number | undefined): Promise<void>;
+  setVoter(nodeId: number, voter: boolean): Promise<void>;
+  /** HTTP address of the leader, when it is another node and known. */
+  leaderUrl(): string | undefined;
+}

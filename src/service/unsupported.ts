@@ -1,0 +1,53 @@
+/**
+ * Members of 0.3 that change what becomes of a job and that this server does not carry out. To drop them silently would
+ * run a job before what it depends on, or end a chain after its first step, so they are refused. A value that means
+ * nothing was asked for (null, "", 0, an empty list) is no demand.
+ */
+import { CorvoError } from "../base/errors.ts";
+
+const newJobMembers = [
+  "depends_on",
+  "chain",
+  "chain_id",
+  "chain_step",
+  "chain_config",
+  "agent",
+] as const;
+const filterMembers = ["payload_jq", "batch_id", "chain_id"] as const;
+
+export function refuseUnsupportedJob(spec: object): void {
+  refuse(spec, newJobMembers);
+}
+
+export function refuseUnsupportedBatch(body: object): void {
+  refuse(body, ["batch"]);
+}
+
+export function refuseUnsupportedFilter(filter: object): void {
+  refuse(filter, filterMembers);
+}
+
+/** No job here is an agent job, and 0.3 refuses an agent's verdict on any other. */
+export function refuseAgentVerdict(body: object): void {
+  const verdict = (body as { readonly agent_status?: unknown }).agent_status;
+  if (!isDemand(verdict)) return;
+  throw new CorvoError(
+    "ACK_ERROR",
+    `agent_status: ${JSON.stringify(verdict)} was sent, but the job is not an agent job`,
+    { hint: "Leave agent_status out." },
+  );
+}
+
+function refuse(value: object, members: readonly string[]): void {
+  for (const member of members) {
+    if (!isDemand((value as Readonly<Record<string, unknown>>)[member])) continue;
+    throw new CorvoError("UNSUPPORTED", `${member}: this server cannot do what it asks for`, {
+      details: { path: member },
+    });
+  }
+}
+
+function isDemand(value: unknown): boolean {
+  if (value === undefined || value === null || value === "" || value === 0) return false;
+  return !Array.isArray(value) || value.length > 0;
+}

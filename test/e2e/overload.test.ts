@@ -1,0 +1,113 @@
+/** More than the server can take, and more than the disk can hold: refused, named, and nothing acknowledged is lost. */
+import { expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Place, type Server } from "../support/binary.ts";
+
+test("a flood is answered with 429 and Retry-After, serves on, and loses nothing that it acknowledged", async () => {
+  await using place = await Place.create();
+  await using server = await place.serve();
+  const jobs = Array.from({ length: 48 }, () => ({ queue: "flood", payload: "x".repeat(250_000) }));
+  const body = JSON.stringify({ jobs });
+  let refused = 0;
+
+  const push = async (): Promise<number> => {
+    for (;;) {
+      const answer = await server.call("POST", "/api/v1/enqueue/batch", body);
+      if (answer.status === 201) return (JSON.parse(answer.text) as { results: [] }).results.length;
+
+      refused++;
+      expect([answer.status, answer.text]).toEqual([
+        429,
+        expect.stringMatching(/"code":"OVERLOADED".*|pendingBytesMax|bodiesBytesMax/),
+      ]);
+      expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(0);
+      await Bun.sleep(20);
+    }
+  };
+  const accepted = await Promise.all(Array.from({ length: 12 }, push));
+  const queue = await server.json<{ pending: number }>("GET", "/api/v1/queues/flood");
+  const health = await server.call("GET", "/healthz");
+
+  expect(refused).toBeGreaterThan(0);
+  expect(accepted.every((count) => count === jobs.length)).toBe(true);
+  expect(queue.pending).toBe(accepted.length * jobs.length);
+  expect(health.status).toBe(200);
+}, 60_000);
+
+/** Is there the right to mount? Decided by doing it. */
+function mountTmpfs(path: string, size: string): boolean {
+  mkdirSync(path);
+  return spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path]).status === 0;
+}
+
+async function enqueueUntilRefused(server: Server): Promise<{ ids: string[]; refusal: string }> {
+  const ids: string[] = [];
+  for (;;) {
+    const payload = "y".repeat(100_000);
+    const answer = await server.call(
+      "POST",
+      "/api/v1/enqueue",
+      JSON.stringify({ queue: "full", payload }),
+    );
+    if (answer.status !== 201) return { ids, refusal: `${answer.status} ${answer.text}` };
+    ids.push((JSON.parse(answer.text) as { job_id: string }).job_id);
+  }
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = Date.now() + 20_000;
+  while (!(await holds())) {
+    if (Date.now() > deadlineMs) throw new Error(`not within 20 s: ${what}`);
+    await Bun.sleep(50);
+  }
+}
+
+const probe = await Place.create();
+const canMount = mountTmpfs(join(probe.path, "probe"), "1m");
+if (canMount) spawnSync("umount", [join(probe.path, "probe")]);
+else process.stderr.write("a full disk is not tested here: it needs the right to mount a tmpfs\n");
+await probe[Symbol.asyncDispose]();
+
+test.if(canMount)(
+  "a full disk makes the server read-only, and space makes it writable again, without a restart or a loss",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    mountTmpfs(data, "96m");
+    try {
+      const server = await place.serve();
+      const ballast = join(data, "ballast");
+      const free = statfsSync(data);
+      writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize - 16 * 1024 * 1024));
+
+      const { ids, refusal } = await enqueueUntilRefused(server);
+      const health = await server.call("GET", "/healthz");
+      const read = await server.call("GET", `/api/v1/jobs/${ids.at(-1)}`);
+      rmSync(ballast);
+      await until("writable again", async () => {
+        const answer = await server.call("POST", "/api/v1/enqueue", '{"queue":"after"}');
+        return answer.status === 201;
+      });
+      await server.stop("SIGKILL");
+      const again = await place.serve();
+      const queue = await again.json<{ pending: number }>("GET", "/api/v1/queues/full");
+      const found = await again.json<{ jobs: unknown[] }>("POST", "/api/v1/jobs/bulk-get", {
+        job_ids: ids,
+      });
+      await again.stop();
+
+      expect(ids.length).toBeGreaterThan(20);
+      expect(refusal).toStartWith("503 ");
+      expect(refusal).toContain('"code":"READ_ONLY"');
+      expect(health.status).toBe(503);
+      expect(read.status).toBe(200);
+      expect(found.jobs).toHaveLength(ids.length);
+      expect(queue.pending).toBe(ids.length);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);
