@@ -7,6 +7,7 @@
  */
 import { CorvoError } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
+import type { System } from "../_shared/system.ts";
 import { JobShape } from "./job-shape.ts";
 import { Ledger, type QueueTotals } from "./ledger.ts";
 import type { OwnServer } from "./own-server.ts";
@@ -15,6 +16,7 @@ import type { Figure, SettingName, Settings } from "./scenario.ts";
 import { type LoadPlan, StreamLoad } from "./stream-load.ts";
 
 export interface BenchDeps {
+  readonly system: System;
   readonly server: string;
   readonly apiKey: string | undefined;
   /** A client for this address. */
@@ -97,6 +99,11 @@ export class Bench {
     return own;
   }
 
+  /** Milliseconds of a clock that only goes forward. */
+  nowMs(): number {
+    return this.deps.system.clock.monotonicMs();
+  }
+
   get cpu(): CpuUse | undefined {
     return this.#cpu;
   }
@@ -146,17 +153,18 @@ export class Bench {
     return lane;
   }
 
-  load(lane: Lane, plan: Omit<LoadPlan, "server" | "apiKey" | "shape" | "ledger">) {
-    const { apiKey } = this.deps;
+  load(lane: Lane, plan: Omit<LoadPlan, "server" | "apiKey" | "timers" | "shape" | "ledger">) {
+    const { apiKey, system } = this.deps;
     const { shape, ledger } = lane;
-    return StreamLoad.open({ ...plan, server: this.#server, apiKey, shape, ledger });
+    const { timers } = system;
+    return StreamLoad.open({ ...plan, server: this.#server, apiKey, timers, shape, ledger });
   }
 
   /** Waits while the load runs; fails with it. */
   async pause(load: RunningLoad, durationMs: number, text: string): Promise<void> {
-    const startMs = performance.now();
+    const startMs = this.nowMs();
     for (;;) {
-      const spentMs = performance.now() - startMs;
+      const spentMs = this.nowMs() - startMs;
       if (spentMs >= durationMs) return;
       this.deps.progress(spentMs / durationMs, text);
       await Promise.race([Bun.sleep(Math.min(stepMs, durationMs - spentMs)), load.failed]);
@@ -171,7 +179,7 @@ export class Bench {
     shown?: Shown,
   ): Promise<void> {
     const done = load.wait(condition);
-    let lastMs = performance.now();
+    let lastMs = this.nowMs();
     let last = -1;
     for (;;) {
       const ended = await Promise.race([done.then(() => true), Bun.sleep(stepMs)]);
@@ -180,8 +188,8 @@ export class Bench {
       const now = ledger.accepted + ledger.claimed + ledger.acked;
       if (now !== last) {
         last = now;
-        lastMs = performance.now();
-      } else if (performance.now() - lastMs > silentMsMax) {
+        lastMs = this.nowMs();
+      } else if (this.nowMs() - lastMs > silentMsMax) {
         throw new CorvoError(
           "UNAVAILABLE",
           `nothing happened for ${silentMsMax / 1000} s; ${ledger.sent} jobs were sent, ${ledger.accepted} accepted, ${ledger.claimed} claimed, ${ledger.acked} completed`,
@@ -192,9 +200,9 @@ export class Bench {
 
   /** Waits until everything that was sent is answered. */
   async settle(load: RunningLoad): Promise<void> {
-    const endMs = performance.now() + silentMsMax;
+    const endMs = this.nowMs() + silentMsMax;
     while (!load.isIdle) {
-      if (performance.now() > endMs) {
+      if (this.nowMs() > endMs) {
         throw new CorvoError("UNAVAILABLE", `an answer did not come for ${silentMsMax / 1000} s`);
       }
       await Promise.race([Bun.sleep(stepMs / 10), load.failed]);
@@ -225,10 +233,10 @@ export class Bench {
     const serverBefore = pid === undefined ? undefined : cpuMicros(pid);
     const clientBefore = process.cpuUsage();
     const machineBefore = machineMicros();
-    const startMs = performance.now();
+    const startMs = this.nowMs();
     return {
       end: (jobs) => {
-        const elapsedMs = performance.now() - startMs;
+        const elapsedMs = this.nowMs() - startMs;
         const client = process.cpuUsage(clientBefore);
         const serverAfter = pid === undefined ? undefined : cpuMicros(pid);
         const before = this.#cpu;
@@ -247,11 +255,11 @@ export class Bench {
   /** Kills the server as a crash would and starts it again on the same data. Returns the time until it serves. */
   async crash(): Promise<number> {
     await this.own.kill();
-    const startMs = performance.now();
+    const startMs = this.nowMs();
     await this.own.start();
     this.#server = this.own.url;
     await this.client.health({});
-    return performance.now() - startMs;
+    return this.nowMs() - startMs;
   }
 
   /** Compares every ledger with the counters of its queue. */

@@ -2,6 +2,7 @@
 import { closeSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { cpus, loadavg, platform } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "../../base/ports.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { quantilesOf } from "./samples.ts";
 
@@ -42,18 +43,18 @@ export function describeHost(): Host {
 }
 
 /** Appends 8 KiB and syncs, over and over: what one durable step costs here at least. */
-export function probeDisk(folder: string): Disk {
+export function probeDisk(folder: string, clock: Clock): Disk {
   const path = join(folder, `corvo-bench-fsync-${process.pid}`);
   const block = Buffer.alloc(probe.bytes, 1);
   const micros: number[] = [];
   const fd = openSync(path, "w");
   try {
-    const endMs = performance.now() + probe.msMax;
-    while (micros.length < probe.count && performance.now() < endMs) {
-      const startMs = performance.now();
+    const endMs = clock.monotonicMs() + probe.msMax;
+    while (micros.length < probe.count && clock.monotonicMs() < endMs) {
+      const startMs = clock.monotonicMs();
       writeSync(fd, block);
       fdatasyncSync(fd);
-      micros.push((performance.now() - startMs) * 1000);
+      micros.push((clock.monotonicMs() - startMs) * 1000);
     }
   } finally {
     closeSync(fd);

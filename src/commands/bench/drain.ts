@@ -36,13 +36,13 @@ async function empty(bench: Bench, lane: ReturnType<Bench["lane"]>, work: Work):
     consume: { window, ackMax },
   });
   try {
-    const startMs = performance.now();
+    const startMs = bench.nowMs();
     const span = work.measured === undefined ? undefined : bench.span();
     load.pump();
     const shown = { share: () => ledger.acked / count, text: "claim and ack" };
     await bench.until(load, ledger, () => ledger.acked === count, shown);
     span?.end(count);
-    return rate(count, performance.now() - startMs);
+    return rate(count, bench.nowMs() - startMs);
   } finally {
     load.close();
   }

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { CorvoError } from "../../base/errors.ts";
+import type { Timers } from "../../base/ports.ts";
 
 export const isCompiled =
   import.meta.dir.startsWith("/$bunfs/") || import.meta.dir.startsWith("B:\\~BUN");
@@ -23,19 +24,21 @@ const errorCharsMax = 4000;
 
 export class OwnServer {
   readonly folder: string;
+  readonly #timers: Timers;
   readonly #child: { current: Child | undefined } = { current: undefined };
   readonly #removeOnExit: () => void;
   #url = "";
   #errors = "";
 
-  private constructor(parent: string) {
+  private constructor(parent: string, timers: Timers) {
+    this.#timers = timers;
     this.folder = mkdtempSync(join(parent, "corvo-bench-"));
     this.#removeOnExit = () => this.#remove();
     process.on("exit", this.#removeOnExit);
   }
 
-  static async start(parent: string): Promise<OwnServer> {
-    const server = new OwnServer(parent);
+  static async start(parent: string, timers: Timers): Promise<OwnServer> {
+    const server = new OwnServer(parent, timers);
     try {
       await server.start();
       return server;
@@ -97,7 +100,7 @@ export class OwnServer {
   }
 
   async #firstLine(child: Child): Promise<string> {
-    const timer = setTimeout(() => child.kill("SIGKILL"), startMsMax);
+    const stopTimer = this.#timers.after(startMsMax, () => child.kill("SIGKILL"));
     const decoder = new TextDecoder();
     let text = "";
     const reader = child.stdout.getReader();
@@ -114,7 +117,7 @@ export class OwnServer {
         text += decoder.decode(value, { stream: true });
       }
     } finally {
-      clearTimeout(timer);
+      stopTimer();
       reader.releaseLock();
     }
     return text.slice(0, text.indexOf("\n"));

@@ -24,6 +24,11 @@ export const pickup: Scenario = {
   },
 };
 
+function pauseMs(bench: Bench): number {
+  const share = bench.deps.system.random.uint32() / 2 ** 32;
+  return pauseMsMin + share * (pauseMsMax - pauseMsMin);
+}
+
 async function measurePickups(bench: Bench): Promise<number[]> {
   const lane = bench.lane("pickup");
   const { ledger } = lane;
@@ -37,7 +42,7 @@ async function measurePickups(bench: Bench): Promise<number[]> {
     framesMax: 4,
     consume: { window: 4, ackMax: 1 },
     onClaimed: (number) => {
-      if (number >= warmup) times.push(performance.now() - sentMs);
+      if (number >= warmup) times.push(bench.nowMs() - sentMs);
     },
   });
   const producer = await bench.load(lane, {
@@ -50,9 +55,9 @@ async function measurePickups(bench: Bench): Promise<number[]> {
     let span = bench.span();
     while (due < samples + warmup) {
       if (due === warmup) span = bench.span();
-      if (due >= warmup) await Bun.sleep(pauseMsMin + Math.random() * (pauseMsMax - pauseMsMin));
+      if (due >= warmup) await Bun.sleep(pauseMs(bench));
       due++;
-      sentMs = performance.now();
+      sentMs = bench.nowMs();
       producer.pump();
       await Promise.all([
         bench.until(producer, ledger, () => producer.isIdle),

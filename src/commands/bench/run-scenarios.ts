@@ -37,7 +37,7 @@ export async function runScenarios(plan: Plan): Promise<Results> {
   const chosen = chooseScenarios(plan);
   const folder = plan.folder ?? tmpdir();
   const host = describeHost();
-  const disk = plan.server === undefined ? probeDisk(folder) : undefined;
+  const disk = plan.server === undefined ? probeDisk(folder, plan.context.system.clock) : undefined;
   plan.onHost(host, disk);
   const results: ScenarioResult[] = [];
   for (const [name, scenario] of chosen) {
@@ -80,7 +80,7 @@ async function runScenario(plan: Plan, name: string, chosen: Chosen): Promise<Sc
     const label = plan.repeat === 1 ? name : `${name} ${turn}/${plan.repeat}`;
     const own =
       plan.server === undefined && scenario.needsNoServer !== true
-        ? await OwnServer.start(chosen.folder)
+        ? await OwnServer.start(chosen.folder, plan.context.system.timers)
         : undefined;
     try {
       const bench = createBench(plan, settings, { scenario, own, label });
@@ -100,13 +100,14 @@ function createBench(
 ): Bench {
   const { apiKey } = context.globals;
   return new Bench({
+    system: context.system,
     server: run.own?.url ?? server ?? "",
     apiKey,
     connect: (address) => connect({ ...context, globals: { ...context.globals, server: address } }),
     own: run.own,
     settings,
     defaults: run.scenario.settings,
-    runId: crypto.randomUUID().slice(0, 8),
+    runId: context.system.random.uint32().toString(36),
     progress: (share, text) => progress(share, `${run.label}: ${text}`),
   });
 }

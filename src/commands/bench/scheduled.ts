@@ -34,8 +34,8 @@ export const scheduled: Scenario = {
 async function measureLateness(bench: Bench): Promise<number[]> {
   const jobs = bench.setting("jobs");
   const stepMs = bench.setting("durationMs") / jobs;
-  const wallOffsetMs = wallClockOffsetMs();
-  const nowMs = () => performance.now() + wallOffsetMs;
+  const wallOffsetMs = wallClockOffsetMs(bench);
+  const nowMs = () => bench.nowMs() + wallOffsetMs;
   const leadMs = Math.max(leadMsMin, (jobs / leadJobsPerSecond) * 1000);
   const startMs = Math.ceil(nowMs() + leadMs);
   const dueMs = (number: number) => startMs + Math.floor(number * stepMs);
@@ -77,9 +77,10 @@ async function measureLateness(bench: Bench): Promise<number[]> {
 }
 
 /** Wall clock minus monotonic clock, to a fraction of a millisecond: read at the moment when the wall clock moves on. */
-function wallClockOffsetMs(): number {
-  const startMs = Date.now();
+function wallClockOffsetMs(bench: Bench): number {
+  const { clock } = bench.deps.system;
+  const startMs = clock.nowMs();
   let wallMs = startMs;
-  while (wallMs === startMs) wallMs = Date.now();
-  return wallMs - performance.now();
+  while (wallMs === startMs) wallMs = clock.nowMs();
+  return wallMs - bench.nowMs();
 }

@@ -10,6 +10,7 @@
  */
 import { type PushFrame, streamPath } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
+import type { Timers } from "../../base/ports.ts";
 import type { JobShape } from "./job-shape.ts";
 import type { Ledger } from "./ledger.ts";
 import {
@@ -30,6 +31,7 @@ const ackItemsMax = 512;
 export interface LoadPlan {
   readonly server: string;
   readonly apiKey: string | undefined;
+  readonly timers: Timers;
   readonly shape: JobShape;
   readonly ledger: Ledger;
   readonly connections: number;
@@ -286,10 +288,10 @@ class Driver {
     const budget = consume?.budget;
     if (budget !== undefined) budget.left += sent.credits;
     this.#isPaused = true;
-    setTimeout(() => {
+    this.#load.plan.timers.after(refusal.retryAfterMs, () => {
       this.#isPaused = false;
       this.pump();
-    }, refusal.retryAfterMs);
+    });
   }
 }
 

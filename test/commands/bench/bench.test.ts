@@ -53,7 +53,7 @@ test("every scenario runs, is verified, and leaves nothing behind", async () => 
   expect(report.scenarios.map(({ scenario }) => scenario)).toEqual(names);
   for (const summary of report.scenarios) expectSummary(summary);
   expect(readdirSync(dir.path)).toEqual([]);
-}, 30_000);
+}, 60_000);
 
 function expectSummary(summary: Summary): void {
   const { scenario, conditions, figures, verified } = summary;
@@ -110,7 +110,7 @@ test("a server that was there keeps none of the bench's queues, and repeats give
     server.kill("SIGKILL");
     await server.exited;
   }
-}, 20_000);
+}, 60_000);
 
 test("Ctrl-C ends it with 130, its server and its folder", async () => {
   using dir = tempDir();
@@ -132,7 +132,7 @@ test("Ctrl-C ends it with 130, its server and its folder", async () => {
       .catch(() => "");
     expect(line).not.toContain(dir.path);
   }
-}, 20_000);
+}, 60_000);
 
 test("a scenario that kills its server is refused for one in use", async () => {
   const ran = await corvo(["bench", "restart", "--server", "http://127.0.0.1:1"]);
