@@ -203,14 +203,15 @@ export class Membership {
     if (this.#busy || !this.#deps.replica.isLeader) return;
     this.#busy = true;
     try {
-      await this.#keepOwnRecord();
+      await this.keepOwnRecord();
       await this.#promoteOne();
     } finally {
       this.#busy = false;
     }
   }
 
-  async #keepOwnRecord(): Promise<void> {
+  /** Writes this node's addresses into the replicated state, if they are others there. Only on the leader. */
+  async keepOwnRecord(): Promise<void> {
     const { uuid, httpUrl, peerAddress, version } = this.#self;
     const own = this.members.find((member) => member.uuid === uuid);
     const isTrue =

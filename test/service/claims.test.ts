@@ -279,9 +279,11 @@ test("credits taken back while jobs are on their way do not come again, and new 
   rig.log.isHeld = true;
   await session.frame({ id: 1, claim: { queues: ["a"], credits: 2 } });
   await settle();
-  await session.frame({ id: 2, claim: { queues: ["a"], credits: 0 } });
+  // Answered only when the jobs on their way have come.
+  const takenBack = session.frame({ id: 2, claim: { queues: ["a"], credits: 0 } });
   await session.frame({ id: 3, claim: { queues: ["a"], credits: 1 } });
   await rig.log.release();
+  await takenBack;
   await settle();
 
   expect(pushed).toBe(3);

@@ -133,6 +133,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
+  if (isAlone) await membership.keepOwnRecord();
   return {
     url,
     peerAddress: self.peerAddress,
