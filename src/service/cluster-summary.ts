@@ -11,6 +11,13 @@ export interface ClusterSummary {
 }
 
 export function summarizeCluster(view: ClusterView): ClusterSummary {
+  // It hears of the others only through the leader, so their silence towards it means nothing.
+  if (view.leaderId !== undefined && view.leaderId !== view.selfId) {
+    return {
+      status: "healthy",
+      sentence: `Node ${view.selfId} follows leader ${view.leaderId}; ask the leader how the others are.`,
+    };
+  }
   const voters = view.members.filter((member) => member.voter);
   const down = voters.filter((member) => member.state === "unreachable");
   const majority = Math.floor(voters.length / 2) + 1;
@@ -25,12 +32,6 @@ export function summarizeCluster(view: ClusterView): ClusterSummary {
     return {
       status: "healthy",
       sentence: "A single node: healthy; losing its disk loses its jobs.",
-    };
-  }
-  if (view.leaderId !== view.selfId) {
-    return {
-      status: "healthy",
-      sentence: `Node ${view.selfId} follows leader ${view.leaderId}; ask the leader how the others are.`,
     };
   }
   return judge(view, voters, down);

@@ -97,6 +97,15 @@ describe("how the cluster is, in a sentence", () => {
       "Node 1 follows leader 2; ask the leader how the others are.",
     ],
     [
+      "a follower that has not heard of the others was asked",
+      view(
+        [member(1, { role: "follower" }), member(2, { role: "leader", ...gone }), member(3, gone)],
+        { role: "follower", leaderId: 2 },
+      ),
+      "healthy",
+      "Node 1 follows leader 2; ask the leader how the others are.",
+    ],
+    [
       "a first node has joined and is behind",
       view([member(1), member(2, { ...learner, state: "catching up", lag: 12_345 })]),
       "degraded",

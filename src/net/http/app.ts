@@ -182,21 +182,40 @@ class HttpApp implements App {
     return jsonReply(200, openApiText, 0);
   }
 
-  #upgrade(request: Request): Response | undefined {
+  #upgrade(request: Request): ReturnType<Serve> {
     try {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
         throw new CorvoError("VALIDATION_ERROR", `${streamPath} speaks WebSocket only`, {
           hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
         });
       }
-      const data = this.#deps.forward.isLeader()
-        ? this.#streams.create()
-        : this.#streams.createProxy(this.#proxyTarget(request));
-      if (this.#server?.upgrade(request, { data }) === true) return undefined;
-      throw new CorvoError("VALIDATION_ERROR", "the WebSocket handshake is not valid");
+      if (!this.#deps.forward.isLeader()) return this.#upgradeToProxy(request);
+      this.#open(request, this.#streams.create());
+      return undefined;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
     }
+  }
+
+  async #upgradeToProxy(request: Request): Promise<Response | undefined> {
+    try {
+      const proxy = this.#streams.createProxy(this.#proxyTarget(request));
+      await proxy.connect();
+      try {
+        this.#open(request, proxy);
+      } catch (thrown) {
+        proxy.closed();
+        throw thrown;
+      }
+      return undefined;
+    } catch (thrown) {
+      return errorReply(this.#explain(thrown, request), 0);
+    }
+  }
+
+  #open(request: Request, data: OpenStream): void {
+    if (this.#server?.upgrade(request, { data }) === true) return;
+    throw new CorvoError("VALIDATION_ERROR", "the WebSocket handshake is not valid");
   }
 
   #proxyTarget(request: Request): ProxyTarget {
@@ -253,7 +272,7 @@ class HttpApp implements App {
 }
 
 type ServeOperation = (request: Request) => Promise<Response>;
-type Serve = (request: Request) => Promise<Response> | Response | undefined;
+type Serve = (request: Request) => Promise<Response | undefined> | Response | undefined;
 
 let openApiText: string | undefined;
 

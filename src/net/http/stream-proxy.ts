@@ -1,11 +1,13 @@
 /**
  * A streaming connection on a node that does not lead: every frame goes to the leader as it came, and every frame of the
- * leader comes back as it is. The pair lives as long as that node leads; then the client is told to connect again, with
- * `closing` and close code 1012, since its credits and the leases it hears of belong to a session there.
+ * leader comes back as it is. The client is let in once the leader has taken the connection. The pair lives as long as that
+ * node leads; then the client is told to connect again, with `closing` and close code 1012, since its credits and the leases
+ * it hears of belong to a session there.
  *
  * Neither socket can be told to read slower, so each direction is bounded instead: what the slower side has not taken
  * beyond `streamBufferBytesMax` ends the connection. Frames in flight and credits keep an honest client far below it.
  */
+import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import type { LeaderWatch } from "./leader-watch.ts";
 import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
@@ -27,16 +29,16 @@ export interface StreamProxyDeps {
 }
 
 /** A leader that has not taken the connection by then is no good to the client. */
-const openMsMax = 5000;
+const connectMsMax = 5000;
+const retryMs = 250;
 
 export class StreamProxy implements OpenStream {
   readonly #deps: StreamProxyDeps;
   #client: ClientSocket | undefined;
   #leader: WebSocket | undefined;
-  #isOpen = false;
-  /** Frames from before the leader took the connection. */
-  #waiting: (string | Buffer)[] = [];
-  #waitingBytes = 0;
+  /** What the leader sent before the client was there. */
+  #early: (string | Buffer)[] = [];
+  #refuse: (reason: string) => void = () => {};
   #stopWatching: () => void = () => {};
   #stopTimer: () => void = () => {};
 
@@ -44,34 +46,48 @@ export class StreamProxy implements OpenStream {
     this.#deps = deps;
   }
 
-  opened(client: ClientSocket): void {
+  /** Connects to the leader. Rejects with UNAVAILABLE, and then there is nothing to close. */
+  connect(): Promise<void> {
     const { target, watch, timers, siblings } = this.#deps;
-    this.#client = client;
     siblings.add(this);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#refuse = (reason) => {
+      this.closed();
+      const message = `no stream to the leader: the ${reason}`;
+      reject(new CorvoError("UNAVAILABLE", message, { retryAfterMs: retryMs }));
+    };
     this.#stopWatching = watch.whenOver(target.isLeader, () => this.#turnAway("leader changed"));
-    this.#stopTimer = timers.after(openMsMax, () => this.#turnAway("leader does not answer"));
+    this.#stopTimer = timers.after(connectMsMax, () => this.#turnAway("leader does not answer"));
     const leader = new WebSocket(target.url, {
       headers: { ...target.headers },
       perMessageDeflate: false,
     });
     leader.binaryType = "nodebuffer";
     this.#leader = leader;
-    leader.addEventListener("open", () => this.#connected(leader));
+    leader.addEventListener("open", () => {
+      this.#stopTimer();
+      resolve();
+    });
     leader.addEventListener("message", (event) => this.#fromLeader(event.data as string | Buffer));
     leader.addEventListener("close", ({ code, reason }) => this.#leaderClosed(code, reason));
+    return promise;
+  }
+
+  opened(client: ClientSocket): void {
+    this.#client = client;
+    if (this.#leader === undefined) {
+      this.#turnAway("leader cannot be reached");
+      return;
+    }
+    for (const message of this.#early.splice(0)) this.#fromLeader(message);
   }
 
   received(message: string | Buffer): void {
-    const bytes = Buffer.byteLength(message);
-    const behind = this.#isOpen ? (this.#leader?.bufferedAmount ?? 0) : this.#waitingBytes;
-    if (behind + bytes > this.#deps.bufferBytesMax) {
+    const behind = this.#leader?.bufferedAmount ?? 0;
+    if (behind + Buffer.byteLength(message) > this.#deps.bufferBytesMax) {
       this.#turnAway("leader takes frames slower than they come");
-    } else if (this.#isOpen) {
-      this.#leader?.send(message);
     } else {
-      // The runtime uses the memory of a binary message again.
-      this.#waiting.push(typeof message === "string" ? message : Buffer.from(message));
-      this.#waitingBytes += bytes;
+      this.#leader?.send(message);
     }
   }
 
@@ -90,32 +106,30 @@ export class StreamProxy implements OpenStream {
   }
 
   end(code: number, reason: string): void {
+    if (this.#client === undefined) this.#refuse("connection was closed");
     this.#client?.close(code, cutReason(reason));
     this.#dropLeader();
   }
 
-  #connected(leader: WebSocket): void {
-    this.#stopTimer();
-    this.#isOpen = true;
-    for (const message of this.#waiting) leader.send(message);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-  }
-
   #fromLeader(message: string | Buffer): void {
+    if (this.#client === undefined) this.#early.push(message);
     // Not sent at all: the client would wait in vain.
-    if (this.#client?.send(message) === 0) this.#client.terminate();
+    else if (this.#client.send(message) === 0) this.#client.terminate();
   }
 
   /** Codes for which there is no frame stand for a connection that broke. */
   #leaderClosed(code: number, reason: string): void {
     if (this.#leader === undefined) return;
-    const isBroken = !this.#isOpen || code === 1005 || code === 1006 || code === 1015;
+    const isBroken = this.#client === undefined || [1005, 1006, 1015].includes(code);
     if (isBroken) this.#turnAway("leader cannot be reached");
     else this.end(code, reason);
   }
 
   #turnAway(reason: string): void {
+    if (this.#client === undefined) {
+      this.#refuse(reason);
+      return;
+    }
     this.announceClosing();
     this.end(closeCodes.restart, `connect again: the ${reason}`);
   }
@@ -123,8 +137,6 @@ export class StreamProxy implements OpenStream {
   #dropLeader(): void {
     const leader = this.#leader;
     this.#leader = undefined;
-    this.#isOpen = false;
-    this.#waiting = [];
     this.#stopWatching();
     this.#stopTimer();
     leader?.close(1000);

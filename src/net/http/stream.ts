@@ -54,7 +54,7 @@ export class StreamConnections {
   }
 
   /** The same for a socket whose frames the leader answers. */
-  createProxy(target: ProxyTarget): OpenStream {
+  createProxy(target: ProxyTarget): StreamProxy {
     this.#admit();
     const { watch, timers, limits } = this.#deps;
     const bufferBytesMax = limits.streamBufferBytesMax;
