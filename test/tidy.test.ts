@@ -44,14 +44,12 @@ const specs = pages.filter(({ path }) => path.startsWith("docs/spec/"));
 const bad = (path: string, text: string): Source => ({ path, text });
 
 /**
- * Entry points of the program, the client as a library, the twins and checkers that tests compare with,
- * and the cluster's transport, which waits to be wired in.
+ * Entry points of the program, the client as a library, and the twins and checkers that tests compare with.
  */
 function isRoot(path: string): boolean {
   return (
     path === "src/main.ts" ||
     path === "src/sdk/index.ts" ||
-    /^src\/(?:net\/peer\/|service\/cluster\.ts)/.test(path) ||
     /^src\/(?:(?:engine|raft)\/invariants|raft\/memory-log)\.ts$/.test(path) ||
     /^src\/store\/.*-worker\.ts$/.test(path)
   );

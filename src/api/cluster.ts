@@ -55,9 +55,13 @@ export const clusterOperations = {
     tag: "cluster",
     summary: "Add a node; it votes as soon as it has caught up",
     body: Type.Object({
-      uuid: Type.String({ minLength: 1, maxLength: 64 }),
-      http_url: Type.String({ minLength: 1, maxLength: 256 }),
-      peer_address: Type.String({ minLength: 1, maxLength: 256 }),
+      uuid: Type.String({ pattern: "^[0-9a-f-]{36}$" }),
+      http_url: Type.String({ maxLength: 256, pattern: "^https?://[^\\s/]+$" }),
+      /** `HOST:PORT`, as the other nodes reach it. */
+      peer_address: Type.String({
+        maxLength: 256,
+        pattern: "^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$",
+      }),
       version: Type.String({ maxLength: 64 }),
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),

@@ -21,6 +21,13 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
   return {
     clusterStatus: async () => statusView(cluster.view()),
     async joinCluster({ body }) {
+      const port = Number(body.peer_address.slice(body.peer_address.lastIndexOf(":") + 1));
+      if (port > 65_535 || !URL.canParse(body.http_url)) {
+        throw new CorvoError(
+          "VALIDATION_ERROR",
+          `a node cannot be reached at ${shorten(body.peer_address)} or ${shorten(body.http_url)}`,
+        );
+      }
       const answer = await cluster.join({
         uuid: body.uuid,
         httpUrl: body.http_url,

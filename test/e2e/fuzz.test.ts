@@ -118,9 +118,10 @@ test("[A7] names over their length, numbers over their range and batches over th
 
 test("bodies that nearly fit are served or refused, never a fault, and a refusal leaves no trace", async () => {
   const cases = fc.oneof(
-    ...withBody.map(([, operation]) =>
-      textFor(operation.body).map((text) => ({ operation, text })),
-    ),
+    // A node that may join would be called at whatever address chance made up.
+    ...withBody
+      .filter(([name]) => name !== "joinCluster")
+      .map(([, operation]) => textFor(operation.body).map((text) => ({ operation, text }))),
   );
   await fc.assert(
     fc.asyncProperty(cases, async ({ operation, text }) => {

@@ -52,6 +52,10 @@ const layers: Readonly<Record<string, Layer>> = {
   },
 };
 
+/** A node finds the others by name and tries ports. */
+const serverFolder = "src/commands/server/";
+const serverPackages = ["node:dns/promises", "node:net"];
+
 /** Snapshots travel between nodes as files, under digests. */
 const peerFolder = "src/net/peer/";
 const peerPackages = ["node:crypto", "node:fs", "node:fs/promises", "node:path"];
@@ -105,7 +109,8 @@ function isAllowed(
   if (layer === undefined) return false;
   if (target === undefined) {
     const isPeer = path.startsWith(peerFolder) && peerPackages.includes(specifier);
-    return isPeer || layer.packages.includes(specifier);
+    const isServer = path.startsWith(serverFolder) && serverPackages.includes(specifier);
+    return isPeer || isServer || layer.packages.includes(specifier);
   }
   if (target === "package.json") return path === "src/commands/_shared/build.ts";
   const other = folderOf(target);
