@@ -78,6 +78,17 @@ test("two live leases of one job are found, and a lease after the end of the one
   expect(verify(over.journal, [over.shown], new Map())).toEqual([]);
 });
 
+test("a report that was taken from a lease that is over is found", () => {
+  const { journal, track, shown } = oneJob("completed");
+  journal.claimed(track.marker, { token: "a", attempt: 1, startMs: 0, endMs: 400 });
+  journal.claimed(track.marker, { token: "b", attempt: 2, startMs: 400, endMs: 800 });
+  journal.call(track, "ack", "a").verdict = "ok";
+
+  expect(verify(journal, [shown], new Map([["m0", "a"]]))).toContain(
+    "m0: took the ack of lease a, though b had begun",
+  );
+});
+
 test("counters that are no recount, and a switch that fell back, are found", () => {
   const { journal, shown } = oneJob("pending");
   journal.paused.set("q", true);

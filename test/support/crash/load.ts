@@ -44,6 +44,8 @@ export class Load {
   readonly #journal: Journal;
   readonly #queues: readonly string[];
   readonly #seed: number;
+  /** Jobs that a worker fell asleep over. */
+  readonly #abandoned: Held[] = [];
   #isOver = false;
 
   constructor(url: string, journal: Journal, queues: readonly string[], seed: number) {
@@ -157,7 +159,10 @@ export class Load {
     });
     const jobs = (answer?.body["jobs"] ?? []) as readonly ClaimedJob[];
     const held = jobs.map((job) => this.#hold(job));
-    for (const one of held) await this.#finish(chance, one);
+    for (const one of held) {
+      await this.#reportLate(one.track);
+      await this.#finish(chance, one);
+    }
   }
 
   #hold(job: ClaimedJob): Held {
@@ -172,12 +177,24 @@ export class Load {
     return { id: job.job_id, track, claim };
   }
 
-  /** What a worker does with a job; sometimes nothing, so that the lease ends by itself. */
+  /** The worker that fell asleep over this job wakes up, and reports as if nothing had happened. */
+  async #reportLate(track: Track): Promise<void> {
+    const at = this.#abandoned.findIndex((held) => held.track === track);
+    const [held] = at === -1 ? [] : this.#abandoned.splice(at, 1);
+    if (held === undefined) return;
+    const body = { lease_token: held.claim.token, result: held.claim.token };
+    await this.#settle(track, "ack", held, `/api/v1/ack/${held.id}`, body);
+  }
+
+  /** What a worker does with a job; sometimes nothing for too long. */
   async #finish(chance: () => number, held: Held): Promise<void> {
     const { id, track, claim } = held;
     const lease_token = claim.token;
     const luck = chance();
-    if (luck < 0.05) return;
+    if (luck < 0.08) {
+      this.#abandoned.push(held);
+      return;
+    }
     if (luck < 0.15) await this.#heartbeat([held]);
     if (luck < 0.7) {
       await this.#settle(track, "ack", held, `/api/v1/ack/${id}`, {

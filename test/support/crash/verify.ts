@@ -106,6 +106,15 @@ function verifyLeases(track: Track): string[] {
     const acked = track.calls.some((c) => c.kind === "ack" && isOk(c) && c.token === first.token);
     if (acked) problems.push(`${track.marker}: was handed out again after its ack`);
   }
+  for (const call of track.calls) {
+    const own = claims.find(({ token }) => token === call.token);
+    const later = claims.find((claim) => own !== undefined && claim.startMs > own.startMs);
+    if (isOk(call) && later !== undefined && later.seenAt < call.sentAt) {
+      problems.push(
+        `${track.marker}: took the ${call.kind} of lease ${call.token}, though ${later.token} had begun`,
+      );
+    }
+  }
   return problems;
 }
 
