@@ -62,6 +62,8 @@ export const defaultReplicaOptions: ReplicaOptions = {
   batchBytesMax: 4 * 1024 * 1024,
   checkpointMs: 1000,
   checkpointRecords: 100_000,
+  quietCheckpointMs: 10_000,
+  quietRecords: 2000,
   unstoredBytesMax: 256 * 1024 * 1024,
 };
 
