@@ -64,7 +64,7 @@ export const defaultReplicaOptions: ReplicaOptions = {
   checkpointRecords: 100_000,
   quietCheckpointMs: 10_000,
   quietRecords: 2000,
-  unstoredBytesMax: 256 * 1024 * 1024,
+  unstoredBytesMax: 96 * 1024 * 1024,
 };
 
 const advanceStepsMax = 2000;
