@@ -53,7 +53,7 @@ const readerList = Object.entries(readers);
 
 /** The options that were given; undefined when none was, which is the case of most jobs and must cost nothing. */
 function toOptions(spec: Spec): Partial<JobOptions> | undefined {
-  if (Object.keys(spec).length <= 2) return undefined;
+  if (spec.payload !== undefined && Object.keys(spec).length === 2) return undefined;
   const options: Record<string, unknown> = {};
   let isEmpty = true;
   for (const [name, read] of readerList) {
