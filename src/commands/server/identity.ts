@@ -130,3 +130,18 @@ export function clusterSecret(
   }
   return new Bun.CryptoHasher("sha256").update(`corvo cluster ${secret ?? clusterId}`).digest();
 }
+
+/**
+ * What a node shows when it asks to join. It is made for its uuid and peer address, so it lets in nobody else. Undefined when the
+ * cluster has no secret.
+ */
+export function joinProof(
+  secret: string | undefined,
+  uuid: string,
+  peerAddress: string,
+): string | undefined {
+  if (secret === undefined) return undefined;
+  return new Bun.CryptoHasher("sha256", secret)
+    .update(`corvo join ${uuid} ${peerAddress}`)
+    .digest("hex");
+}

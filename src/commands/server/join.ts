@@ -6,24 +6,12 @@ import { lookup, resolveSrv } from "node:dns/promises";
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { createClient } from "../../sdk/client.ts";
+import type { JoinAnswer, JoinRequest } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
-export interface JoinSelf {
-  readonly uuid: string;
-  readonly httpUrl: string;
-  readonly peerAddress: string;
-  readonly version: string;
-}
-
-export interface Joined {
-  readonly clusterId: string;
-  readonly nodeId: number;
-  readonly peers: readonly {
-    readonly id: number;
-    readonly uuid: string;
-    readonly peerAddress: string;
-  }[];
-}
+/** Who asks, with the proof that it knows the cluster's secret. */
+export type JoinSelf = Omit<JoinRequest, "clusterId">;
+export type Joined = JoinAnswer;
 
 const retryMs = 1000;
 const defaultHttpPort = 8080;
@@ -67,6 +55,7 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
       http_url: self.httpUrl,
       peer_address: self.peerAddress,
       version: self.version,
+      ...(self.proof === undefined ? {} : { proof: self.proof }),
     },
   });
   return {

@@ -23,6 +23,7 @@ import {
   type ClusterOptions,
   choosePeerBind,
   clusterSecret,
+  joinProof,
   openIdentity,
   reachableHost,
   tryPort,
@@ -176,11 +177,15 @@ function describeSelf(
   peerBind: { host: string; port: number },
 ): JoinSelf {
   const { cluster } = options;
+  const uuid = storage.dir.storeId;
+  const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
+  const proof = joinProof(cluster.secret, uuid, peerAddress);
   return {
-    uuid: storage.dir.storeId,
+    uuid,
     httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
-    peerAddress: cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`,
+    peerAddress,
     version: buildVersion,
+    ...(proof === undefined ? {} : { proof }),
   };
 }
 
@@ -206,7 +211,7 @@ function createNode(
   storage: Storage,
   replica: Replica,
   env: {
-    options: ServerOptions;
+    options: FullOptions;
     search: QueryStore;
     logger: Logger;
     membership: Membership;
@@ -223,7 +228,10 @@ function createNode(
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
-      cluster: createClusterControl(env.membership, env.group, replica),
+      cluster: createClusterControl(env.membership, env.group, {
+        replica,
+        secret: env.options.cluster.secret,
+      }),
     },
     {
       requireLeaseToken: env.options.requireLeaseToken,
