@@ -14,6 +14,8 @@ export type JoinSelf = Omit<JoinRequest, "clusterId">;
 export type Joined = JoinAnswer;
 
 const retryMs = 1000;
+/** How long a node that starts again looks for the cluster it was told to join. */
+const lookMs = 1000;
 const defaultHttpPort = 8080;
 
 /** Joins through the first address that answers. Rejects only when no retry can help. */
@@ -40,6 +42,24 @@ export async function joinCluster(
     }
     await new Promise<void>((resolve) => systemTimers.after(retryMs, resolve));
   }
+}
+
+/** The cluster that a member at one of these addresses belongs to; undefined when none answers. */
+export async function clusterAt(addresses: readonly string[]): Promise<string | undefined> {
+  for (const address of addresses) {
+    try {
+      for (const url of await resolveAddress(address)) {
+        const response = await fetch(`${url}/api/v1/cluster/status`, {
+          signal: AbortSignal.timeout(lookMs),
+        });
+        const status = (await response.json()) as { cluster_id?: unknown };
+        if (typeof status.cluster_id === "string") return status.cluster_id;
+      }
+    } catch {
+      // Nobody there, or not one of ours: then there is nothing to compare with.
+    }
+  }
+  return undefined;
 }
 
 async function askOne(server: string, self: JoinSelf): Promise<Joined> {
