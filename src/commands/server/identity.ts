@@ -8,7 +8,7 @@ import {
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { type Joined, type JoinSelf, joinCluster } from "./join.ts";
+import { type Joined, type JoinSelf, joinCluster, refuseOtherCluster } from "./join.ts";
 import { foundCluster, type Storage } from "./storage.ts";
 
 export interface ClusterOptions {
@@ -44,6 +44,7 @@ export async function openIdentity(
   const known = readNodeIdentity(storage.dir.path);
   if (known !== undefined) {
     if (options.join.length > 0) {
+      await refuseOtherCluster(options.join, known, options.self.httpUrl);
       logger.info(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );
