@@ -117,6 +117,14 @@ export default command({
       default: "100000",
       read: readCount,
     },
+    "log-tail": {
+      type: "string",
+      description:
+        "Log entries that a node of a cluster may lack and still catch up without a copy of the whole state.",
+      valueHint: "N",
+      default: "20000",
+      read: readCount,
+    },
     "shutdown-timeout": {
       type: "string",
       description: "How long a stop waits for requests that run.",
@@ -154,6 +162,7 @@ export default command({
         },
         dataDir: args["data-dir"],
         cachedJobsMax: args["cache-jobs"],
+        logTailEntries: args["log-tail"],
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],
         bodyBytesMax: args["max-body-size"],

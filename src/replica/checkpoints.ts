@@ -105,10 +105,22 @@ export class Checkpoints {
     }
   }
 
+  /**
+   * Resolves when the stored state stands where the engine stands now, members included. A change of members touches no
+   * record, so for a snapshot it is not enough that none waits to be stored.
+   */
+  async advance(): Promise<void> {
+    const target = this.#deps.applied().index;
+    while (this.#storedIndex < target) await (this.#running ?? this.#store());
+  }
+
   /** Stores the state; joins the checkpoint under way. A failure is logged, and the records stay in memory. */
   run(): Promise<void> {
     if (this.#running !== undefined) return this.#running;
-    if (this.#deps.store.dirtyCount === 0) return Promise.resolve();
+    return this.#deps.store.dirtyCount === 0 ? Promise.resolve() : this.#store();
+  }
+
+  #store(): Promise<void> {
     this.#quietMs = 0;
     const point = this.#deps.applied();
     const bytes = this.#unstoredBytes;

@@ -191,6 +191,11 @@ export class Replica {
     return this.#checkpoints.flush();
   }
 
+  /** Stores the state as of now, with the applied index and the members, even if no record changed. */
+  storeState(): Promise<void> {
+    return this.#checkpoints.advance();
+  }
+
   /** Finishes what was accepted, stores the state, and refuses everything after. */
   async stop(): Promise<void> {
     this.#stopped ??= new CorvoError("UNAVAILABLE", "the server is shutting down");

@@ -8,7 +8,7 @@ import {
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { clusterAt, type Joined, type JoinSelf, joinCluster } from "./join.ts";
+import { type Joined, type JoinSelf, joinCluster, refuseOtherCluster } from "./join.ts";
 import { foundCluster, type Storage } from "./storage.ts";
 
 export interface ClusterOptions {
@@ -44,16 +44,7 @@ export async function openIdentity(
   const known = readNodeIdentity(storage.dir.path);
   if (known !== undefined) {
     if (options.join.length > 0) {
-      const other = await clusterAt(options.join);
-      if (other !== undefined && other !== known.clusterId) {
-        throw new CorvoError(
-          "CONFLICT",
-          `the data directory belongs to cluster ${known.clusterId}, --join names a node of cluster ${other}`,
-          {
-            hint: "Leave out --join to start the old cluster, or use an empty --data-dir to join the other.",
-          },
-        );
-      }
+      await refuseOtherCluster(options.join, known, options.self.httpUrl);
       logger.info(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );

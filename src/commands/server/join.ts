@@ -5,7 +5,8 @@
 import { lookup, resolveSrv } from "node:dns/promises";
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
-import { createClient } from "../../sdk/client.ts";
+import { type Client, createClient } from "../../sdk/client.ts";
+import type { RetryPolicy } from "../../sdk/retry.ts";
 import type { JoinAnswer, JoinRequest } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
@@ -14,8 +15,8 @@ export type JoinSelf = Omit<JoinRequest, "clusterId">;
 export type Joined = JoinAnswer;
 
 const retryMs = 1000;
-/** How long a node that starts again looks for the cluster it was told to join. */
-const lookMs = 1000;
+/** How long a node that starts again waits to hear whose cluster its --join names. */
+const askMs = 1000;
 const defaultHttpPort = 8080;
 
 /** Joins through the first address that answers. Rejects only when no retry can help. */
@@ -44,32 +45,55 @@ export async function joinCluster(
   }
 }
 
-/** The cluster that a member at one of these addresses belongs to; undefined when none answers. */
-export async function clusterAt(addresses: readonly string[]): Promise<string | undefined> {
-  for (const address of addresses) {
-    try {
-      for (const url of await resolveAddress(address)) {
-        const response = await fetch(`${url}/api/v1/cluster/status`, {
-          signal: AbortSignal.timeout(lookMs),
-        });
-        const status = (await response.json()) as { cluster_id?: unknown };
-        if (typeof status.cluster_id === "string") return status.cluster_id;
-      }
-    } catch {
-      // Nobody there, or not one of ours: then there is nothing to compare with.
-    }
+/**
+ * A node that starts again needs nobody to know its cluster. Still, one that is told to join a different cluster must not
+ * go on serving its own without a word. Who does not answer soon is taken to be down, as in a start of all nodes at once.
+ */
+export async function refuseOtherCluster(
+  addresses: readonly string[],
+  known: { readonly clusterId: string; readonly nodeId: number },
+  httpUrl: string,
+): Promise<void> {
+  await Promise.all(
+    addresses.map(async (address) => {
+      const other = await clusterAt(address, httpUrl).catch(() => undefined);
+      if (other === undefined || other === known.clusterId) return;
+      throw new CorvoError(
+        "CONFLICT",
+        `this data directory is node ${known.nodeId} of cluster ${known.clusterId}, and ${address} is a node of cluster ${other}`,
+        {
+          hint: "Leave out --join to go on in the old cluster, or choose an empty --data-dir to join the other one.",
+        },
+      );
+    }),
+  );
+}
+
+/** Undefined when none of the addresses belongs to another node. */
+async function clusterAt(address: string, httpUrl: string): Promise<string | undefined> {
+  for (const url of await resolveAddress(address)) {
+    if (url === httpUrl) continue;
+    const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+      { query: { consistency: "stale" } },
+      { signal: AbortSignal.timeout(askMs) },
+    );
+    return status.cluster_id;
   }
   return undefined;
 }
 
-async function askOne(server: string, self: JoinSelf): Promise<Joined> {
-  const client = createClient({
+function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
+  return createClient({
     server,
+    retry,
     fetch: (request) => fetch(request),
     random: systemRandom,
     timers: systemTimers,
   });
-  const answer = await client.joinCluster({
+}
+
+async function askOne(server: string, self: JoinSelf): Promise<Joined> {
+  const answer = await clientOf(server).joinCluster({
     body: {
       uuid: self.uuid,
       http_url: self.httpUrl,

@@ -129,8 +129,7 @@ function refuseStart(error: unknown, options: ServerOptions, log: Logger): numbe
     return error instanceof DataDirError ? exitCodes.conflict : exitCodes.failed;
   }
   if (error instanceof CorvoError) {
-    log.error(error.message);
-    log.info(error.hint);
+    log.error(`the server could not start: ${error.message}`, { hint: error.hint });
     return errorTable[error.code].exit;
   }
   const code = (error as { code?: string }).code;

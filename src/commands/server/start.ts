@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly dataDir: string;
   readonly cachedJobsMax: number;
+  /** Applied entries that the log keeps for nodes that are behind. */
+  readonly logTailEntries: number;
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
@@ -98,6 +100,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     onEffects: (effects) => node.onEffects(effects),
     peers: () => peers,
     onConf: () => membership?.confChanged(),
+    logTailEntries: options.logTailEntries,
   });
   const { replica, group } = consensus;
   const peers: Peers = createPeers(
