@@ -1,0 +1,226 @@
+/**
+ * A disk with a log on it. What a work changes shows on the image when it is durable, after some time and together with
+ * the works that came meanwhile. A crash keeps any number of the first works that were under way. A full disk refuses
+ * all that is under way and keeps nothing of it; a broken one ends the handle and keeps any first part.
+ */
+import { assert } from "../../src/base/assert.ts";
+import type {
+  AppendWork,
+  HardState,
+  Log,
+  LogBounds,
+  LogEntry,
+  LogFault,
+  LogSize,
+} from "../../src/base/log.ts";
+import { below, type SeededRandom } from "../support/seeded-random.ts";
+import type { EventQueue } from "./virtual-time.ts";
+
+/** The durable part of a log. */
+export interface LogImage {
+  previousIndex: number;
+  previousTerm: number;
+  entries: LogEntry[];
+  hardState: HardState;
+}
+
+export function emptyLog(): LogImage {
+  return {
+    previousIndex: 0,
+    previousTerm: 0,
+    entries: [],
+    hardState: { term: 0, vote: "0", commit: 0 },
+  };
+}
+
+/** How a machine's disk behaves at the moment; changed by faults. */
+export interface DiskMood {
+  latencyMs: number;
+  isFull: boolean;
+  /** The next write fails for good. */
+  breaksNext: boolean;
+  /** Bytes of works that may wait. */
+  pendingBytesMax: number;
+}
+
+export interface Disk {
+  readonly events: EventQueue;
+  readonly random: SeededRandom;
+  readonly mood: DiskMood;
+}
+
+interface Pending {
+  readonly work: AppendWork;
+  readonly bytes: number;
+  readonly done: (fault: LogFault | undefined) => void;
+}
+
+export class SimLog implements Log {
+  readonly #disk: Disk;
+  readonly #image: LogImage;
+  readonly #enter: (work: () => void) => void;
+  #inFlight: readonly Pending[] = [];
+  #queue: Pending[] = [];
+  #pendingBytes = 0;
+  #plannedLast: number;
+  /** Entries after this one will be cut and are not shown. */
+  #shownLast = Number.POSITIVE_INFINITY;
+  #hard: HardState;
+  #refusal: LogFault | undefined;
+  readOnly = false;
+
+  constructor(disk: Disk, image: LogImage, enter: (work: () => void) => void) {
+    this.#disk = disk;
+    this.#image = image;
+    this.#enter = enter;
+    this.#plannedLast = lastOf(image);
+    this.#hard = image.hardState;
+  }
+
+  append(work: AppendWork, done: (fault: LogFault | undefined) => void): void {
+    const bytes = work.entries.reduce((sum, entry) => sum + entry.data.length + 32, 64);
+    const { pendingBytesMax } = this.#disk.mood;
+    if (this.#refusal !== undefined) return done(this.#refusal);
+    if (this.#pendingBytes + bytes > pendingBytesMax && this.#pendingBytes > 0) {
+      return done({ kind: "overloaded", message: `pendingBytesMax is ${pendingBytesMax}` });
+    }
+    this.#plan(work);
+    this.#pendingBytes += bytes;
+    const hardState = work.hardState ?? this.#hard;
+    this.#hard = hardState;
+    this.#queue.push({ work: { ...work, hardState }, bytes, done });
+    if (this.#inFlight.length === 0) this.#flush();
+  }
+
+  read(_group: number, from: number, bytesMax: number): LogEntry[] {
+    const { first, last } = this.bounds();
+    const found: LogEntry[] = [];
+    let bytes = 0;
+    for (let index = Math.max(from, first); index <= last; index++) {
+      const entry = this.#image.entries[index - first] as LogEntry;
+      bytes += entry.data.length;
+      if (found.length > 0 && bytes > bytesMax) break;
+      found.push(entry);
+    }
+    return found;
+  }
+
+  bounds(): LogBounds {
+    const { previousIndex, previousTerm, entries, hardState } = this.#image;
+    const last = Math.min(this.#shownLast, lastOf(this.#image));
+    const lastTerm = entries[last - previousIndex - 1]?.term ?? previousTerm;
+    return { first: previousIndex + 1, last, previousTerm, lastTerm, hardState };
+  }
+
+  compact(_group: number, throughIndex: number): void {
+    const { first, last } = this.bounds();
+    assert(throughIndex <= last, `compaction through ${throughIndex} of a log to ${last}`);
+    if (throughIndex < first) return;
+    const image = this.#image;
+    const gone = image.entries.splice(0, throughIndex - image.previousIndex);
+    image.previousIndex = throughIndex;
+    image.previousTerm = gone.at(-1)?.term ?? image.previousTerm;
+  }
+
+  size(): LogSize {
+    return { bytes: 0, walBytes: 0, pendingBytes: this.#pendingBytes };
+  }
+
+  async close(): Promise<void> {
+    this.#refusal ??= { kind: "closed", message: "the log is closed" };
+  }
+
+  /** The process ends here and now. */
+  crash(): void {
+    this.#refusal = { kind: "closed", message: "the process is gone" };
+    this.#keepSome([...this.#inFlight, ...this.#queue]);
+  }
+
+  #keepSome(works: readonly Pending[]): void {
+    const kept = below(this.#disk.random, works.length + 1);
+    for (const { work } of works.slice(0, kept)) writeWork(this.#image, work);
+  }
+
+  #plan(work: AppendWork): void {
+    if (work.resetTo !== undefined) this.#plannedLast = work.resetTo.index;
+    if (work.truncateFrom !== undefined && work.truncateFrom <= this.#plannedLast) {
+      assert(work.truncateFrom > this.#image.previousIndex, "nothing compacted is cut");
+      this.#plannedLast = work.truncateFrom - 1;
+      this.#shownLast = Math.min(this.#shownLast, this.#plannedLast);
+    }
+    for (const { index } of work.entries) {
+      assert(index === this.#plannedLast + 1, `entry ${index} after ${this.#plannedLast}`);
+      this.#plannedLast = index;
+    }
+  }
+
+  #flush(): void {
+    if (this.#queue.length === 0) return;
+    this.#inFlight = this.#queue;
+    this.#queue = [];
+    const { latencyMs } = this.#disk.mood;
+    const delayMs = (latencyMs * (1 + below(this.#disk.random, 100))) / 50;
+    this.#disk.events.after(delayMs, () => this.#enter(() => this.#complete()));
+  }
+
+  #complete(): void {
+    if (this.#refusal !== undefined) return;
+    const { mood } = this.#disk;
+    if (mood.breaksNext) {
+      mood.breaksNext = false;
+      this.#keepSome(this.#inFlight);
+      this.#refusal = { kind: "io", message: "the disk broke" };
+      this.#fail(this.#refusal);
+    } else if (mood.isFull) {
+      this.readOnly = true;
+      this.#fail({ kind: "disk_full", message: "no space left" });
+    } else {
+      this.readOnly = false;
+      this.#commit();
+    }
+  }
+
+  #commit(): void {
+    const batch = this.#inFlight;
+    for (const { work, bytes } of batch) {
+      writeWork(this.#image, work);
+      this.#pendingBytes -= bytes;
+    }
+    const cuts = this.#queue.map(({ work }) => work.truncateFrom ?? Number.POSITIVE_INFINITY);
+    this.#shownLast = Math.min(Number.POSITIVE_INFINITY, ...cuts.map((cut) => cut - 1));
+    this.#inFlight = [];
+    this.#flush();
+    for (const { done } of batch) done(undefined);
+  }
+
+  #fail(fault: LogFault): void {
+    const failed = [...this.#inFlight, ...this.#queue];
+    this.#inFlight = [];
+    this.#queue = [];
+    this.#pendingBytes = 0;
+    this.#plannedLast = lastOf(this.#image);
+    this.#shownLast = Number.POSITIVE_INFINITY;
+    this.#hard = this.#image.hardState;
+    for (const { done } of failed) done(fault);
+  }
+}
+
+function lastOf(image: LogImage): number {
+  return image.previousIndex + image.entries.length;
+}
+
+function writeWork(image: LogImage, work: AppendWork): void {
+  if (work.resetTo !== undefined) {
+    image.previousIndex = work.resetTo.index;
+    image.previousTerm = work.resetTo.term;
+    image.entries = [];
+  }
+  if (work.truncateFrom !== undefined) {
+    image.entries.length = Math.min(
+      image.entries.length,
+      work.truncateFrom - image.previousIndex - 1,
+    );
+  }
+  image.entries.push(...work.entries);
+  if (work.hardState !== undefined) image.hardState = work.hardState;
+}

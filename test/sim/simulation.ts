@@ -1,0 +1,240 @@
+/**
+ * A whole cluster and its clients in one process. One seed decides everything: the same options give the same run, event
+ * by event. A run is a number of steps, each some milliseconds long and with one act of a client or of the nemesis;
+ * then everything heals, and the cluster must settle within a bound and be what was promised.
+ */
+import { findViolations } from "../../src/engine/invariants.ts";
+import { hashState } from "../../src/engine/state-hash.ts";
+import { encodeConfChange } from "../../src/raft/conf-change.ts";
+import { findInvariantProblem } from "../../src/raft/invariants.ts";
+import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import { toLogEntry } from "../../src/replica/raft-log.ts";
+import { below, SeededRandom } from "../support/seeded-random.ts";
+import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
+import { Network } from "./network.ts";
+import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
+import { findForgotten, Oracle } from "./oracle.ts";
+import { EventQueue } from "./virtual-time.ts";
+import { Workload } from "./workload.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly steps: number;
+  readonly nodes: number;
+  /** The kinds of faults; chosen by the seed when absent. */
+  readonly faults?: readonly FaultKind[];
+}
+
+export interface SimulationResult {
+  readonly options: SimulationOptions;
+  readonly faults: readonly FaultKind[];
+  readonly problem: string | undefined;
+  /** The step at which it was found; the number of steps when it was after the last. */
+  readonly step: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly entries: number;
+  readonly fingerprint: string;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+const stepMsMax = 50;
+const sparesMax = 3;
+/** Within this time after the last fault everything must have settled. */
+const healMsMax = 40_000;
+/** No call waits longer for its answer once everything works. */
+const callMsMax = 5000;
+
+export class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #faults: readonly FaultKind[];
+  readonly #events = new EventQueue();
+  readonly #oracle = new Oracle();
+  readonly #nodes = new Map<NodeId, SimNode>();
+  readonly #world: World;
+  readonly #workload: Workload;
+  readonly #nemesis: Nemesis;
+  readonly #random: SeededRandom;
+  #step = 0;
+
+  constructor(options: SimulationOptions) {
+    const { seed } = options;
+    this.#options = options;
+    this.#random = stream(seed, "steps");
+    const choice = stream(seed, "faults");
+    const chosen = faultKinds.filter(() => below(choice, 2) === 0);
+    this.#faults = options.faults ?? chosen;
+    const isCompacting = this.#faults.includes("compaction");
+    this.#world = {
+      events: this.#events,
+      oracle: this.#oracle,
+      nodes: this.#nodes,
+      network: new Network(this.#events, stream(seed, "network")),
+      settings: {
+        electionTicks: [8, 20][below(choice, 2)] ?? 20,
+        heartbeatTicks: 2,
+        messageBytesMax: [500, 1 << 20][below(choice, 2)] ?? 500,
+        logTailEntries: isCompacting ? 5 : 20_000,
+        checkpointMs: 200 + below(choice, 1500),
+      },
+    };
+    const ids = Array.from({ length: options.nodes }, (_, i) => i + 1);
+    for (const id of ids) this.#createNode(id, foundingMachine(ids));
+    this.#workload = new Workload({
+      events: this.#events,
+      nodes: this.#nodes,
+      oracle: this.#oracle,
+      random: stream(seed, "workload"),
+    });
+    this.#nemesis = new Nemesis(this.#world, {
+      random: stream(seed, "nemesis"),
+      kinds: this.#faults,
+      addNode: () => {
+        const id = this.#nodes.size + 1;
+        if (id > options.nodes + sparesMax) return undefined;
+        return this.#createNode(id, emptyMachine());
+      },
+    });
+  }
+
+  run(): SimulationResult {
+    for (const node of this.#nodes.values()) node.start();
+    const { steps } = this.#options;
+    for (; this.#step < steps && this.#oracle.problem === undefined; this.#step++) {
+      this.#pass(below(this.#random, stepMsMax));
+      if (below(this.#random, 100) < 8) this.#nemesis.step();
+      else this.#workload.step();
+      if (this.#step % 20 === 0) this.#checkNodes();
+    }
+    if (this.#oracle.problem === undefined) this.#heal();
+    return {
+      options: this.#options,
+      faults: this.#faults,
+      problem: this.#oracle.problem,
+      step: this.#step,
+      events: this.#events.count,
+      virtualMs: this.#events.nowMs,
+      entries: this.#oracle.appliedEntries,
+      fingerprint: `${this.#events.count} ${this.#oracle.fingerprint.toString(16)}`,
+      counts: this.#oracle.counts,
+    };
+  }
+
+  #createNode(id: NodeId, image: MachineImage): SimNode {
+    const seed = stream(this.#options.seed, `node ${id}`).uint32();
+    const node = new SimNode(id, this.#world, { image, seed });
+    this.#nodes.set(id, node);
+    node.start();
+    return node;
+  }
+
+  #pass(durationMs: number): void {
+    this.#events.runUntil(this.#events.nowMs + durationMs);
+  }
+
+  #checkNodes(): void {
+    for (const node of this.#nodes.values()) {
+      const { group } = node;
+      if (group === undefined) continue;
+      const problem = findInvariantProblem(group.state);
+      if (problem !== undefined) this.#oracle.report(`node ${node.id}: ${problem}`);
+    }
+  }
+
+  /** Ends all faults and waits until everything is as it must be; what is still wrong after that is a problem. */
+  #heal(): void {
+    const oracle = this.#oracle;
+    const endMs = this.#events.nowMs + healMsMax;
+    this.#nemesis.heal();
+    this.#workload.lostRepliesPermille = 0;
+    this.#workload.resumeQueues();
+    let isAnswered = false;
+    this.#workload.probe(() => {
+      isAnswered = true;
+    });
+    // Jobs whose workers are gone, timers of clocks that were set back, snapshots for whoever lagged.
+    this.#pass(healMsMax / 2);
+    let unsettled: string | undefined = "nothing was looked at";
+    while (this.#events.nowMs < endMs && oracle.problem === undefined) {
+      this.#pass(500);
+      // A process may have ended by itself, as one with a broken disk does.
+      for (const node of this.#nodes.values()) node.start();
+      unsettled = isAnswered ? this.#findUnsettled() : "an enqueue is not answered";
+      if (unsettled === undefined) break;
+    }
+    if (unsettled !== undefined) {
+      oracle.report(`${healMsMax} ms after the last fault, ${unsettled}`);
+    }
+    if (oracle.problem === undefined) this.#checkEnd();
+  }
+
+  #findUnsettled(): string | undefined {
+    const leader = [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
+    const replica = leader?.replica;
+    if (leader === undefined || replica === undefined) return "no node leads";
+    if (this.#workload.openCalls > 0) return `${this.#workload.openCalls} calls have no answer`;
+    const { voters, learners, votersOutgoing } = replica.conf;
+    if (votersOutgoing.length > 0) return "the membership change is not finished";
+    for (const id of [...voters, ...learners]) {
+      const index = this.#nodes.get(id)?.group?.appliedIndex;
+      if (index !== replica.appliedIndex) {
+        return `member ${id} applied ${index}, the leader ${replica.appliedIndex}`;
+      }
+    }
+    for (const node of this.#nodes.values()) {
+      if (node.oldestCallMs > callMsMax) {
+        return `node ${node.id} owes an answer since ${node.oldestCallMs} ms`;
+      }
+    }
+    const nowMs = leader.clock.nowMs() - 1000;
+    const forgotten = findForgotten(leader.store?.state.jobs ?? new Map(), nowMs);
+    if (forgotten === undefined) return undefined;
+    return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+  }
+
+  #checkEnd(): void {
+    const oracle = this.#oracle;
+    const leader = [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
+    const conf = leader?.replica?.conf;
+    if (leader?.store === undefined || conf === undefined) return;
+    const hash = hashState(leader.store.state.contents());
+    for (const id of [...conf.voters, ...conf.learners]) {
+      const node = this.#nodes.get(id);
+      const contents = node?.store?.state.contents();
+      const engine = node?.replica?.engine;
+      if (contents === undefined || engine === undefined) continue;
+      if (hashState(contents) !== hash) {
+        oracle.report(`node ${id} has not the state of its leader:\n${hashState(contents)}\n${hash}`);
+      }
+      const [violation] = findViolations(contents, engine);
+      if (violation !== undefined) oracle.report(`node ${id}: ${violation}`);
+    }
+    this.#checkNodes();
+    oracle.checkFinal(leader.store.state.jobs);
+  }
+}
+
+/** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */
+function stream(seed: number, purpose: string): SeededRandom {
+  return new SeededRandom(Number(BigInt(Bun.hash(`${seed} ${purpose}`)) & 0xffff_ffffn));
+}
+
+/** The log that makes these nodes the voters, committed by decree: there was nobody before. */
+function foundingMachine(ids: readonly NodeId[]): MachineImage {
+  const machine = emptyMachine();
+  const entries = ids.map((id, i) =>
+    toLogEntry({
+      term: 1,
+      index: i + 1,
+      type: "EntryConfChangeV2",
+      data: encodeConfChange({
+        transition: "auto",
+        changes: [{ kind: "addVoter", id }],
+        context: emptyData,
+      }),
+    }),
+  );
+  machine.log.entries = entries;
+  machine.log.hardState = { term: 1, vote: "0", commit: ids.length };
+  return machine;
+}

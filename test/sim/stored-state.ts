@@ -1,0 +1,141 @@
+/** The engine's state in memory, with a digest of everything that was ever written to it, and the means to store it. */
+import { CorvoError } from "../../src/base/errors.ts";
+import type { Attempt, Job } from "../../src/engine/job.ts";
+import { MemoryState } from "../../src/engine/memory-state.ts";
+import type { IdempotencyRecord, QueueRecord } from "../../src/engine/state.ts";
+import { emptyConfState } from "../../src/raft/message.ts";
+import type { AppliedPoint, StateStore } from "../../src/replica/ports.ts";
+import { below } from "../support/seeded-random.ts";
+import type { Disk } from "./disk.ts";
+
+export class DigestState extends MemoryState {
+  /** Two states that were written to in the same way have the same one. */
+  digest = 0n;
+  dirtyCount = 0;
+  onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
+
+  override putJob(job: Job): void {
+    this.onJob?.(this.jobs.get(job.seq), job);
+    this.#note(job);
+    super.putJob(job);
+  }
+
+  override deleteJob(seq: number): void {
+    this.#note(seq);
+    super.deleteJob(seq);
+  }
+
+  override putAttempt(attempt: Attempt): void {
+    this.#note(attempt);
+    super.putAttempt(attempt);
+  }
+
+  override putQueue(queue: QueueRecord): void {
+    this.#note(queue.counts);
+    super.putQueue(queue);
+  }
+
+  override touchQueue(queue?: QueueRecord): void {
+    this.#note(queue?.counts);
+  }
+
+  override putIdempotency(record: IdempotencyRecord): void {
+    this.#mix(record);
+    super.putIdempotency(record);
+  }
+
+  /** The engine changes queues and numbers in place and replaces everything else, so only those are copied. */
+  copy(): DigestState {
+    const copy = new DigestState();
+    Object.assign(copy.meta, structuredClone(this.meta));
+    for (const [seq, job] of this.jobs) copy.jobs.set(seq, job);
+    for (const [seq, ofJob] of this.attempts) copy.attempts.set(seq, new Map(ofJob));
+    for (const queue of this.queues()) copy.putQueue(structuredClone(queue));
+    for (const [name, lock] of this.uniques) copy.uniques.set(name, lock);
+    for (const record of this.contents().idempotency()) copy.putIdempotency(record);
+    copy.digest = this.digest;
+    copy.dirtyCount = 0;
+    return copy;
+  }
+
+  #note(written: unknown): void {
+    this.dirtyCount++;
+    this.#mix(written);
+  }
+
+  #mix(written: unknown): void {
+    this.digest = BigInt(Bun.hash(JSON.stringify(written) ?? "", this.digest));
+  }
+}
+
+export interface StateImage {
+  readonly state: DigestState;
+  readonly point: AppliedPoint;
+}
+
+export function emptyState(): StateImage {
+  return { state: new DigestState(), point: { index: 0, conf: emptyConfState } };
+}
+
+export class SimStore implements StateStore {
+  readonly state: DigestState;
+  readonly #disk: Disk;
+  readonly #enter: (work: () => void) => void;
+  readonly #keep: (image: StateImage) => void;
+  #image: StateImage;
+  #underWay: StateImage | undefined;
+
+  constructor(
+    disk: Disk,
+    image: StateImage,
+    io: { enter: (work: () => void) => void; keep: (image: StateImage) => void },
+  ) {
+    this.#disk = disk;
+    this.#image = image;
+    this.#enter = io.enter;
+    this.#keep = io.keep;
+    this.state = image.state.copy();
+  }
+
+  get stored(): AppliedPoint {
+    return this.#image.point;
+  }
+
+  get storedImage(): StateImage {
+    return this.#image;
+  }
+
+  get dirtyCount(): number {
+    return this.state.dirtyCount;
+  }
+
+  checkpoint(point: AppliedPoint): Promise<void> {
+    const image = { state: this.state.copy(), point };
+    const taken = this.state.dirtyCount;
+    this.state.dirtyCount = 0;
+    this.#underWay = image;
+    const { events, random, mood } = this.#disk;
+    return new Promise((resolve, reject) => {
+      events.after(1 + mood.latencyMs * below(random, 20), () =>
+        this.#enter(() => {
+          this.#underWay = undefined;
+          if (mood.isFull) {
+            this.state.dirtyCount += taken;
+            reject(new CorvoError("READ_ONLY", "no space left"));
+            return;
+          }
+          this.#image = image;
+          this.#keep(image);
+          resolve();
+        }),
+      );
+    });
+  }
+
+  /** The process ends: a checkpoint under way may have come through, or not. */
+  crash(): void {
+    if (this.#underWay !== undefined && below(this.#disk.random, 2) === 0) {
+      this.#keep(this.#underWay);
+    }
+  }
+}

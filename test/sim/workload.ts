@@ -1,0 +1,303 @@
+/**
+ * Clients and workers. They talk to any node, follow whoever accepts, try again what was refused, repeat calls with a
+ * key until they have an answer, and leave jobs behind past their lease. They believe only what they were told.
+ */
+import type { CorvoError, ErrorCode } from "../../src/base/errors.ts";
+import type { Change, NewJob } from "../../src/engine/change.ts";
+import type { ItemResult, Outcome } from "../../src/engine/outcome.ts";
+import type { NodeId } from "../../src/raft/message.ts";
+import { below, type SeededRandom } from "../support/seeded-random.ts";
+import type { SimNode } from "./node.ts";
+import type { GrantedLease, Oracle } from "./oracle.ts";
+import type { EventQueue } from "./virtual-time.ts";
+
+type Reply =
+  | { readonly kind: "outcome"; readonly outcome: Outcome }
+  /** It certainly did not happen. */
+  | { readonly kind: "refused" }
+  | { readonly kind: "unknown" };
+
+interface Held {
+  readonly seq: number;
+  readonly lease: GrantedLease;
+}
+
+export interface WorkloadParts {
+  readonly events: EventQueue;
+  readonly random: SeededRandom;
+  readonly nodes: ReadonlyMap<NodeId, SimNode>;
+  readonly oracle: Oracle;
+}
+
+const queues = ["a", "b", "c"] as const;
+const refusals: readonly ErrorCode[] = ["UNAVAILABLE", "READ_ONLY", "OVERLOADED"];
+const callTimeoutMs = 4000;
+
+export class Workload {
+  readonly #parts: WorkloadParts;
+  readonly #random: SeededRandom;
+  readonly #held: Held[] = [];
+  #calls = 0;
+  /** Whom clients try first. */
+  #favourite: NodeId = 1;
+  /** Answers get lost on their way, of a thousand. */
+  lostRepliesPermille = 20;
+  /** Calls that are repeated until they are answered. */
+  openCalls = 0;
+
+  constructor(parts: WorkloadParts) {
+    this.#parts = parts;
+    this.#random = parts.random;
+  }
+
+  /** Some client does something. */
+  step(): void {
+    const draw = below(this.#random, 100);
+    if (draw < 30) this.#enqueue();
+    else if (draw < 55) this.#claim();
+    else if (draw < 85) this.#work();
+    else if (draw < 90) this.#manage();
+    else if (draw < 92) this.#pause();
+    else if (draw < 97) this.#read();
+    else this.probe(() => {});
+  }
+
+  /** An enqueue that is repeated until it is answered. */
+  probe(done: () => void): void {
+    this.#enqueueKeyed([{ queue: this.#queue(), payload: this.#payload() }], done);
+  }
+
+  /** Everything stays as it is, but nobody stops a queue any more. */
+  resumeQueues(): void {
+    for (const queue of queues) {
+      this.#repeat({ kind: "pauseQueue", queue, paused: false }, () => {});
+    }
+  }
+
+  #enqueue(): void {
+    const job: NewJob = {
+      queue: this.#queue(),
+      payload: this.#payload(),
+      priority: below(this.#random, 4),
+      ...(this.#chance(20) && { delayMs: below(this.#random, 3000) }),
+      options: {
+        maxRetries: below(this.#random, 4),
+        backoff: "fixed",
+        baseDelayMs: 200 + below(this.#random, 800),
+        jitter: 0.5,
+        ...(this.#chance(15) && { timeoutMs: 1000 + below(this.#random, 4000) }),
+        ...(this.#chance(20) && { uniqueKey: `u${below(this.#random, 4)}`, uniqueMs: 5000 }),
+      },
+    };
+    if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
+    else this.#enqueueOnce(job, 3);
+  }
+
+  #enqueueKeyed(jobs: readonly NewJob[], done: () => void): void {
+    const payload = jobs[0]?.payload ?? "";
+    const change: Change = {
+      kind: "enqueue",
+      jobs,
+      idempotency: { key: `k${payload}`, fingerprint: "f" },
+    };
+    const note = (outcome: Outcome) => {
+      this.#noteEnqueued(outcome, jobs);
+      if (outcome.kind === "enqueued") {
+        const seqs = outcome.results.map((result) => (result.kind === "rejected" ? 0 : result.seq));
+        this.#parts.oracle.answeredKeyed(payload, seqs);
+      }
+    };
+    this.#repeat(change, (outcome) => {
+      note(outcome);
+      done();
+      // Someone along the way sends it once more.
+      if (this.#chance(20)) this.#repeat(change, note);
+    });
+  }
+
+  /** Without a key, only a refusal may be tried again. Each try is another call. */
+  #enqueueOnce(job: NewJob, tries: number): void {
+    this.#call({ kind: "enqueue", jobs: [job] }, (reply) => {
+      if (reply.kind === "outcome") this.#noteEnqueued(reply.outcome, [job]);
+      if (reply.kind !== "refused") return;
+      this.#parts.oracle.refused.add(job.payload);
+      if (tries > 1) this.#enqueueOnce({ ...job, payload: this.#payload() }, tries - 1);
+    });
+  }
+
+  #noteEnqueued(outcome: Outcome, jobs: readonly NewJob[]): void {
+    if (outcome.kind !== "enqueued") {
+      this.#parts.oracle.report(`an enqueue was answered with ${JSON.stringify(outcome)}`);
+      return;
+    }
+    outcome.results.forEach((result, i) => {
+      if (result.kind === "added") this.#parts.oracle.enqueued(result.seq, jobs[i]?.payload ?? "");
+    });
+  }
+
+  #claim(): void {
+    const change: Change = {
+      kind: "claim",
+      queues: this.#chance(50) ? [this.#queue()] : queues,
+      count: 1 + below(this.#random, 3),
+      leaseMs: 500 + below(this.#random, 4000),
+      workerId: `w${below(this.#random, 5)}`,
+    };
+    this.#call(change, (reply) => {
+      if (reply.kind !== "outcome" || reply.outcome.kind !== "claimed") return;
+      for (const job of reply.outcome.jobs) {
+        const lease = this.#parts.oracle.granted(job);
+        // Some workers are never heard of again.
+        if (!this.#chance(15)) this.#held.push({ seq: job.seq, lease });
+      }
+    });
+  }
+
+  /** A worker does something with a job that it holds, or believes to hold. */
+  #work(): void {
+    const at = below(this.#random, Math.max(1, this.#held.length));
+    const held = this.#held[at];
+    if (held === undefined) return;
+    const item = { seq: held.seq, token: held.lease.token };
+    const draw = below(this.#random, 100);
+    if (draw < 25) {
+      this.#heartbeat(held);
+      return;
+    }
+    this.#held.splice(at, 1);
+    if (draw < 70) {
+      this.#ack(held, 5);
+      return;
+    }
+    held.lease.isGivenBack = true;
+    const change: Change =
+      draw < 88
+        ? { kind: "fail", items: [{ ...item, error: "e", retryable: this.#chance(80) }] }
+        : { kind: "release", items: [{ ...item, delayMs: this.#chance(50) ? 300 : 0 }] };
+    this.#call(change, () => {});
+  }
+
+  #heartbeat(held: Held): void {
+    const { seq, lease } = held;
+    this.#call({ kind: "heartbeat", items: [{ seq, token: lease.token }] }, (reply) => {
+      const result = itemOf(reply);
+      if (result?.kind === "done") {
+        lease.endsAtMs = Math.max(lease.endsAtMs, result.leaseExpiresAtMs);
+      }
+    });
+  }
+
+  #ack(held: Held, tries: number): void {
+    const { seq, lease } = held;
+    const { token } = lease;
+    this.#call({ kind: "ack", items: [{ seq, token, result: `"${token}"` }] }, (reply) => {
+      const result = itemOf(reply);
+      if (result?.kind === "done") this.#parts.oracle.acked(seq, token);
+      // After an unknown outcome the ack may have ended the lease.
+      if (reply.kind !== "outcome" && tries > 1) this.#ack(held, tries - 1);
+    });
+  }
+
+  #manage(): void {
+    const seqs = [...this.#parts.oracle.jobs.keys()];
+    const seq = seqs[below(this.#random, Math.max(1, seqs.length))];
+    if (seq === undefined) return;
+    this.#parts.oracle.managed(seq);
+    const action = (["cancel", "retry", "hold", "approve", "reject"] as const)[
+      below(this.#random, 5)
+    ];
+    if (action !== undefined) this.#call({ kind: "manage", action, seqs: [seq] }, () => {});
+  }
+
+  #pause(): void {
+    const queue = this.#queue();
+    this.#call({ kind: "pauseQueue", queue, paused: this.#chance(40) }, () => {});
+  }
+
+  #read(): void {
+    const { oracle, nodes } = this.#parts;
+    const mustSee = oracle.acknowledgedIndex;
+    nodes.get(this.#anyNode())?.read((index) => {
+      if (index === undefined) return;
+      oracle.note("reads");
+      if (index < mustSee) oracle.report(`a read saw ${index} after an answer from ${mustSee}`);
+    });
+  }
+
+  #repeat(change: Change, done: (outcome: Outcome) => void): void {
+    this.openCalls++;
+    const attempt = () =>
+      this.#call(change, (reply) => {
+        if (reply.kind !== "outcome") {
+          this.#parts.events.after(100 + below(this.#random, 200), attempt);
+          return;
+        }
+        this.openCalls--;
+        done(reply.outcome);
+      });
+    attempt();
+  }
+
+  /** One call to one node, over a network that may lose the question or the answer. */
+  #call(change: Change, reply: (reply: Reply) => void): void {
+    const { events, nodes, oracle } = this.#parts;
+    const target = this.#chance(10) ? this.#anyNode() : this.#favourite;
+    const node = nodes.get(target);
+    let isSettled = false;
+    const settle = (answer: Reply) => {
+      if (isSettled) return;
+      isSettled = true;
+      if (answer.kind !== "outcome" && target === this.#favourite) {
+        this.#favourite = this.#anyNode();
+      } else if (answer.kind === "outcome") this.#favourite = target;
+      reply(answer);
+    };
+    oracle.note("calls");
+    events.after(callTimeoutMs, () => settle({ kind: "unknown" }));
+    if (node === undefined || this.#isLost()) return;
+    events.after(1 + below(this.#random, 3), () =>
+      node.call(change, (outcome, fault) => {
+        const index = node.group?.appliedIndex ?? 0;
+        if (this.#isLost()) return;
+        events.after(1 + below(this.#random, 3), () => {
+          if (outcome !== undefined && !isSettled) {
+            oracle.acknowledgedIndex = Math.max(oracle.acknowledgedIndex, index);
+          }
+          settle(asReply(outcome, fault));
+        });
+      }),
+    );
+  }
+
+  #isLost(): boolean {
+    return below(this.#random, 1000) < this.lostRepliesPermille;
+  }
+
+  #anyNode(): NodeId {
+    const ids = [...this.#parts.nodes.keys()];
+    return ids[below(this.#random, ids.length)] ?? 1;
+  }
+
+  #queue(): string {
+    return queues[below(this.#random, queues.length)] ?? "a";
+  }
+
+  #payload(): string {
+    return `"call ${++this.#calls}"`;
+  }
+
+  #chance(percent: number): boolean {
+    return below(this.#random, 100) < percent;
+  }
+}
+
+function asReply(outcome: Outcome | undefined, fault: CorvoError | undefined): Reply {
+  if (outcome !== undefined) return { kind: "outcome", outcome };
+  const isRefused = fault !== undefined && refusals.includes(fault.code);
+  return { kind: isRefused ? "refused" : "unknown" };
+}
+
+function itemOf(reply: Reply): ItemResult | undefined {
+  if (reply.kind !== "outcome" || reply.outcome.kind !== "items") return undefined;
+  return reply.outcome.results[0];
+}
