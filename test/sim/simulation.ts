@@ -204,7 +204,9 @@ export class Simulation {
       const engine = node?.replica?.engine;
       if (contents === undefined || engine === undefined) continue;
       if (hashState(contents) !== hash) {
-        oracle.report(`node ${id} has not the state of its leader:\n${hashState(contents)}\n${hash}`);
+        oracle.report(
+          `node ${id} has not the state of its leader:\n${hashState(contents)}\n${hash}`,
+        );
       }
       const [violation] = findViolations(contents, engine);
       if (violation !== undefined) oracle.report(`node ${id}: ${violation}`);
