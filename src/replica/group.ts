@@ -296,12 +296,15 @@ export class Group {
     const hard = this.#node.state.hardState();
     const truncates = first !== undefined && first.index <= this.#written;
     this.#written = entries.at(-1)?.index ?? this.#written;
+    // Entries that are written later may be committed by the others already. A crash between the two writes must not
+    // leave a log that ends before its own commit index.
+    const commit = Math.min(hard.commit, this.#written);
     this.#writesInFlight++;
     this.#deps.log.append(
       {
         group: this.#options.group,
         entries: entries.map(toLogEntry),
-        hardState: { term: hard.term, vote: String(hard.vote), commit: hard.commit },
+        hardState: { term: hard.term, vote: String(hard.vote), commit },
         ...(truncates ? { truncateFrom: first.index } : {}),
       },
       (fault) => {
