@@ -54,6 +54,11 @@ export interface GroupOptions {
 
 /** A read waits for its confirmation at most this many ticks before it is asked for again. */
 const readRetryTicks = 20;
+/**
+ * And this many in all. A learner that is cut off and a member that was removed never learn that their leader is gone,
+ * so nothing else would end their reads.
+ */
+const readTicksMax = 100;
 
 const fullDiskRetryMs = 500;
 
@@ -73,6 +78,7 @@ interface Step {
 interface WaitingRead {
   readonly resolve: () => void;
   readonly reject: (reason: "notLeader") => void;
+  readonly sinceTick: number;
   askedTick: number;
 }
 
@@ -90,6 +96,7 @@ export class Group {
   readonly #steps: Step[] = [];
   /** A write found the disk full; nothing is written until it is tried again. */
   #isWaitingForDisk = false;
+  #isRetryPlanned = false;
   #recovering = false;
   #wasReady = false;
   readonly #readyListeners = new Set<() => void>();
@@ -100,7 +107,7 @@ export class Group {
   #termStart = Number.POSITIVE_INFINITY;
   readonly #reads = new Map<number, WaitingRead>();
   /** Confirmed reads that wait for an index to be applied. */
-  #confirmed: { index: number; resolve: () => void }[] = [];
+  #confirmed: { readonly index: number; readonly read: WaitingRead }[] = [];
   #cancelTick: (() => void) | undefined;
   #stopped = false;
 
@@ -205,7 +212,8 @@ export class Group {
     if (this.#isAlone() && this.isReady) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const token = this.#nextToken++;
-      this.#reads.set(token, { resolve, reject, askedTick: this.#ticks });
+      const sinceTick = this.#ticks;
+      this.#reads.set(token, { resolve, reject, sinceTick, askedTick: sinceTick });
       this.#askRead(token);
       this.#pump();
     });
@@ -230,11 +238,7 @@ export class Group {
       this.#ticks++;
       this.#node.tick();
       this.#handOverWhenStuck();
-      for (const [token, read] of this.#reads) {
-        if (this.#ticks - read.askedTick < readRetryTicks) continue;
-        read.askedTick = this.#ticks;
-        this.#askRead(token);
-      }
+      this.#tickReads();
       this.#pump();
       this.#armTick();
     });
@@ -257,6 +261,24 @@ export class Group {
       `the log of this node has not answered for ${stuckTicks * this.#options.tickMs} ms; node ${best} is asked to lead`,
     );
     this.#node.transferLeadership(best);
+  }
+
+  #tickReads(): void {
+    for (const [token, read] of this.#reads) {
+      if (this.#ticks - read.sinceTick >= readTicksMax) {
+        this.#reads.delete(token);
+        read.reject("notLeader");
+      } else if (this.#ticks - read.askedTick >= readRetryTicks) {
+        read.askedTick = this.#ticks;
+        this.#askRead(token);
+      }
+    }
+    if (this.#confirmed.length === 0) return;
+    const isLate = ({ read }: { read: WaitingRead }) => this.#ticks - read.sinceTick >= readTicksMax;
+    const late = this.#confirmed.filter(isLate);
+    if (late.length === 0) return;
+    this.#confirmed = this.#confirmed.filter((waiting) => !isLate(waiting));
+    for (const { read } of late) read.reject("notLeader");
   }
 
   /** Carries out everything there is to do. May be entered again from what it calls. */
@@ -309,12 +331,15 @@ export class Group {
     const hard = this.#node.state.hardState();
     const truncates = first !== undefined && first.index <= this.#written;
     this.#written = entries.at(-1)?.index ?? this.#written;
+    // Entries that are written later may be committed by the others already. A crash between the two writes must not
+    // leave a log that ends before its own commit index.
+    const commit = Math.min(hard.commit, this.#written);
     this.#writesInFlight++;
     this.#deps.log.append(
       {
         group: this.#options.group,
         entries: entries.map(toLogEntry),
-        hardState: { term: hard.term, vote: String(hard.vote), commit: hard.commit },
+        hardState: { term: hard.term, vote: String(hard.vote), commit },
         ...(truncates ? { truncateFrom: first.index } : {}),
       },
       (fault) => {
@@ -322,6 +347,7 @@ export class Group {
         if (this.#stopped) return;
         if (fault !== undefined) this.#writeFailed(fault);
         else this.#wrote(step);
+        this.#planRetry();
       },
     );
   }
@@ -347,21 +373,30 @@ export class Group {
     }
   }
 
-  /** The log has nothing of a write that found the disk full, nor of those after it: all are made again, in order. */
+  /** The log has nothing of a write that it refused, nor of those after it: all are made again, in order. */
   #writeFailed(fault: LogFault): void {
     this.#deps.onLogFault(fault);
-    if (fault.kind === "io" || fault.kind === "closed") return;
-    this.#isWaitingForDisk = true;
-    if (this.#writesInFlight > 0) return;
-    this.#written = this.#storage.lastIndex();
+    if (fault.kind !== "io" && fault.kind !== "closed") this.#isWaitingForDisk = true;
+  }
+
+  /** Once every write has its answer. The last one may well have gone through, if a later one was one too many. */
+  #planRetry(): void {
+    if (!this.#isWaitingForDisk || this.#writesInFlight > 0 || this.#isRetryPlanned) return;
+    this.#isRetryPlanned = true;
     this.#deps.timers.after(fullDiskRetryMs, () => this.#writeAgain());
   }
 
   #writeAgain(): void {
     if (this.#stopped) return;
+    this.#isRetryPlanned = false;
     this.#isWaitingForDisk = false;
     this.#recovering = true;
-    for (const step of this.#steps) if (!step.isDone) this.#write(step);
+    this.#written = this.#storage.lastIndex();
+    for (const step of this.#steps) {
+      if (!step.isDone) this.#write(step);
+      // Refused at once: what follows must not be written before it.
+      if (this.#isWaitingForDisk) return;
+    }
   }
 
   #appended(work: AppendWork): void {
@@ -420,14 +455,14 @@ export class Group {
     this.#reads.delete(token);
     if (read === undefined) return;
     if (index <= this.#appliedIndex) read.resolve();
-    else this.#confirmed.push({ index, resolve: read.resolve });
+    else this.#confirmed.push({ index, read });
   }
 
   #serveReads(): void {
     if (this.#confirmed.length === 0) return;
     const waiting = this.#confirmed;
-    this.#confirmed = waiting.filter((read) => read.index > this.#appliedIndex);
-    for (const read of waiting) if (read.index <= this.#appliedIndex) read.resolve();
+    this.#confirmed = waiting.filter(({ index }) => index > this.#appliedIndex);
+    for (const { index, read } of waiting) if (index <= this.#appliedIndex) read.resolve();
   }
 
   #dropReads(): void {

@@ -80,9 +80,13 @@ export class SimLog implements Log {
   append(work: AppendWork, done: (fault: LogFault | undefined) => void): void {
     const bytes = work.entries.reduce((sum, entry) => sum + entry.data.length + 32, 64);
     const { pendingBytesMax } = this.#disk.mood;
-    if (this.#refusal !== undefined) return done(this.#refusal);
+    if (this.#refusal !== undefined) {
+      done(this.#refusal);
+      return;
+    }
     if (this.#pendingBytes + bytes > pendingBytesMax && this.#pendingBytes > 0) {
-      return done({ kind: "overloaded", message: `pendingBytesMax is ${pendingBytesMax}` });
+      done({ kind: "overloaded", message: `pendingBytesMax is ${pendingBytesMax}` });
+      return;
     }
     this.#plan(work);
     this.#pendingBytes += bytes;

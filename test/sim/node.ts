@@ -155,10 +155,8 @@ export class SimNode {
     process.group.stop();
     process.log.crash();
     process.store.crash();
-    const calls = [...this.#calls];
-    this.#calls.clear();
     const gone = new CorvoError("OUTCOME_UNKNOWN", "the connection broke");
-    for (const { settle } of calls) settle(undefined, gone);
+    for (const { settle } of [...this.#calls]) settle(undefined, gone);
   }
 
   pause(): void {
