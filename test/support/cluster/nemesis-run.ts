@@ -1,0 +1,158 @@
+/**
+ * A cluster of real processes under load and one fault after the other, drawn from a seed. After each fault it is mended
+ * and must take a write; at the end every promise that was made to a client is held against what all nodes show.
+ */
+
+import { Journal } from "../crash/journal.ts";
+import { createChance } from "../crash/load.ts";
+import { type Shown, type ShownQueue, verify, verifyQueues } from "../crash/verify.ts";
+import { Cluster, until } from "./cluster.ts";
+import { ClusterLoad } from "./cluster-load.ts";
+import { differences, listJobs } from "./compare.ts";
+import { faults } from "./faults.ts";
+import { History } from "./history.ts";
+
+interface NemesisOptions {
+  readonly nodes: number;
+  readonly forMs: number;
+  readonly seed: number;
+  /** Names of the faults to draw from; default all. */
+  readonly only?: readonly string[];
+  readonly onFault?: (sentence: string) => void;
+}
+
+export interface NemesisReport {
+  readonly problems: readonly string[];
+  readonly faults: ReadonlyMap<string, number>;
+  /** From the moment all was mended to the first write taken, one for each fault. */
+  readonly recoveriesMs: readonly number[];
+  readonly calls: number;
+  readonly answered: number;
+  readonly jobs: number;
+  readonly acks: number;
+  readonly events: number;
+}
+
+const harmMsMax = 3500;
+const calmMsMax = 1500;
+const recoverMsMax = 20_000;
+
+export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport> {
+  const chance = createChance(options.seed);
+  await using cluster = await Cluster.of(options.nodes, {
+    faulty: true,
+    // Short, so that who was away for a while needs the whole state now and then.
+    words: ["--log-tail", "300"],
+  });
+  const journal = new Journal();
+  const history = new History();
+  const load = new ClusterLoad({
+    journal,
+    history,
+    nodes: () => cluster.nodes,
+    chance: createChance(options.seed + 1),
+  });
+  const running = load.run();
+  const done = new Map<string, number>();
+  const recoveriesMs: number[] = [];
+  const problems: string[] = [];
+  const names = Object.keys(faults).filter((name) => options.only?.includes(name) !== false);
+  const endMs = performance.now() + options.forMs;
+  try {
+    while (performance.now() < endMs) {
+      const name = names[Math.floor(chance() * names.length)] ?? "";
+      const mend = await faults[name]?.({ cluster, chance });
+      done.set(name, (done.get(name) ?? 0) + 1);
+      await Bun.sleep(200 + chance() * harmMsMax);
+      const startedMs = performance.now();
+      await mend?.();
+      recoveriesMs.push(await recovery(cluster, startedMs));
+      options.onFault?.(`${name}: writes again after ${Math.round(recoveriesMs.at(-1) ?? 0)} ms`);
+      await Bun.sleep(chance() * calmMsMax);
+    }
+    load.stop();
+    await running;
+    await cluster.settled(options.nodes, 30_000);
+    problems.push(...(await judge(cluster, journal, load)));
+  } catch (error) {
+    load.stop();
+    await running;
+    problems.push(`gave up: ${error}`, ...(await views(cluster)));
+  }
+  problems.push(...load.problems, ...history.contradictions(), ...crashes(cluster));
+  const tracks = [...journal.tracks.values()];
+  return {
+    problems,
+    faults: done,
+    recoveriesMs,
+    calls: load.calls,
+    answered: load.answered,
+    jobs: tracks.length,
+    acks: tracks.flatMap(({ calls }) => calls).filter((c) => c.kind === "ack" && c.verdict === "ok")
+      .length,
+    events: history.count,
+  };
+}
+
+async function recovery(cluster: Cluster, startedMs: number): Promise<number> {
+  await until(
+    "a write is taken after all was mended",
+    async () => {
+      for (const node of cluster.running) {
+        const body = { reason: "none" };
+        const answer = await node.request("POST", "/api/v1/queues/probe/resume", body, 2000);
+        if (answer.status === 200) return true;
+      }
+      return false;
+    },
+    recoverMsMax,
+  );
+  return performance.now() - startedMs;
+}
+
+/** Everything that was promised, against what the leader shows, and that against what each node shows of its own. */
+async function judge(cluster: Cluster, journal: Journal, load: ClusterLoad): Promise<string[]> {
+  await load.finish();
+  await cluster.level(30_000);
+  const leader = await cluster.leader();
+  const counted = await leader.json<ShownQueue[]>("GET", "/api/v1/queues");
+  const shown: Shown[] = [];
+  for (const { name } of counted) {
+    shown.push(...((await listJobs(leader, name, false)) as unknown as Shown[]));
+  }
+  const results = new Map<string, unknown>();
+  for (let at = 0; at < shown.length; at += 1000) {
+    const page = await leader.json<{ jobs: (Shown & { result?: unknown })[] }>(
+      "POST",
+      "/api/v1/jobs/bulk-get",
+      { job_ids: shown.slice(at, at + 1000).map(({ id }) => id) },
+    );
+    for (const job of page.jobs) results.set(job.payload.m, job.result);
+  }
+  return [
+    ...verify(journal, shown, results),
+    ...verifyQueues(journal, counted, shown),
+    ...(await differences(cluster.nodes)),
+  ];
+}
+
+/** A node that ends itself over a broken guarantee says so. */
+function crashes(cluster: Cluster): string[] {
+  return cluster.nodes.flatMap((node) =>
+    node.said
+      .split("\n")
+      .filter((line) => line.includes('"level":"error"'))
+      .map((line) => `${node.name}: ${line}`),
+  );
+}
+
+async function views(cluster: Cluster): Promise<string[]> {
+  return Promise.all(
+    cluster.nodes.map((node) =>
+      node
+        .status()
+        .then((view) => `${node.name}: ${JSON.stringify({ ...view, nodes: view.nodes.length })}`)
+        .catch((error: unknown) => `${node.name}: ${error}`),
+    ),
+  );
+}
