@@ -21,16 +21,10 @@ interface NemesisOptions {
   readonly onFault?: (sentence: string) => void;
 }
 
-export interface NemesisReport {
-  readonly problems: readonly string[];
+interface NemesisReport extends Omit<LoadReport<void>, "result"> {
   readonly faults: ReadonlyMap<string, number>;
   /** From the moment all was mended to the first write taken, one for each fault. */
   readonly recoveriesMs: readonly number[];
-  readonly calls: number;
-  readonly answered: number;
-  readonly jobs: number;
-  readonly acks: number;
-  readonly events: number;
 }
 
 const harmMsMax = 3500;
@@ -38,41 +32,72 @@ const calmMsMax = 1500;
 const recoverMsMax = 20_000;
 
 export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport> {
-  const chance = createChance(options.seed);
   await using cluster = await Cluster.of(options.nodes, {
     faulty: true,
     // Short, so that who was away for a while needs the whole state now and then.
     words: ["--log-tail", "300"],
   });
-  const journal = new Journal();
-  const history = new History();
-  const load = new ClusterLoad({
-    journal,
-    history,
-    nodes: () => cluster.nodes,
-    chance: createChance(options.seed + 1),
-  });
-  const running = load.run();
   const done = new Map<string, number>();
   const recoveriesMs: number[] = [];
-  const problems: string[] = [];
+  const { result: _, ...report } = await underLoad(cluster, options.seed, () =>
+    harm(cluster, options, { done, recoveriesMs }),
+  );
+  return { ...report, faults: done, recoveriesMs };
+}
+
+/** One fault after the other until the time is over. */
+async function harm(
+  cluster: Cluster,
+  options: NemesisOptions,
+  { done, recoveriesMs }: { done: Map<string, number>; recoveriesMs: number[] },
+): Promise<void> {
+  const chance = createChance(options.seed);
   const names = Object.keys(faults).filter((name) => options.only?.includes(name) !== false);
   const endMs = performance.now() + options.forMs;
+  while (performance.now() < endMs) {
+    const name = names[Math.floor(chance() * names.length)] ?? "";
+    const mend = await faults[name]?.({ cluster, chance });
+    done.set(name, (done.get(name) ?? 0) + 1);
+    await Bun.sleep(200 + chance() * harmMsMax);
+    const startedMs = performance.now();
+    await mend?.();
+    await nextWrite(cluster);
+    const tookMs = performance.now() - startedMs;
+    recoveriesMs.push(tookMs);
+    options.onFault?.(`${name}: writes again after ${Math.round(tookMs)} ms`);
+    await Bun.sleep(chance() * calmMsMax);
+  }
+  await cluster.settled(options.nodes, 30_000);
+}
+
+interface LoadReport<T> {
+  readonly problems: readonly string[];
+  readonly calls: number;
+  readonly answered: number;
+  readonly jobs: number;
+  readonly acks: number;
+  readonly events: number;
+  /** Undefined when the harm could not be done to its end, which is a problem too. */
+  readonly result: T | undefined;
+}
+
+/** Keeps clients busy while something is done to the cluster, which must leave it whole; then checks every promise. */
+export async function underLoad<T>(
+  cluster: Cluster,
+  seed: number,
+  act: () => Promise<T>,
+): Promise<LoadReport<T>> {
+  const journal = new Journal();
+  const history = new History();
+  const nodes = () => cluster.nodes;
+  const load = new ClusterLoad({ journal, history, nodes, chance: createChance(seed + 1) });
+  const running = load.run();
+  const problems: string[] = [];
+  let result: T | undefined;
   try {
-    while (performance.now() < endMs) {
-      const name = names[Math.floor(chance() * names.length)] ?? "";
-      const mend = await faults[name]?.({ cluster, chance });
-      done.set(name, (done.get(name) ?? 0) + 1);
-      await Bun.sleep(200 + chance() * harmMsMax);
-      const startedMs = performance.now();
-      await mend?.();
-      recoveriesMs.push(await recovery(cluster, startedMs));
-      options.onFault?.(`${name}: writes again after ${Math.round(recoveriesMs.at(-1) ?? 0)} ms`);
-      await Bun.sleep(chance() * calmMsMax);
-    }
+    result = await act();
     load.stop();
     await running;
-    await cluster.settled(options.nodes, 30_000);
     problems.push(...(await judge(cluster, journal, load)));
   } catch (error) {
     load.stop();
@@ -80,34 +105,32 @@ export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport
     problems.push(`gave up: ${error}`, ...(await views(cluster)));
   }
   problems.push(...load.problems, ...history.contradictions(), ...crashes(cluster));
-  const tracks = [...journal.tracks.values()];
+  const calls = [...journal.tracks.values()].flatMap((track) => track.calls);
   return {
     problems,
-    faults: done,
-    recoveriesMs,
     calls: load.calls,
     answered: load.answered,
-    jobs: tracks.length,
-    acks: tracks.flatMap(({ calls }) => calls).filter((c) => c.kind === "ack" && c.verdict === "ok")
-      .length,
+    jobs: journal.tracks.size,
+    acks: calls.filter(({ kind, verdict }) => kind === "ack" && verdict === "ok").length,
     events: history.count,
+    result,
   };
 }
 
-async function recovery(cluster: Cluster, startedMs: number): Promise<number> {
+/** Until any node takes a write. */
+export async function nextWrite(cluster: Cluster): Promise<void> {
   await until(
-    "a write is taken after all was mended",
+    "a write is taken",
     async () => {
       for (const node of cluster.running) {
-        const body = { reason: "none" };
-        const answer = await node.request("POST", "/api/v1/queues/probe/resume", body, 2000);
-        if (answer.status === 200) return true;
+        const path = "/api/v1/queues/probe/resume";
+        const answer = await node.request("POST", path, {}, 2000).catch(() => undefined);
+        if (answer?.status === 200) return true;
       }
       return false;
     },
     recoverMsMax,
   );
-  return performance.now() - startedMs;
 }
 
 /** Everything that was promised, against what the leader shows, and that against what each node shows of its own. */
