@@ -35,17 +35,20 @@ const report = await nemesisRun({
   ...(values.only === undefined ? {} : { only: values.only }),
   onFault: (sentence) => console.log(sentence),
 });
-const sorted = [...report.recoveriesMs].sort((one, other) => one - other);
-const at = (part: number) => Math.round(sorted[Math.floor((sorted.length - 1) * part)] ?? 0);
+const row = ([name, gapsMs]: readonly [string, readonly number[]]) => {
+  const sorted = [...gapsMs].sort((one, other) => one - other);
+  const median = Math.round(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0);
+  const most = Math.round(sorted.at(-1) ?? 0);
+  return `${String(sorted.length).padStart(5)} ${String(median).padStart(8)} ${String(most).padStart(8)}  ${name}`;
+};
 console.log(
   [
     `calls                ${report.calls}, ${report.answered} answered`,
     `jobs sent            ${report.jobs}`,
     `acks acknowledged    ${report.acks}`,
     `events checked       ${report.events}`,
-    `faults               ${[...report.faults.values()].reduce((sum, count) => sum + count, 0)}`,
-    ...[...report.faults].map(([name, count]) => `  ${String(count).padStart(4)}  ${name}`),
-    `mended to next write p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, max ${at(1)} ms`,
+    "faults, and the longest time without an acknowledged enqueue, median and most, in ms",
+    ...[...report.gapsMs].map(row),
     `broken promises      ${report.problems.length}`,
     ...report.problems.slice(0, 50).map((problem) => `  ${problem}`),
   ].join("\n"),

@@ -47,6 +47,8 @@ export class ClusterLoad {
   readonly #known: Track[] = [];
   readonly #asleep: Held[] = [];
   #isOver = false;
+  #lastAddedMs = performance.now();
+  #longestGapMs = 0;
   /** Answers that no fault excuses. */
   readonly problems: string[] = [];
   calls = 0;
@@ -70,6 +72,20 @@ export class ClusterLoad {
 
   stop(): void {
     this.#isOver = true;
+  }
+
+  /** Longest time without an acknowledged enqueue since this was last asked. */
+  takeGap(): number {
+    this.#noteGap();
+    const gapMs = this.#longestGapMs;
+    this.#longestGapMs = 0;
+    return gapMs;
+  }
+
+  #noteGap(): void {
+    const nowMs = performance.now();
+    this.#longestGapMs = Math.max(this.#longestGapMs, nowMs - this.#lastAddedMs);
+    this.#lastAddedMs = nowMs;
   }
 
   /** Sends what has a key and no answer until it is answered, and then works off all jobs. The cluster must be well. */
@@ -155,6 +171,7 @@ export class ClusterLoad {
 
   #added(tracks: readonly Track[], events: readonly JobEvent[], answer: Answer | undefined): void {
     if (answer?.status !== 201) return;
+    this.#noteGap();
     const ids = answer.body["job_ids"] as readonly string[];
     tracks.forEach((track, i) => {
       track.id = ids[i];

@@ -22,9 +22,8 @@ interface NemesisOptions {
 }
 
 interface NemesisReport extends Omit<LoadReport<void>, "result"> {
-  readonly faults: ReadonlyMap<string, number>;
-  /** From the moment all was mended to the first write taken, one for each fault. */
-  readonly recoveriesMs: readonly number[];
+  /** By fault, for each time it was done: the longest time in which no enqueue was acknowledged. */
+  readonly gapsMs: ReadonlyMap<string, readonly number[]>;
 }
 
 const harmMsMax = 3500;
@@ -37,35 +36,33 @@ export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport
     // Short, so that who was away for a while needs the whole state now and then.
     words: ["--log-tail", "300"],
   });
-  const done = new Map<string, number>();
-  const recoveriesMs: number[] = [];
-  const { result: _, ...report } = await underLoad(cluster, options.seed, () =>
-    harm(cluster, options, { done, recoveriesMs }),
+  const gapsMs = new Map<string, number[]>();
+  const { result: _, ...report } = await underLoad(cluster, options.seed, (load) =>
+    harm(cluster, options, { load, gapsMs }),
   );
-  return { ...report, faults: done, recoveriesMs };
+  return { ...report, gapsMs };
 }
 
 /** One fault after the other until the time is over. */
 async function harm(
   cluster: Cluster,
   options: NemesisOptions,
-  { done, recoveriesMs }: { done: Map<string, number>; recoveriesMs: number[] },
+  { load, gapsMs }: { load: ClusterLoad; gapsMs: Map<string, number[]> },
 ): Promise<void> {
   const chance = createChance(options.seed);
   const names = Object.keys(faults).filter((name) => options.only?.includes(name) !== false);
   const endMs = performance.now() + options.forMs;
   while (performance.now() < endMs) {
     const name = names[Math.floor(chance() * names.length)] ?? "";
+    load.takeGap();
     const mend = await faults[name]?.({ cluster, chance });
-    done.set(name, (done.get(name) ?? 0) + 1);
     await Bun.sleep(200 + chance() * harmMsMax);
-    const startedMs = performance.now();
     await mend?.();
     await nextWrite(cluster);
-    const tookMs = performance.now() - startedMs;
-    recoveriesMs.push(tookMs);
-    options.onFault?.(`${name}: writes again after ${Math.round(tookMs)} ms`);
-    await Bun.sleep(chance() * calmMsMax);
+    await Bun.sleep(200 + chance() * calmMsMax);
+    const gapMs = load.takeGap();
+    gapsMs.set(name, [...(gapsMs.get(name) ?? []), gapMs]);
+    options.onFault?.(`${name}: no write was taken for ${Math.round(gapMs)} ms`);
   }
   await cluster.settled(options.nodes, 30_000);
 }
@@ -85,7 +82,7 @@ interface LoadReport<T> {
 export async function underLoad<T>(
   cluster: Cluster,
   seed: number,
-  act: () => Promise<T>,
+  act: (load: ClusterLoad) => Promise<T>,
 ): Promise<LoadReport<T>> {
   const journal = new Journal();
   const history = new History();
@@ -95,7 +92,7 @@ export async function underLoad<T>(
   const problems: string[] = [];
   let result: T | undefined;
   try {
-    result = await act();
+    result = await act(load);
     load.stop();
     await running;
     problems.push(...(await judge(cluster, journal, load)));
