@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { Cluster, type ClusterNode, until } from "../support/cluster/cluster.ts";
 import { differences } from "../support/cluster/compare.ts";
+import { nemesisRun, nextWrite, underLoad } from "../support/cluster/nemesis-run.ts";
 
 interface Added {
   readonly job_id: string;
@@ -189,6 +190,42 @@ test("a node with another cluster secret is not let in, and is told so at once",
   expect(nodes).toHaveLength(1);
   await enqueue(first, 1);
 }, 30_000);
+
+test("the leader is killed under load several times: what was acknowledged stays, the next write comes soon", async () => {
+  await using cluster = await Cluster.of(3);
+  const run = await underLoad(cluster, 7, async () => {
+    const gapsMs: number[] = [];
+    for (let kills = 0; kills < 3; kills++) {
+      const leader = await cluster.settled(3);
+      const startedMs = performance.now();
+      await leader.kill();
+      await nextWrite(cluster);
+      gapsMs.push(performance.now() - startedMs);
+      await leader.start();
+    }
+    await cluster.settled(3);
+    return gapsMs;
+  });
+
+  expect(run.problems).toEqual([]);
+  expect(run.acks).toBeGreaterThan(50);
+  // An election takes 1 to 2 s; more than 10 s would be one that did not end.
+  for (const gapMs of run.result ?? []) expect(gapMs).toBeLessThan(10_000);
+}, 60_000);
+
+test("cut-off nodes, one-way links and sleeping leaders break no promise", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+
+  const report = await nemesisRun({
+    nodes: 3,
+    forMs: 9000,
+    seed,
+    only: ["one cut off", "one not heard", "pause of one", "leadership handed over"],
+  });
+
+  expect({ seed, problems: report.problems }).toEqual({ seed, problems: [] });
+  expect(report.acks).toBeGreaterThan(50);
+}, 60_000);
 
 function fail(): never {
   throw new Error("there is no such node");

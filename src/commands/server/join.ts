@@ -35,7 +35,7 @@ export async function joinCluster(
           return await askOne(url, self);
         }
       } catch (error) {
-        if (error instanceof CorvoError && !error.retryable) throw error;
+        if (error instanceof CorvoError && !mayRepeat(error)) throw error;
         const reason = error instanceof Error ? error.message : String(error);
         if (reason !== said) logger.warn(`not joined yet, trying on: ${reason}`);
         said = reason;
@@ -43,6 +43,11 @@ export async function joinCluster(
     }
     await new Promise<void>((resolve) => systemTimers.after(retryMs, resolve));
   }
+}
+
+/** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */
+function mayRepeat(error: CorvoError): boolean {
+  return error.retryable || error.code === "OUTCOME_UNKNOWN";
 }
 
 /**

@@ -221,7 +221,9 @@ export class Cluster {
     const name = options.name ?? `n${this.#made}`;
     const [httpPort, peerPort] = [await freePort(), await freePort()];
     let made: ClusterNode | undefined;
-    const door = await this.network?.open(peerPort, () => made?.id ?? 0);
+    const nodeIdOf = () => made?.id ?? 0;
+    const door = await this.network?.open(peerPort, nodeIdOf);
+    const httpDoor = await this.network?.openHttp(httpPort, nodeIdOf);
     const node = new ClusterNode(this.place, {
       name,
       url: `http://127.0.0.1:${httpPort}`,
@@ -230,6 +232,7 @@ export class Cluster {
         ...["server", "--json", "--bind", `127.0.0.1:${httpPort}`],
         ...["--peer-bind", `127.0.0.1:${peerPort}`, "--data-dir", name],
         ...(door === undefined ? [] : ["--peer-advertise", `127.0.0.1:${door}`]),
+        ...(httpDoor === undefined ? [] : ["--advertise-url", `http://127.0.0.1:${httpDoor}`]),
         ...join.flatMap(({ url }) => ["--join", url]),
         ...this.#words,
         ...(options.words ?? []),

@@ -2,7 +2,8 @@
  * The network between the nodes of a cluster under test. Every node advertises a port of this network instead of its own;
  * who calls there is read from the first frame of the call, which names its sender, and the call goes on through a faulty
  * proxy that belongs to that pair of nodes and direction of calling. So two nodes can be kept apart while both still
- * reach a third, and one can hear another without being heard.
+ * reach a third, and one can hear another without being heard. Calls that nodes pass on to the leader name nobody, so they
+ * go through one proxy a node, which fails when no other node reaches that one.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { ByteReader } from "../../../src/net/peer/bytes.ts";
@@ -42,6 +43,7 @@ export class PeerNetwork {
   readonly #doors: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #ways = new Map<string, Promise<Way>>();
+  readonly #http: { readonly proxy: FaultyProxy; readonly to: () => number }[] = [];
   #faultOf: (from: number, to: number) => LinkFault | undefined = () => undefined;
 
   /** Opens the address under which the others reach the peer port of this machine. `nodeIdOf` tells whose it is. */
@@ -70,12 +72,26 @@ export class PeerNetwork {
   async setFaults(faultOf: (from: number, to: number) => LinkFault | undefined): Promise<void> {
     this.#faultOf = faultOf;
     for (const way of await Promise.all(this.#ways.values())) this.#apply(way, true);
+    for (const { proxy, to } of this.#http) {
+      const froms = this.#http.map((other) => other.to()).filter((id) => id !== to());
+      const faults = froms.map((from) => faultOf(from, to()));
+      const fault = faults.includes(undefined) ? undefined : faults[0];
+      proxy.set({ toTarget: linkFaults(fault), refuse: fault?.kind === "cut" });
+      if (fault?.kind === "cut") proxy.cut();
+    }
+  }
+
+  /** Opens the address under which the others reach the HTTP API of a node. */
+  async openHttp(httpPort: number, nodeIdOf: () => number): Promise<number> {
+    const proxy = await openFaultyProxy(httpPort);
+    this.#http.push({ proxy, to: nodeIdOf });
+    return proxy.port;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     for (const door of this.#doors) await new Promise<void>((done) => door.close(() => done()));
-    for (const { proxy } of await Promise.all(this.#ways.values())) {
+    for (const { proxy } of [...(await Promise.all(this.#ways.values())), ...this.#http]) {
       await proxy[Symbol.asyncDispose]();
     }
   }
