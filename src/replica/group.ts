@@ -274,7 +274,8 @@ export class Group {
       }
     }
     if (this.#confirmed.length === 0) return;
-    const isLate = ({ read }: { read: WaitingRead }) => this.#ticks - read.sinceTick >= readTicksMax;
+    const isLate = ({ read }: { read: WaitingRead }) =>
+      this.#ticks - read.sinceTick >= readTicksMax;
     const late = this.#confirmed.filter(isLate);
     if (late.length === 0) return;
     this.#confirmed = this.#confirmed.filter((waiting) => !isLate(waiting));
