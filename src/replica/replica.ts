@@ -61,7 +61,7 @@ export const defaultReplicaOptions: ReplicaOptions = {
   pendingBytesMax: 64 * 1024 * 1024,
   batchBytesMax: 4 * 1024 * 1024,
   checkpointMs: 1000,
-  checkpointRecords: 100_000,
+  checkpointRecords: 25_000,
   quietCheckpointMs: 10_000,
   quietRecords: 2000,
   unstoredBytesMax: 96 * 1024 * 1024,

@@ -20,6 +20,8 @@ export interface ClusterOptions {
   /** URL under which the others reach the HTTP API. */
   readonly advertiseUrl: string | undefined;
   readonly secret: string | undefined;
+  /** PEM files for the peer port; both sides of a connection show a certificate then. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
 }
 
 /** A node on its own, reachable for others of this machine. */
@@ -29,6 +31,7 @@ export const aloneOptions: ClusterOptions = {
   peerAdvertise: undefined,
   advertiseUrl: undefined,
   secret: undefined,
+  tls: undefined,
 };
 
 export interface Membered {

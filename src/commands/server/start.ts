@@ -108,6 +108,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       ...identity,
       uuid: self.uuid,
       secret,
+      tls: options.cluster.tls,
       directory: storage.dir.path,
       snapshotDirectory: storage.snapshotPath,
       firstPeers,
