@@ -11,7 +11,7 @@ import type { Logger, Random, Timers } from "../base/ports.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
 import { isConfChangeType } from "../raft/conf-change.ts";
 import type { RaftOptions } from "../raft/config.ts";
-import type { ConfState, Entry, Message, NodeId, SoftState } from "../raft/message.ts";
+import type { ConfState, Entry, HardState, Message, NodeId, SoftState } from "../raft/message.ts";
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
 import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
@@ -57,6 +57,11 @@ const fullDiskRetryMs = 500;
 
 interface Step {
   readonly work: AppendWork;
+  /**
+   * As it was when the work was handed out. When the work is written again later, the commit index may speak of entries
+   * that come with a later work: stored with this one, it would commit what a crash leaves in their place.
+   */
+  readonly hard: HardState;
   isDone: boolean;
 }
 
@@ -239,7 +244,8 @@ export class Group {
       }
     }
     if (this.#confirmed.length === 0) return;
-    const isLate = ({ read }: { read: WaitingRead }) => this.#ticks - read.sinceTick >= readTicksMax;
+    const isLate = ({ read }: { read: WaitingRead }) =>
+      this.#ticks - read.sinceTick >= readTicksMax;
     const late = this.#confirmed.filter(isLate);
     if (late.length === 0) return;
     this.#confirmed = this.#confirmed.filter((waiting) => !isLate(waiting));
@@ -283,7 +289,8 @@ export class Group {
   #append(work: AppendWork): void {
     // Where only the commit index changed, which may be lost, nothing is written: it travels with the next write. The
     // work still keeps its place in the line, because it may hold promises about the writes before it.
-    const step: Step = { work, isDone: !mustSync(work) };
+    const hard = this.#node.state.hardState();
+    const step: Step = { work, hard, isDone: !mustSync(work) };
     this.#steps.push(step);
     if (this.#isWaitingForDisk) return;
     if (step.isDone) this.#finishSteps();
@@ -291,20 +298,17 @@ export class Group {
   }
 
   #write(step: Step): void {
+    const { hard } = step;
     const { entries } = step.work;
     const first = entries[0];
-    const hard = this.#node.state.hardState();
     const truncates = first !== undefined && first.index <= this.#written;
     this.#written = entries.at(-1)?.index ?? this.#written;
-    // Entries that are written later may be committed by the others already. A crash between the two writes must not
-    // leave a log that ends before its own commit index.
-    const commit = Math.min(hard.commit, this.#written);
     this.#writesInFlight++;
     this.#deps.log.append(
       {
         group: this.#options.group,
         entries: entries.map(toLogEntry),
-        hardState: { term: hard.term, vote: String(hard.vote), commit },
+        hardState: { term: hard.term, vote: String(hard.vote), commit: hard.commit },
         ...(truncates ? { truncateFrom: first.index } : {}),
       },
       (fault) => {

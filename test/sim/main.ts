@@ -29,7 +29,8 @@ for (let seed = first; seed < first + count; seed++) {
   for (const [name, n] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + n;
   totals["events"] = (totals["events"] ?? 0) + result.events;
   totals["entries"] = (totals["entries"] ?? 0) + result.entries;
-  totals["virtual seconds"] = (totals["virtual seconds"] ?? 0) + Math.round(result.virtualMs / 1000);
+  totals["virtual seconds"] =
+    (totals["virtual seconds"] ?? 0) + Math.round(result.virtualMs / 1000);
   if (result.problem === undefined) continue;
   failed++;
   console.log(describe(result));

@@ -1,7 +1,7 @@
 /** Does harm to the cluster, one act at a time, and makes good again. Each kind of fault can be switched off. */
 import { emptyData, type NodeId } from "../../src/raft/message.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
-import { SimNode, type World } from "./node.ts";
+import type { SimNode, World } from "./node.ts";
 
 export const faultKinds = [
   "loss",
