@@ -14,6 +14,7 @@ import type { RaftOptions } from "../raft/config.ts";
 import {
   type ConfState,
   type Entry,
+  type HardState,
   type Message,
   type NodeId,
   none,
@@ -72,6 +73,11 @@ interface Step {
   readonly work: AppendWork;
   /** When it was handed out. */
   readonly tick: number;
+  /**
+   * As it was when the work was handed out. When the work is written again later, the commit index may speak of entries
+   * that come with a later work: stored with this one, it would commit what a crash leaves in their place.
+   */
+  readonly hard: HardState;
   isDone: boolean;
 }
 
@@ -319,7 +325,12 @@ export class Group {
   #append(work: AppendWork): void {
     // Where only the commit index changed, which may be lost, nothing is written: it travels with the next write. The
     // work still keeps its place in the line, because it may hold promises about the writes before it.
-    const step: Step = { work, tick: this.#ticks, isDone: !mustSync(work) };
+    const step: Step = {
+      work,
+      tick: this.#ticks,
+      hard: this.#node.state.hardState(),
+      isDone: !mustSync(work),
+    };
     this.#steps.push(step);
     if (this.#isWaitingForDisk) return;
     if (step.isDone) this.#finishSteps();
@@ -327,20 +338,17 @@ export class Group {
   }
 
   #write(step: Step): void {
+    const { hard } = step;
     const { entries } = step.work;
     const first = entries[0];
-    const hard = this.#node.state.hardState();
     const truncates = first !== undefined && first.index <= this.#written;
     this.#written = entries.at(-1)?.index ?? this.#written;
-    // Entries that are written later may be committed by the others already. A crash between the two writes must not
-    // leave a log that ends before its own commit index.
-    const commit = Math.min(hard.commit, this.#written);
     this.#writesInFlight++;
     this.#deps.log.append(
       {
         group: this.#options.group,
         entries: entries.map(toLogEntry),
-        hardState: { term: hard.term, vote: String(hard.vote), commit },
+        hardState: { term: hard.term, vote: String(hard.vote), commit: hard.commit },
         ...(truncates ? { truncateFrom: first.index } : {}),
       },
       (fault) => {

@@ -80,12 +80,14 @@ export class SimLog implements Log {
   append(work: AppendWork, done: (fault: LogFault | undefined) => void): void {
     const bytes = work.entries.reduce((sum, entry) => sum + entry.data.length + 32, 64);
     const { pendingBytesMax } = this.#disk.mood;
-    if (this.#refusal !== undefined) {
-      done(this.#refusal);
-      return;
-    }
-    if (this.#pendingBytes + bytes > pendingBytesMax && this.#pendingBytes > 0) {
-      done({ kind: "overloaded", message: `pendingBytesMax is ${pendingBytesMax}` });
+    const isTooMuch = this.#pendingBytes > 0 && this.#pendingBytes + bytes > pendingBytesMax;
+    const overload: LogFault = {
+      kind: "overloaded",
+      message: `pendingBytesMax is ${pendingBytesMax}`,
+    };
+    const refusal = this.#refusal ?? (isTooMuch ? overload : undefined);
+    if (refusal !== undefined) {
+      done(refusal);
       return;
     }
     this.#plan(work);

@@ -3,7 +3,7 @@
  * here; the first thing that cannot be is the result of the run.
  */
 import { isFinished, type Job } from "../../src/engine/job.ts";
-import type { Entry, NodeId } from "../../src/raft/message.ts";
+import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 
 interface AppliedEntry {
   readonly term: number;
@@ -43,6 +43,7 @@ export class Oracle {
   /** Digest of everything that was applied, in the order in which it happened. */
   fingerprint = 0n;
   readonly #entries: (AppliedEntry | undefined)[] = [];
+  readonly #terms: (number | undefined)[] = [];
   readonly #applied = new Map<NodeId, number>();
   readonly #leaders = new Map<number, NodeId>();
   readonly #tokens = new Set<number>();
@@ -99,6 +100,17 @@ export class Oracle {
       this.report(`node ${node} has another state than others at index ${index}`);
     }
     this.fingerprint = BigInt(Bun.hash(`${node} ${index} ${digest}`, this.fingerprint));
+  }
+
+  /** Empty entries are not handed to the state, so their terms are compared here. */
+  committed(node: NodeId, { index, term }: EntryId): void {
+    const known = this.#terms[index];
+    if (known !== undefined && known !== term) {
+      this.report(
+        `node ${node} takes entry ${index} of term ${term} for committed, others of ${known}`,
+      );
+    }
+    this.#terms[index] = term;
   }
 
   /** A job changes with a batch of this time, seen on the first node that applies it. */

@@ -8,6 +8,7 @@ import { hashState } from "../../src/engine/state-hash.ts";
 import { encodeConfChange } from "../../src/raft/conf-change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import type { Group } from "../../src/replica/group.ts";
 import { toLogEntry } from "../../src/replica/raft-log.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
@@ -138,6 +139,15 @@ export class Simulation {
       if (group === undefined) continue;
       const problem = findInvariantProblem(group.state);
       if (problem !== undefined) this.#oracle.report(`node ${node.id}: ${problem}`);
+      this.#checkCommitted(node.id, group);
+    }
+  }
+
+  #checkCommitted(id: NodeId, { state: { log } }: Group): void {
+    const from = Math.max(log.firstIndex(), log.committed - 30);
+    for (let index = from; index <= log.committed; index++) {
+      const term = log.termOrZero(index);
+      if (term > 0) this.#oracle.committed(id, { index, term });
     }
   }
 

@@ -160,13 +160,13 @@ export class Workload {
     if (held === undefined) return;
     const item = { seq: held.seq, token: held.lease.token };
     const draw = below(this.#random, 100);
-    if (draw < 25) {
+    if (draw < 20) {
       this.#heartbeat(held);
       return;
     }
     this.#held.splice(at, 1);
-    if (draw < 70) {
-      this.#ack(held, 5);
+    if (draw < 75) {
+      this.#ack(held, 8);
       return;
     }
     held.lease.isGivenBack = true;
