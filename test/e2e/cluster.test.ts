@@ -160,6 +160,25 @@ test("leadership is handed over, and a node is demoted and promoted, by the comm
   expect(while2.nodes.filter(({ voter }) => voter)).toHaveLength(2);
 }, 30_000);
 
+test("a follower that comes back at other addresses is found again", async () => {
+  await using cluster = await Cluster.of(3);
+  const [moved] = await cluster.followers();
+  if (moved === undefined) throw new Error("there is no follower");
+  await moved.stop();
+  cluster.nodes.splice(cluster.nodes.indexOf(moved), 1);
+
+  const again = await cluster.add({ join: [], name: moved.name });
+  await again.start();
+  await until("its new address is known", async () => {
+    const { nodes } = await (await cluster.leader()).status();
+    return nodes.some(({ http_url }) => http_url === again.url);
+  });
+  await cluster.settled(3);
+
+  expect(again.id).toBe(moved.id);
+  await cluster.level();
+}, 30_000);
+
 test("a data directory of one cluster is not started in another: both ids are named", async () => {
   await using cluster = await Cluster.of(1);
   const [mine] = cluster.nodes;

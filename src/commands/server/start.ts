@@ -27,7 +27,7 @@ import {
   reachableHost,
   tryPort,
 } from "./identity.ts";
-import type { JoinSelf } from "./join.ts";
+import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -200,6 +200,7 @@ function createMembership(
       logger: env.logger,
       lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
       onMembers: (members) => peers.setMembers(members),
+      announce,
     },
     env.self,
   );
