@@ -46,6 +46,8 @@ const dutyMs = 200;
 /** A learner this close behind is promoted: it catches up with the rest within one round trip. */
 const promoteLagEntries = 64;
 const changeTimeoutMs = 10_000;
+/** A stop waits no longer for another leader than an election without a transfer would take. */
+const handOverMs = 1500;
 /** Between two attempts of a node to have its record corrected. */
 const announceMs = 2000;
 
@@ -187,6 +189,20 @@ export class Membership {
     await this.#until(() => this.#deps.group.state.leader === target, "the transfer");
   }
 
+  /** Before a stop: a leader lets another one take over, so that nobody has to notice its absence first. */
+  async handOver(): Promise<void> {
+    const { group, replica, logger } = this.#deps;
+    if (!replica.isLeader || this.conf.voters.length < 2) return;
+    try {
+      group.transferLeadership(this.#furthest());
+      await this.#until(() => group.state.role !== "leader", "the transfer", handOverMs);
+    } catch (error) {
+      logger.info("no other node took over before the stop; the others elect one after it", {
+        error,
+      });
+    }
+  }
+
   /** Address of the leader's HTTP API, when another node leads and is known. */
   leaderUrl(): string | undefined {
     const { leader } = this.#deps.group.state;
@@ -286,7 +302,7 @@ export class Membership {
   }
 
   /** Waits for something that an applied configuration or a new leader brings. */
-  #until(isDone: () => boolean, what: string): Promise<void> {
+  #until(isDone: () => boolean, what: string, withinMs = changeTimeoutMs): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
         if (!isDone()) {
@@ -296,12 +312,12 @@ export class Membership {
         cancel();
         resolve();
       };
-      const cancel = this.#deps.timers.after(changeTimeoutMs, () => {
+      const cancel = this.#deps.timers.after(withinMs, () => {
         this.#waiting = this.#waiting.filter((other) => other !== look);
         reject(
           new CorvoError(
             "OUTCOME_UNKNOWN",
-            `${what} was not confirmed within ${changeTimeoutMs} ms; is a majority of the voters reachable?`,
+            `${what} was not confirmed within ${withinMs} ms; is a majority of the voters reachable?`,
           ),
         );
       });

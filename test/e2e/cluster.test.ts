@@ -160,6 +160,17 @@ test("leadership is handed over, and a node is demoted and promoted, by the comm
   expect(while2.nodes.filter(({ voter }) => voter)).toHaveLength(2);
 }, 30_000);
 
+test("a leader that is stopped lets another take over before it goes", async () => {
+  await using cluster = await Cluster.of(3);
+  const leader = await cluster.leader();
+
+  await leader.stop();
+
+  // Without it there would be nobody for the time of an election.
+  expect(await cluster.findLeader()).toBeDefined();
+  expect((await enqueue(cluster.running[0] ?? fail(), 1)).status).toBe("pending");
+}, 30_000);
+
 test("a follower that comes back at other addresses is found again", async () => {
   await using cluster = await Cluster.of(3);
   const [moved] = await cluster.followers();

@@ -155,6 +155,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
   membership.stop();
+  await membership.handOver();
   await app.stop(graceMs);
   await consensus.replica.stop();
   consensus.group.stop();
