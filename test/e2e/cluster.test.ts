@@ -223,9 +223,11 @@ test("a node with another cluster secret gets no vote and no data, and both side
 
 test("the leader is killed under load several times: what was acknowledged stays, the next write comes soon", async () => {
   await using cluster = await Cluster.of(3);
-  const run = await underLoad(cluster, 7, async () => {
+  const run = await underLoad(cluster, 7, async (load) => {
     const gapsMs: number[] = [];
     for (let kills = 0; kills < 3; kills++) {
+      const { answered } = load;
+      await until("clients are busy", async () => load.answered > answered + 200);
       const leader = await cluster.settled(3);
       const startedMs = performance.now();
       await leader.kill();
