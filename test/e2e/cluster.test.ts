@@ -160,6 +160,36 @@ test("leadership is handed over, and a node is demoted and promoted, by the comm
   expect(while2.nodes.filter(({ voter }) => voter)).toHaveLength(2);
 }, 30_000);
 
+test("a leader that is stopped lets another take over before it goes", async () => {
+  await using cluster = await Cluster.of(3);
+  const leader = await cluster.leader();
+
+  await leader.stop();
+
+  // Without it there would be nobody for the time of an election.
+  expect(await cluster.findLeader()).toBeDefined();
+  expect((await enqueue(cluster.running[0] ?? fail(), 1)).status).toBe("pending");
+}, 30_000);
+
+test("a follower that comes back at other addresses is found again", async () => {
+  await using cluster = await Cluster.of(3);
+  const [moved] = await cluster.followers();
+  if (moved === undefined) throw new Error("there is no follower");
+  await moved.stop();
+  cluster.nodes.splice(cluster.nodes.indexOf(moved), 1);
+
+  const again = await cluster.add({ join: [], name: moved.name });
+  await again.start();
+  await until("its new address is known", async () => {
+    const { nodes } = await (await cluster.leader()).status();
+    return nodes.some(({ http_url }) => http_url === again.url);
+  });
+  await cluster.settled(3);
+
+  expect(again.id).toBe(moved.id);
+  await cluster.level();
+}, 30_000);
+
 test("a data directory of one cluster is not started in another: both ids are named", async () => {
   await using cluster = await Cluster.of(1);
   const [mine] = cluster.nodes;
@@ -193,9 +223,11 @@ test("a node with another cluster secret is not let in, and is told so at once",
 
 test("the leader is killed under load several times: what was acknowledged stays, the next write comes soon", async () => {
   await using cluster = await Cluster.of(3);
-  const run = await underLoad(cluster, 7, async () => {
+  const run = await underLoad(cluster, 7, async (load) => {
     const gapsMs: number[] = [];
     for (let kills = 0; kills < 3; kills++) {
+      const { answered } = load;
+      await until("clients are busy", async () => load.answered > answered + 200);
       const leader = await cluster.settled(3);
       const startedMs = performance.now();
       await leader.kill();

@@ -45,6 +45,30 @@ export async function joinCluster(
   }
 }
 
+/** Tells the cluster where one of its nodes listens now, through the first of these addresses that answers. */
+export async function announce(
+  self: JoinSelf & { readonly clusterId: string },
+  urls: readonly string[],
+): Promise<void> {
+  let failure: unknown;
+  for (const url of urls) {
+    try {
+      await clientOf(url, { attemptsMax: 1 }).joinCluster(
+        { body: { ...bodyOf(self), cluster_id: self.clusterId } },
+        { signal: AbortSignal.timeout(askMs) },
+      );
+      return;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function bodyOf({ uuid, httpUrl, peerAddress, version }: JoinSelf) {
+  return { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+}
+
 /** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */
 function mayRepeat(error: CorvoError): boolean {
   return error.retryable || error.code === "OUTCOME_UNKNOWN";
@@ -98,6 +122,7 @@ function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
 }
 
 async function askOne(server: string, self: JoinSelf): Promise<Joined> {
+<<<<<<< HEAD
   const answer = await clientOf(server).joinCluster({
     body: {
       uuid: self.uuid,
@@ -107,6 +132,9 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
       ...(self.proof === undefined ? {} : { proof: self.proof }),
     },
   });
+=======
+  const answer = await clientOf(server).joinCluster({ body: bodyOf(self) });
+>>>>>>> refs/heads/nemesis
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),

@@ -28,7 +28,7 @@ import {
   reachableHost,
   tryPort,
 } from "./identity.ts";
-import type { JoinSelf } from "./join.ts";
+import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -157,6 +157,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
   membership.stop();
+  await membership.handOver();
   await app.stop(graceMs);
   await consensus.replica.stop();
   consensus.group.stop();
@@ -206,6 +207,7 @@ function createMembership(
       logger: env.logger,
       lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
       onMembers: (members) => peers.setMembers(members),
+      announce,
     },
     env.self,
   );
