@@ -87,16 +87,17 @@ export class Checkpoints {
   /** Resolves when what the engine holds now can be read from the database. */
   async flush(): Promise<void> {
     const target = this.#deps.applied().index;
-    while (this.#storedIndex < target) {
-      if (this.#running === undefined && this.#deps.store.dirtyCount === 0) return;
-      await this.run();
-    }
+    // A change of members changes no record, and yet whoever joins needs a snapshot in which it is a member.
+    while (this.#storedIndex < target) await (this.#running ?? this.#store());
   }
 
-  /** Stores the state; joins the checkpoint under way. A failure is logged, and the records stay in memory. */
+  /** Stores the state if a record changed; joins the checkpoint under way. A failure is logged, and nothing is lost. */
   run(): Promise<void> {
     if (this.#running !== undefined) return this.#running;
-    if (this.#deps.store.dirtyCount === 0) return Promise.resolve();
+    return this.#deps.store.dirtyCount === 0 ? Promise.resolve() : this.#store();
+  }
+
+  #store(): Promise<void> {
     const point = this.#deps.applied();
     const bytes = this.#unstoredBytes;
     this.#running = this.#deps.store
