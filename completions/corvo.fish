@@ -11,7 +11,7 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
@@ -52,6 +52,9 @@ complete -c corvo -n '__corvo_at \'server\'' -l peer-bind -x -d 'Address for the
 complete -c corvo -n '__corvo_at \'server\'' -l peer-advertise -x -d 'Address under which the other nodes reach the peer port.'
 complete -c corvo -n '__corvo_at \'server\'' -l advertise-url -x -d 'URL under which the other nodes reach the HTTP API.'
 complete -c corvo -n '__corvo_at \'server\'' -l cluster-secret -x -d 'Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.'
+complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-cert -r -F -d 'Certificate of this node for the peer port (PEM); with --peer-tls-key and --peer-tls-ca.'
+complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-key -r -F -d 'Its private key (PEM).'
+complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-ca -r -F -d 'Who must have signed the certificates of all nodes (PEM). Nodes without one are refused.'
 complete -c corvo -n '__corvo_at \'server\'' -l retention -x -d 'How long completed and cancelled jobs are kept.'
 complete -c corvo -n '__corvo_at \'server\'' -l retention-count -x -d 'How many completed and cancelled jobs are kept at most.'
 complete -c corvo -n '__corvo_at \'server\'' -l retention-dead -x -d 'How long dead jobs are kept.'
@@ -60,6 +63,7 @@ complete -c corvo -n '__corvo_at \'server\'' -l require-lease-token -d 'Refuse a
 complete -c corvo -n '__corvo_at \'server\'' -l max-payload-size -x -d 'Largest payload, result or checkpoint.'
 complete -c corvo -n '__corvo_at \'server\'' -l max-body-size -x -d 'Largest request body or stream frame.'
 complete -c corvo -n '__corvo_at \'server\'' -l cache-jobs -x -d 'Waiting jobs kept in memory; the others are read when they are claimed.'
+complete -c corvo -n '__corvo_at \'server\'' -l log-tail -x -d 'Log entries that a node of a cluster may lack and still catch up without a copy of the whole state.'
 complete -c corvo -n '__corvo_at \'server\'' -l shutdown-timeout -x -d 'How long a stop waits for requests that run.'
 complete -c corvo -n '__corvo_at \'server\'' -l log-format -x -a 'human json' -d 'Default: human on a terminal, json otherwise.'
 complete -c corvo -n '__corvo_at \'server\'' -l log-level -x -a 'debug info warn error' -d 'Default: info.'

@@ -63,6 +63,12 @@ export const clusterOperations = {
         pattern: "^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$",
       }),
       version: Type.String({ maxLength: 64 }),
+      proof: Type.Optional(
+        Type.String({
+          description: "HMAC-SHA256 with the cluster's secret over uuid and peer address, in hex.",
+          maxLength: 64,
+        }),
+      ),
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
       ),
@@ -74,7 +80,7 @@ export const clusterOperations = {
         Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),
       ),
     }),
-    errors: ["CONFLICT"],
+    errors: ["CONFLICT", "UNAUTHORIZED"],
   }),
   removeNode: operation({
     method: "POST",

@@ -5,6 +5,8 @@
 
 const idPattern = /^job_[0-9a-f]{26}$/;
 
+const zeros = "000000000000";
+
 let prefixTimeMs = -1;
 let prefixShard = -1;
 let prefix = "";
@@ -16,7 +18,8 @@ export function formatJobId(seq: number, createdAtMs: number, shard = 0): string
     prefixTimeMs = createdAtMs;
     prefixShard = shard;
   }
-  return prefix + seq.toString(16).padStart(12, "0");
+  const digits = seq.toString(16);
+  return prefix + zeros.slice(digits.length) + digits;
 }
 
 export interface ParsedJobId {

@@ -64,6 +64,19 @@ export default command({
         "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.",
       valueHint: "TEXT",
     },
+    "peer-tls-cert": {
+      type: "string",
+      description:
+        "Certificate of this node for the peer port (PEM); with --peer-tls-key and --peer-tls-ca.",
+      valueHint: "FILE",
+    },
+    "peer-tls-key": { type: "string", description: "Its private key (PEM).", valueHint: "FILE" },
+    "peer-tls-ca": {
+      type: "string",
+      description:
+        "Who must have signed the certificates of all nodes (PEM). Nodes without one are refused.",
+      valueHint: "FILE",
+    },
     retention: {
       type: "string",
       description: "How long completed and cancelled jobs are kept.",
@@ -117,6 +130,14 @@ export default command({
       default: "100000",
       read: readCount,
     },
+    "log-tail": {
+      type: "string",
+      description:
+        "Log entries that a node of a cluster may lack and still catch up without a copy of the whole state.",
+      valueHint: "N",
+      default: "20000",
+      read: readCount,
+    },
     "shutdown-timeout": {
       type: "string",
       description: "How long a stop waits for requests that run.",
@@ -150,10 +171,12 @@ export default command({
           peerBind: args["peer-bind"],
           peerAdvertise: args["peer-advertise"],
           advertiseUrl: args["advertise-url"],
+          tls: tlsFilesOf(args["peer-tls-cert"], args["peer-tls-key"], args["peer-tls-ca"]),
           secret: args["cluster-secret"] ?? system.env["CORVO_CLUSTER_SECRET"],
         },
         dataDir: args["data-dir"],
         cachedJobsMax: args["cache-jobs"],
+        logTailEntries: args["log-tail"],
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],
         bodyBytesMax: args["max-body-size"],
@@ -168,3 +191,16 @@ export default command({
     );
   },
 });
+
+/** All three files, or none. */
+function tlsFilesOf(
+  cert: string | undefined,
+  key: string | undefined,
+  ca: string | undefined,
+): { cert: string; key: string; ca: string } | undefined {
+  if (cert === undefined && key === undefined && ca === undefined) return undefined;
+  if (cert === undefined || key === undefined || ca === undefined) {
+    throw new UsageError("--peer-tls-cert, --peer-tls-key and --peer-tls-ca are given together");
+  }
+  return { cert, key, ca };
+}

@@ -11,7 +11,15 @@ import type { Logger, Random, Timers } from "../base/ports.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
 import { isConfChangeType } from "../raft/conf-change.ts";
 import type { RaftOptions } from "../raft/config.ts";
-import type { ConfState, Entry, HardState, Message, NodeId, SoftState } from "../raft/message.ts";
+import {
+  type ConfState,
+  type Entry,
+  type HardState,
+  type Message,
+  type NodeId,
+  none,
+  type SoftState,
+} from "../raft/message.ts";
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
 import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
@@ -55,8 +63,16 @@ const readTicksMax = 100;
 
 const fullDiskRetryMs = 500;
 
+/**
+ * A leader whose oldest write is this many ticks old gives its role away: its network may be fine, so nobody else would notice that
+ * nothing is acknowledged any more. One election timeout, as long as a dead leader would have been missed.
+ */
+const stuckTicks = 20;
+
 interface Step {
   readonly work: AppendWork;
+  /** When it was handed out. */
+  readonly tick: number;
   /**
    * As it was when the work was handed out. When the work is written again later, the commit index may speak of entries
    * that come with a later work: stored with this one, it would commit what a crash leaves in their place.
@@ -227,10 +243,30 @@ export class Group {
     this.#cancelTick = this.#deps.timers.after(this.#options.tickMs, () => {
       this.#ticks++;
       this.#node.tick();
+      this.#handOverWhenStuck();
       this.#tickReads();
       this.#pump();
       this.#armTick();
     });
+  }
+
+  #handOverWhenStuck(): void {
+    const raft = this.#node.state;
+    const oldest = this.#steps[0];
+    if (oldest === undefined || raft.role !== "leader" || raft.transferee !== none) return;
+    if (this.#ticks - oldest.tick < stuckTicks) return;
+    let best: NodeId = none;
+    for (const id of raft.tracker.ids) {
+      const progress = raft.tracker.get(id);
+      if (id === raft.id || progress === undefined || progress.isLearner) continue;
+      if (!progress.recentActive) continue;
+      if (best === none || progress.match > (raft.tracker.get(best)?.match ?? 0)) best = id;
+    }
+    if (best === none) return;
+    this.#deps.logger.warn(
+      `the log of this node has not answered for ${stuckTicks * this.#options.tickMs} ms; node ${best} is asked to lead`,
+    );
+    this.#node.transferLeadership(best);
   }
 
   #tickReads(): void {
@@ -289,8 +325,12 @@ export class Group {
   #append(work: AppendWork): void {
     // Where only the commit index changed, which may be lost, nothing is written: it travels with the next write. The
     // work still keeps its place in the line, because it may hold promises about the writes before it.
-    const hard = this.#node.state.hardState();
-    const step: Step = { work, hard, isDone: !mustSync(work) };
+    const step: Step = {
+      work,
+      tick: this.#ticks,
+      hard: this.#node.state.hardState(),
+      isDone: !mustSync(work),
+    };
     this.#steps.push(step);
     if (this.#isWaitingForDisk) return;
     if (step.isDone) this.#finishSteps();

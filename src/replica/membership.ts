@@ -4,7 +4,8 @@
  *
  * - a node joins as a learner, and is promoted by the leader once its log is nearly as long as the leader's;
  * - a node that is removed leaves the configuration first and is forgotten then;
- * - at most one change is under way; a further one waits for its turn or is refused.
+ * - at most one change is under way; a further one waits for its turn or is refused;
+ * - a node that listens elsewhere than the record says asks the others to correct it, since nobody can reach it before.
  */
 import { CorvoError } from "../base/errors.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
@@ -36,6 +37,8 @@ interface MembershipDeps {
   readonly lastContactMs: (nodeId: number) => number | undefined;
   /** Members or their addresses changed. */
   readonly onMembers: (members: readonly Member[]) => void;
+  /** Has this node's record corrected through any of these HTTP addresses. */
+  readonly announce: (self: SelfInfo, urls: readonly string[]) => Promise<void>;
 }
 
 /** How often the leader looks for learners to promote. */
@@ -43,6 +46,10 @@ const dutyMs = 200;
 /** A learner this close behind is promoted: it catches up with the rest within one round trip. */
 const promoteLagEntries = 64;
 const changeTimeoutMs = 10_000;
+/** A stop waits no longer for another leader than an election without a transfer would take. */
+const handOverMs = 1500;
+/** Between two attempts of a node to have its record corrected. */
+const announceMs = 2000;
 
 export class Membership {
   readonly #deps: MembershipDeps;
@@ -51,6 +58,7 @@ export class Membership {
   #waiting: (() => void)[] = [];
   #cancelDuty: (() => void) | undefined;
   #busy = false;
+  #announceAtMs = 0;
 
   constructor(deps: MembershipDeps, self: SelfInfo) {
     this.#deps = deps;
@@ -108,6 +116,13 @@ export class Membership {
         "CONFLICT",
         `node ${request.uuid} belongs to cluster ${clusterId}, this is cluster ${this.#self.clusterId}`,
         { hint: "Start it with an empty data directory to join this cluster." },
+      );
+    }
+    if (clusterId !== undefined && !this.members.some(({ uuid }) => uuid === request.uuid)) {
+      throw new CorvoError(
+        "CONFLICT",
+        `node ${request.uuid} was removed from cluster ${clusterId} and is not taken back`,
+        { hint: "Start it with an empty data directory and --join to add it as a new node." },
       );
     }
     const outcome = await this.#submit({ kind: "admitMember", ...member });
@@ -174,6 +189,20 @@ export class Membership {
     await this.#until(() => this.#deps.group.state.leader === target, "the transfer");
   }
 
+  /** Before a stop: a leader lets another one take over, so that nobody has to notice its absence first. */
+  async handOver(): Promise<void> {
+    const { group, replica, logger } = this.#deps;
+    if (!replica.isLeader || this.conf.voters.length < 2) return;
+    try {
+      group.transferLeadership(this.#furthest());
+      await this.#until(() => group.state.role !== "leader", "the transfer", handOverMs);
+    } catch (error) {
+      logger.info("no other node took over before the stop; the others elect one after it", {
+        error,
+      });
+    }
+  }
+
   /** Address of the leader's HTTP API, when another node leads and is known. */
   leaderUrl(): string | undefined {
     const { leader } = this.#deps.group.state;
@@ -198,25 +227,44 @@ export class Membership {
     this.#deps.onMembers(this.#known);
   }
 
-  /** What the leader does by itself: keeps its own record true, promotes who has caught up. */
+  /** What is done without being asked: every node keeps its own record true, the leader promotes who has caught up. */
   async #duty(): Promise<void> {
-    if (this.#busy || !this.#deps.replica.isLeader) return;
+    if (this.#busy) return;
     this.#busy = true;
     try {
-      await this.keepOwnRecord();
-      await this.#promoteOne();
+      if (this.#deps.replica.isLeader) {
+        await this.keepOwnRecord();
+        await this.#promoteOne();
+      } else {
+        await this.#announceSelf();
+      }
     } finally {
       this.#busy = false;
     }
+  }
+
+  async #announceSelf(): Promise<void> {
+    const own = this.members.find((member) => member.uuid === this.#self.uuid);
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (own === undefined || this.#isTrue(own) || nowMs < this.#announceAtMs) return;
+    this.#announceAtMs = nowMs + announceMs;
+    const others = this.members.filter((member) => member !== own);
+    await this.#deps.announce(
+      this.#self,
+      others.map(({ httpUrl }) => httpUrl),
+    );
+  }
+
+  #isTrue(own: Member): boolean {
+    const { httpUrl, peerAddress, version } = this.#self;
+    return own.httpUrl === httpUrl && own.peerAddress === peerAddress && own.version === version;
   }
 
   /** Writes this node's addresses into the replicated state, if they are others there. Only on the leader. */
   async keepOwnRecord(): Promise<void> {
     const { uuid, httpUrl, peerAddress, version } = this.#self;
     const own = this.members.find((member) => member.uuid === uuid);
-    const isTrue =
-      own?.httpUrl === httpUrl && own.peerAddress === peerAddress && own.version === version;
-    if (isTrue) return;
+    if (own !== undefined && this.#isTrue(own)) return;
     await this.#submit({ kind: "admitMember", uuid, httpUrl, peerAddress, version });
   }
 
@@ -254,7 +302,7 @@ export class Membership {
   }
 
   /** Waits for something that an applied configuration or a new leader brings. */
-  #until(isDone: () => boolean, what: string): Promise<void> {
+  #until(isDone: () => boolean, what: string, withinMs = changeTimeoutMs): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
         if (!isDone()) {
@@ -264,12 +312,12 @@ export class Membership {
         cancel();
         resolve();
       };
-      const cancel = this.#deps.timers.after(changeTimeoutMs, () => {
+      const cancel = this.#deps.timers.after(withinMs, () => {
         this.#waiting = this.#waiting.filter((other) => other !== look);
         reject(
           new CorvoError(
             "OUTCOME_UNKNOWN",
-            `${what} was not confirmed within ${changeTimeoutMs} ms; is a majority of the voters reachable?`,
+            `${what} was not confirmed within ${withinMs} ms; is a majority of the voters reachable?`,
           ),
         );
       });

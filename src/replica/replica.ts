@@ -61,8 +61,10 @@ export const defaultReplicaOptions: ReplicaOptions = {
   pendingBytesMax: 64 * 1024 * 1024,
   batchBytesMax: 4 * 1024 * 1024,
   checkpointMs: 1000,
-  checkpointRecords: 100_000,
-  unstoredBytesMax: 256 * 1024 * 1024,
+  checkpointRecords: 25_000,
+  quietCheckpointMs: 10_000,
+  quietRecords: 2000,
+  unstoredBytesMax: 96 * 1024 * 1024,
 };
 
 const advanceStepsMax = 2000;
@@ -187,6 +189,11 @@ export class Replica {
   /** Resolves when what the engine holds now can be read from the database. */
   flushState(): Promise<void> {
     return this.#checkpoints.flush();
+  }
+
+  /** Stores the state as of now, with the applied index and the members, even if no record changed. */
+  storeState(): Promise<void> {
+    return this.#checkpoints.advance();
   }
 
   /** Finishes what was accepted, stores the state, and refuses everything after. */

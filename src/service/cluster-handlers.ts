@@ -33,6 +33,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         httpUrl: body.http_url,
         peerAddress: body.peer_address,
         version: body.version,
+        ...(body.proof === undefined ? {} : { proof: body.proof }),
         ...(body.cluster_id === undefined ? {} : { clusterId: body.cluster_id }),
       });
       return {

@@ -34,6 +34,8 @@ export interface JoinRequest {
   readonly httpUrl: string;
   readonly peerAddress: string;
   readonly version: string;
+  /** Shows that the joiner knows the cluster's secret, without telling it. */
+  readonly proof?: string;
   /** Cluster that the joiner's directory already belongs to, if any. */
   readonly clusterId?: string;
 }

@@ -34,25 +34,39 @@ export function toNewJob(spec: Spec): NewJob {
   return job;
 }
 
-/** The options that were given; undefined when none was. */
+/** How each option is read; one that the engine has and this table lacks does not compile. */
+const readers: {
+  readonly [Name in keyof JobOptions]: (spec: Spec) => JobOptions[Name] | undefined;
+} = {
+  maxRetries: (spec) => spec.max_retries ?? undefined,
+  backoff: (spec) => (spec.retry_backoff ?? undefined) as Backoff | undefined,
+  baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay),
+  maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
+  jitter: (spec) => spec.retry_jitter ?? undefined,
+  timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
+  uniqueKey: (spec) => spec.unique_key ?? undefined,
+  uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
+  tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
+  parentId: (spec) => spec.parent_id ?? undefined,
+};
+const readerList = Object.entries(readers);
+
+/** The options that were given; undefined when none was, which is the case of most jobs and must cost nothing. */
 function toOptions(spec: Spec): Partial<JobOptions> | undefined {
-  const options: Writable<Partial<JobOptions>> = {};
-  if (spec.max_retries != null) options.maxRetries = spec.max_retries;
-  if (spec.retry_backoff != null) options.backoff = spec.retry_backoff as Backoff;
-  if (spec.retry_base_delay != null) {
-    options.baseDelayMs = toDuration("retry_base_delay", spec.retry_base_delay);
+  if (spec.payload !== undefined && Object.keys(spec).length === 2) return undefined;
+  const options: Record<string, unknown> = {};
+  let isEmpty = true;
+  for (const [name, read] of readerList) {
+    const value = read(spec);
+    if (value === undefined) continue;
+    options[name] = value;
+    isEmpty = false;
   }
-  if (spec.retry_max_delay != null) {
-    options.maxDelayMs = toDuration("retry_max_delay", spec.retry_max_delay);
-  }
-  if (spec.retry_jitter != null) options.jitter = spec.retry_jitter;
-  if (spec.timeout != null) options.timeoutMs = toDuration("timeout", spec.timeout);
-  if (spec.unique_key != null) options.uniqueKey = spec.unique_key;
-  if (spec.unique_period != null) options.uniqueMs = spec.unique_period * 1000;
-  if (spec.tags != null) options.tags = toTags(spec.tags);
-  if (spec.parent_id != null) options.parentId = spec.parent_id;
-  for (const _ in options) return options;
-  return undefined;
+  return isEmpty ? undefined : options;
+}
+
+function optionalDuration(field: string, text: string | null | undefined): number | undefined {
+  return text == null ? undefined : toDuration(field, text);
 }
 
 /** Approximate size of a job in the log. */

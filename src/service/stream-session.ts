@@ -12,7 +12,7 @@ import { formatTime } from "../base/time.ts";
 import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
-import { Waiter } from "../replica/claims.ts";
+import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
@@ -147,7 +147,7 @@ class Session implements StreamSession {
     const { claims } = this.#node;
     this.#waiter ??= new Waiter(request, 0, (jobs, fault) => this.#deliver(jobs, fault));
     const waiter = this.#waiter;
-    if (JSON.stringify(waiter.request) !== JSON.stringify(request)) claims.change(waiter, request);
+    if (!isSameRequest(waiter.request, request)) claims.change(waiter, request);
     waiter.want += claim.credits;
     // Zero credits mean: nothing more for now. That is how a worker stops, so jobs that are being claimed come before the answer:
     // pushed after it, they would find the worker gone and wait for their leases to end.
@@ -197,6 +197,17 @@ function holdAnswer(waiter: Waiter, answer: Answer): void {
     earlier?.();
     answer.release();
   };
+}
+
+/** Credits come with every frame of a busy worker, nearly always for the same queues. */
+function isSameRequest(one: ClaimRequest, other: ClaimRequest): boolean {
+  return (
+    one.leaseMs === other.leaseMs &&
+    one.workerId === other.workerId &&
+    one.hostname === other.hostname &&
+    one.queues.length === other.queues.length &&
+    one.queues.every((queue, i) => queue === other.queues[i])
+  );
 }
 
 /** Collects the parts of an answer and sends it when the last has come. */

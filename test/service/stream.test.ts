@@ -104,6 +104,7 @@ test("[S10] what an answer lists survives a server that is started anew from its
     host: "127.0.0.1",
     port: 0,
     cachedJobsMax: 100,
+    logTailEntries: 1000,
     requireLeaseToken: false,
     payloadBytesMax: 262_144,
     bodyBytesMax: 16_777_216,

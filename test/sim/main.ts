@@ -9,6 +9,7 @@ const { values } = parseArgs({
     steps: { type: "string", default: "2000" },
     nodes: { type: "string" },
     seeds: { type: "string", default: "1" },
+    "no-shrink": { type: "boolean", default: false },
   },
 });
 const first = Number(values.seed);
@@ -37,7 +38,7 @@ for (let seed = first; seed < first + count; seed++) {
   const again = new Simulation(options).run();
   const isSame = again.problem === result.problem && again.fingerprint === result.fingerprint;
   console.log(isSame ? "  replays exactly" : `  DOES NOT REPLAY: ${describe(again)}`);
-  if (isSame) console.log(`  smallest: ${describe(shrink(result))}`);
+  if (isSame && !values["no-shrink"]) console.log(`  smallest: ${describe(shrink(result))}`);
 }
 const seconds = Math.round((performance.now() - startedMs) / 1000);
 console.log(`${count - failed} of ${count} seeds of ${steps} steps ran clean in ${seconds} s`);

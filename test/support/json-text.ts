@@ -90,7 +90,7 @@ function fitting(schema: TSchema): fc.Arbitrary<string> {
       return arrayOf(fc.array(textFor(schema["items"] as TSchema), { minLength: 1, maxLength: 3 }));
     case "string":
       return fc.oneof(
-        { weight: 6, arbitrary: stringText(fc.stringMatching(/^[a-z][a-z0-9/:.-]{0,5}$/)) },
+        { weight: 6, arbitrary: stringText(fc.stringMatching(patternOf(schema))) },
         { weight: 1, arbitrary: stringText(fc.string({ unit: "binary", maxLength: 600 })) },
       );
     case "integer":
@@ -106,6 +106,13 @@ function fitting(schema: TSchema): fc.Arbitrary<string> {
     default:
       return jsonText;
   }
+}
+
+/** Short plain words, unless the schema wants something of another shape. */
+function patternOf(schema: TSchema): RegExp {
+  const plain = /^[a-z][a-z0-9/:.-]{0,5}$/;
+  const wanted = schema["pattern"] as string | undefined;
+  return wanted === undefined || new RegExp(wanted).test("word") ? plain : new RegExp(wanted);
 }
 
 function membersFor(schema: TSchema): fc.Arbitrary<(readonly [string, string])[]> {

@@ -30,6 +30,7 @@ export async function liveServer(options: Partial<ServerOptions> = {}): Promise<
       port: 0,
       dataDir: dir.path,
       cachedJobsMax: 10_000,
+      logTailEntries: 1000,
       requireLeaseToken: false,
       payloadBytesMax: 256 * 1024,
       bodyBytesMax: 16 * 1024 * 1024,

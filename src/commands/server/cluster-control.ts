@@ -1,10 +1,13 @@
 /** The cluster as the operations of the service see it, from membership and consensus. */
 
+import { timingSafeEqual } from "node:crypto";
+import { CorvoError } from "../../base/errors.ts";
 import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
+import { joinProof } from "./identity.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
@@ -12,11 +15,19 @@ const silentMs = 3000;
 export function createClusterControl(
   membership: Membership,
   group: Group,
-  replica: Replica,
+  env: { readonly replica: Replica; readonly secret: string | undefined },
 ): ClusterControl {
+  const { replica, secret } = env;
   return {
     view: () => viewOf(membership, group, replica),
-    async join(request) {
+    async join({ proof, ...request }) {
+      if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
+        throw new CorvoError(
+          "UNAUTHORIZED",
+          `node ${request.uuid} ${proof === undefined ? "has no cluster secret" : "has another cluster secret"}`,
+          { hint: "Set CORVO_CLUSTER_SECRET to the same text on every node." },
+        );
+      }
       const answer = await membership.join(request);
       return { ...answer, peers: [...answer.peers] };
     },
@@ -25,6 +36,13 @@ export function createClusterControl(
     setVoter: (nodeId, voter) => membership.setVoter(nodeId, voter),
     leaderUrl: () => membership.leaderUrl(),
   };
+}
+
+function isProven(proof: string | undefined, wanted: string | undefined): boolean {
+  if (wanted === undefined) return true;
+  const given = Buffer.from(proof ?? "");
+  const expected = Buffer.from(wanted);
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 function viewOf(membership: Membership, group: Group, replica: Replica): ClusterView {

@@ -11,10 +11,8 @@ import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Peers } from "./peers.ts";
 import { mainGroup, type Storage } from "./storage.ts";
 
-/** Applied entries that stay in the log although the stored state covers them. */
-const logTailEntries = 1000;
-/** The same with other nodes: what one may miss and still catch up from the log. */
-const clusterTailEntries = 20_000;
+/** Entries that a node on its own keeps at most, although its stored state covers them. */
+const aloneTailEntries = 1000;
 const tickMs = 50;
 
 interface ConsensusEnv {
@@ -24,6 +22,8 @@ interface ConsensusEnv {
   readonly onEffects: (effects: Effects) => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  /** With other nodes: what one may miss and still catch up from the log. */
+  readonly logTailEntries: number;
 }
 
 export interface Consensus {
@@ -44,7 +44,12 @@ export function createConsensus(
     random: systemRandom,
     logger,
     store: storage.store,
-    onStored: (index) => compact(storage, replica, snapshots, index),
+    onStored: (index) => {
+      const members = replica.conf.voters.length + replica.conf.learners.length;
+      const { logTailEntries } = env;
+      const tail = members > 1 ? logTailEntries : Math.min(aloneTailEntries, logTailEntries);
+      compact(storage, snapshots, index - tail);
+    },
     onFatal: env.fail,
     onEffects: env.onEffects,
   });
@@ -81,7 +86,7 @@ export function createConsensus(
     timers: systemTimers,
     logger,
     make: async () => {
-      await replica.flushState();
+      await replica.storeState();
       return makeSnapshot(storage.statePath, storage.snapshotPath);
     },
     remove: (path) => rmSync(path, { force: true }),
@@ -90,10 +95,8 @@ export function createConsensus(
 }
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
-function compact(storage: Storage, replica: Replica, snapshots: Snapshots, index: number): void {
-  const members = replica.conf.voters.length + replica.conf.learners.length;
-  const tail = members > 1 ? clusterTailEntries : logTailEntries;
-  const through = Math.min(index - tail, snapshots.neededAfter);
+function compact(storage: Storage, snapshots: Snapshots, wanted: number): void {
+  const through = Math.min(wanted, snapshots.neededAfter);
   if (through > 0) storage.log.compact(mainGroup, through);
 }
 

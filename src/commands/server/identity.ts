@@ -8,7 +8,7 @@ import {
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { type Joined, type JoinSelf, joinCluster } from "./join.ts";
+import { type Joined, type JoinSelf, joinCluster, refuseOtherCluster } from "./join.ts";
 import { foundCluster, type Storage } from "./storage.ts";
 
 export interface ClusterOptions {
@@ -20,6 +20,8 @@ export interface ClusterOptions {
   /** URL under which the others reach the HTTP API. */
   readonly advertiseUrl: string | undefined;
   readonly secret: string | undefined;
+  /** PEM files for the peer port; both sides of a connection show a certificate then. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
 }
 
 /** A node on its own, reachable for others of this machine. */
@@ -29,6 +31,7 @@ export const aloneOptions: ClusterOptions = {
   peerAdvertise: undefined,
   advertiseUrl: undefined,
   secret: undefined,
+  tls: undefined,
 };
 
 export interface Membered {
@@ -44,6 +47,7 @@ export async function openIdentity(
   const known = readNodeIdentity(storage.dir.path);
   if (known !== undefined) {
     if (options.join.length > 0) {
+      await refuseOtherCluster(options.join, known, options.self.httpUrl);
       logger.info(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );
@@ -129,4 +133,19 @@ export function clusterSecret(
     );
   }
   return new Bun.CryptoHasher("sha256").update(`corvo cluster ${secret ?? clusterId}`).digest();
+}
+
+/**
+ * What a node shows when it asks to join. It is made for its uuid and peer address, so it lets in nobody else. Undefined when the
+ * cluster has no secret.
+ */
+export function joinProof(
+  secret: string | undefined,
+  uuid: string,
+  peerAddress: string,
+): string | undefined {
+  if (secret === undefined) return undefined;
+  return new Bun.CryptoHasher("sha256", secret)
+    .update(`corvo join ${uuid} ${peerAddress}`)
+    .digest("hex");
 }

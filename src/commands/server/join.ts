@@ -5,27 +5,18 @@
 import { lookup, resolveSrv } from "node:dns/promises";
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
-import { createClient } from "../../sdk/client.ts";
+import { type Client, createClient } from "../../sdk/client.ts";
+import type { RetryPolicy } from "../../sdk/retry.ts";
+import type { JoinAnswer, JoinRequest } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
-export interface JoinSelf {
-  readonly uuid: string;
-  readonly httpUrl: string;
-  readonly peerAddress: string;
-  readonly version: string;
-}
-
-export interface Joined {
-  readonly clusterId: string;
-  readonly nodeId: number;
-  readonly peers: readonly {
-    readonly id: number;
-    readonly uuid: string;
-    readonly peerAddress: string;
-  }[];
-}
+/** Who asks, with the proof that it knows the cluster's secret. */
+export type JoinSelf = Omit<JoinRequest, "clusterId">;
+export type Joined = JoinAnswer;
 
 const retryMs = 1000;
+/** How long a node that starts again waits to hear whose cluster its --join names. */
+const askMs = 1000;
 const defaultHttpPort = 8080;
 
 /** Joins through the first address that answers. Rejects only when no retry can help. */
@@ -44,7 +35,7 @@ export async function joinCluster(
           return await askOne(url, self);
         }
       } catch (error) {
-        if (error instanceof CorvoError && !error.retryable) throw error;
+        if (error instanceof CorvoError && !mayRepeat(error)) throw error;
         const reason = error instanceof Error ? error.message : String(error);
         if (reason !== said) logger.warn(`not joined yet, trying on: ${reason}`);
         said = reason;
@@ -54,21 +45,85 @@ export async function joinCluster(
   }
 }
 
-async function askOne(server: string, self: JoinSelf): Promise<Joined> {
-  const client = createClient({
+/** Tells the cluster where one of its nodes listens now, through the first of these addresses that answers. */
+export async function announce(
+  self: JoinSelf & { readonly clusterId: string },
+  urls: readonly string[],
+): Promise<void> {
+  let failure: unknown;
+  for (const url of urls) {
+    try {
+      await clientOf(url, { attemptsMax: 1 }).joinCluster(
+        { body: { ...bodyOf(self), cluster_id: self.clusterId } },
+        { signal: AbortSignal.timeout(askMs) },
+      );
+      return;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+function bodyOf({ uuid, httpUrl, peerAddress, version, proof }: JoinSelf) {
+  const body = { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+  return proof === undefined ? body : { ...body, proof };
+}
+
+/** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */
+function mayRepeat(error: CorvoError): boolean {
+  return error.retryable || error.code === "OUTCOME_UNKNOWN";
+}
+
+/**
+ * A node that starts again needs nobody to know its cluster. Still, one that is told to join a different cluster must not
+ * go on serving its own without a word. Who does not answer soon is taken to be down, as in a start of all nodes at once.
+ */
+export async function refuseOtherCluster(
+  addresses: readonly string[],
+  known: { readonly clusterId: string; readonly nodeId: number },
+  httpUrl: string,
+): Promise<void> {
+  await Promise.all(
+    addresses.map(async (address) => {
+      const other = await clusterAt(address, httpUrl).catch(() => undefined);
+      if (other === undefined || other === known.clusterId) return;
+      throw new CorvoError(
+        "CONFLICT",
+        `this data directory is node ${known.nodeId} of cluster ${known.clusterId}, and ${address} is a node of cluster ${other}`,
+        {
+          hint: "Leave out --join to go on in the old cluster, or choose an empty --data-dir to join the other one.",
+        },
+      );
+    }),
+  );
+}
+
+/** Undefined when none of the addresses belongs to another node. */
+async function clusterAt(address: string, httpUrl: string): Promise<string | undefined> {
+  for (const url of await resolveAddress(address)) {
+    if (url === httpUrl) continue;
+    const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+      { query: { consistency: "stale" } },
+      { signal: AbortSignal.timeout(askMs) },
+    );
+    return status.cluster_id;
+  }
+  return undefined;
+}
+
+function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
+  return createClient({
     server,
+    retry,
     fetch: (request) => fetch(request),
     random: systemRandom,
     timers: systemTimers,
   });
-  const answer = await client.joinCluster({
-    body: {
-      uuid: self.uuid,
-      http_url: self.httpUrl,
-      peer_address: self.peerAddress,
-      version: self.version,
-    },
-  });
+}
+
+async function askOne(server: string, self: JoinSelf): Promise<Joined> {
+  const answer = await clientOf(server).joinCluster({ body: bodyOf(self) });
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),

@@ -1,8 +1,9 @@
 /** Joins the consensus group of a node with the network between the nodes. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Member } from "../../engine/state.ts";
 import { decodeMessage, encodeMessage } from "../../net/peer/codec.ts";
+import type { PeerTls } from "../../net/peer/connection.ts";
 import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
@@ -16,6 +17,7 @@ export interface PeerSettings {
   readonly uuid: string;
   readonly nodeId: number;
   readonly secret: Uint8Array;
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
   readonly directory: string;
   readonly snapshotDirectory: string;
   /** Members as the node that was asked to join told them; the log tells the rest. */
@@ -42,11 +44,22 @@ interface PeerEnv {
   readonly onSnapshotKept: () => void;
 }
 
+function readTls(files: { cert: string; key: string; ca: string }): PeerTls {
+  const read = (path: string) => readFileSync(path, "utf8");
+  return {
+    cert: read(files.cert),
+    key: read(files.key),
+    ca: read(files.ca),
+    requireClientCert: true,
+  };
+}
+
 export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   const known = new Map(settings.firstPeers.map((peer) => [peer.id, peer]));
   const transport = createPeerTransport({
     self: { clusterId: settings.clusterId, uuid: settings.uuid, nodeId: settings.nodeId },
     secret: settings.secret,
+    ...(settings.tls === undefined ? {} : { tls: readTls(settings.tls) }),
     clock: systemClock,
     timers: systemTimers,
     random: systemRandom,

@@ -1,5 +1,5 @@
 /** A server from its start to its end: what it prints, and how signals and faults end it. */
-import { exitCodes } from "../../base/errors.ts";
+import { CorvoError, errorTable, exitCodes } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
@@ -127,6 +127,10 @@ function refuseStart(error: unknown, options: ServerOptions, log: Logger): numbe
   if (error instanceof DataDirError || error instanceof LogDamaged) {
     log.error(error.message);
     return error instanceof DataDirError ? exitCodes.conflict : exitCodes.failed;
+  }
+  if (error instanceof CorvoError) {
+    log.error(`the server could not start: ${error.message}`, { hint: error.hint });
+    return errorTable[error.code].exit;
   }
   const code = (error as { code?: string }).code;
   if (code === "EADDRINUSE") {

@@ -23,11 +23,12 @@ import {
   type ClusterOptions,
   choosePeerBind,
   clusterSecret,
+  joinProof,
   openIdentity,
   reachableHost,
   tryPort,
 } from "./identity.ts";
-import type { JoinSelf } from "./join.ts";
+import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -36,6 +37,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly dataDir: string;
   readonly cachedJobsMax: number;
+  /** Applied entries that the log keeps for nodes that are behind. */
+  readonly logTailEntries: number;
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
@@ -97,6 +100,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     onEffects: (effects) => node.onEffects(effects),
     peers: () => peers,
     onConf: () => membership?.confChanged(),
+    logTailEntries: options.logTailEntries,
   });
   const { replica, group } = consensus;
   const peers: Peers = createPeers(
@@ -104,6 +108,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       ...identity,
       uuid: self.uuid,
       secret,
+      tls: options.cluster.tls,
       directory: storage.dir.path,
       snapshotDirectory: storage.snapshotPath,
       firstPeers,
@@ -152,6 +157,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
   membership.stop();
+  await membership.handOver();
   await app.stop(graceMs);
   await consensus.replica.stop();
   consensus.group.stop();
@@ -176,11 +182,15 @@ function describeSelf(
   peerBind: { host: string; port: number },
 ): JoinSelf {
   const { cluster } = options;
+  const uuid = storage.dir.storeId;
+  const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
+  const proof = joinProof(cluster.secret, uuid, peerAddress);
   return {
-    uuid: storage.dir.storeId,
+    uuid,
     httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
-    peerAddress: cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`,
+    peerAddress,
     version: buildVersion,
+    ...(proof === undefined ? {} : { proof }),
   };
 }
 
@@ -197,6 +207,7 @@ function createMembership(
       logger: env.logger,
       lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
       onMembers: (members) => peers.setMembers(members),
+      announce,
     },
     env.self,
   );
@@ -206,7 +217,7 @@ function createNode(
   storage: Storage,
   replica: Replica,
   env: {
-    options: ServerOptions;
+    options: FullOptions;
     search: QueryStore;
     logger: Logger;
     membership: Membership;
@@ -223,7 +234,10 @@ function createNode(
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
-      cluster: createClusterControl(env.membership, env.group, replica),
+      cluster: createClusterControl(env.membership, env.group, {
+        replica,
+        secret: env.options.cluster.secret,
+      }),
     },
     {
       requireLeaseToken: env.options.requireLeaseToken,

@@ -1,0 +1,306 @@
+/**
+ * A cluster of real processes: the compiled program, one process a node, each with fixed ports and a folder of its own, so
+ * that a node comes back by the very command line it was started with.
+ */
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { Place, Server } from "../binary.ts";
+import { PeerNetwork } from "./peer-network.ts";
+
+export interface MemberShown {
+  readonly id: string;
+  readonly uuid: string;
+  readonly address: string;
+  readonly http_url: string;
+  readonly voter: boolean;
+  readonly role: string;
+  readonly state: string;
+  readonly lag?: number;
+}
+
+export interface ClusterShown {
+  readonly status: string;
+  readonly summary: string;
+  readonly cluster_id: string;
+  readonly node_id: string;
+  readonly state: string;
+  readonly term: number;
+  readonly leader_id: string;
+  readonly applied_index: string;
+  readonly commit_index: string;
+  readonly nodes: readonly MemberShown[];
+}
+
+/** Looks again and again until there is something to see. Rejects with the sentence and the last failure. */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+  withinMs = 15_000,
+): Promise<T> {
+  const deadlineMs = performance.now() + withinMs;
+  let failure: unknown = "never true";
+  for (;;) {
+    try {
+      const seen = await look();
+      if (seen !== undefined && seen !== false) return seen;
+      failure = "never true";
+    } catch (error) {
+      failure = error;
+    }
+    if (performance.now() > deadlineMs) {
+      throw new Error(`not within ${withinMs} ms: ${what} (${failure})`);
+    }
+    await Bun.sleep(20);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+export class ClusterNode {
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly url: string;
+  readonly dataDir: string;
+  /** Known once it has answered for the first time. */
+  id = 0;
+  server: Server | undefined;
+  /** Everything that its processes ever logged. */
+  log = "";
+  isPaused = false;
+  readonly #place: Place;
+  readonly #env: Readonly<Record<string, string>>;
+
+  constructor(
+    place: Place,
+    spec: { name: string; words: readonly string[]; url: string; env: Record<string, string> },
+  ) {
+    this.#place = place;
+    this.#env = spec.env;
+    this.name = spec.name;
+    this.words = spec.words;
+    this.url = spec.url;
+    this.dataDir = join(place.path, spec.name);
+  }
+
+  get isRunning(): boolean {
+    return this.server !== undefined;
+  }
+
+  /** Starts the process; it may not be listening yet. */
+  spawn(): Server {
+    if (this.server !== undefined) throw new Error(`${this.name} runs already`);
+    const server = new Server(this.#place.start(this.words, { env: this.#env }));
+    this.server = server;
+    this.isPaused = false;
+    server.listening.catch(() => undefined);
+    return server;
+  }
+
+  async start(): Promise<void> {
+    await this.spawn().listening;
+    if (this.id !== 0) return;
+    this.id = await until(`${this.name} knows its id`, async () =>
+      Number((await this.status()).node_id),
+    );
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    const { server } = this;
+    if (server === undefined) return 0;
+    this.server = undefined;
+    if (this.isPaused) server.child.kill("SIGCONT");
+    const code = await server.stop(signal);
+    this.log += server.stderr;
+    return code;
+  }
+
+  kill(): Promise<number> {
+    return this.stop("SIGKILL");
+  }
+
+  pause(): void {
+    this.server?.child.kill("SIGSTOP");
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.server?.child.kill("SIGCONT");
+    this.isPaused = false;
+  }
+
+  /** What it has logged, the process that runs included. */
+  get said(): string {
+    return this.log + (this.server?.stderr ?? "");
+  }
+
+  async request(method: string, path: string, body?: unknown, withinMs = 10_000) {
+    const response = await fetch(this.url + path, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: { "content-type": "application/json" },
+      signal: AbortSignal.timeout(withinMs),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      text,
+      body: (text === "" ? {} : JSON.parse(text)) as Record<string, unknown>,
+    };
+  }
+
+  /** A call that must succeed. */
+  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const answer = await this.request(method, path, body);
+    if (answer.status >= 300) {
+      throw new Error(`${this.name} ${method} ${path}: ${answer.status} ${answer.text}`);
+    }
+    return answer.body as T;
+  }
+
+  status(): Promise<ClusterShown> {
+    return this.json("GET", "/api/v1/cluster/status?consistency=stale");
+  }
+}
+
+interface NodeOptions {
+  readonly join?: readonly ClusterNode[];
+  readonly env?: Record<string, string>;
+  readonly words?: readonly string[];
+  readonly name?: string;
+}
+
+export class Cluster {
+  readonly place: Place;
+  readonly network: PeerNetwork | undefined;
+  readonly nodes: ClusterNode[] = [];
+  readonly #words: readonly string[];
+  #made = 0;
+
+  private constructor(place: Place, network: PeerNetwork | undefined, words: readonly string[]) {
+    this.place = place;
+    this.network = network;
+    this.#words = words;
+  }
+
+  /** Nothing runs yet. With `faulty` the nodes reach each other through a network that can be broken. */
+  static async create(
+    options: { readonly faulty?: boolean; readonly words?: readonly string[] } = {},
+  ): Promise<Cluster> {
+    const place = await Place.create();
+    const network = options.faulty === true ? new PeerNetwork() : undefined;
+    return new Cluster(place, network, options.words ?? []);
+  }
+
+  /** A running cluster of this many voters. */
+  static async of(
+    count: number,
+    options: { readonly faulty?: boolean; readonly words?: readonly string[] } = {},
+  ): Promise<Cluster> {
+    const cluster = await Cluster.create(options);
+    try {
+      for (let i = 0; i < count; i++) await (await cluster.add()).start();
+      await cluster.settled(count);
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** A further node, which joins those that are there unless told otherwise. Not started. */
+  async add(options: NodeOptions = {}): Promise<ClusterNode> {
+    const join = options.join ?? this.nodes;
+    this.#made += 1;
+    const name = options.name ?? `n${this.#made}`;
+    const [httpPort, peerPort] = [await freePort(), await freePort()];
+    let made: ClusterNode | undefined;
+    const nodeIdOf = () => made?.id ?? 0;
+    const door = await this.network?.open(peerPort, nodeIdOf);
+    const httpDoor = await this.network?.openHttp(httpPort, nodeIdOf);
+    const node = new ClusterNode(this.place, {
+      name,
+      url: `http://127.0.0.1:${httpPort}`,
+      env: options.env ?? {},
+      words: [
+        ...["server", "--json", "--bind", `127.0.0.1:${httpPort}`],
+        ...["--peer-bind", `127.0.0.1:${peerPort}`, "--data-dir", name],
+        ...(door === undefined ? [] : ["--peer-advertise", `127.0.0.1:${door}`]),
+        ...(httpDoor === undefined ? [] : ["--advertise-url", `http://127.0.0.1:${httpDoor}`]),
+        ...join.flatMap(({ url }) => ["--join", url]),
+        ...this.#words,
+        ...(options.words ?? []),
+      ],
+    });
+    made = node;
+    this.nodes.push(node);
+    return node;
+  }
+
+  get running(): ClusterNode[] {
+    return this.nodes.filter((node) => node.isRunning && !node.isPaused);
+  }
+
+  /** The node that leads by its own word, in the latest term. */
+  async leader(withinMs?: number): Promise<ClusterNode> {
+    return until("one node leads", () => this.findLeader(), withinMs);
+  }
+
+  async findLeader(): Promise<ClusterNode | undefined> {
+    const views = await Promise.all(
+      this.running.map(async (node) => ({
+        node,
+        view: await node.status().catch(() => undefined),
+      })),
+    );
+    const leaders = views.filter(({ view }) => view?.state === "Leader");
+    leaders.sort((one, other) => (other.view?.term ?? 0) - (one.view?.term ?? 0));
+    return leaders[0]?.node;
+  }
+
+  async followers(): Promise<ClusterNode[]> {
+    const leader = await this.leader();
+    return this.running.filter((node) => node !== leader);
+  }
+
+  /** Until the leader counts so many voters, all of them reachable, and every node has applied everything. */
+  async settled(voters: number, withinMs = 20_000): Promise<ClusterNode> {
+    const leader = await until(
+      `${voters} voters, all reachable`,
+      async () => {
+        const found = await this.findLeader();
+        if (found === undefined) return undefined;
+        const { nodes } = await found.status();
+        const ok = nodes.filter((node) => node.voter && node.state === "ok");
+        return ok.length === voters && nodes.length >= voters ? found : undefined;
+      },
+      withinMs,
+    );
+    return leader;
+  }
+
+  /** Until all running nodes have applied the same entries and nothing is added. */
+  async level(withinMs = 20_000): Promise<void> {
+    await until(
+      "all nodes have applied the same",
+      async () => {
+        const views = await Promise.all(this.running.map((node) => node.status()));
+        const applied = new Set(views.flatMap((v) => [v.applied_index, v.commit_index]));
+        return applied.size === 1;
+      },
+      withinMs,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) if (node.isPaused) node.resume();
+    await this.network?.[Symbol.asyncDispose]();
+    await this.place[Symbol.asyncDispose]();
+  }
+}

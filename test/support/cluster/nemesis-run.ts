@@ -1,0 +1,178 @@
+/**
+ * A cluster of real processes under load and one fault after the other, drawn from a seed. After each fault it is mended
+ * and must take a write; at the end every promise that was made to a client is held against what all nodes show.
+ */
+
+import { Journal } from "../crash/journal.ts";
+import { createChance } from "../crash/load.ts";
+import { type Shown, type ShownQueue, verify, verifyQueues } from "../crash/verify.ts";
+import { Cluster, until } from "./cluster.ts";
+import { ClusterLoad } from "./cluster-load.ts";
+import { differences, listJobs } from "./compare.ts";
+import { faults } from "./faults.ts";
+import { History } from "./history.ts";
+
+interface NemesisOptions {
+  readonly nodes: number;
+  readonly forMs: number;
+  readonly seed: number;
+  /** Names of the faults to draw from; default all. */
+  readonly only?: readonly string[];
+  readonly onFault?: (sentence: string) => void;
+}
+
+interface NemesisReport extends Omit<LoadReport<void>, "result"> {
+  /** By fault, for each time it was done: the longest time in which no enqueue was acknowledged. */
+  readonly gapsMs: ReadonlyMap<string, readonly number[]>;
+}
+
+const harmMsMax = 3500;
+const calmMsMax = 1500;
+const recoverMsMax = 20_000;
+
+export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport> {
+  await using cluster = await Cluster.of(options.nodes, {
+    faulty: true,
+    // Short, so that who was away for a while needs the whole state now and then.
+    words: ["--log-tail", "300"],
+  });
+  const gapsMs = new Map<string, number[]>();
+  const { result: _, ...report } = await underLoad(cluster, options.seed, (load) =>
+    harm(cluster, options, { load, gapsMs }),
+  );
+  return { ...report, gapsMs };
+}
+
+/** One fault after the other until the time is over. */
+async function harm(
+  cluster: Cluster,
+  options: NemesisOptions,
+  { load, gapsMs }: { load: ClusterLoad; gapsMs: Map<string, number[]> },
+): Promise<void> {
+  const chance = createChance(options.seed);
+  const names = Object.keys(faults).filter((name) => options.only?.includes(name) !== false);
+  const endMs = performance.now() + options.forMs;
+  while (performance.now() < endMs) {
+    const name = names[Math.floor(chance() * names.length)] ?? "";
+    load.takeGap();
+    const mend = await faults[name]?.({ cluster, chance });
+    await Bun.sleep(200 + chance() * harmMsMax);
+    await mend?.();
+    await nextWrite(cluster);
+    await Bun.sleep(200 + chance() * calmMsMax);
+    const gapMs = load.takeGap();
+    gapsMs.set(name, [...(gapsMs.get(name) ?? []), gapMs]);
+    options.onFault?.(`${name}: no write was taken for ${Math.round(gapMs)} ms`);
+  }
+  await cluster.settled(options.nodes, 30_000);
+}
+
+interface LoadReport<T> {
+  readonly problems: readonly string[];
+  readonly calls: number;
+  readonly answered: number;
+  readonly jobs: number;
+  readonly acks: number;
+  readonly events: number;
+  /** Undefined when the harm could not be done to its end, which is a problem too. */
+  readonly result: T | undefined;
+}
+
+/** Keeps clients busy while something is done to the cluster, which must leave it whole; then checks every promise. */
+export async function underLoad<T>(
+  cluster: Cluster,
+  seed: number,
+  act: (load: ClusterLoad) => Promise<T>,
+): Promise<LoadReport<T>> {
+  const journal = new Journal();
+  const history = new History();
+  const nodes = () => cluster.nodes;
+  const load = new ClusterLoad({ journal, history, nodes, chance: createChance(seed + 1) });
+  const running = load.run();
+  const problems: string[] = [];
+  let result: T | undefined;
+  try {
+    result = await act(load);
+    load.stop();
+    await running;
+    problems.push(...(await judge(cluster, journal, load)));
+  } catch (error) {
+    load.stop();
+    await running;
+    problems.push(`gave up: ${error}`, ...(await views(cluster)));
+  }
+  problems.push(...load.problems, ...history.contradictions(), ...crashes(cluster));
+  const calls = [...journal.tracks.values()].flatMap((track) => track.calls);
+  return {
+    problems,
+    calls: load.calls,
+    answered: load.answered,
+    jobs: journal.tracks.size,
+    acks: calls.filter(({ kind, verdict }) => kind === "ack" && verdict === "ok").length,
+    events: history.count,
+    result,
+  };
+}
+
+/** Until any node takes a write. */
+export async function nextWrite(cluster: Cluster): Promise<void> {
+  await until(
+    "a write is taken",
+    async () => {
+      for (const node of cluster.running) {
+        const path = "/api/v1/queues/probe/resume";
+        const answer = await node.request("POST", path, {}, 2000).catch(() => undefined);
+        if (answer?.status === 200) return true;
+      }
+      return false;
+    },
+    recoverMsMax,
+  );
+}
+
+/** Everything that was promised, against what the leader shows, and that against what each node shows of its own. */
+async function judge(cluster: Cluster, journal: Journal, load: ClusterLoad): Promise<string[]> {
+  await load.finish();
+  await cluster.level(30_000);
+  const leader = await cluster.leader();
+  const counted = await leader.json<ShownQueue[]>("GET", "/api/v1/queues");
+  const shown: Shown[] = [];
+  for (const { name } of counted) {
+    shown.push(...((await listJobs(leader, name, false)) as unknown as Shown[]));
+  }
+  const results = new Map<string, unknown>();
+  for (let at = 0; at < shown.length; at += 1000) {
+    const page = await leader.json<{ jobs: (Shown & { result?: unknown })[] }>(
+      "POST",
+      "/api/v1/jobs/bulk-get",
+      { job_ids: shown.slice(at, at + 1000).map(({ id }) => id) },
+    );
+    for (const job of page.jobs) results.set(job.payload.m, job.result);
+  }
+  return [
+    ...verify(journal, shown, results),
+    ...verifyQueues(journal, counted, shown),
+    ...(await differences(cluster.nodes)),
+  ];
+}
+
+/** A node that ends itself over a broken guarantee says so. */
+function crashes(cluster: Cluster): string[] {
+  return cluster.nodes.flatMap((node) =>
+    node.said
+      .split("\n")
+      .filter((line) => line.includes('"level":"error"'))
+      .map((line) => `${node.name}: ${line}`),
+  );
+}
+
+async function views(cluster: Cluster): Promise<string[]> {
+  return Promise.all(
+    cluster.nodes.map((node) =>
+      node
+        .status()
+        .then((view) => `${node.name}: ${JSON.stringify({ ...view, nodes: view.nodes.length })}`)
+        .catch((error: unknown) => `${node.name}: ${error}`),
+    ),
+  );
+}
