@@ -17,8 +17,8 @@ const mutations: readonly Mutation[] = [
   {
     says: "acknowledgements leave before the disk has the entries",
     file: "src/replica/group.ts",
-    from: "const step: Step = { work, hard, isDone: !mustSync(work) };",
-    to: "this.#send(work.after.filter((m) => m.to !== this.#options.nodeId && m.to < 1000));\n    const step: Step = { work, hard, isDone: !mustSync(work) };",
+    from: "    this.#steps.push(step);",
+    to: "    this.#send(work.after.filter(({ to }) => to < 1000 && to !== this.#options.nodeId));\n    this.#steps.push(step);",
   },
   {
     says: "a retried write stores a commit index that is ahead of it",

@@ -311,7 +311,11 @@ export class SimNode {
         onFatal: () => this.#dieAndReturn(),
         onEffects: (effects) => this.onEffects(effects),
       },
-      { ...defaultReplicaOptions, checkpointMs: settings.checkpointMs },
+      {
+        ...defaultReplicaOptions,
+        checkpointMs: settings.checkpointMs,
+        quietCheckpointMs: settings.checkpointMs,
+      },
     );
     const group = new Group(
       {
@@ -410,7 +414,7 @@ export class SimNode {
     store: SimStore,
     made: Map<string, StateImage>,
   ): Promise<{ path: string; bytes: number; index: number; conf: StateImage["point"]["conf"] }> {
-    await replica.flushState();
+    await replica.storeState();
     const { events } = this.#world;
     const enter = this.#entrance();
     const image = store.storedImage;
