@@ -44,6 +44,7 @@ const stepMsMax = 50;
 const sparesMax = 3;
 /** Within this time after the last fault everything must have settled. */
 const healMsMax = 40_000;
+const silenceMs = 12_000;
 /** Jobs wait for a retry, or for workers that are gone, at most this long. */
 const drainMsMax = 30_000;
 /** No call waits longer for its answer once everything works. */
@@ -178,8 +179,23 @@ export class Simulation {
     if (unsettled !== undefined) {
       oracle.report(`${healMsMax} ms after the last fault, ${unsettled}`);
     }
+    if (oracle.problem === undefined) this.#changeLeaderInSilence();
     if (oracle.problem === undefined) this.#drain();
     if (oracle.problem === undefined) this.#checkEnd();
+  }
+
+  /** No client says a word while leadership changes, and yet a job that is due later becomes due. */
+  #changeLeaderInSilence(): void {
+    this.#workload.probe(() => {}, silenceMs / 2);
+    this.#pass(silenceMs / 4);
+    const leader = this.#leader();
+    leader?.crash();
+    this.#pass(3000);
+    leader?.start();
+    this.#pass(silenceMs);
+    const unsettled = this.#findUnsettled();
+    if (unsettled !== undefined)
+      this.#oracle.report(`after a silent change of leader, ${unsettled}`);
   }
 
   /** One worker that waits at the leader gets every job there is, those included that are due later. */

@@ -64,8 +64,9 @@ export class Workload {
   }
 
   /** An enqueue that is repeated until it is answered. */
-  probe(done: () => void): void {
-    this.#enqueueKeyed([{ queue: this.#queue(), payload: this.#payload() }], done);
+  probe(done: () => void, delayMs = 0): void {
+    const job: NewJob = { queue: this.#queue(), payload: this.#payload(), delayMs };
+    this.#enqueueKeyed([job], done);
   }
 
   /** Everything stays as it is, but nobody stops a queue any more. */
