@@ -1,4 +1,7 @@
-/** `npm run sim -- --seed N --steps M [--nodes K] [--seeds COUNT]`: runs seeds, and shrinks and replays what fails. */
+/**
+ * `npm run sim -- --seed N --steps M [--nodes K] [--seeds COUNT]`: runs seeds, and shrinks and replays what fails. With
+ * `--first` it ends with the first that fails.
+ */
 import { parseArgs } from "node:util";
 import { describe, shrink } from "./shrink.ts";
 import { Simulation } from "./simulation.ts";
@@ -9,7 +12,7 @@ const { values } = parseArgs({
     steps: { type: "string", default: "2000" },
     nodes: { type: "string" },
     seeds: { type: "string", default: "1" },
-    "no-shrink": { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
   },
 });
 const first = Number(values.seed);
@@ -38,7 +41,8 @@ for (let seed = first; seed < first + count; seed++) {
   const again = new Simulation(options).run();
   const isSame = again.problem === result.problem && again.fingerprint === result.fingerprint;
   console.log(isSame ? "  replays exactly" : `  DOES NOT REPLAY: ${describe(again)}`);
-  if (isSame && !values["no-shrink"]) console.log(`  smallest: ${describe(shrink(result))}`);
+  if (values.first) break;
+  if (isSame) console.log(`  smallest: ${describe(shrink(result))}`);
 }
 const seconds = Math.round((performance.now() - startedMs) / 1000);
 console.log(`${count - failed} of ${count} seeds of ${steps} steps ran clean in ${seconds} s`);

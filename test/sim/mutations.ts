@@ -82,7 +82,7 @@ const mutations: readonly Mutation[] = [
   },
 ];
 
-const seedsMax = Number(process.argv[2] ?? 40);
+const seedsMax = Number(process.argv[2] ?? 60);
 const root = join(import.meta.dir, "../..");
 let missed = 0;
 for (const mutation of mutations) {
@@ -107,14 +107,15 @@ function run({ says, file, from, to }: Mutation, place: string): boolean {
   if (!text.includes(from))
     throw new Error(`${file} does not hold what is to be replaced: ${from}`);
   writeFileSync(join(place, file), text.replace(from, to));
-  for (let seed = 1; seed <= seedsMax; seed++) {
-    const args = ["--seed", String(seed), "--steps", "1000", "--no-shrink"];
-    const { exitCode, stdout } = Bun.spawnSync([process.execPath, "test/sim/main.ts", ...args], {
-      cwd: place,
-    });
-    if (exitCode === 0) continue;
+  const args = ["--seeds", String(seedsMax), "--steps", "2000", "--first"];
+  const { exitCode, stdout } = Bun.spawnSync([process.execPath, "test/sim/main.ts", ...args], {
+    cwd: place,
+  });
+  if (exitCode !== 0) {
     const [first] = stdout.toString().split("\n");
-    console.log(`seed ${seed}: ${says}\n  ${first?.replace(/^.*faults [^:]*: /, "")}`);
+    const found = first?.match(/^(seed \d+, step \d+).*?faults [^:]*: (.*)$/);
+    if (found === null || found === undefined) throw new Error(`no seed failed: ${stdout}`);
+    console.log(`${found[1]}: ${says}\n  ${found[2]}`);
     return true;
   }
   console.log(`MISSED: ${says}`);

@@ -23,11 +23,18 @@ for (const nodes of [3, 4, 5]) {
 const foundBugs: readonly (SimulationOptions & { says: string })[] = [
   {
     says: "a write that is tried again does not store the commit index of a later one",
-    seed: 12,
-    steps: 1000,
+    seed: 8,
+    steps: 800,
     nodes: 3,
+    faults: ["crash", "slowDisk", "brokenDisk", "overload"],
   },
-  { says: "no write passes one that was refused before it", seed: 27, steps: 1000, nodes: 3 },
+  {
+    says: "no write passes one that was refused before it",
+    seed: 22,
+    steps: 800,
+    nodes: 3,
+    faults: ["crash", "fullDisk", "brokenDisk", "overload", "slowDisk", "delay"],
+  },
 ];
 
 for (const { says, ...options } of foundBugs) {
