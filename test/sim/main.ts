@@ -26,10 +26,12 @@ if (![first, steps, count, fixedNodes ?? 3].every((n) => Number.isSafeInteger(n)
 
 const startedMs = performance.now();
 const totals: Record<string, number> = {};
+let ran = 0;
 let failed = 0;
 for (let seed = first; seed < first + count; seed++) {
   const options = { seed, steps, nodes: fixedNodes ?? 3 + (seed % 3) };
   const result = new Simulation(options).run();
+  ran++;
   for (const [name, n] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + n;
   totals["events"] = (totals["events"] ?? 0) + result.events;
   totals["entries"] = (totals["entries"] ?? 0) + result.entries;
@@ -45,7 +47,7 @@ for (let seed = first; seed < first + count; seed++) {
   if (isSame) console.log(`  smallest: ${describe(shrink(result))}`);
 }
 const seconds = Math.round((performance.now() - startedMs) / 1000);
-console.log(`${count - failed} of ${count} seeds of ${steps} steps ran clean in ${seconds} s`);
+console.log(`${ran - failed} of ${ran} seeds of ${steps} steps ran clean in ${seconds} s`);
 console.log(
   Object.entries(totals)
     .map(([name, n]) => `${name} ${n}`)

@@ -1,6 +1,6 @@
 /**
  * Does the simulator find bugs? Puts known ones back, one at a time, into a copy of the program, and counts the seeds
- * until each is found. `bun test/sim/mutations.ts [SEEDS]`; it fails when one is not found within that many.
+ * until each is found. `npm run mutations -- [SEEDS]`; it fails when one is not found within that many.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
