@@ -15,6 +15,12 @@ interface Mutation {
 
 const mutations: readonly Mutation[] = [
   {
+    says: "a voter grants its vote to whoever asks, however short its log",
+    file: "src/raft/election.ts",
+    from: "if (!canVote || !raft.log.isUpToDate({ term: message.logTerm, index: message.index })) {",
+    to: "if (!canVote) {",
+  },
+  {
     says: "acknowledgements leave before the disk has the entries",
     file: "src/replica/group.ts",
     from: "    this.#steps.push(step);",
