@@ -15,6 +15,7 @@ export const faultKinds = [
   "clock",
   "fullDisk",
   "slowDisk",
+  "stalledDisk",
   "brokenDisk",
   "overload",
   "transfer",
@@ -115,6 +116,13 @@ export class Nemesis {
         return;
       case "slowDisk":
         mood.latencyMs = this.#chance(60) ? 1 : 1 + below(this.#random, 400);
+        return;
+      case "stalledDisk":
+        // The write that begins now ends seconds later; the node does not know which of its writes that is.
+        mood.latencyMs = 500 + below(this.#random, 3000);
+        this.#later(100 + below(this.#random, 1000), () => {
+          mood.latencyMs = 1;
+        });
         return;
       case "brokenDisk":
         mood.breaksNext = true;

@@ -7,8 +7,8 @@ import { drainMicrotasks } from "bun:jsc";
 import { CorvoError } from "../../src/base/errors.ts";
 import type { Logger } from "../../src/base/ports.ts";
 import { type Change, decodeBatch } from "../../src/engine/change.ts";
-import type { Effects } from "../../src/engine/outcome.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import { Claims } from "../../src/replica/claims.ts";
 import { Group } from "../../src/replica/group.ts";
 import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
@@ -51,6 +51,7 @@ interface Process {
   readonly store: SimStore;
   readonly group: Group;
   readonly replica: Replica;
+  readonly claims: Claims;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -72,8 +73,6 @@ export class SimNode {
     breaksNext: false,
     pendingBytesMax: 1 << 30,
   };
-  /** Called for what a batch caused, on the leader. */
-  onEffects: (effects: Effects) => void = () => {};
   readonly #world: World;
   readonly #random: SeededRandom;
   #process: Process | undefined;
@@ -309,9 +308,15 @@ export class SimNode {
           if (through > 0) log.compact(0, through);
         },
         onFatal: () => this.#dieAndReturn(),
-        onEffects: (effects) => this.onEffects(effects),
+        onEffects: ({ readyQueues }) => {
+          for (const queue of readyQueues) claims.wake(queue);
+        },
       },
-      { ...defaultReplicaOptions, checkpointMs: settings.checkpointMs },
+      {
+        ...defaultReplicaOptions,
+        checkpointMs: settings.checkpointMs,
+        quietCheckpointMs: settings.checkpointMs,
+      },
     );
     const group = new Group(
       {
@@ -344,6 +349,7 @@ export class SimNode {
       },
     );
     replica.attach(group);
+    const claims = new Claims(replica);
     const snapshots = new Snapshots({
       timers,
       logger: silent,
@@ -351,7 +357,7 @@ export class SimNode {
       make: () => this.#makeSnapshot(replica, store, made),
       remove: (path) => made.delete(path),
     });
-    this.#process = { log, store, group, replica, snapshots, made };
+    this.#process = { log, store, group, replica, claims, snapshots, made };
     oracle.started(this.id, store.stored.index, store.state.digest);
     replica.start();
     group.start();
@@ -410,7 +416,7 @@ export class SimNode {
     store: SimStore,
     made: Map<string, StateImage>,
   ): Promise<{ path: string; bytes: number; index: number; conf: StateImage["point"]["conf"] }> {
-    await replica.flushState();
+    await replica.storeState();
     const { events } = this.#world;
     const enter = this.#entrance();
     const image = store.storedImage;

@@ -19,6 +19,28 @@ for (const nodes of [3, 4, 5]) {
   }, 60_000);
 }
 
+/** Each of these runs failed once, and fails again when its bug is put back. */
+const foundBugs: readonly (SimulationOptions & { says: string })[] = [
+  {
+    says: "a write that is tried again does not store the commit index of a later one",
+    seed: 8,
+    steps: 800,
+    nodes: 3,
+    faults: ["crash", "slowDisk", "brokenDisk", "overload"],
+  },
+  {
+    says: "no write passes one that was refused before it",
+    seed: 22,
+    steps: 800,
+    nodes: 3,
+    faults: ["crash", "fullDisk", "brokenDisk", "overload", "slowDisk", "delay"],
+  },
+];
+
+for (const { says, ...options } of foundBugs) {
+  test(`${says} (seed ${options.seed})`, () => clean(options), 30_000);
+}
+
 test("the same seed gives the same run, event by event", () => {
   const options: SimulationOptions = { seed: 77, steps: 400, nodes: 3 };
 

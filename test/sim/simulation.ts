@@ -4,6 +4,7 @@
  * then everything heals, and the cluster must settle within a bound and be what was promised.
  */
 import { findViolations } from "../../src/engine/invariants.ts";
+import { isFinished, type Job } from "../../src/engine/job.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
 import { encodeConfChange } from "../../src/raft/conf-change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
@@ -43,6 +44,9 @@ const stepMsMax = 50;
 const sparesMax = 3;
 /** Within this time after the last fault everything must have settled. */
 const healMsMax = 40_000;
+const silenceMs = 12_000;
+/** Jobs wait for a retry, or for workers that are gone, at most this long. */
+const drainMsMax = 30_000;
 /** No call waits longer for its answer once everything works. */
 const callMsMax = 5000;
 
@@ -175,11 +179,50 @@ export class Simulation {
     if (unsettled !== undefined) {
       oracle.report(`${healMsMax} ms after the last fault, ${unsettled}`);
     }
+    if (oracle.problem === undefined) this.#changeLeaderInSilence();
+    if (oracle.problem === undefined) this.#drain();
     if (oracle.problem === undefined) this.#checkEnd();
   }
 
+  /** No client says a word while leadership changes, and yet a job that is due later becomes due. */
+  #changeLeaderInSilence(): void {
+    this.#workload.probe(() => {}, silenceMs / 2);
+    this.#pass(silenceMs / 4);
+    const leader = this.#leader();
+    leader?.crash();
+    this.#pass(3000);
+    leader?.start();
+    this.#pass(silenceMs);
+    const unsettled = this.#findUnsettled();
+    if (unsettled !== undefined)
+      this.#oracle.report(`after a silent change of leader, ${unsettled}`);
+  }
+
+  /** One worker that waits at the leader gets every job there is, those included that are due later. */
+  #drain(): void {
+    const leader = this.#leader();
+    if (leader === undefined) return;
+    this.#workload.drain(leader);
+    const isOpen = ({ state }: Job) => !isFinished(state) && state !== "held";
+    const open = () => [...(leader.store?.state.jobs.values() ?? [])].filter(isOpen);
+    const endMs = this.#events.nowMs + drainMsMax;
+    while (open().length > 0 && this.#events.nowMs < endMs) this.#pass(250);
+    const [job] = open();
+    if (job !== undefined) {
+      this.#oracle.report(
+        `job ${job.seq} is still ${job.state} after ${drainMsMax} ms with a worker that waits for it`,
+      );
+    }
+    // The followers learn of the last answers.
+    this.#pass(1000);
+  }
+
+  #leader(): SimNode | undefined {
+    return [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
+  }
+
   #findUnsettled(): string | undefined {
-    const leader = [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
+    const leader = this.#leader();
     const replica = leader?.replica;
     if (leader === undefined || replica === undefined) return "no node leads";
     if (this.#workload.openCalls > 0) return `${this.#workload.openCalls} calls have no answer`;
@@ -204,7 +247,7 @@ export class Simulation {
 
   #checkEnd(): void {
     const oracle = this.#oracle;
-    const leader = [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
+    const leader = this.#leader();
     const conf = leader?.replica?.conf;
     if (leader?.store === undefined || conf === undefined) return;
     const hash = hashState(leader.store.state.contents());

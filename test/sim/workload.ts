@@ -6,6 +6,7 @@ import type { CorvoError, ErrorCode } from "../../src/base/errors.ts";
 import type { Change, NewJob } from "../../src/engine/change.ts";
 import type { ItemResult, Outcome } from "../../src/engine/outcome.ts";
 import type { NodeId } from "../../src/raft/message.ts";
+import { Waiter } from "../../src/replica/claims.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
 import type { SimNode } from "./node.ts";
 import type { GrantedLease, Oracle } from "./oracle.ts";
@@ -63,8 +64,9 @@ export class Workload {
   }
 
   /** An enqueue that is repeated until it is answered. */
-  probe(done: () => void): void {
-    this.#enqueueKeyed([{ queue: this.#queue(), payload: this.#payload() }], done);
+  probe(done: () => void, delayMs = 0): void {
+    const job: NewJob = { queue: this.#queue(), payload: this.#payload(), delayMs };
+    this.#enqueueKeyed([job], done);
   }
 
   /** Everything stays as it is, but nobody stops a queue any more. */
@@ -72,6 +74,21 @@ export class Workload {
     for (const queue of queues) {
       this.#repeat({ kind: "pauseQueue", queue, paused: false }, () => {});
     }
+  }
+
+  /**
+   * A worker that waits at this node for whatever comes and finishes it. It asks for nothing again: what it is given
+   * must come by itself.
+   */
+  drain(node: SimNode): void {
+    const waiter = new Waiter({ queues, leaseMs: 60_000, workerId: "last" }, 1_000_000, (jobs) => {
+      for (const job of jobs) {
+        const lease = this.#parts.oracle.granted(job);
+        this.#parts.oracle.note("drained");
+        this.#ack({ seq: job.seq, lease }, 8);
+      }
+    });
+    node.enter(({ claims }) => claims.add(waiter));
   }
 
   #enqueue(): void {
