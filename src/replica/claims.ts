@@ -8,8 +8,12 @@
  * Per queue: `claimable` jobs in the engine, plus those `expected` from enqueues that are on their way, minus those
  * `promised` to claims that are. A wake-up only happens while that is positive, so ten thousand waiting workers and one
  * job make one claim.
+ *
+ * A claim that the log refuses changes nothing, so nothing would wake the others that wait for the same jobs: its
+ * queues are woken again after a moment.
  */
 import type { CorvoError } from "../base/errors.ts";
+import type { Timers } from "../base/ports.ts";
 import type { Job } from "../engine/job.ts";
 import type { Replica } from "./replica.ts";
 
@@ -68,14 +72,19 @@ interface Stand {
 }
 
 const claimCountMax = 512;
+const retryMs = 100;
 
 export class Claims {
   readonly #replica: Replica;
   readonly #stands = new Map<string, Stand>();
+  readonly #timers: Timers;
+  /** Queues with a claim that was refused; one timer wakes them all. */
+  #refused = new Set<string>();
   #waiterCount = 0;
 
-  constructor(replica: Replica) {
+  constructor(replica: Replica, timers: Timers) {
     this.#replica = replica;
+    this.#timers = timers;
   }
 
   get waiterCount(): number {
@@ -161,16 +170,32 @@ export class Claims {
         waiter.whenClaimed?.();
         waiter.whenClaimed = undefined;
         this.#requeue(waiter);
-        if (fault !== undefined) return;
+        if (fault !== undefined) {
+          // It may stand at other queues by now.
+          this.#wakeLater([...queues, ...waiter.request.queues], fault);
+          return;
+        }
         for (const queue of queues) this.wake(queue);
-        // It may stand at other queues by now, where nobody wakes it.
+        // Where it stands by now, if elsewhere, nobody wakes it.
         if (waiter.standing) this.#serve(waiter);
       });
     } catch (error) {
       waiter.claimEnds(0);
       this.#promise(queues, -count);
       waiter.deliver([], error as CorvoError);
+      this.#wakeLater(queues, error as CorvoError);
     }
+  }
+
+  #wakeLater(queues: readonly string[], fault: CorvoError): void {
+    const isArmed = this.#refused.size > 0;
+    for (const queue of queues) this.#refused.add(queue);
+    if (isArmed) return;
+    this.#timers.after(fault.retryAfterMs ?? retryMs, () => {
+      const refused = this.#refused;
+      this.#refused = new Set();
+      for (const queue of refused) this.wake(queue);
+    });
   }
 
   #available(queue: string): number {

@@ -55,7 +55,7 @@ export class Node {
     this.replica = replica;
     this.deps = deps;
     this.options = options;
-    this.claims = new Claims(replica);
+    this.claims = new Claims(replica, deps.timers);
     this.startedAtMs = deps.clock.nowMs();
   }
 

@@ -165,14 +165,8 @@ class Session implements StreamSession {
       giveBack(this.#node, jobs);
       return;
     }
-    if (fault !== undefined) {
-      // Refused, not lost: the waiter stands on and tries again when something arrives, or after a moment.
-      this.#node.deps.timers.after(fault.retryAfterMs ?? 100, () => {
-        if (!this.#closed && waiter.standing) this.#node.claims.add(waiter);
-      });
-      return;
-    }
-    if (jobs.length === 0) return;
+    // Refused, not lost: the waiter stands on, and is tried again.
+    if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
     if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {

@@ -289,6 +289,26 @@ test("credits taken back while jobs are on their way do not come again, and new 
   expect(pushed).toBe(3);
 });
 
+test("a job whose claim the disk refused goes to another worker that waits, once there is space", async () => {
+  const rig = new NodeRig();
+  await rig.setPaused("q", true);
+  const { job_id } = await rig.enqueue({ queue: "q" });
+  const first = rig.fetch({ queues: ["q"], wait_ms: 60_000 }).catch((error: unknown) => error);
+  const second = rig.fetch({ queues: ["q"], wait_ms: 60_000 });
+  rig.log.isHeld = true;
+  const resumed = rig.setPaused("q", false);
+  await settle();
+  rig.log.isFull = true;
+  await rig.log.release();
+  await resumed;
+  expect(await first).toMatchObject({ code: "READ_ONLY" });
+  rig.log.isFull = false;
+  await rig.time.pass(2000);
+
+  expect(rig.node.claims.waiterCount).toBe(0);
+  expect(await second).toMatchObject({ job_id, attempt: 1 });
+});
+
 test("workers get their turns in the order in which they came", async () => {
   const rig = new NodeRig();
   const order: number[] = [];
