@@ -25,6 +25,8 @@ export interface SelfInfo {
   readonly httpUrl: string;
   readonly peerAddress: string;
   readonly version: string;
+  /** Shows the others that it knows the cluster's secret. */
+  readonly proof?: string;
 }
 
 interface MembershipDeps {

@@ -65,8 +65,14 @@ export async function announce(
   throw failure;
 }
 
-function bodyOf({ uuid, httpUrl, peerAddress, version }: JoinSelf) {
-  return { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+function bodyOf({ uuid, httpUrl, peerAddress, version, proof }: JoinSelf) {
+  return {
+    uuid,
+    http_url: httpUrl,
+    peer_address: peerAddress,
+    version,
+    ...(proof === undefined ? {} : { proof }),
+  };
 }
 
 /** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */
@@ -122,19 +128,7 @@ function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
 }
 
 async function askOne(server: string, self: JoinSelf): Promise<Joined> {
-<<<<<<< HEAD
-  const answer = await clientOf(server).joinCluster({
-    body: {
-      uuid: self.uuid,
-      http_url: self.httpUrl,
-      peer_address: self.peerAddress,
-      version: self.version,
-      ...(self.proof === undefined ? {} : { proof: self.proof }),
-    },
-  });
-=======
   const answer = await clientOf(server).joinCluster({ body: bodyOf(self) });
->>>>>>> refs/heads/nemesis
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),
