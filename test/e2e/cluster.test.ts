@@ -190,6 +190,21 @@ test("a follower that comes back at other addresses is found again", async () =>
   await cluster.level();
 }, 30_000);
 
+test("a node that was removed while it was away is not taken back, and is told so", async () => {
+  await using cluster = await Cluster.of(3);
+  const [away] = await cluster.followers();
+  if (away === undefined) throw new Error("there is no follower");
+  await away.stop();
+  cluster.nodes.splice(cluster.nodes.indexOf(away), 1);
+  await change(cluster, "/api/v1/cluster/remove", { node: String(away.id) });
+
+  const again = await cluster.add({ join: [], name: away.name });
+  await again.start();
+  await until("it is told", async () => again.said.includes("was removed from cluster"));
+
+  expect((await cluster.nodes[0]?.status())?.nodes).toHaveLength(2);
+}, 30_000);
+
 test("a data directory of one cluster is not started in another: both ids are named", async () => {
   await using cluster = await Cluster.of(1);
   const [mine] = cluster.nodes;
