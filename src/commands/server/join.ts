@@ -66,13 +66,8 @@ export async function announce(
 }
 
 function bodyOf({ uuid, httpUrl, peerAddress, version, proof }: JoinSelf) {
-  return {
-    uuid,
-    http_url: httpUrl,
-    peer_address: peerAddress,
-    version,
-    ...(proof === undefined ? {} : { proof }),
-  };
+  const body = { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+  return proof === undefined ? body : { ...body, proof };
 }
 
 /** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */
