@@ -45,7 +45,7 @@ console.log(
   [
     `calls                ${report.calls}, ${report.answered} answered`,
     `jobs sent            ${report.jobs}`,
-    `acks acknowledged    ${report.acks}`,
+    `acks acknowledged    ${report.acks}, ${report.streamAcks} over streams`,
     `events checked       ${report.events}`,
     "faults, and the longest time without an acknowledged enqueue, in ms: median, 90 %, most",
     ...[...report.gapsMs].map(row),
