@@ -37,17 +37,17 @@ const report = await nemesisRun({
 });
 const row = ([name, gapsMs]: readonly [string, readonly number[]]) => {
   const sorted = [...gapsMs].sort((one, other) => one - other);
-  const median = Math.round(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0);
-  const most = Math.round(sorted.at(-1) ?? 0);
-  return `${String(sorted.length).padStart(5)} ${String(median).padStart(8)} ${String(most).padStart(8)}  ${name}`;
+  const at = (part: number) => Math.round(sorted[Math.floor((sorted.length - 1) * part)] ?? 0);
+  const columns = [sorted.length, at(0.5), at(0.9), at(1)].map((n) => String(n).padStart(7));
+  return `${columns.join(" ")}  ${name}`;
 };
 console.log(
   [
     `calls                ${report.calls}, ${report.answered} answered`,
     `jobs sent            ${report.jobs}`,
-    `acks acknowledged    ${report.acks}`,
+    `acks acknowledged    ${report.acks}, ${report.streamAcks} over streams`,
     `events checked       ${report.events}`,
-    "faults, and the longest time without an acknowledged enqueue, median and most, in ms",
+    "faults, and the longest time without an acknowledged enqueue, in ms: median, 90 %, most",
     ...[...report.gapsMs].map(row),
     `broken promises      ${report.problems.length}`,
     ...report.problems.slice(0, 50).map((problem) => `  ${problem}`),

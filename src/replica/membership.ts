@@ -25,6 +25,8 @@ export interface SelfInfo {
   readonly httpUrl: string;
   readonly peerAddress: string;
   readonly version: string;
+  /** Shows the others that it knows the cluster's secret. */
+  readonly proof?: string;
 }
 
 interface MembershipDeps {
@@ -248,11 +250,15 @@ export class Membership {
     const nowMs = this.#deps.clock.monotonicMs();
     if (own === undefined || this.#isTrue(own) || nowMs < this.#announceAtMs) return;
     this.#announceAtMs = nowMs + announceMs;
-    const others = this.members.filter((member) => member !== own);
-    await this.#deps.announce(
-      this.#self,
-      others.map(({ httpUrl }) => httpUrl),
-    );
+    const urls = this.members.filter((member) => member !== own).map(({ httpUrl }) => httpUrl);
+    try {
+      await this.#deps.announce(this.#self, urls);
+    } catch (error) {
+      if (!(error instanceof CorvoError) || error.code !== "CONFLICT") throw error;
+      // No later attempt can end differently, and only an operator can help.
+      this.#announceAtMs = Number.POSITIVE_INFINITY;
+      this.#deps.logger.warn(error.message, { hint: error.hint });
+    }
   }
 
   #isTrue(own: Member): boolean {

@@ -172,7 +172,7 @@ test("a leader that is stopped lets another take over before it goes", async () 
 }, 30_000);
 
 test("a follower that comes back at other addresses is found again", async () => {
-  await using cluster = await Cluster.of(3);
+  await using cluster = await Cluster.of(3, { words: ["--cluster-secret", "ours"] });
   const [moved] = await cluster.followers();
   if (moved === undefined) throw new Error("there is no follower");
   await moved.stop();
@@ -188,6 +188,21 @@ test("a follower that comes back at other addresses is found again", async () =>
 
   expect(again.id).toBe(moved.id);
   await cluster.level();
+}, 30_000);
+
+test("a node that was removed while it was away is not taken back, and is told so", async () => {
+  await using cluster = await Cluster.of(3);
+  const [away] = await cluster.followers();
+  if (away === undefined) throw new Error("there is no follower");
+  await away.stop();
+  cluster.nodes.splice(cluster.nodes.indexOf(away), 1);
+  await change(cluster, "/api/v1/cluster/remove", { node: String(away.id) });
+
+  const again = await cluster.add({ join: [], name: away.name });
+  await again.start();
+  await until("it is told", async () => again.said.includes("was removed from cluster"));
+
+  expect((await cluster.nodes[0]?.status())?.nodes).toHaveLength(2);
 }, 30_000);
 
 test("a data directory of one cluster is not started in another: both ids are named", async () => {
@@ -206,19 +221,19 @@ test("a data directory of one cluster is not started in another: both ids are na
   expect(run.stderr).toContain((await mine?.status())?.cluster_id ?? "none");
 }, 30_000);
 
-test("a node with another cluster secret is not let in, and is told so at once", async () => {
+test("a node with another cluster secret, or none, is turned away with a sentence", async () => {
   await using cluster = await Cluster.create();
-  const first = await cluster.add({ env: { CORVO_CLUSTER_SECRET: "one" } });
+  const first = await cluster.add({ words: ["--cluster-secret", "one"] });
   await first.start();
-  const wrong = await cluster.add({ env: { CORVO_CLUSTER_SECRET: "two" } });
+  const wrong = await cluster.add({ words: ["--cluster-secret", "two"] });
+  const none = await cluster.add();
 
-  const started = wrong.start();
-  expect(String(await started.catch((error: unknown) => error))).toContain("ended with 4");
-  expect(wrong.said).toContain("another cluster secret");
+  const runs = await Promise.all([wrong, none].map((node) => cluster.place.run(node.words)));
 
-  const { nodes } = await first.status();
-  expect(nodes).toHaveLength(1);
-  await enqueue(first, 1);
+  expect(runs.map(({ code }) => code)).toEqual([4, 4]);
+  expect(runs[0]?.stderr).toContain("has another cluster secret");
+  expect(runs[1]?.stderr).toContain("has no cluster secret");
+  expect((await first.status()).nodes).toHaveLength(1);
 }, 30_000);
 
 test("the leader is killed under load several times: what was acknowledged stays, the next write comes soon", async () => {

@@ -349,7 +349,7 @@ export class SimNode {
       },
     );
     replica.attach(group);
-    const claims = new Claims(replica);
+    const claims = new Claims(replica, timers);
     const snapshots = new Snapshots({
       timers,
       logger: silent,

@@ -6,6 +6,7 @@
 import type { Call, Claim, Journal, Track } from "../crash/journal.ts";
 import { type ClusterNode, until } from "./cluster.ts";
 import { type History, type JobEvent, settle, stateShown } from "./history.ts";
+import { StreamWorker } from "./stream-worker.ts";
 
 interface Answer {
   readonly status: number;
@@ -43,7 +44,7 @@ type WorkerKind = "ack" | "fail" | "kill" | "release";
 
 export class ClusterLoad {
   readonly #env: LoadEnv;
-  readonly #queues = ["a", "b", "c"];
+  readonly #queues = ["a", "b", "c", "s", "t"];
   readonly #known: Track[] = [];
   readonly #asleep: Held[] = [];
   #isOver = false;
@@ -51,6 +52,7 @@ export class ClusterLoad {
   #longestGapMs = 0;
   /** Answers that no fault excuses. */
   readonly problems: string[] = [];
+  streamAcks = 0;
   calls = 0;
   answered = 0;
 
@@ -67,7 +69,17 @@ export class ClusterLoad {
       }
     };
     const steps = [() => this.#produce(), () => this.#work(), () => this.#look()];
-    await Promise.all([...steps, ...steps, () => this.#work(), () => this.#cancel()].map(repeat));
+    const { journal, history, nodes } = this.#env;
+    const node = () => this.#pick(nodes());
+    const isOver = () => this.#isOver;
+    const streams = ["s", "t"].map(
+      (queue) => new StreamWorker({ journal, history, node, queue, isOver }),
+    );
+    await Promise.all([
+      ...[...steps, ...steps, () => this.#work(), () => this.#cancel()].map(repeat),
+      ...streams.map((stream) => stream.run()),
+    ]);
+    this.streamAcks = streams.reduce((sum, stream) => sum + stream.acks, 0);
   }
 
   stop(): void {

@@ -64,6 +64,11 @@ export const faults: Readonly<Record<string, Fault>> = {
     await node.kill();
     return () => bringBack([node]);
   },
+  "kill -9 of the leader": async ({ cluster }) => {
+    const node = await cluster.leader();
+    await node.kill();
+    return () => bringBack([node]);
+  },
   "kill -9 of all": async ({ cluster }) => {
     await Promise.all(cluster.nodes.map((node) => node.kill()));
     return () => bringBack(cluster.nodes);

@@ -73,6 +73,8 @@ interface LoadReport<T> {
   readonly answered: number;
   readonly jobs: number;
   readonly acks: number;
+  /** Of these, over streams. */
+  readonly streamAcks: number;
   readonly events: number;
   /** Undefined when the harm could not be done to its end, which is a problem too. */
   readonly result: T | undefined;
@@ -109,6 +111,7 @@ export async function underLoad<T>(
     answered: load.answered,
     jobs: journal.tracks.size,
     acks: calls.filter(({ kind, verdict }) => kind === "ack" && verdict === "ok").length,
+    streamAcks: load.streamAcks,
     events: history.count,
     result,
   };
