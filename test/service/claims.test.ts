@@ -289,7 +289,7 @@ test("credits taken back while jobs are on their way do not come again, and new 
   expect(pushed).toBe(3);
 });
 
-test("a job whose claim the disk refused goes to another worker that waits, once there is space", async () => {
+test("a job whose claim the log refused goes to another worker that waits, once it takes claims again", async () => {
   const rig = new NodeRig();
   await rig.setPaused("q", true);
   const { job_id } = await rig.enqueue({ queue: "q" });
@@ -301,7 +301,7 @@ test("a job whose claim the disk refused goes to another worker that waits, once
   rig.log.isFull = true;
   await rig.log.release();
   await resumed;
-  expect(await first).toMatchObject({ code: "READ_ONLY" });
+  expect(await first).toMatchObject({ code: "UNAVAILABLE" });
   rig.log.isFull = false;
   await rig.time.pass(2000);
 
