@@ -86,7 +86,7 @@ test("nodes for whom the log no longer reaches back get the whole state, and it 
   await fill(leader, 400);
   await until("the log has been shortened", async () => {
     await enqueue(leader, 0);
-    return firstIndex(leader) > 300;
+    return firstIndex(leader) > 100;
   });
   asleep.resume();
   await cluster.level();
