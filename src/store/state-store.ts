@@ -23,13 +23,24 @@ export class StateStore {
   #writing: { id: number; resolve: () => void; reject: (error: StateFault) => void } | undefined;
   #closed: (() => void) | undefined;
 
-  private constructor(state: SqliteState, worker: Worker) {
+  readonly #note: (note: string) => void;
+  /** Set once the writer is gone: no checkpoint can be made any more. */
+  #ended: StateFault | undefined;
+
+  private constructor(state: SqliteState, worker: Worker, note: (note: string) => void) {
     this.state = state;
     this.#worker = worker;
+    this.#note = note;
   }
 
   /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
-  static async open(path: string, options: SqliteStateOptions): Promise<StateStore> {
+  static async open(
+    path: string,
+    options: SqliteStateOptions & {
+      /** Hears what goes wrong in the background, one sentence each; nothing is lost by it. */
+      readonly onNote?: (note: string) => void;
+    },
+  ): Promise<StateStore> {
     const state = new SqliteState(path, options);
     const worker = startWorker("state");
     await new Promise<void>((resolve, reject) => {
@@ -42,8 +53,9 @@ export class StateStore {
       worker.onerror = (event) => reject(new StateFault("WORKER", event.message));
       post(worker, { kind: "open", path });
     });
-    const store = new StateStore(state, worker);
+    const store = new StateStore(state, worker, options.onNote ?? (() => {}));
     worker.onmessage = (event: MessageEvent<FromStateWorker>) => store.#receive(event.data);
+    worker.onerror = (event) => store.#writerEnded(event.message);
     return store;
   }
 
@@ -60,6 +72,7 @@ export class StateStore {
 
   checkpoint(point: { readonly index: number; readonly conf: ConfState }): Promise<void> {
     assert(this.#writing === undefined, "one checkpoint at a time");
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const id = this.#nextId++;
     const checkpoint = this.state.takeCheckpoint(point.index, JSON.stringify(point.conf));
     return new Promise((resolve, reject) => {
@@ -73,10 +86,12 @@ export class StateStore {
 
   async close(): Promise<void> {
     this.state.close();
-    await new Promise<void>((resolve) => {
-      this.#closed = resolve;
-      post(this.#worker, { kind: "close" });
-    });
+    if (this.#ended === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#closed = resolve;
+        post(this.#worker, { kind: "close" });
+      });
+    }
     this.#worker.terminate();
   }
 
@@ -93,6 +108,8 @@ export class StateStore {
         if (message.id !== undefined) {
           this.state.restore();
           this.#finish(new StateFault(message.code, message.message));
+        } else {
+          this.#note(`rows of removed jobs could not be deleted yet: ${message.message}`);
         }
         break;
       case "closed":
@@ -101,6 +118,16 @@ export class StateStore {
       case "opened":
         break;
     }
+  }
+
+  /** A checkpoint that waited for the writer would wait for ever. */
+  #writerEnded(message: string): void {
+    this.#ended = new StateFault("WORKER", `the writer of the state has ended: ${message}`);
+    if (this.#writing !== undefined) {
+      this.state.restore();
+      this.#finish(this.#ended);
+    }
+    this.#closed?.();
   }
 
   #finish(fault: StateFault | undefined): void {

@@ -34,7 +34,10 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
   const statePath = join(dir.path, "state.db");
   try {
     const received = placeIncoming(dir.path, statePath);
-    const store = await StateStore.open(statePath, { cachedJobsMax: options.cachedJobsMax });
+    const store = await StateStore.open(statePath, {
+      cachedJobsMax: options.cachedJobsMax,
+      onNote: (note) => logger.warn(note),
+    });
     try {
       const log = await openLog(dir.path, {
         storeId: dir.storeId,
