@@ -2,6 +2,13 @@
 import { assert } from "../base/assert.ts";
 import { type Attempt, isFinished, type Job } from "./job.ts";
 import {
+  type AnyRecord,
+  type RecordKind,
+  Records,
+  type RecordTable,
+  type RecordTypes,
+} from "./records.ts";
+import {
   createMeta,
   type IdempotencyRecord,
   type LiveJob,
@@ -21,6 +28,7 @@ export class MemoryState implements State {
   readonly #queues = new Map<string, QueueRecord>();
   readonly uniques = new Map<string, UniqueLock>();
   readonly #idempotency = new Map<string, IdempotencyRecord>();
+  readonly #records = new Records((kind, key, value) => this.onRecord(kind, key, value));
 
   getJob(seq: number): Job | undefined {
     return this.jobs.get(seq);
@@ -102,6 +110,18 @@ export class MemoryState implements State {
     return this.#idempotency.size;
   }
 
+  records<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]> {
+    return this.#records.table(kind);
+  }
+
+  /** Takes in a stored record. */
+  loadRecord(record: AnyRecord): void {
+    this.#records.load(record);
+  }
+
+  /** Hears of every changed record; for those who derive from this class. */
+  protected onRecord(_kind: string, _key: string, _value: unknown): void {}
+
   contents(): StateContents {
     return {
       meta: this.meta,
@@ -110,6 +130,7 @@ export class MemoryState implements State {
       queues: () => this.#queues.values(),
       uniques: () => [...this.uniques].map(([name, lock]) => ({ ...splitUnique(name), lock })),
       idempotency: () => this.#idempotency.values(),
+      records: () => this.#records.all(),
     };
   }
 

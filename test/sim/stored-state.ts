@@ -44,6 +44,10 @@ export class DigestState extends MemoryState {
     super.putIdempotency(record);
   }
 
+  protected override onRecord(kind: string, key: string, value: unknown): void {
+    this.#note([kind, key, value]);
+  }
+
   /** The engine changes queues and numbers in place and replaces everything else, so only those are copied. */
   copy(): DigestState {
     const copy = new DigestState();
@@ -53,6 +57,7 @@ export class DigestState extends MemoryState {
     for (const queue of this.queues()) copy.putQueue(structuredClone(queue));
     for (const [name, lock] of this.uniques) copy.uniques.set(name, lock);
     for (const record of this.contents().idempotency()) copy.putIdempotency(record);
+    for (const record of this.contents().records()) copy.loadRecord(record);
     copy.digest = this.digest;
     copy.dirtyCount = 0;
     return copy;
