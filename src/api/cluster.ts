@@ -74,10 +74,15 @@ export const clusterOperations = {
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
       ),
+      shards: Type.Optional(
+        Type.Integer({ description: "Shards that the cluster is thought to have.", minimum: 1 }),
+      ),
     }),
     result: Type.Object({
       cluster_id: Type.String(),
       node_id: Type.String(),
+      /** Shards of the cluster; absent means one. */
+      shards: Type.Optional(Type.Integer()),
       peers: Type.Array(
         Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),
       ),

@@ -41,7 +41,12 @@ export const Filter = Type.Object({
   limit: Maybe(
     Type.Integer({ description: `Rows of the page, default 50, at most ${limits.pageRowsMax}.` }),
   ),
-  cursor: Text("Where the previous page ended."),
+  cursor: Maybe(
+    Type.String({
+      description: "Where the previous page ended.",
+      maxLength: limits.cursorLengthMax,
+    }),
+  ),
 });
 
 export const searchOperations = {

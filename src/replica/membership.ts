@@ -205,11 +205,10 @@ export class Membership {
     }
   }
 
-  /** Address of the leader's HTTP API, when another node leads and is known. */
-  leaderUrl(): string | undefined {
-    const { leader } = this.#deps.group.state;
-    if (leader === none || leader === this.#self.id) return undefined;
-    return this.members.find((member) => member.id === leader)?.httpUrl;
+  /** Address of another member's HTTP API, when it is known. */
+  httpUrlOf(nodeId: number): string | undefined {
+    if (nodeId === none || nodeId === this.#self.id) return undefined;
+    return this.members.find((member) => member.id === nodeId)?.httpUrl.replace(/\/+$/, "");
   }
 
   /** What the leader knows of a member's log. */

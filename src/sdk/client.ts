@@ -43,6 +43,9 @@ export interface ClientOptions {
 export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Hears the status of the successful answer. */
+  readonly onStatus?: (status: number) => void;
 }
 
 type Part<Key extends string, T> =
@@ -165,10 +168,11 @@ class Caller {
     try {
       const request = new Request(url, {
         method: operation.method,
-        headers:
-          body === undefined
-            ? this.#headers
-            : { ...this.#headers, "content-type": "application/json" },
+        headers: {
+          ...this.#headers,
+          ...call.headers,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
         ...(body === undefined ? {} : { body }),
         // Another server must not get the key and the payload because this one says so.
         redirect: "manual",
@@ -183,7 +187,10 @@ class Caller {
     } finally {
       stop();
     }
-    if (response.ok) return { kind: "answer", text };
+    if (response.ok) {
+      call.onStatus?.(response.status);
+      return { kind: "answer", text };
+    }
     const error = errorOfResponse(response, text, url);
     const mayRetry = error.retryable || (error.code === "OUTCOME_UNKNOWN" && mayRepeat);
     return { kind: "failed", error, mayRetry };

@@ -35,10 +35,12 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         version: body.version,
         ...(body.proof === undefined ? {} : { proof: body.proof }),
         ...(body.cluster_id === undefined ? {} : { clusterId: body.cluster_id }),
+        ...(body.shards === undefined ? {} : { shards: body.shards }),
       });
       return {
         cluster_id: answer.clusterId,
         node_id: String(answer.nodeId),
+        ...(answer.shards === 1 ? {} : { shards: answer.shards }),
         peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
           id: String(id),
           uuid,

@@ -38,11 +38,14 @@ export interface JoinRequest {
   readonly proof?: string;
   /** Cluster that the joiner's directory already belongs to, if any. */
   readonly clusterId?: string;
+  /** Shards that it was told the cluster has, if any. */
+  readonly shards?: number;
 }
 
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
+  readonly shards: number;
   /** Peer addresses of the members by id. */
   readonly peers: readonly {
     readonly id: number;

@@ -4,6 +4,7 @@
  */
 import { CorvoError } from "../base/errors.ts";
 import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { shardOfQueue } from "../base/placement.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -16,6 +17,8 @@ import type { ClusterControl } from "./cluster.ts";
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
   readonly shard: number;
+  /** How many there are. */
+  readonly shards: number;
   /** Refuse acks, fails, releases and heartbeats without a lease token. */
   readonly requireLeaseToken: boolean;
   readonly serverVersion: string;
@@ -96,6 +99,21 @@ export class Node {
     const job = parsed === undefined ? undefined : this.replica.engine.state.getJob(parsed.seq);
     // The whole id must match: a guessed sequence number is not an id.
     return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+  }
+
+  /**
+   * A call for another shard came here, from a node or client that places queues differently. It would make a queue which
+   * nobody looks for here.
+   */
+  refuseElsewhere(queue: string): void {
+    const { shard, shards } = this.options;
+    if (shards === 1) return;
+    const right = shardOfQueue(queue, shards);
+    if (right === shard) return;
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `queue "${shorten(queue)}" is in shard ${right}, and shard ${shard} was asked`,
+    );
   }
 
   /** The parts of an id that this shard may have given. */

@@ -22,6 +22,7 @@ const clearStep = 2000;
 
 export function createQueueHandlers(node: Node): QueueHandlers {
   const setPaused = async (queue: string, paused: boolean, status: string) => {
+    node.refuseElsewhere(queue);
     await node.propose({ kind: "pauseQueue", queue, paused }, 128);
     return { status };
   };

@@ -105,6 +105,7 @@ class Session implements StreamSession {
     let bytes = 64;
     const expected = new Map<string, number>();
     for (const job of jobs) {
+      node.refuseElsewhere(job.queue);
       bytes += sizeOf(job);
       if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
       expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);

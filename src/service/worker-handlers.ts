@@ -1,7 +1,8 @@
 /** Handlers of producers and workers. */
 
 import { requestLimits as limits } from "../api/limits.ts";
-import { type Handlers, Reply } from "../api/operations.ts";
+import type { InputOf } from "../api/operation.ts";
+import { type Handlers, type Operations, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
@@ -40,20 +41,25 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
-      refuseUnsupportedBatch(body);
-      const jobs = body.jobs.map((spec, i) => {
-        try {
-          return toNewJob(spec);
-        } catch (error) {
-          if (!(error instanceof CorvoError)) throw error;
-          throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
-        }
-      });
+      const jobs = checkJobs(body);
       const results = await enqueue(node, jobs, body.idempotency_key);
       const views = results.map(accepted).map((done) => enqueueView(node.idOf(done), done));
       return { job_ids: views.map((view) => view.job_id), results: views };
     },
   };
+}
+
+/** The jobs of a batch, or the failure that names the first bad one. */
+export function checkJobs(body: InputOf<Operations["enqueueJobs"]>["body"]): NewJob[] {
+  refuseUnsupportedBatch(body);
+  return body.jobs.map((spec, i) => {
+    try {
+      return toNewJob(spec);
+    } catch (error) {
+      if (!(error instanceof CorvoError)) throw error;
+      throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
+    }
+  });
 }
 
 /** Adds jobs; the workers that wait for them get their claim into the same batch. */
@@ -64,7 +70,10 @@ export function enqueue(
 ): Promise<readonly EnqueueResult[]> {
   return new Promise((resolve, reject) => {
     let bytes = 64;
-    for (const job of jobs) bytes += sizeOf(job);
+    for (const job of jobs) {
+      node.refuseElsewhere(job.queue);
+      bytes += sizeOf(job);
+    }
     const change: EnqueueJobs = { kind: "enqueue", jobs };
     const withKey: EnqueueJobs =
       idempotencyKey == null

@@ -157,6 +157,7 @@ function control(given: ClusterView) {
       return {
         clusterId: "c",
         nodeId: 4,
+        shards: 1,
         peers: [{ id: 1, uuid: "uuid-1", peerAddress: "10.0.0.1:9090" }],
       };
     },

@@ -163,6 +163,7 @@ export class NodeRig {
       },
       {
         shard: 0,
+        shards: 1,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",

@@ -7,20 +7,22 @@ import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
+import type { Consensus } from "./consensus.ts";
 import { joinProof } from "./identity.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
 
+/** `shards` are the groups of this node; the first one decides who is a member. */
 export function createClusterControl(
   membership: Membership,
-  group: Group,
-  env: { readonly replica: Replica; readonly secret: string | undefined },
+  shards: readonly Consensus[],
+  secret: string | undefined,
 ): ClusterControl {
-  const { replica, secret } = env;
+  const [{ group, replica }] = shards as [Consensus];
   return {
     view: () => viewOf(membership, group, replica),
-    async join({ proof, ...request }) {
+    async join({ proof, shards: asked, ...request }) {
       if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
         throw new CorvoError(
           "UNAUTHORIZED",
@@ -28,13 +30,20 @@ export function createClusterControl(
           { hint: "Set CORVO_CLUSTER_SECRET to the same text on every node." },
         );
       }
+      if (asked !== undefined && asked !== shards.length) {
+        throw new CorvoError(
+          "CONFLICT",
+          `node ${request.uuid} was started with --shards ${asked}, and the cluster has ${shards.length}`,
+          { hint: "Leave out --shards on nodes that join." },
+        );
+      }
       const answer = await membership.join(request);
-      return { ...answer, peers: [...answer.peers] };
+      return { ...answer, shards: shards.length, peers: [...answer.peers] };
     },
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
     setVoter: (nodeId, voter) => membership.setVoter(nodeId, voter),
-    leaderUrl: () => membership.leaderUrl(),
+    leaderUrl: () => membership.httpUrlOf(group.state.leader),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Joins replica, consensus group and log of a node. */
+/** Joins replica, consensus group and log of one shard of a node. */
 import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
@@ -9,7 +9,7 @@ import type { NodeIdentity } from "../../store/node-identity.ts";
 import { makeSnapshot } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Peers } from "./peers.ts";
-import { mainGroup, type Storage } from "./storage.ts";
+import type { ShardStorage } from "./storage.ts";
 
 /** Entries that a node on its own keeps at most, although its stored state covers them. */
 const aloneTailEntries = 1000;
@@ -33,7 +33,7 @@ export interface Consensus {
 }
 
 export function createConsensus(
-  storage: Storage,
+  storage: ShardStorage,
   identity: NodeIdentity,
   env: ConsensusEnv,
 ): Consensus {
@@ -59,8 +59,9 @@ export function createConsensus(
       timers: systemTimers,
       random: systemRandom,
       logger,
-      send: (to, messages) => env.peers().send(to, messages),
-      sendSnapshot: (to, message, done) => env.peers().sendSnapshot(to, message, done),
+      send: (to, messages) => env.peers().send(to, storage.shard, messages),
+      sendSnapshot: (to, message, done) =>
+        env.peers().sendSnapshot(to, { message, group: storage.shard }, done),
       onEntry: (entry) => replica.applyEntry(entry),
       onConf: (conf) => {
         replica.applyConf(conf);
@@ -74,7 +75,7 @@ export function createConsensus(
       onLogRecovered: () => replica.logRecovered(),
     },
     {
-      group: mainGroup,
+      group: storage.shard,
       nodeId: identity.nodeId,
       tickMs,
       start: { applied: storage.store.stored.index, conf: storage.store.stored.conf },
@@ -87,7 +88,7 @@ export function createConsensus(
     logger,
     make: async () => {
       await replica.storeState();
-      return makeSnapshot(storage.statePath, storage.snapshotPath);
+      return makeSnapshot(storage.files.statePath, storage.files.snapshotPath);
     },
     remove: (path) => rmSync(path, { force: true }),
   });
@@ -95,9 +96,9 @@ export function createConsensus(
 }
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
-function compact(storage: Storage, snapshots: Snapshots, wanted: number): void {
+function compact(storage: ShardStorage, snapshots: Snapshots, wanted: number): void {
   const through = Math.min(wanted, snapshots.neededAfter);
-  if (through > 0) storage.log.compact(mainGroup, through);
+  if (through > 0) storage.log.compact(storage.shard, through);
 }
 
 /**

@@ -9,7 +9,6 @@ import {
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
 import { type Joined, type JoinSelf, joinCluster, refuseOtherCluster } from "./join.ts";
-import { foundCluster, type Storage } from "./storage.ts";
 
 export interface ClusterOptions {
   readonly join: readonly string[];
@@ -37,31 +36,54 @@ export const aloneOptions: ClusterOptions = {
 export interface Membered {
   readonly identity: NodeIdentity;
   readonly firstPeers: Joined["peers"];
+  /** Is it only decided, and to be written once the log has the first entries? */
+  readonly isFounder: boolean;
 }
 
+/** `shards` is what the command line asks for, if anything. */
 export async function openIdentity(
-  storage: Storage,
-  options: { readonly join: readonly string[]; readonly self: JoinSelf },
+  directory: string,
+  options: {
+    readonly join: readonly string[];
+    readonly self: JoinSelf;
+    readonly shards: number | undefined;
+  },
   logger: Logger,
 ): Promise<Membered> {
-  const known = readNodeIdentity(storage.dir.path);
+  const known = readNodeIdentity(directory);
   if (known !== undefined) {
+    refuseOtherShards(options.shards, known);
     if (options.join.length > 0) {
       await refuseOtherCluster(options.join, known, options.self.httpUrl);
       logger.info(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );
     }
-    return { identity: known, firstPeers: [] };
+    return { identity: known, firstPeers: [], isFounder: false };
   }
+  const { shards } = options;
   if (options.join.length === 0) {
-    return { identity: await foundCluster(storage), firstPeers: [] };
+    const identity = { clusterId: crypto.randomUUID(), nodeId: 1, shards: shards ?? 1 };
+    return { identity, firstPeers: [], isFounder: true };
   }
-  const joined = await joinCluster(options.join, options.self, logger);
-  const identity = { clusterId: joined.clusterId, nodeId: joined.nodeId };
-  writeNodeIdentity(storage.dir.path, identity);
+  const self = shards === undefined ? options.self : { ...options.self, shards };
+  const joined = await joinCluster(options.join, self, logger);
+  const identity = { clusterId: joined.clusterId, nodeId: joined.nodeId, shards: joined.shards };
+  writeNodeIdentity(directory, identity);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
-  return { identity, firstPeers: joined.peers };
+  return { identity, firstPeers: joined.peers, isFounder: false };
+}
+
+/** Every queue has its shard by their number, so another number would look for the jobs where they are not. */
+function refuseOtherShards(asked: number | undefined, known: NodeIdentity): void {
+  if (asked === undefined || asked === known.shards) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `cluster ${known.clusterId} was founded with ${known.shards} ${known.shards === 1 ? "shard" : "shards"}, and --shards ${asked} was given`,
+    {
+      hint: "The number of shards cannot change: leave out --shards, or choose an empty --data-dir to found another cluster.",
+    },
+  );
 }
 
 const defaultPeer = { host: "127.0.0.1", port: 9000 };

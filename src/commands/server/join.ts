@@ -65,8 +65,14 @@ export async function announce(
   throw failure;
 }
 
-function bodyOf({ uuid, httpUrl, peerAddress, version, proof }: JoinSelf) {
-  const body = { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+function bodyOf({ uuid, httpUrl, peerAddress, version, proof, shards }: JoinSelf) {
+  const body = {
+    uuid,
+    http_url: httpUrl,
+    peer_address: peerAddress,
+    version,
+    ...(shards === undefined ? {} : { shards }),
+  };
   return proof === undefined ? body : { ...body, proof };
 }
 
@@ -127,6 +133,7 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),
+    shards: answer.shards ?? 1,
     peers: answer.peers.map((peer) => ({
       id: Number(peer.id),
       uuid: peer.uuid,

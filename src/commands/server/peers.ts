@@ -1,4 +1,4 @@
-/** Joins the consensus group of a node with the network between the nodes. */
+/** Joins the consensus groups of a node with the network between the nodes. */
 import { readFileSync, rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Member } from "../../engine/state.ts";
@@ -8,9 +8,9 @@ import { createPeerTransport, type PeerTransport } from "../../net/peer/transpor
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Snapshots } from "../../replica/snapshots.ts";
+import type { ShardFiles } from "../../store/shard-files.ts";
 import { keepIncoming } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
-import { mainGroup } from "./storage.ts";
 
 export interface PeerSettings {
   readonly clusterId: string;
@@ -18,7 +18,8 @@ export interface PeerSettings {
   readonly nodeId: number;
   readonly secret: Uint8Array;
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
-  readonly directory: string;
+  /** Of each shard, by its number. */
+  readonly files: readonly ShardFiles[];
   readonly snapshotDirectory: string;
   /** Members as the node that was asked to join told them; the log tells the rest. */
   readonly firstPeers: readonly {
@@ -30,16 +31,20 @@ export interface PeerSettings {
 
 export interface Peers {
   readonly transport: PeerTransport;
-  send(to: number, messages: readonly Message[]): void;
-  sendSnapshot(to: number, message: Message, done: (ok: boolean) => void): void;
+  send(to: number, group: number, messages: readonly Message[]): void;
+  sendSnapshot(
+    to: number,
+    what: { readonly group: number; readonly message: Message },
+    done: (ok: boolean) => void,
+  ): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
 }
 
 interface PeerEnv {
   readonly logger: Logger;
-  readonly group: () => Group;
-  readonly snapshots: () => Snapshots;
+  /** Of each shard, by its number. */
+  readonly shards: () => readonly { readonly group: Group; readonly snapshots: Snapshots }[];
   /** A newer state has arrived; the node has to start again to take it on. */
   readonly onSnapshotKept: () => void;
 }
@@ -64,21 +69,23 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     timers: systemTimers,
     random: systemRandom,
     logger: env.logger,
-    groups: () => [mainGroup],
+    groups: () => settings.files.map(({ shard }) => shard),
     isMember: (uuid, nodeId) => known.get(nodeId)?.uuid === uuid,
-    onMessages: (group, _from, messages) => {
-      if (group === mainGroup) env.group().receive(messages);
+    onMessages: (group, _from, messages) => env.shards()[group]?.group.receive(messages),
+    onUnreachable: (nodeId) => {
+      for (const { group } of env.shards()) group.reportUnreachable(nodeId);
     },
-    onUnreachable: (nodeId) => env.group().reportUnreachable(nodeId),
     snapshotDirectory: settings.snapshotDirectory,
     onSnapshot: (snapshot) => {
       const decoded = decodeMessage(snapshot.meta);
-      const isNewer = decoded.kind === "value" && snapshot.index > env.group().appliedIndex;
-      if (!isNewer) {
+      const files = settings.files[snapshot.group];
+      const group = env.shards()[snapshot.group]?.group;
+      const appliedIndex = group?.appliedIndex ?? Number.POSITIVE_INFINITY;
+      if (files === undefined || decoded.kind !== "value" || snapshot.index <= appliedIndex) {
         rmSync(snapshot.path, { force: true });
         return;
       }
-      keepIncoming(settings.directory, snapshot.path, {
+      keepIncoming(files, snapshot.path, {
         index: snapshot.index,
         term: snapshot.term,
       });
@@ -87,10 +94,11 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   });
   const peers: Peers = {
     transport,
-    send: (to, messages) => transport.send(to, mainGroup, messages),
-    sendSnapshot(to, message, done) {
+    send: (to, group, messages) => transport.send(to, group, messages),
+    sendSnapshot(to, { group, message }, done) {
       const { snapshot } = message;
-      const file = snapshot === undefined ? undefined : env.snapshots().fileOf(snapshot.index);
+      const made = env.shards()[group]?.snapshots;
+      const file = snapshot === undefined ? undefined : made?.fileOf(snapshot.index);
       if (snapshot === undefined || file === undefined) {
         done(false);
         return;
@@ -98,7 +106,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       transport.sendSnapshot(
         to,
         {
-          group: mainGroup,
+          group,
           index: snapshot.index,
           term: snapshot.term,
           meta: encodeMessage(message),

@@ -2,19 +2,14 @@
  * The wiring of a node: real clock, disk and sockets around replica, service, HTTP and peers. Nothing else in the program
  * knows all of them.
  */
-import { statSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
-import type { Group } from "../../replica/group.ts";
 import { Membership } from "../../replica/membership.ts";
-import type { Replica } from "../../replica/replica.ts";
-import { Node } from "../../service/node.ts";
-import { createService } from "../../service/service.ts";
-import { QueryStore } from "../../store/query-store.ts";
-import { buildCommit, buildVersion } from "../_shared/build.ts";
+import { type DataDir, openDataDir } from "../../store/data-dir.ts";
+import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type Consensus, createConsensus, lead } from "./consensus.ts";
@@ -30,12 +25,23 @@ import {
 } from "./identity.ts";
 import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { mainGroup, openStorage, type Storage } from "./storage.ts";
+import { createRouting } from "./routing.ts";
+import {
+  countLive,
+  keepRetention,
+  openShard,
+  type Shard,
+  type ShardCore,
+  stopShard,
+} from "./shard.ts";
+import { foundCluster, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
+  /** Shards of a cluster that is founded. Undefined: one, or what the cluster has. */
+  readonly shards?: number | undefined;
   readonly cachedJobsMax: number;
   /** Applied entries that the log keeps for nodes that are behind. */
   readonly logTailEntries: number;
@@ -72,98 +78,106 @@ type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
 
 interface Parts {
   readonly storage: Storage;
-  readonly consensus: Consensus;
   readonly peers: Peers;
   readonly membership: Membership;
-  readonly search: QueryStore;
-  readonly node: Node;
+  readonly shards: readonly Shard[];
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
   const startedMs = systemClock.monotonicMs();
   const options = { ...asked, cluster: asked.cluster ?? aloneOptions };
   const peerBind = await choosePeerBind(options.cluster.peerBind);
-  const storage = await openStorage(options, logger);
+  const dir = openDataDir(options.dataDir);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
   const port = await httpPortToTell(options);
-  const self = describeSelf(storage, { ...options, port }, peerBind);
-  const { identity, firstPeers } = await openIdentity(
-    storage,
-    { join: options.cluster.join, self },
-    logger,
-  );
-  const secret = clusterSecret(options.cluster.secret, identity.clusterId, peerBind.host);
-
-  const consensus: Consensus = createConsensus(storage, identity, {
-    logger,
-    fail: (reason) => end({ kind: "failed", reason }),
-    onEffects: (effects) => node.onEffects(effects),
-    peers: () => peers,
-    onConf: () => membership?.confChanged(),
-    logTailEntries: options.logTailEntries,
+  const self = describeSelf(dir, { ...options, port }, peerBind);
+  const { join, secret: clusterText, tls } = options.cluster;
+  const asking = { join, self, shards: options.shards };
+  const membered = await openIdentity(dir.path, asking, logger).catch((error: unknown) => {
+    dir.close();
+    throw error;
   });
-  const { replica, group } = consensus;
+  const { identity, firstPeers, isFounder } = membered;
+  const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
+  const storage = await openStorage(dir, { ...options, shards: identity.shards }, logger);
+  if (isFounder) await foundCluster(storage, identity);
+
+  const cores: readonly ShardCore[] = storage.shards.map((stored) => ({
+    shard: stored.shard,
+    storage: stored,
+    ...createConsensus(stored, identity, {
+      logger,
+      fail: (reason) => end({ kind: "failed", reason }),
+      onEffects: (effects) => shards[stored.shard]?.node.onEffects(effects),
+      peers: () => peers,
+      onConf: () => membership?.confChanged(),
+      logTailEntries: options.logTailEntries,
+    }),
+  }));
+  const [first] = cores as [ShardCore];
   const peers: Peers = createPeers(
     {
       ...identity,
       uuid: self.uuid,
       secret,
-      tls: options.cluster.tls,
-      directory: storage.dir.path,
-      snapshotDirectory: storage.snapshotPath,
+      tls,
+      files: storage.shards.map(({ files }) => files),
+      snapshotDirectory: first.storage.files.snapshotPath,
       firstPeers,
     },
     {
       logger,
-      group: () => group,
-      snapshots: () => consensus.snapshots,
+      shards: () => cores,
       onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
     },
   );
-  const membership: Membership = createMembership(consensus, peers, {
+  const membership: Membership = createMembership(first, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
-  const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const node = createNode(storage, replica, { options, search, logger, membership, group });
-  const storedIndex = replica.appliedIndex;
-  keepRetention(group, replica, options.retention, logger);
+  const cluster = createClusterControl(membership, cores, clusterText);
+  const shardEnv = { ...options, logger, cluster, storeId: dir.storeId, shards: cores.length };
+  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
+  const stored = cores.map(({ replica }) => replica.appliedIndex);
+  for (const shard of shards) keepRetention(shard, options.retention, logger);
   peers.transport.listen(peerBind.host, peerBind.port);
-  const isAlone = await lead(group, replica);
-  const replayed = replica.appliedIndex - storedIndex;
-  replica.start();
+  const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
+  const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
+  for (const { replica } of cores) replica.start();
   membership.start();
 
-  const parts: Parts = { storage, consensus, peers, membership, search, node };
+  const parts: Parts = { storage, peers, membership, shards };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) await membership.keepOwnRecord();
+  if (isAlone === true) await membership.keepOwnRecord();
   return {
     url,
     peerAddress: self.peerAddress,
     nodeId: identity.nodeId,
     clusterId: identity.clusterId,
-    storeId: storage.dir.storeId,
-    liveJobs: countLive(replica),
-    replayed,
+    storeId: dir.storeId,
+    liveJobs: sum(cores.map(countLive)),
+    replayed: sum(replayed),
     startMs: systemClock.monotonicMs() - startedMs,
-    isAlone,
+    isAlone: isAlone === true,
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, consensus, peers, membership, search } = parts;
+  const { storage, peers, membership, shards } = parts;
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
-  await consensus.replica.stop();
-  consensus.group.stop();
+  await Promise.all(shards.map(stopShard));
   peers.transport.stop();
-  await search.close();
   await storage.close();
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
@@ -177,12 +191,12 @@ function reachableUrl(url: string): string {
 }
 
 function describeSelf(
-  storage: Storage,
+  dir: DataDir,
   options: FullOptions,
   peerBind: { host: string; port: number },
 ): JoinSelf {
   const { cluster } = options;
-  const uuid = storage.dir.storeId;
+  const uuid = dir.storeId;
   const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
   const proof = joinProof(cluster.secret, uuid, peerAddress);
   return {
@@ -195,13 +209,14 @@ function describeSelf(
 }
 
 function createMembership(
-  consensus: Consensus,
+  { group, replica }: Consensus,
   peers: Peers,
   env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
 ): Membership {
   return new Membership(
     {
-      ...consensus,
+      group,
+      replica,
       timers: systemTimers,
       clock: systemClock,
       logger: env.logger,
@@ -213,56 +228,13 @@ function createMembership(
   );
 }
 
-function createNode(
-  storage: Storage,
-  replica: Replica,
-  env: {
-    options: FullOptions;
-    search: QueryStore;
-    logger: Logger;
-    membership: Membership;
-    group: Group;
-  },
-): Node {
-  return new Node(
-    replica,
-    {
-      clock: systemClock,
-      timers: systemTimers,
-      logger: env.logger,
-      search: env.search,
-      attemptsOf: (job) => storage.store.state.attemptsOf(job),
-      fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
-      sizes: () => sizesOf(storage),
-      cluster: createClusterControl(env.membership, env.group, {
-        replica,
-        secret: env.options.cluster.secret,
-      }),
-    },
-    {
-      shard: mainGroup,
-      requireLeaseToken: env.options.requireLeaseToken,
-      serverVersion: buildVersion,
-      commit: buildCommit,
-      nodeId: storage.dir.storeId,
-      durability: "fsync before every acknowledgement",
-    },
-  );
-}
-
 function openApp(
   parts: Parts,
   options: ServerOptions,
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
-  const service = createService(parts.node);
   return createApp({
-    handlers: service.handlers,
-    stream: service.stream,
-    forward: {
-      isLeader: () => parts.consensus.replica.isLeader,
-      leaderUrl: () => parts.membership.leaderUrl(),
-    },
+    ...createRouting(parts.shards, parts.membership),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,
@@ -277,33 +249,6 @@ function openApp(
         reason: `a guarantee of the program was broken: ${error.message}`,
       }),
   });
-}
-
-/** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
-function keepRetention(group: Group, replica: Replica, retention: Retention, logger: Logger): void {
-  group.whenReady(() => {
-    if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
-    replica.submit({ kind: "configure", retention }).catch((error: unknown) => {
-      logger.warn("the retention could not be set", { error });
-    });
-  });
-}
-
-function countLive(replica: Replica): number {
-  let live = 0;
-  for (const { counts } of replica.engine.state.queues()) {
-    live += counts.pending + counts.scheduled + counts.active + counts.retrying + counts.held;
-  }
-  return live;
-}
-
-function sizesOf(storage: Storage): { logBytes: number; stateBytes: number; memoryBytes: number } {
-  const { bytes, walBytes } = storage.log.size();
-  return {
-    logBytes: bytes + walBytes,
-    stateBytes: statSync(storage.statePath).size,
-    memoryBytes: process.memoryUsage.rss(),
-  };
 }
 
 /** The line that a start prints about what it found. */

@@ -1,0 +1,50 @@
+/** Calls of shards that other nodes lead, over their HTTP API. Nothing is sent twice: whether to is the caller's to say. */
+import { type OperationName, type Operations, operations, Reply } from "../../api/operations.ts";
+import { shardHeader } from "../../api/shard-header.ts";
+import { type CallOptions, type Client, createClient } from "../../sdk/client.ts";
+import type { RemoteShards } from "../../service/shards/shard-calls.ts";
+import { systemRandom, systemTimers } from "../_shared/system.ts";
+
+/** Addresses of nodes that were ever called; there are as many as the cluster had nodes. */
+const clientsMax = 256;
+
+export function createRemoteShards(): RemoteShards {
+  const clients = new Map<string, Client>();
+  const clientOf = (url: string): Client => {
+    const known = clients.get(url);
+    if (known !== undefined) return known;
+    if (clients.size >= clientsMax) clients.clear();
+    const client = createClient({
+      server: url,
+      fetch: (request) => fetch(request),
+      random: systemRandom,
+      timers: systemTimers,
+      retry: { attemptsMax: 1 },
+    });
+    clients.set(url, client);
+    return client;
+  };
+  return {
+    async call({ url, shard, name }, input, signal) {
+      let status: number = operations[name].status;
+      const result = await methodOf(clientOf(url), name)(input, {
+        signal,
+        headers: { [shardHeader]: String(shard) },
+        onStatus: (given) => {
+          status = given;
+        },
+      });
+      return status === operations[name].status ? result : new Reply(status, result);
+    },
+  };
+}
+
+type AnyMethod<Name extends OperationName> = (
+  input: unknown,
+  options: CallOptions,
+) => Promise<Operations[Name]["result"]["static"]>;
+
+/** The input was checked when the call came in; that it fits the method cannot be followed from name to type. */
+function methodOf<Name extends OperationName>(client: Client, name: Name): AnyMethod<Name> {
+  return client[name] as unknown as AnyMethod<Name>;
+}

@@ -1,0 +1,66 @@
+/** What the shards are together: their queues, their counts, and whether the node can serve. */
+import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
+import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
+
+type StatusView = ResultFor<"status">;
+
+/** Counts that add up over the shards. */
+const sums = [
+  "queues",
+  "queues_paused",
+  "applied_index",
+  "checkpoint_index",
+  "state_bytes",
+  "pending_proposals",
+  "waiting_workers",
+] as const satisfies readonly (keyof StatusView)[];
+
+export function createSystemParts(
+  calls: ShardCalls,
+): Pick<Handlers, "listQueues" | "status" | "health"> {
+  return {
+    async listQueues(
+      input: InputFor<"listQueues">,
+      context: CallContext,
+    ): Promise<ResultFor<"listQueues">> {
+      const parts = await Promise.all(
+        calls.all.map((shard) => calls.body(shard, "listQueues", input, context)),
+      );
+      return parts.flat().sort((one, other) => (one.name < other.name ? -1 : 1));
+    },
+
+    /** About the node that was asked, with the jobs of all shards. */
+    async status(input: InputFor<"status">, context: CallContext): Promise<StatusView> {
+      const own = await calls.here(
+        0,
+        "status",
+        { ...input, query: { consistency: "stale" } },
+        context,
+      );
+      const parts = await Promise.all(
+        calls.all.map((shard) => calls.body(shard, "status", input, context)),
+      );
+      const view: StatusView = { ...(own as StatusView), jobs: {} };
+      for (const name of sums) view[name] = parts.reduce((sum, part) => sum + part[name], 0);
+      for (const { jobs } of parts) {
+        for (const [state, count] of Object.entries(jobs)) {
+          view.jobs[state] = (view.jobs[state] ?? 0) + count;
+        }
+      }
+      view.read_only = parts.some((part) => part.read_only);
+      view.shards = calls.count;
+      return view;
+    },
+
+    /** Well when every shard of this node is. */
+    async health(input: InputFor<"health">, context: CallContext): Promise<AnswerFor<"health">> {
+      for (const shard of calls.all) {
+        const answer = await calls.here(shard, "health", input, context);
+        if (!(answer instanceof Reply)) continue;
+        const reason = `shard ${shard}: ${answer.body?.reason ?? ""}`;
+        return new Reply(answer.status, { status: "unhealthy", reason });
+      }
+      return { status: "ok" };
+    },
+  };
+}
