@@ -48,6 +48,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly startedAtMs: number;
+  readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
 
@@ -57,6 +58,12 @@ export class Node {
     this.options = options;
     this.claims = new Claims(replica, deps.timers);
     this.startedAtMs = deps.clock.nowMs();
+    this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** Whatever became of the wall clock meanwhile. */
+  get uptimeMs(): number {
+    return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
