@@ -105,6 +105,11 @@ export class ClusterNode {
     return this.server !== undefined;
   }
 
+  /** False once its process has ended by itself, too. */
+  get isAlive(): boolean {
+    return this.server !== undefined && this.server.child.exitCode === null;
+  }
+
   /** Starts the process; it may not be listening yet. */
   spawn(): Server {
     if (this.server !== undefined) throw new Error(`${this.name} runs already`);
@@ -141,8 +146,7 @@ export class ClusterNode {
   async ended(withinMs: number): Promise<number> {
     const { server } = this;
     if (server === undefined) throw new Error(`${this.name} does not run`);
-    const { child } = server;
-    await until(`${this.name} ends`, async () => child.exitCode !== null, withinMs);
+    await until(`${this.name} ends`, async () => !this.isAlive, withinMs);
     return this.stop();
   }
 

@@ -16,56 +16,62 @@ const noticeMs = 700;
 const saysLogFailed = /stopped: the log failed: /;
 const saysNotStored = /the state could not be stored; it is kept in memory/;
 const saysNoSnapshot = /no snapshot could be made/;
-const saysNoRoom = /is full: there is no room to open the log/;
+const saysNoRoom = /is full: there is no room to open the log|disk is still full; free at least/;
 
 function machineOf(node: ClusterNode) {
   if (node.machine === undefined) throw new Error(`${node.name} has no machine to break`);
   return node.machine;
 }
 
-/** One of those with a small disk, or all of them. */
-function fillable({ cluster, chance }: FaultEnv): ClusterNode[] {
+/** One of those with a small disk, which is made the leader in half of the cases, or all of them. */
+async function fillable({ cluster, chance }: FaultEnv): Promise<ClusterNode[]> {
   const small = cluster.nodes.filter(({ machine }) => machine?.hasSmallDisk === true);
-  return chance() < 0.3 ? small : [pick(small, chance)];
+  const one = pick(small, chance);
+  if (chance() < 0.5) {
+    const leader = await cluster.leader();
+    await leader.request("POST", "/api/v1/cluster/transfer-leader", { node: String(one.id) });
+  }
+  return chance() < 0.2 ? small : [one];
 }
 
 function fill(env: FaultEnv, nodes: readonly ClusterNode[]): Mend {
   env.strikes();
   for (const node of nodes) {
-    node.excuses.push(saysNotStored, saysNoSnapshot);
+    node.excuses.push(saysNotStored, saysNoSnapshot, saysNoRoom);
     machineOf(node).fill(Math.floor(env.chance() * 1024 * 1024));
   }
   return async () => {
-    for (const node of nodes) machineOf(node).free();
+    for (const node of nodes) {
+      machineOf(node).free();
+      await startAgain(node);
+    }
   };
 }
 
-async function fullDisk(env: FaultEnv): Promise<Mend> {
-  return fill(env, fillable(env));
+/**
+ * A start on a full disk works, or says how much to free; the same for a node that starts again inside its process, with
+ * a state that it was sent.
+ */
+async function startAgain(node: ClusterNode): Promise<void> {
+  if (node.isAlive) return;
+  await node.stop();
+  const last = node.log.trimEnd().split("\n").at(-1) ?? "";
+  if (!saysNoRoom.test(last)) throw new Error(`${node.name} ended on its full disk: ${last}`);
+  await node.start();
 }
 
-/** A start on a full disk works, or says why not. */
+async function fullDisk(env: FaultEnv): Promise<Mend> {
+  return fill(env, await fillable(env));
+}
+
 async function killedOnFullDisk(env: FaultEnv): Promise<Mend> {
-  const [node] = fillable(env);
+  const [node] = await fillable(env);
   if (node === undefined) throw new Error("no node has a small disk");
   const free = fill(env, [node]);
   await Bun.sleep(noticeMs);
   await node.kill();
-  const started = await node.spawn().listening.then(
-    () => true,
-    () => false,
-  );
-  if (!started) {
-    await node.stop();
-    if (!saysNoRoom.test(node.log)) {
-      throw new Error(`${node.name} did not start on its full disk: ${node.log.slice(-500)}`);
-    }
-    node.excuses.push(saysNoRoom);
-  }
-  return async () => {
-    await free();
-    if (!node.isRunning) await node.start();
-  };
+  await node.spawn().listening.catch(() => undefined);
+  return free;
 }
 
 async function failingLog(env: FaultEnv): Promise<Mend> {
