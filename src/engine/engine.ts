@@ -12,7 +12,7 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { manageJobs } from "./manage.ts";
-import { admitMember, forgetMember, setStandby } from "./members.ts";
+import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { releaseJobs } from "./release.ts";
@@ -44,6 +44,11 @@ export class Engine {
     core.seed = batch.seed;
     this.state.meta.nowMs = batch.nowMs;
     return batch.changes.map((change) => applyChange(core, change));
+  }
+
+  /** The level of changes that the log may hold. */
+  get featureLevel(): number {
+    return this.state.meta.featureLevel;
   }
 
   /** What the batches since the last call caused. */
@@ -111,5 +116,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return runSchedule(core, change);
     case "planSchedule":
       return planSchedule(core, change);
+    case "raiseFeatureLevel":
+      return raiseFeatureLevel(core, change);
   }
 }

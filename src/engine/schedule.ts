@@ -24,6 +24,8 @@ export type Timetable =
 export interface ScheduleSpec {
   readonly timetable: Timetable;
   readonly job: NewJob;
+  /** The job as its user wrote it, JSON text. */
+  readonly written: string;
   readonly overlap: Overlap;
   readonly catchUp: CatchUp;
   /** Due times that passed longer ago than this are missed. */

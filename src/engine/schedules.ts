@@ -247,6 +247,7 @@ function keep(core: Core, record: ScheduleRecord): void {
   if (wantsPlan(record)) core.effects.plansWanted.add(record.name);
 }
 
+/** Where an entry of the history stands; the oldest makes room for the newest. */
 export function runKey(record: ScheduleRecord, ordinal: number): string {
   return `${record.id} ${ordinal % engineLimits.scheduleHistoryMax}`;
 }

@@ -128,6 +128,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const node = createNode(storage, replica, { options, search, logger, membership, group });
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
+  group.whenReady(() => node.planner.lead());
   peers.transport.listen(peerBind.host, peerBind.port);
   const isAlone = await lead(group, replica);
   const replayed = replica.appliedIndex - storedIndex;
@@ -138,7 +139,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) await membership.keepOwnRecord();
+  if (isAlone) {
+    await membership.keepOwnRecord();
+    await membership.raiseFeatureLevel();
+  }
   return {
     url,
     peerAddress: self.peerAddress,
@@ -156,6 +160,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
+  parts.node.planner.stop();
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
