@@ -10,7 +10,7 @@ import type { Disk } from "./disk.ts";
 
 export class DigestState extends MemoryState {
   /** Two states that were written to in the same way have the same one. */
-  digest = 0n;
+  digest = 0;
   dirtyCount = 0;
   onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
 
@@ -44,18 +44,15 @@ export class DigestState extends MemoryState {
     super.putIdempotency(record);
   }
 
-  /** The engine changes queues and numbers in place and replaces everything else, so only those are copied. */
   copy(): DigestState {
-    const copy = new DigestState();
-    Object.assign(copy.meta, structuredClone(this.meta));
-    for (const [seq, job] of this.jobs) copy.jobs.set(seq, job);
-    for (const [seq, ofJob] of this.attempts) copy.attempts.set(seq, new Map(ofJob));
-    for (const queue of this.queues()) copy.putQueue(structuredClone(queue));
-    for (const [name, lock] of this.uniques) copy.uniques.set(name, lock);
-    for (const record of this.contents().idempotency()) copy.putIdempotency(record);
+    const copy = new DigestState(this);
     copy.digest = this.digest;
-    copy.dirtyCount = 0;
     return copy;
+  }
+
+  /** By value, record by record. */
+  equals(other: DigestState): boolean {
+    return Bun.deepEquals(everythingOf(this), everythingOf(other));
   }
 
   #note(written: unknown): void {
@@ -64,8 +61,14 @@ export class DigestState extends MemoryState {
   }
 
   #mix(written: unknown): void {
-    this.digest = BigInt(Bun.hash(JSON.stringify(written) ?? "", this.digest));
+    this.digest = Bun.hash.xxHash32(JSON.stringify(written) ?? "", this.digest);
   }
+}
+
+/** Idempotency records in the order in which they are forgotten. */
+function everythingOf(state: DigestState): unknown[] {
+  const { meta, jobs, attempts, uniques } = state;
+  return [meta, jobs, attempts, uniques, [...state.queues()], [...state.contents().idempotency()]];
 }
 
 export interface StateImage {
