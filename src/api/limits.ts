@@ -38,5 +38,8 @@ export const requestLimits = {
   retriesMax: 1_000_000,
 } as const;
 
-/** A queue name: letters, digits and `. _ - : / @ +`, starting with a letter or digit. */
-export const queueNamePattern = "^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$";
+/**
+ * A queue name: letters, digits and `. _ - : / @ +`, starting with a letter or digit. Braces are allowed everywhere: what is
+ * between them decides alone in which shard the queue is (`base/placement.ts`).
+ */
+export const queueNamePattern = "^[A-Za-z0-9{][A-Za-z0-9._:/@+{}-]*$";

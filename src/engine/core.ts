@@ -10,6 +10,7 @@ import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import type { Effects } from "./outcome.ts";
+import { react } from "./reactions.ts";
 import { ReadyQueue } from "./ready-queue.ts";
 import {
   createQueue,
@@ -67,6 +68,7 @@ export class Core {
     this.state.putJob(job);
     this.#index(job);
     if (job.state === "pending") this.effects.readyQueues.add(job.queue);
+    react(this, undefined, job);
   }
 
   /** Takes a job through a transition; `patch` are the fields that change with it. */
@@ -96,6 +98,7 @@ export class Core {
     this.#freeUnique(job);
     this.state.deleteJob(job.seq);
     this.effects.finished.push(job.seq);
+    react(this, job, undefined);
   }
 
   /** The line that holds the next job of the queue, or undefined when none is ready. */
@@ -165,6 +168,7 @@ export class Core {
       this.#freeUnique(job);
       this.effects.finished.push(job.seq);
     }
+    react(this, job, next);
     return next;
   }
 

@@ -1,6 +1,7 @@
 /** The reference implementation of `State`: plain memory, nothing clever. Every other one is compared with it. */
 import { assert } from "../base/assert.ts";
 import { type Attempt, isFinished, type Job } from "./job.ts";
+import { type RecordKind, Records, type RecordTable, type RecordTypes } from "./records.ts";
 import {
   createMeta,
   type IdempotencyRecord,
@@ -22,6 +23,7 @@ export class MemoryState implements State {
   readonly #queues: Map<string, QueueRecord>;
   readonly uniques: Map<string, UniqueLock>;
   readonly #idempotency: Map<string, IdempotencyRecord>;
+  readonly #records = new Records((kind, key, value) => this.onRecord(kind, key, value));
 
   /** Empty, or a copy. The engine changes numbers and queues in place and replaces all other records, so those are shared. */
   constructor(from?: MemoryState) {
@@ -31,6 +33,7 @@ export class MemoryState implements State {
     this.#queues = from === undefined ? new Map() : copyOf(from.#queues);
     this.uniques = new Map(from?.uniques);
     this.#idempotency = from === undefined ? new Map() : new Map(from.#idempotency);
+    for (const record of from?.contents().records() ?? []) this.#records.load(record);
   }
 
   getJob(seq: number): Job | undefined {
@@ -110,6 +113,13 @@ export class MemoryState implements State {
     return this.#idempotency.size;
   }
 
+  records<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]> {
+    return this.#records.table(kind);
+  }
+
+  /** Hears of every changed record; for those who derive from this class. */
+  protected onRecord(_kind: string, _key: string, _value: unknown): void {}
+
   contents(): StateContents {
     return {
       meta: this.meta,
@@ -118,6 +128,7 @@ export class MemoryState implements State {
       queues: () => this.#queues.values(),
       uniques: () => [...this.uniques].map(([name, lock]) => ({ ...splitUnique(name), lock })),
       idempotency: () => this.#idempotency.values(),
+      records: () => this.#records.all(),
     };
   }
 

@@ -6,6 +6,7 @@
 import type { Retention } from "./change.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
 import type { EnqueueResult } from "./outcome.ts";
+import type { RecordKind, RecordTable, RecordTypes } from "./records.ts";
 
 /** Finished jobs are kept in two classes, each with its own retention. */
 export const retentionClasses = ["done", "dead"] as const;
@@ -125,6 +126,9 @@ export interface State {
   /** The record that was put first. */
   oldestIdempotency(): IdempotencyRecord | undefined;
   readonly idempotencyCount: number;
+
+  /** The records of a kind that belong to no single job. */
+  records<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]>;
 
   /** Forgets the finished jobs of a class below a finish number, with their attempts. */
   purgeFinished(kind: RetentionClass, below: number): void;

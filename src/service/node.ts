@@ -3,7 +3,7 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, parseJobId } from "../base/ids.ts";
+import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -14,6 +14,8 @@ import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl } from "./cluster.ts";
 
 export interface ServiceOptions {
+  /** Number of the shard whose jobs these are; their ids have it. */
+  readonly shard: number;
   /** Refuse acks, fails, releases and heartbeats without a lease token. */
   readonly requireLeaseToken: boolean;
   readonly serverVersion: string;
@@ -70,8 +72,12 @@ export class Node {
     for (const { seq, createdAtMs, token, reason } of effects.revoked) {
       const owner = this.#leaseOwners.get(token);
       this.#leaseOwners.delete(token);
-      owner?.({ jobId: formatJobId(seq, createdAtMs), token, reason });
+      owner?.({ jobId: this.idOf({ seq, createdAtMs }), token, reason });
     }
+  }
+
+  idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
+    return formatJobId(seq, createdAtMs, this.options.shard);
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
@@ -80,13 +86,22 @@ export class Node {
   }
 
   findJob(jobId: string): Job {
-    const parsed = parseJobId(jobId);
+    const job = this.tryFindJob(jobId);
+    if (job === undefined) throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    return job;
+  }
+
+  tryFindJob(jobId: string): Job | undefined {
+    const parsed = this.parseId(jobId);
     const job = parsed === undefined ? undefined : this.replica.engine.state.getJob(parsed.seq);
     // The whole id must match: a guessed sequence number is not an id.
-    if (job === undefined || job.createdAtMs !== parsed?.createdAtMs || parsed.shard !== 0) {
-      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
-    }
-    return job;
+    return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+  }
+
+  /** The parts of an id that this shard may have given. */
+  parseId(jobId: string): ParsedJobId | undefined {
+    const parsed = parseJobId(jobId);
+    return parsed?.shard === this.options.shard ? parsed : undefined;
   }
 
   async propose(change: Change, bytes: number): Promise<Exclude<Outcome, { kind: "rejected" }>> {

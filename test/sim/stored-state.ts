@@ -44,6 +44,10 @@ export class DigestState extends MemoryState {
     super.putIdempotency(record);
   }
 
+  protected override onRecord(kind: string, key: string, value: unknown): void {
+    this.#note([kind, key, value]);
+  }
+
   copy(): DigestState {
     const copy = new DigestState(this);
     copy.digest = this.digest;
@@ -65,10 +69,15 @@ export class DigestState extends MemoryState {
   }
 }
 
-/** Idempotency records in the order in which they are forgotten. */
+/** Idempotency records in the order in which they are forgotten; everything else in any. */
 function everythingOf(state: DigestState): unknown[] {
   const { meta, jobs, attempts, uniques } = state;
-  return [meta, jobs, attempts, uniques, [...state.queues()], [...state.contents().idempotency()]];
+  const contents = state.contents();
+  const queues = new Map([...contents.queues()].map((queue) => [queue.name, queue]));
+  const records = new Map(
+    [...contents.records()].map(({ kind, key, value }) => [`${kind}\n${key}`, value]),
+  );
+  return [meta, jobs, attempts, uniques, queues, [...contents.idempotency()], records];
 }
 
 export interface StateImage {

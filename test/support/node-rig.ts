@@ -162,6 +162,7 @@ export class NodeRig {
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
       },
       {
+        shard: 0,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",

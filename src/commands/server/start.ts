@@ -30,7 +30,7 @@ import {
 } from "./identity.ts";
 import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { openStorage, type Storage } from "./storage.ts";
+import { mainGroup, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -240,6 +240,7 @@ function createNode(
       }),
     },
     {
+      shard: mainGroup,
       requireLeaseToken: env.options.requireLeaseToken,
       serverVersion: buildVersion,
       commit: buildCommit,

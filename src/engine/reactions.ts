@@ -1,0 +1,11 @@
+/**
+ * What follows for others when a job changes its state. `Core` calls `react` after every change of a job's record that is
+ * a transition: a new job, a move, a removal by hand. Retention is none: what it removes has ended long before.
+ *
+ * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
+ */
+import type { Core } from "./core.ts";
+import type { Job } from "./job.ts";
+
+/** `before` is undefined for a new job, `after` for a deleted one. */
+export function react(_core: Core, _before: Job | undefined, _after: Job | undefined): void {}
