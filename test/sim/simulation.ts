@@ -201,6 +201,8 @@ export class Simulation {
   #drain(): void {
     const leader = this.#leader();
     if (leader === undefined) return;
+    // A call of before the end of all faults may have stopped one after it was resumed.
+    this.#workload.resumeQueues();
     this.#workload.drain(leader);
     const isOpen = ({ state }: Job) => !isFinished(state) && state !== "held";
     const open = () => [...(leader.store?.state.jobs.values() ?? [])].filter(isOpen);
