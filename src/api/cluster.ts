@@ -46,6 +46,10 @@ export const clusterOperations = {
       leader_addr: Type.String(),
       commit_index: Type.String(),
       applied_index: Type.String(),
+      feature_level: Type.Integer({
+        description:
+          "What the cluster may use; it rises once every node runs a version that knows more.",
+      }),
       nodes: Type.Array(Member),
     }),
     answeredBy: "any",

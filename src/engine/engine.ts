@@ -12,7 +12,7 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { manageJobs } from "./manage.ts";
-import { admitMember, forgetMember, setStandby } from "./members.ts";
+import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import type { Effects, Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { releaseJobs } from "./release.ts";
@@ -37,6 +37,11 @@ export class Engine {
     core.seed = batch.seed;
     this.state.meta.nowMs = batch.nowMs;
     return batch.changes.map((change) => applyChange(core, change));
+  }
+
+  /** The level of changes that the log may hold. */
+  get featureLevel(): number {
+    return this.state.meta.featureLevel;
   }
 
   /** What the batches since the last call caused. */
@@ -94,5 +99,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return forgetMember(core, change);
     case "setStandby":
       return setStandby(core, change);
+    case "raiseFeatureLevel":
+      return raiseFeatureLevel(core, change);
   }
 }

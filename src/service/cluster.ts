@@ -19,6 +19,8 @@ export interface ClusterMember {
 }
 
 export interface ClusterView {
+  /** Which changes the log may hold; it rises once all nodes run a version that knows more. */
+  readonly featureLevel: number;
   readonly clusterId: string;
   readonly selfId: number;
   readonly role: "leader" | "follower" | "candidate" | "learner";

@@ -1,5 +1,6 @@
 /** The engine's state in memory, with a digest of everything that was ever written to it, and the means to store it. */
 import { CorvoError } from "../../src/base/errors.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { IdempotencyRecord, QueueRecord } from "../../src/engine/state.ts";
@@ -86,7 +87,10 @@ export interface StateImage {
 }
 
 export function emptyState(): StateImage {
-  return { state: new DigestState(), point: { index: 0, conf: emptyConfState } };
+  const state = new DigestState();
+  // Every kind of change may be tried from the first entry on.
+  state.meta.featureLevel = newestFeatureLevel;
+  return { state, point: { index: 0, conf: emptyConfState } };
 }
 
 export class SimStore implements StateStore {

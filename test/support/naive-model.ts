@@ -133,6 +133,8 @@ export class NaiveModel {
         return "ok";
       case "setStandby":
         return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
+      case "raiseFeatureLevel":
+        return "ok";
     }
   }
 

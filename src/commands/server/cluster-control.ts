@@ -50,6 +50,7 @@ function viewOf(membership: Membership, group: Group, replica: Replica): Cluster
   const { self } = membership;
   return {
     clusterId: self.clusterId,
+    featureLevel: replica.engine.featureLevel,
     selfId: self.id,
     role: roleOfSelf(membership, group),
     term: raft.term,

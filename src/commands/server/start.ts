@@ -138,7 +138,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) await membership.keepOwnRecord();
+  if (isAlone) {
+    await membership.keepOwnRecord();
+    await membership.raiseFeatureLevel();
+  }
   return {
     url,
     peerAddress: self.peerAddress,
