@@ -81,6 +81,9 @@ function everythingOf(state: DigestState): unknown[] {
   return [meta, jobs, attempts, uniques, queues, [...contents.idempotency()], records];
 }
 
+/** As for the log, a disk that hangs does so for some seconds. */
+const checkpointMsMax = 8000;
+
 export interface StateImage {
   readonly state: DigestState;
   readonly point: AppliedPoint;
@@ -132,7 +135,8 @@ export class SimStore implements StateStore {
     this.#underWay = image;
     const { events, random, mood } = this.#disk;
     return new Promise((resolve, reject) => {
-      events.after(1 + mood.latencyMs * below(random, 20), () =>
+      const delayMs = Math.min(1 + mood.latencyMs * below(random, 20), checkpointMsMax);
+      events.after(delayMs, () =>
         this.#enter(() => {
           this.#underWay = undefined;
           if (mood.isFull) {
