@@ -53,6 +53,7 @@ export class Node {
   readonly claims: Claims;
   readonly planner: Planner;
   readonly startedAtMs: number;
+  readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
 
@@ -63,6 +64,12 @@ export class Node {
     this.claims = new Claims(replica, deps.timers);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
+    this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** Whatever became of the wall clock meanwhile. */
+  get uptimeMs(): number {
+    return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
