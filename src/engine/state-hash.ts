@@ -6,6 +6,7 @@
  * a table are added, so nothing is sorted or kept. It finds accidents, not attacks.
  */
 import type { Attempt, Job } from "./job.ts";
+import type { AnyRecord } from "./records.ts";
 import type { IdempotencyRecord, Meta, QueueRecord, UniqueLock } from "./state.ts";
 
 export interface UniqueRecord {
@@ -23,6 +24,7 @@ export interface StateContents {
   uniques(): Iterable<UniqueRecord>;
   /** In the order in which they are forgotten. */
   idempotency(): Iterable<IdempotencyRecord>;
+  records(): Iterable<AnyRecord>;
 }
 
 /** One line per table: its name, how many records it has, and their hash. Shows where two states differ. */
@@ -35,6 +37,7 @@ export function hashTables(contents: StateContents): string[] {
     table("queues", contents.queues(), (queue) => queue),
     table("uniques", contents.uniques(), (unique) => unique),
     table("idempotency", contents.idempotency(), (record) => [ordinal++, record]),
+    table("records", contents.records(), (record) => record),
   ];
 }
 

@@ -6,6 +6,7 @@
 import type { Retention } from "./change.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
 import type { EnqueueResult } from "./outcome.ts";
+import type { RecordKind, RecordTable, RecordTypes } from "./records.ts";
 
 /** Finished jobs are kept in two classes, each with its own retention. */
 export const retentionClasses = ["done", "dead"] as const;
@@ -48,6 +49,8 @@ export interface Meta {
   /** Nodes of the cluster, by number. */
   members: readonly Member[];
   nextMemberId: number;
+  /** Which changes the log may hold (`feature-levels.ts`). Only rises. */
+  featureLevel: number;
   readonly nextFinish: Record<RetentionClass, number>;
   /** Finished jobs with a smaller finish number no longer exist. */
   readonly floor: Record<RetentionClass, number>;
@@ -126,6 +129,9 @@ export interface State {
   oldestIdempotency(): IdempotencyRecord | undefined;
   readonly idempotencyCount: number;
 
+  /** The records of a kind that belong to no single job. */
+  records<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]>;
+
   /** Forgets the finished jobs of a class below a finish number, with their attempts. */
   purgeFinished(kind: RetentionClass, below: number): void;
 
@@ -146,6 +152,7 @@ export function createMeta(): Meta {
     },
     members: [],
     nextMemberId: 1,
+    featureLevel: 1,
     nextFinish: { done: 1, dead: 1 },
     floor: { done: 0, dead: 0 },
     buckets: { done: [], dead: [] },

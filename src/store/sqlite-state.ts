@@ -10,6 +10,7 @@ import { Database, type Statement } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { type Attempt, type Job, stateCode } from "../engine/job.ts";
 import { splitUnique, uniqueName } from "../engine/memory-state.ts";
+import { type RecordKind, Records, type RecordTable, type RecordTypes } from "../engine/records.ts";
 import {
   createMeta,
   type IdempotencyRecord,
@@ -29,6 +30,7 @@ import {
   readAttempts,
   readLiveJobs,
   readQueues,
+  readRecords,
   type StoredQueue,
   writeQueue,
 } from "./state-rows.ts";
@@ -80,6 +82,10 @@ export class SqliteState implements State {
   #nextIdempotency = 1;
   readonly #dirtyIdempotency = new DirtyTable<StoredIdempotency>();
   readonly #dirtyAttempts = new DirtyTable<Attempt>();
+  readonly #dirtyRecords = new DirtyTable<unknown>();
+  readonly #records = new Records((kind, key, value) =>
+    this.#dirtyRecords.set(`${kind}\n${key}`, value),
+  );
   /** Jobs read together with one that missed, because a line is claimed in order. Dropped when they change. */
   readonly #ahead = new Map<number, Job>();
   #floors = "";
@@ -109,6 +115,7 @@ export class SqliteState implements State {
       this.#nextQueueId = Math.max(this.#nextQueueId, queue.id + 1);
     }
     this.#readIdempotency();
+    for (const record of readRecords(this.#db)) this.#records.load(record);
   }
 
   getJob(seq: number): Job | undefined {
@@ -227,6 +234,10 @@ export class SqliteState implements State {
     return this.#idempotency.size;
   }
 
+  records<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]> {
+    return this.#records.table(kind);
+  }
+
   /** Rows below the floor are invisible from now on; the writer removes them when it has time. */
   purgeFinished(): void {}
 
@@ -243,12 +254,18 @@ export class SqliteState implements State {
       queues: () => this.queues(),
       uniques: () => this.#allUniques(),
       idempotency: () => [...this.#idempotency.values()].map((stored) => stored.record),
+      records: () => this.#records.all(),
     };
   }
 
   /** Records that a checkpoint would write now. */
   get dirtyCount(): number {
-    return this.#jobs.dirtyCount + this.#dirtyQueues.size + this.#dirtyAttempts.size;
+    return (
+      this.#jobs.dirtyCount +
+      this.#dirtyQueues.size +
+      this.#dirtyAttempts.size +
+      this.#dirtyRecords.size
+    );
   }
 
   get cachedJobs(): number {
@@ -266,6 +283,7 @@ export class SqliteState implements State {
     const uniques = this.#dirtyUniques.take();
     const idempotency = this.#dirtyIdempotency.take();
     const attempts = this.#dirtyAttempts.take();
+    const records = this.#dirtyRecords.take();
     return {
       appliedIndex,
       conf,
@@ -295,6 +313,8 @@ export class SqliteState implements State {
         JSON.stringify(record.results),
       ]),
       deletedIdempotency: idempotency.deleted.map(Number),
+      records: records.put.map(([name, value]) => [...splitName(name), JSON.stringify(value)]),
+      deletedRecords: records.deleted.map(splitName),
     };
   }
 
@@ -306,6 +326,7 @@ export class SqliteState implements State {
     this.#dirtyUniques.settle();
     this.#dirtyIdempotency.settle();
     this.#dirtyAttempts.settle();
+    this.#dirtyRecords.settle();
   }
 
   /** The writer could not store it: nothing is lost, it goes with the next one. */
@@ -315,6 +336,7 @@ export class SqliteState implements State {
     this.#dirtyUniques.restore();
     this.#dirtyIdempotency.restore();
     this.#dirtyAttempts.restore();
+    this.#dirtyRecords.restore();
   }
 
   /**
@@ -442,6 +464,12 @@ function* eachRow(db: Database, sql: string): Iterable<unknown> {
   } finally {
     statement.finalize();
   }
+}
+
+/** Kind and key of a record; kinds contain no line break. */
+function splitName(name: string): [string, string] {
+  const at = name.indexOf("\n");
+  return [name.slice(0, at), name.slice(at + 1)];
 }
 
 function attemptRow(attempt: Attempt): (string | number | null)[] {

@@ -2,6 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
+import type { AnyRecord } from "../engine/records.ts";
 import type { LiveJob, QueueRecord } from "../engine/state.ts";
 import { stateOf } from "./state-schema.ts";
 
@@ -128,5 +129,12 @@ export function* readLiveJobs(db: Database, queueNames: Map<number, string>): It
     }
     if (rows.length < pageRows) return;
     last = rows.at(-1) ?? last;
+  }
+}
+
+export function* readRecords(db: Database): Iterable<AnyRecord> {
+  const rows = db.query("SELECT kind, key, value FROM records").iterate();
+  for (const row of rows as Iterable<{ kind: string; key: string; value: string }>) {
+    yield { kind: row.kind, key: row.key, value: JSON.parse(row.value) };
   }
 }

@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS uniques (
 CREATE TABLE IF NOT EXISTS idempotency (
   ordinal INTEGER PRIMARY KEY, key TEXT NOT NULL, fingerprint TEXT NOT NULL, expires INTEGER NOT NULL, results TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS records (
+  kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
 `;
 
 /** Columns of `jobs`, in the order in which rows travel to the writer. Numbers first, then texts. */

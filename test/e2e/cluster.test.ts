@@ -50,6 +50,12 @@ test("a server and two that join make three voters, and any of them takes and sh
   });
   expect(status.nodes.map(({ voter }) => voter)).toEqual([true, true, true]);
   expect(line.code).toBe(0);
+  expect(line.stdout).toContain("DISK FREE");
+  // Each node tells the others once a second.
+  await until("the leader knows every disk", async () => {
+    const { nodes } = await leader.status();
+    return nodes.every((node) => (node.disk_free_bytes ?? 0) > 0 && (node.data_bytes ?? 0) > 0);
+  });
 
   // Two voters are worth a warning: losing either stops writes.
   await change(cluster, "/api/v1/cluster/remove", { node: String(two.id) });

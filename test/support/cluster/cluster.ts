@@ -17,6 +17,9 @@ export interface MemberShown {
   readonly role: string;
   readonly state: string;
   readonly lag?: number;
+  readonly version: string;
+  readonly disk_free_bytes?: number;
+  readonly data_bytes?: number;
 }
 
 export interface ClusterShown {

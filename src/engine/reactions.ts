@@ -1,0 +1,14 @@
+/**
+ * What follows for others when a job changes its state. `Core` calls `react` after every change of a job's record that is
+ * a transition: a new job, a move, a removal by hand. Retention is none: what it removes has ended long before.
+ *
+ * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
+ */
+import type { Core } from "./core.ts";
+import type { Job } from "./job.ts";
+import { runEnded } from "./schedules.ts";
+
+/** `before` is undefined for a new job, `after` for a deleted one. */
+export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if (before?.options.schedule !== undefined) runEnded(core, before, after);
+}

@@ -1,0 +1,107 @@
+/**
+ * Tables of records that belong to no single job: what jobs wait for, batches, limits, schedules. One table per kind,
+ * values found by key, all of them in memory. A kind is one line of `RecordTypes`; storage, snapshots and hash follow.
+ *
+ * Values are never changed in place: a changed record is put again, which is how the state knows what to store. The
+ * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
+ */
+import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
+
+/** What a table of each kind holds. The names are on disk. */
+export interface RecordTypes {
+  schedule: ScheduleRecord;
+  /** Key: number of the schedule and place in its history. */
+  scheduleRun: ScheduleRun;
+}
+
+export type RecordKind = keyof RecordTypes & string;
+
+export interface RecordTable<Value> {
+  readonly size: number;
+  get(key: string): Value | undefined;
+  has(key: string): boolean;
+  /** Inserts or replaces. */
+  put(key: string, value: Value): void;
+  delete(key: string): void;
+  entries(): Iterable<readonly [string, Value]>;
+}
+
+/** One record of any kind, as it is stored and hashed. */
+export interface AnyRecord {
+  readonly kind: string;
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** Called for each change, with undefined when the record was deleted. */
+export type RecordListener = (kind: string, key: string, value: unknown) => void;
+
+export class Records {
+  readonly #tables = new Map<string, MemoryTable>();
+  readonly #onChange: RecordListener;
+
+  constructor(onChange: RecordListener = () => {}) {
+    this.#onChange = onChange;
+  }
+
+  table<Kind extends RecordKind>(kind: Kind): RecordTable<RecordTypes[Kind]> {
+    // The one place where the kind decides the type of the values.
+    return this.#open(kind) as unknown as RecordTable<RecordTypes[Kind]>;
+  }
+
+  /** Takes in a stored record without reporting a change. */
+  load(record: AnyRecord): void {
+    this.#open(record.kind).values.set(record.key, record.value);
+  }
+
+  *all(): Iterable<AnyRecord> {
+    for (const [kind, { values }] of this.#tables) {
+      for (const [key, value] of values) yield { kind, key, value };
+    }
+  }
+
+  #open(kind: string): MemoryTable {
+    let table = this.#tables.get(kind);
+    if (table === undefined) {
+      table = new MemoryTable(kind, this.#onChange);
+      this.#tables.set(kind, table);
+    }
+    return table;
+  }
+}
+
+class MemoryTable implements RecordTable<unknown> {
+  readonly values = new Map<string, unknown>();
+  readonly #kind: string;
+  readonly #onChange: RecordListener;
+
+  constructor(kind: string, onChange: RecordListener) {
+    this.#kind = kind;
+    this.#onChange = onChange;
+  }
+
+  get size(): number {
+    return this.values.size;
+  }
+
+  get(key: string): unknown {
+    return this.values.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.values.has(key);
+  }
+
+  put(key: string, value: unknown): void {
+    this.values.set(key, value);
+    this.#onChange(this.#kind, key, value);
+  }
+
+  delete(key: string): void {
+    if (this.values.delete(key)) this.#onChange(this.#kind, key, undefined);
+  }
+
+  entries(): Iterable<readonly [string, unknown]> {
+    return this.values.entries();
+  }
+}
