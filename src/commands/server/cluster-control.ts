@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { CorvoError } from "../../base/errors.ts";
+import type { NodeCondition } from "../../net/peer/condition.ts";
 import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
@@ -13,15 +14,22 @@ import { joinProof } from "./identity.ts";
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
 
+interface ControlEnv {
+  readonly secret: string | undefined;
+  /** How a node is by its own word, this one included. */
+  readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
+}
+
 /** `shards` are the groups of this node; the first one decides who is a member. */
 export function createClusterControl(
   membership: Membership,
   shards: readonly Consensus[],
-  secret: string | undefined,
+  env: ControlEnv,
 ): ClusterControl {
   const [{ group, replica }] = shards as [Consensus];
+  const { secret } = env;
   return {
-    view: () => viewOf(membership, group, replica),
+    view: () => viewOf(membership, group, { ...env, replica }),
     async join({ proof, shards: asked, ...request }) {
       if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
         throw new CorvoError(
@@ -54,11 +62,17 @@ function isProven(proof: string | undefined, wanted: string | undefined): boolea
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-function viewOf(membership: Membership, group: Group, replica: Replica): ClusterView {
+function viewOf(
+  membership: Membership,
+  group: Group,
+  env: ControlEnv & { readonly replica: Replica },
+): ClusterView {
+  const { replica } = env;
   const raft = group.state;
   const { self } = membership;
   return {
     clusterId: self.clusterId,
+    featureLevel: replica.engine.featureLevel,
     selfId: self.id,
     role: roleOfSelf(membership, group),
     term: raft.term,
@@ -70,6 +84,7 @@ function viewOf(membership: Membership, group: Group, replica: Replica): Cluster
       const voter = membership.conf.voters.includes(member.id);
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
+      const condition = env.conditionOf(member.id);
       const lag = isSelf
         ? raft.log.committed - replica.appliedIndex
         : progress === undefined
@@ -86,6 +101,10 @@ function viewOf(membership: Membership, group: Group, replica: Replica): Cluster
         self: isSelf,
         lag,
         lastContactMs,
+        disk:
+          condition === undefined
+            ? undefined
+            : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
         state: stateOf({ isSelf, lastContactMs, lag }),
       };
     }),

@@ -15,7 +15,7 @@ import type { ShardStorage } from "./storage.ts";
 const aloneTailEntries = 1000;
 const tickMs = 50;
 
-interface ConsensusEnv {
+export interface ConsensusEnv {
   readonly logger: Logger;
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
@@ -52,6 +52,7 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(
     {

@@ -3,7 +3,9 @@ import { readFileSync, rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Member } from "../../engine/state.ts";
 import { decodeMessage, encodeMessage } from "../../net/peer/codec.ts";
+import type { NodeCondition } from "../../net/peer/condition.ts";
 import type { PeerTls } from "../../net/peer/connection.ts";
+import type { ReceivedSnapshot } from "../../net/peer/snapshot-inbox.ts";
 import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
@@ -39,12 +41,15 @@ export interface Peers {
   ): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
+  /** How another node is, by its own word. */
+  conditionOf(nodeId: number): NodeCondition | undefined;
 }
 
 interface PeerEnv {
   readonly logger: Logger;
   /** Of each shard, by its number. */
   readonly shards: () => readonly { readonly group: Group; readonly snapshots: Snapshots }[];
+  readonly condition: () => NodeCondition;
   /** A newer state has arrived; the node has to start again to take it on. */
   readonly onSnapshotKept: () => void;
 }
@@ -70,28 +75,17 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     random: systemRandom,
     logger: env.logger,
     groups: () => settings.files.map(({ shard }) => shard),
+    condition: env.condition,
     isMember: (uuid, nodeId) => known.get(nodeId)?.uuid === uuid,
     onMessages: (group, _from, messages) => env.shards()[group]?.group.receive(messages),
     onUnreachable: (nodeId) => {
       for (const { group } of env.shards()) group.reportUnreachable(nodeId);
     },
     snapshotDirectory: settings.snapshotDirectory,
-    onSnapshot: (snapshot) => {
-      const decoded = decodeMessage(snapshot.meta);
-      const files = settings.files[snapshot.group];
-      const group = env.shards()[snapshot.group]?.group;
-      const appliedIndex = group?.appliedIndex ?? Number.POSITIVE_INFINITY;
-      if (files === undefined || decoded.kind !== "value" || snapshot.index <= appliedIndex) {
-        rmSync(snapshot.path, { force: true });
-        return;
-      }
-      keepIncoming(files, snapshot.path, {
-        index: snapshot.index,
-        term: snapshot.term,
-      });
-      env.onSnapshotKept();
-    },
+    onSnapshot: (snapshot) => takeSnapshot(snapshot, settings, env),
   });
+  const statsOf = (nodeId: number) =>
+    transport.stats().peers.find((peer) => peer.nodeId === nodeId);
   const peers: Peers = {
     transport,
     send: (to, group, messages) => transport.send(to, group, messages),
@@ -125,8 +119,8 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       if (members.length > 0) for (const id of gone) known.delete(id);
       connect();
     },
-    lastContactMs: (nodeId) =>
-      transport.stats().peers.find((peer) => peer.nodeId === nodeId)?.lastContactMs,
+    lastContactMs: (nodeId) => statsOf(nodeId)?.lastContactMs,
+    conditionOf: (nodeId) => statsOf(nodeId)?.condition,
   };
   const connect = () => {
     const others = [...known.values()].filter((peer) => peer.id !== settings.nodeId);
@@ -142,4 +136,18 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   };
   connect();
   return peers;
+}
+
+/** Keeps a snapshot that is newer than what the shard has, for the next start. */
+function takeSnapshot(snapshot: ReceivedSnapshot, settings: PeerSettings, env: PeerEnv): void {
+  const { path, index, term } = snapshot;
+  const isWhole = decodeMessage(snapshot.meta).kind === "value";
+  const files = settings.files[snapshot.group];
+  const appliedIndex = env.shards()[snapshot.group]?.group.appliedIndex;
+  if (!isWhole || files === undefined || appliedIndex === undefined || index <= appliedIndex) {
+    rmSync(path, { force: true });
+    return;
+  }
+  keepIncoming(files, path, { index, term });
+  env.onSnapshotKept();
 }

@@ -1,5 +1,4 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
-import { statSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
 import type { ClusterControl } from "../../service/cluster.ts";
@@ -9,6 +8,7 @@ import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import type { Consensus } from "./consensus.ts";
+import { sizesOf } from "./sizes.ts";
 import type { ShardStorage } from "./storage.ts";
 
 /** The first half: what consensus needs. It can apply entries before anything can be asked of it. */
@@ -88,17 +88,4 @@ export function countLive({ replica }: ShardCore): number {
     live += counts.pending + counts.scheduled + counts.active + counts.retrying + counts.held;
   }
   return live;
-}
-
-function sizesOf({ log, files }: ShardStorage): {
-  logBytes: number;
-  stateBytes: number;
-  memoryBytes: number;
-} {
-  const { bytes, walBytes } = log.size();
-  return {
-    logBytes: bytes + walBytes,
-    stateBytes: statSync(files.statePath).size,
-    memoryBytes: process.memoryUsage.rss(),
-  };
 }

@@ -5,14 +5,16 @@
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import { Membership } from "../../replica/membership.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
+import type { NodeIdentity } from "../../store/node-identity.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createClusterControl } from "./cluster-control.ts";
-import { type Consensus, createConsensus, lead } from "./consensus.ts";
+import { type Consensus, type ConsensusEnv, createConsensus, lead } from "./consensus.ts";
 import {
   aloneOptions,
   type ClusterOptions,
@@ -34,6 +36,7 @@ import {
   type ShardCore,
   stopShard,
 } from "./shard.ts";
+import { conditionOf } from "./sizes.ts";
 import { foundCluster, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
@@ -74,6 +77,7 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
+type PeerBind = { readonly host: string; readonly port: number };
 type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
 
 interface Parts {
@@ -87,34 +91,20 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const startedMs = systemClock.monotonicMs();
   const options = { ...asked, cluster: asked.cluster ?? aloneOptions };
   const peerBind = await choosePeerBind(options.cluster.peerBind);
-  const dir = openDataDir(options.dataDir);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
-  const port = await httpPortToTell(options);
-  const self = describeSelf(dir, { ...options, port }, peerBind);
-  const { join, secret: clusterText, tls } = options.cluster;
-  const asking = { join, self, shards: options.shards };
-  const membered = await openIdentity(dir.path, asking, logger).catch((error: unknown) => {
-    dir.close();
-    throw error;
-  });
-  const { identity, firstPeers, isFounder } = membered;
+  const { self, port, identity, firstPeers, storage } = await openNode(options, peerBind, logger);
+  const { secret: clusterText, tls } = options.cluster;
   const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
-  const storage = await openStorage(dir, { ...options, shards: identity.shards }, logger);
-  if (isFounder) await foundCluster(storage, identity);
 
-  const cores: readonly ShardCore[] = storage.shards.map((stored) => ({
-    shard: stored.shard,
-    storage: stored,
-    ...createConsensus(stored, identity, {
-      logger,
-      fail: (reason) => end({ kind: "failed", reason }),
-      onEffects: (effects) => shards[stored.shard]?.node.onEffects(effects),
-      peers: () => peers,
-      onConf: () => membership?.confChanged(),
-      logTailEntries: options.logTailEntries,
-    }),
-  }));
-  const [first] = cores as [ShardCore];
+  const cores = createCores(storage, identity, {
+    logger,
+    fail: (reason) => end({ kind: "failed", reason }),
+    onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
+    peers: () => peers,
+    onConf: () => membership?.confChanged(),
+    logTailEntries: options.logTailEntries,
+  });
+  const [first] = cores as [ShardCore, ...ShardCore[]];
   const peers: Peers = createPeers(
     {
       ...identity,
@@ -128,6 +118,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     {
       logger,
       shards: () => cores,
+      condition: () => conditionOf(storage),
       onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
     },
   );
@@ -135,11 +126,18 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
-  const cluster = createClusterControl(membership, cores, clusterText);
-  const shardEnv = { ...options, logger, cluster, storeId: dir.storeId, shards: cores.length };
+  const cluster = createClusterControl(membership, cores, {
+    conditionOf: (nodeId) =>
+      nodeId === identity.nodeId ? conditionOf(storage) : peers.conditionOf(nodeId),
+    secret: clusterText,
+  });
+  const shardEnv = { ...options, logger, cluster, storeId: self.uuid, shards: cores.length };
   const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
   const stored = cores.map(({ replica }) => replica.appliedIndex);
-  for (const shard of shards) keepRetention(shard, options.retention, logger);
+  for (const shard of shards) {
+    keepRetention(shard, options.retention, logger);
+    shard.group.whenReady(() => shard.node.planner.lead());
+  }
   peers.transport.listen(peerBind.host, peerBind.port);
   const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
   const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
@@ -150,13 +148,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone === true) await membership.keepOwnRecord();
+  if (isAlone === true) {
+    await membership.keepOwnRecord();
+    await membership.raiseFeatureLevel();
+  }
   return {
+    ...identity,
     url,
     peerAddress: self.peerAddress,
-    nodeId: identity.nodeId,
-    clusterId: identity.clusterId,
-    storeId: dir.storeId,
+    storeId: self.uuid,
     liveJobs: sum(cores.map(countLive)),
     replayed: sum(replayed),
     startMs: systemClock.monotonicMs() - startedMs,
@@ -166,8 +166,42 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   };
 }
 
+/** Who this node is, and what it has on disk. */
+async function openNode(options: FullOptions, peerBind: PeerBind, logger: Logger) {
+  const dir = openDataDir(options.dataDir);
+  try {
+    const port = await httpPortToTell(options);
+    const self = describeSelf(dir, { ...options, port }, peerBind);
+    const asking = { join: options.cluster.join, self, shards: options.shards };
+    const { isFounder, ...membered } = await openIdentity(dir.path, asking, logger);
+    const { shards } = membered.identity;
+    const storage = await openStorage(dir, { ...options, shards }, logger);
+    if (isFounder) await foundCluster(storage, membered.identity);
+    return { ...membered, self, port, storage };
+  } catch (error) {
+    dir.close();
+    throw error;
+  }
+}
+
+interface CoresEnv extends Omit<ConsensusEnv, "onEffects"> {
+  readonly onEffects: (shard: number, effects: Effects) => void;
+}
+
+function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): ShardCore[] {
+  return storage.shards.map((stored) => ({
+    shard: stored.shard,
+    storage: stored,
+    ...createConsensus(stored, identity, {
+      ...env,
+      onEffects: (effects) => env.onEffects(stored.shard, effects),
+    }),
+  }));
+}
+
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, peers, membership, shards } = parts;
+  for (const { node } of shards) node.planner.stop();
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
@@ -190,11 +224,7 @@ function reachableUrl(url: string): string {
   return `http://${reachableHost(hostname)}:${port}`;
 }
 
-function describeSelf(
-  dir: DataDir,
-  options: FullOptions,
-  peerBind: { host: string; port: number },
-): JoinSelf {
+function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): JoinSelf {
   const { cluster } = options;
   const uuid = dir.storeId;
   const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;

@@ -11,9 +11,13 @@ import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapsho
 import { StateStore } from "../../store/state-store.ts";
 import { openLog } from "../../store/worker-log.ts";
 
+/** The first format whose programs know that there may be several. */
+const shardsLevel = 2;
+
 export interface ShardStorage {
   /** Number of the shard, which is also that of its consensus group in the log and between nodes. */
   readonly shard: number;
+  readonly dir: DataDir;
   readonly files: ShardFiles;
   readonly log: Log;
   readonly store: StateStore;
@@ -38,6 +42,7 @@ interface OpenedState {
   readonly received: { readonly index: number; readonly term: number } | undefined;
 }
 
+/** `dir` is closed with what this gives; when it fails the caller closes it. */
 export async function openStorage(
   dir: DataDir,
   options: StorageOptions,
@@ -61,7 +66,16 @@ export async function openStorage(
     for (const { files, received } of opened) {
       if (received !== undefined) await alignLog(files, log, received);
     }
-    const shards = opened.map(({ files, store }) => ({ shard: files.shard, files, log, store }));
+    // A crash, or a snapshot of a later level, may have left it lower than what is kept.
+    const levels = opened.map(({ store }) => store.state.meta.featureLevel);
+    dir.raiseFormat(Math.max(options.shards > 1 ? shardsLevel : 1, ...levels));
+    const shards = opened.map(({ files, store }) => ({
+      shard: files.shard,
+      dir,
+      files,
+      log,
+      store,
+    }));
     for (const shard of shards) checkAlignment(shard);
     const close = async () => {
       for (const { store } of shards) await store.close();
@@ -71,7 +85,6 @@ export async function openStorage(
     return { dir, log, shards, close };
   } catch (error) {
     for (const { store } of opened) await store.close();
-    dir.close();
     throw error;
   }
 }

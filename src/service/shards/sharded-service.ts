@@ -16,6 +16,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
 import { createFetchParts } from "./fetch-parts.ts";
 import { createJobParts, elsewhere } from "./job-parts.ts";
+import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { createSystemParts } from "./system-parts.ts";
@@ -44,6 +45,7 @@ export function createShardedHandlers(
     ...createFetchParts({ ...ports, calls, isHere }),
     ...createSearchParts(calls),
     ...createJobParts(calls),
+    ...createScheduleParts(calls),
     ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};
