@@ -57,6 +57,18 @@ export const clusterOperations = {
           "What the cluster may use; it rises once every node runs a version that knows more.",
       }),
       nodes: Type.Array(Member),
+      /** Where there are several: who leads each, as the answering node knows it. */
+      shards: Type.Optional(
+        Type.Array(
+          Type.Object({
+            shard: Type.Integer(),
+            leader_id: Type.String(),
+            term: Type.Integer(),
+            commit_index: Type.String(),
+            applied_index: Type.String(),
+          }),
+        ),
+      ),
     }),
     answeredBy: "any",
   }),

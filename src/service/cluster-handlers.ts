@@ -2,7 +2,7 @@
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { ClusterControl, ClusterMember, ClusterView } from "./cluster.ts";
+import type { ClusterControl, ClusterMember, ClusterView, ShardView } from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
 
@@ -102,6 +102,7 @@ function statusView(view: ClusterView): StatusView {
     commit_index: String(view.commitIndex),
     applied_index: String(view.appliedIndex),
     feature_level: view.featureLevel,
+    ...(view.shards.length === 0 ? {} : { shards: view.shards.map(shardView) }),
     nodes: view.members.map((member) => ({
       id: String(member.id),
       uuid: member.uuid,
@@ -120,6 +121,16 @@ function statusView(view: ClusterView): StatusView {
         ? {}
         : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),
     })),
+  };
+}
+
+function shardView(shard: ShardView): NonNullable<StatusView["shards"]>[number] {
+  return {
+    shard: shard.shard,
+    leader_id: shard.leaderId === undefined ? "" : String(shard.leaderId),
+    term: shard.term,
+    commit_index: String(shard.commitIndex),
+    applied_index: String(shard.appliedIndex),
   };
 }
 

@@ -31,6 +31,16 @@ export interface ClusterView {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly members: readonly ClusterMember[];
+  /** Every shard as this node sees it; empty where there is one. */
+  readonly shards: readonly ShardView[];
+}
+
+export interface ShardView {
+  readonly shard: number;
+  readonly leaderId: number | undefined;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
 }
 
 export interface JoinRequest {

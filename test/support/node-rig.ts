@@ -113,6 +113,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
       commitIndex: log.entries.length,
       appliedIndex: log.appliedIndex,
       members: [],
+      shards: [],
     }),
     join: refuse,
     remove: refuse,

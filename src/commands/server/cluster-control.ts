@@ -7,7 +7,12 @@ import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
-import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
+import type {
+  ClusterControl,
+  ClusterMember,
+  ClusterView,
+  ShardView,
+} from "../../service/cluster.ts";
 import type { Consensus } from "./consensus.ts";
 import { joinProof } from "./identity.ts";
 
@@ -29,7 +34,7 @@ export function createClusterControl(
   const [{ group, replica }] = shards as [Consensus];
   const { secret } = env;
   return {
-    view: () => viewOf(membership, group, { ...env, replica }),
+    view: () => viewOf(membership, group, { ...env, replica, shards }),
     async join({ proof, shards: asked, ...request }) {
       if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
         throw new CorvoError(
@@ -65,7 +70,7 @@ function isProven(proof: string | undefined, wanted: string | undefined): boolea
 function viewOf(
   membership: Membership,
   group: Group,
-  env: ControlEnv & { readonly replica: Replica },
+  env: ControlEnv & { readonly replica: Replica; readonly shards: readonly Consensus[] },
 ): ClusterView {
   const { replica } = env;
   const raft = group.state;
@@ -79,9 +84,10 @@ function viewOf(
     leaderId: raft.leader === none ? undefined : raft.leader,
     commitIndex: raft.log.committed,
     appliedIndex: replica.appliedIndex,
+    shards: env.shards.length === 1 ? [] : env.shards.map(shardView),
     members: membership.members.map((member) => {
       const isSelf = member.id === self.id;
-      const voter = membership.conf.voters.includes(member.id);
+      const voter = env.shards.every((shard) => shard.replica.conf.voters.includes(member.id));
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
       const condition = env.conditionOf(member.id);
@@ -108,6 +114,17 @@ function viewOf(
         state: stateOf({ isSelf, lastContactMs, lag }),
       };
     }),
+  };
+}
+
+function shardView({ group, replica }: Consensus, shard: number): ShardView {
+  const { term, leader, log } = group.state;
+  return {
+    shard,
+    leaderId: leader === none ? undefined : leader,
+    term,
+    commitIndex: log.committed,
+    appliedIndex: replica.appliedIndex,
   };
 }
 

@@ -9,12 +9,13 @@ import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import { Membership } from "../../replica/membership.ts";
+import { ShardMembers } from "../../replica/shard-members.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createClusterControl } from "./cluster-control.ts";
-import { type Consensus, type ConsensusEnv, createConsensus, lead } from "./consensus.ts";
+import { type ConsensusEnv, createConsensus, lead } from "./consensus.ts";
 import {
   aloneOptions,
   type ClusterOptions,
@@ -62,6 +63,9 @@ export type Ending =
   /** It has received a newer state, which only a new start can take on. */
   | { readonly kind: "restart"; readonly reason: string };
 
+/** How long a node with several shards waits for further snapshots after the first. */
+const moreSnapshotsMs = 1000;
+
 export interface RunningServer {
   readonly url: string;
   readonly peerAddress: string;
@@ -84,6 +88,7 @@ interface Parts {
   readonly storage: Storage;
   readonly peers: Peers;
   readonly membership: Membership;
+  readonly followers: readonly ShardMembers[];
   readonly shards: readonly Shard[];
 }
 
@@ -119,13 +124,16 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       logger,
       shards: () => cores,
       condition: () => conditionOf(storage),
-      onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
+      onSnapshotKept: restartSoon(cores.length, () =>
+        end({ kind: "restart", reason: "a newer state was received" }),
+      ),
     },
   );
-  const membership: Membership = createMembership(first, peers, {
+  const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
+  const followers = createShardMembers(cores, logger);
   const cluster = createClusterControl(membership, cores, {
     conditionOf: (nodeId) =>
       nodeId === identity.nodeId ? conditionOf(storage) : peers.conditionOf(nodeId),
@@ -143,14 +151,16 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
   for (const { replica } of cores) replica.start();
   membership.start();
+  for (const follower of followers) follower.start();
 
-  const parts: Parts = { storage, peers, membership, shards };
+  const parts: Parts = { storage, peers, membership, followers, shards };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   if (isAlone === true) {
     await membership.keepOwnRecord();
     await membership.raiseFeatureLevel();
+    for (const follower of followers) await follower.duty();
   }
   return {
     ...identity,
@@ -200,14 +210,26 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, shards } = parts;
+  const { storage, peers, membership, followers, shards } = parts;
   for (const { node } of shards) node.planner.stop();
   membership.stop();
+  for (const follower of followers) follower.stop();
   await membership.handOver();
   await app.stop(graceMs);
   await Promise.all(shards.map(stopShard));
   peers.transport.stop();
   await storage.close();
+}
+
+/** One start takes on what several shards have received: those that follow soon are waited for. */
+function restartSoon(shards: number, restart: () => void): () => void {
+  if (shards === 1) return restart;
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    systemTimers.after(moreSnapshotsMs, restart);
+  };
 }
 
 function sum(numbers: readonly number[]): number {
@@ -238,15 +260,24 @@ function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): J
   };
 }
 
+function createShardMembers(cores: readonly ShardCore[], logger: Logger): ShardMembers[] {
+  const [main, ...others] = cores as [ShardCore, ...ShardCore[]];
+  return others.map(
+    (own) => new ShardMembers({ shard: own.shard, own, main, timers: systemTimers, logger }),
+  );
+}
+
 function createMembership(
-  { group, replica }: Consensus,
+  cores: readonly ShardCore[],
   peers: Peers,
   env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
 ): Membership {
+  const [{ group, replica }, ...others] = cores as [ShardCore, ...ShardCore[]];
   return new Membership(
     {
       group,
       replica,
+      others,
       timers: systemTimers,
       clock: systemClock,
       logger: env.logger,
