@@ -114,6 +114,9 @@ function statusView(view: ClusterView): StatusView {
       ...(member.lastContactMs === undefined
         ? {}
         : { last_contact_ms: Math.round(member.lastContactMs) }),
+      ...(member.disk === undefined
+        ? {}
+        : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),
     })),
   };
 }

@@ -15,6 +15,8 @@ export interface ClusterMember {
   /** Entries that it lacks; undefined when this node does not know. */
   readonly lag: number | undefined;
   readonly lastContactMs: number | undefined;
+  /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
+  readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
   readonly state: "ok" | "catching up" | "unreachable" | "unknown";
 }
 

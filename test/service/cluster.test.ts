@@ -18,6 +18,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     self: id === 1,
     lag: 0,
     lastContactMs: 10,
+    disk: undefined,
     state: "ok",
     ...more,
   };
