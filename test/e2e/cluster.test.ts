@@ -91,7 +91,8 @@ test("nodes for whom the log no longer reaches back get the whole state, and it 
   asleep.pause();
   await fill(leader, 400);
   await until("the log has been shortened", async () => {
-    await enqueue(leader, 0);
+    // The log lets go of what the state has stored. A quiet node stores it every ten seconds, and at once for a listing.
+    await leader.json("POST", "/api/v1/jobs/search", { queue: "q", limit: 1 });
     return firstIndex(leader) > 100;
   });
   asleep.resume();
