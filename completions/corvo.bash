@@ -12,7 +12,7 @@ _corvo() {
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -72,10 +72,11 @@ _corvo() {
     'schedule pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule delete') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'cluster') words='status remove transfer-leader promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster') words='status remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster transfer-leader') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster snapshot') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster promote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster demote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;

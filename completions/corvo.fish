@@ -18,7 +18,7 @@ function __corvo_path
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -616,6 +616,7 @@ complete -c corvo -n '__corvo_at \'schedule delete\'' -l version -d 'Show the ve
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a status -d 'Nodes of the cluster, and in a sentence how it is'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a remove -d 'Remove a node for good'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a transfer-leader -d 'Hand leadership to another node'
+complete -c corvo -f -n '__corvo_at \'cluster\'' -a snapshot -d 'Make a snapshot of a node now, and shorten its log'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a promote -d 'Let a learner vote'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a demote -d 'Make a voter a learner'
 complete -c corvo -n '__corvo_at \'cluster\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
@@ -652,6 +653,14 @@ complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l no-color -d 'No
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l yes -s y -d 'Do it without asking.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'

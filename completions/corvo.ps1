@@ -129,7 +129,7 @@ $corvoTree = @{
     Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
   'cluster' = @{
-    Words = @(,@('status', 'Nodes of the cluster, and in a sentence how it is'); ,@('remove', 'Remove a node for good'); ,@('transfer-leader', 'Hand leadership to another node'); ,@('promote', 'Let a learner vote'); ,@('demote', 'Make a voter a learner'))
+    Words = @(,@('status', 'Nodes of the cluster, and in a sentence how it is'); ,@('remove', 'Remove a node for good'); ,@('transfer-leader', 'Hand leadership to another node'); ,@('snapshot', 'Make a snapshot of a node now, and shorten its log'); ,@('promote', 'Let a learner vote'); ,@('demote', 'Make a voter a learner'))
     Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
   'cluster status' = @{
@@ -141,6 +141,10 @@ $corvoTree = @{
     Flags = @(,@('--yes', 'Do it without asking.'); ,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
   'cluster transfer-leader' = @{
+    Words = @()
+    Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
+  }
+  'cluster snapshot' = @{
     Words = @()
     Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
