@@ -6,6 +6,9 @@
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
+/** What becomes of a job when one that it depends on ends without success. */
+export type DependencyFailure = "fail" | "wait" | "ignore";
+
 export interface JobOptions {
   /** Runs in all before the job is dead; 0 and 1 both mean one run. */
   readonly maxRetries: number;
@@ -23,6 +26,9 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
+  readonly dependsOn: readonly string[] | undefined;
+  readonly onDependencyFailure: DependencyFailure;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -36,6 +42,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   uniqueMs: 3_600_000,
   tags: undefined,
   parentId: undefined,
+  dependsOn: undefined,
+  onDependencyFailure: "fail",
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

@@ -5,7 +5,10 @@
  * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
  */
 import type { Core } from "./core.ts";
+import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 
 /** `before` is undefined for a new job, `after` for a deleted one. */
-export function react(_core: Core, _before: Job | undefined, _after: Job | undefined): void {}
+export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if (!core.dependencies.isIdle) reactForDependents(core, before, after);
+}
