@@ -17,6 +17,12 @@ const Member = Type.Object({
   /** Log entries that it lacks, where the answering node knows. */
   lag: Type.Optional(Type.Integer()),
   last_contact_ms: Type.Optional(Type.Integer()),
+  disk_free_bytes: Type.Optional(
+    Type.Integer({
+      description: "Free on the file system of its data directory, about a second ago.",
+    }),
+  ),
+  data_bytes: Type.Optional(Type.Integer({ description: "Size of its log and state." })),
 });
 
 const NodeName = Type.String({
@@ -46,6 +52,10 @@ export const clusterOperations = {
       leader_addr: Type.String(),
       commit_index: Type.String(),
       applied_index: Type.String(),
+      feature_level: Type.Integer({
+        description:
+          "What the cluster may use; it rises once every node runs a version that knows more.",
+      }),
       nodes: Type.Array(Member),
     }),
     answeredBy: "any",

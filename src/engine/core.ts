@@ -11,9 +11,10 @@ import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { engineLimits } from "./limits.ts";
-import type { Effects } from "./outcome.ts";
+import { createEffects, type Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
 import { ReadyQueue } from "./ready-queue.ts";
+import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
   type LiveJob,
@@ -41,7 +42,9 @@ export class Core {
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
-  effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
+  /** When schedules have something to do next. */
+  readonly schedules: ScheduleTimes;
+  effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
   seed = 0;
@@ -52,6 +55,7 @@ export class Core {
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
+    this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
   }
 

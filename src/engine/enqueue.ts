@@ -87,7 +87,8 @@ function resolveReferences(
   return { ...job, options: { ...job.options, dependsOn: [...new Set(ids)] } };
 }
 
-function addJob(core: Core, spec: NewJob): EnqueueResult {
+/** Adds one job, or says why not. */
+export function addJob(core: Core, spec: NewJob): EnqueueResult {
   const queue = core.openQueue(spec.queue);
   if (queue === undefined) {
     return reject(

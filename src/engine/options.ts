@@ -3,6 +3,7 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
+import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
@@ -29,6 +30,8 @@ export interface JobOptions {
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
   readonly dependsOn: readonly string[] | undefined;
   readonly onDependencyFailure: DependencyFailure;
+  /** The schedule that made the job. */
+  readonly schedule: ScheduleOrigin | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -44,6 +47,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   parentId: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",
+  schedule: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

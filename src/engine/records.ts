@@ -7,6 +7,7 @@
  */
 import type { Work } from "./aftermath.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
+import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -16,6 +17,9 @@ export interface RecordTypes {
   blocked: Blocked;
   /** By the number of a finished job that others wait for still. */
   awaited: Awaited;
+  schedule: ScheduleRecord;
+  /** Key: number of the schedule and place in its history. */
+  scheduleRun: ScheduleRun;
 }
 
 export type RecordKind = keyof RecordTypes & string;

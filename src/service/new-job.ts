@@ -57,6 +57,8 @@ const readers: {
       : [...new Set(spec.depends_on.map((id) => id.trim()))],
   onDependencyFailure: (spec) =>
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
+  // Not for producers to say.
+  schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
 

@@ -77,6 +77,7 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.depends_on = [...job.options.dependsOn];
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
+  set(view, "schedule", originOf(job));
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
@@ -116,7 +117,16 @@ export function claimedView(id: string, job: Job): ClaimedView {
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
+  set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The schedule that made the job. */
+export function originOf(job: Job): { name: string; due_at: string } | undefined {
+  const { schedule } = job.options;
+  return schedule === undefined
+    ? undefined
+    : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
 export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {

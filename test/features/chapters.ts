@@ -3,6 +3,7 @@ import { administration } from "./administration.ts";
 import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
+import { schedules } from "./schedules.ts";
 import { submitting } from "./submitting.ts";
 
-export const chapters: readonly Chapter[] = [submitting, flow, delivery, administration];
+export const chapters: readonly Chapter[] = [submitting, flow, schedules, delivery, administration];
