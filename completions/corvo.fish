@@ -11,7 +11,7 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --depends-on --on-dependency-failure --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
@@ -93,6 +93,8 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of 
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l idempotency-key -x -d 'Repeating the same call with this key within 24 hours changes nothing and gives the first answer.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
@@ -542,6 +544,8 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l timeout -x -d 'Longest tim
 complete -c corvo -n '__corvo_at \'schedule set\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l checkpoint -x -d 'Initial checkpoint.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
