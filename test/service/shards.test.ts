@@ -143,6 +143,21 @@ describe("batches", () => {
     expect(jobs.map(({ payload }) => payload)).toEqual(order.map((_, i) => ({ i })));
   });
 
+  test("jobs wait for earlier ones of their shard by their place in the call, and for no others", async () => {
+    const [here, there] = spread("flow");
+    const batch = await server.post<Batch>("/enqueue/batch", {
+      jobs: [{ queue: there }, { queue: here }, { queue: here, depends_on: ["$1"] }],
+    });
+
+    const refused = await server.call("POST", "/api/v1/enqueue/batch", {
+      jobs: [{ queue: there }, { queue: here, depends_on: ["$0"] }],
+    });
+
+    const job = await server.get<{ waits_for: string[] }>(`/jobs/${batch.job_ids[2]}`);
+    expect(job.waits_for).toEqual([batch.job_ids[1] ?? ""]);
+    expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+  });
+
   test("one bad job refuses the whole batch before any shard has its part", async () => {
     const queues = spread("bad");
 

@@ -12,15 +12,18 @@ import type {
   ClusterMember,
   ClusterView,
   ShardView,
+  SnapshotMade,
 } from "../../service/cluster.ts";
 import type { Consensus } from "./consensus.ts";
 import { joinProof } from "./identity.ts";
+import { snapshotAt } from "./join.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
 
 interface ControlEnv {
   readonly secret: string | undefined;
+  readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
   /** How a node is by its own word, this one included. */
   readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
 }
@@ -56,6 +59,17 @@ export function createClusterControl(
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
     setVoter: (nodeId, voter) => membership.setVoter(nodeId, voter),
+    async snapshot(nodeId) {
+      const { self } = membership;
+      const target = nodeId ?? group.state.leader;
+      if (target === self.id) return { ...(await env.snapshot()), nodeId: self.id };
+      const url = membership.httpUrlOf(target);
+      if (url !== undefined) return snapshotAt(url, target);
+      throw new CorvoError("UNAVAILABLE", "no leader is known to this node at the moment", {
+        retryAfterMs: 250,
+        hint: "Name the node whose snapshot is wanted.",
+      });
+    },
     leaderUrl: () => membership.httpUrlOf(group.state.leader),
   };
 }

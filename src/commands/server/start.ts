@@ -38,6 +38,7 @@ import {
   stopShard,
 } from "./shard.ts";
 import { conditionOf } from "./sizes.ts";
+import { snapshotNow } from "./snapshot-now.ts";
 import { foundCluster, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
@@ -138,6 +139,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     conditionOf: (nodeId) =>
       nodeId === identity.nodeId ? conditionOf(storage) : peers.conditionOf(nodeId),
     secret: clusterText,
+    snapshot: () => snapshotNow(cores, systemClock),
   });
   const shardEnv = { ...options, logger, cluster, storeId: self.uuid, shards: cores.length };
   const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));

@@ -8,6 +8,7 @@
 import type { CallContext, Handlers } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { checkJobs } from "../worker-handlers.ts";
+import { splitJobs } from "./batch-jobs.ts";
 import {
   type InputFor,
   type Part,
@@ -31,8 +32,8 @@ export function createWorkerParts(
     ): Promise<ResultFor<"enqueueJobs">> {
       const { jobs } = input.body;
       // Before any shard has its part: a bad job refuses the whole call.
-      checkJobs(input.body);
-      const split = splitBy(jobs, ({ queue }) => calls.ofQueue(queue));
+      checkJobs(input.body, (queue) => calls.ofQueue(queue));
+      const split = splitJobs(jobs, (queue) => calls.ofQueue(queue));
       const parts = await settleParts(split.keys(), (shard) => {
         const part = split.get(shard) ?? [];
         const body = { ...input.body, jobs: part.map(({ item }) => item) };
