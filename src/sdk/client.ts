@@ -44,6 +44,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Does it do no harm when the call is carried out twice? By default that is so for a GET and for a call with an idempotency
+   * key; then a connection that breaks is told as UNAVAILABLE.
+   */
+  readonly mayRepeat?: boolean;
   /** Hears the status of the successful answer. */
   readonly onStatus?: (status: number) => void;
 }
@@ -134,7 +139,8 @@ class Caller {
     const path = pathOf(operation, input);
     const hasBody = operation.method === "POST" || operation.method === "PUT";
     const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
-    const mayRepeat = operation.method === "GET" || hasIdempotencyKey(input.body);
+    const mayRepeat =
+      call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
     const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input) };
     for (let attempt = 1; ; attempt++) {
       let outcome = await this.#attempt(operation, prepared, call);

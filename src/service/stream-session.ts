@@ -7,6 +7,7 @@
  */
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
+import { shardOfQueue } from "../base/placement.ts";
 import { formatTime } from "../base/time.ts";
 import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
@@ -21,6 +22,18 @@ import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-ite
 
 export function createStreamService(node: Node): StreamService {
   return { open: (push) => new Session(node, push) };
+}
+
+/** Throws what is wrong with an item of the frame, as far as it can be told without carrying the frame out. */
+export function checkFrame(node: Node, frame: ClientFrame): void {
+  const { shards } = node.options;
+  frame.enqueue?.forEach((spec, index) => {
+    toNewJob(spec, { index, shard: shardOfQueue(spec.queue, shards) });
+  });
+  for (const item of frame.ack ?? []) toAck(node, item);
+  for (const item of frame.fail ?? []) toFail(node, item);
+  for (const item of frame.release ?? []) toRelease(node, item);
+  for (const item of frame.heartbeat ?? []) toHeartbeat(node, item);
 }
 
 class Session implements StreamSession {

@@ -1,5 +1,6 @@
 /** A whole node in this process: real clock, disk and sockets, on a free loopback port, in a directory that goes with it. */
 import { type ServerOptions, startServer } from "../../src/commands/server/start.ts";
+import { testShards } from "./binary.ts";
 import { memoryLogger } from "./system-ports.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -20,12 +21,6 @@ export interface LiveServer extends AsyncDisposable {
   /** Resolves as soon as the status is as wanted. */
   until(isWanted: (status: { readonly waiting_workers: number }) => boolean): Promise<void>;
   stop(): Promise<void>;
-}
-
-/** `CORVO_TEST_SHARDS=3 bun test …` runs the same tests against several shards. */
-export function testShards(): number | undefined {
-  const text = process.env["CORVO_TEST_SHARDS"];
-  return text === undefined ? undefined : Number(text);
 }
 
 const dayMs = 86_400_000;

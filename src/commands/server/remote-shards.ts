@@ -1,9 +1,11 @@
 /** Calls of shards that other nodes lead, over their HTTP API. Nothing is sent twice: whether to is the caller's to say. */
+import type { Operation } from "../../api/operation.ts";
 import { type OperationName, type Operations, operations, Reply } from "../../api/operations.ts";
 import { shardHeader } from "../../api/shard-header.ts";
 import { type CallOptions, type Client, createClient } from "../../sdk/client.ts";
 import type { RemoteShards } from "../../service/shards/shard-calls.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
+import { openRemoteStream } from "./remote-stream.ts";
 
 /** Addresses of nodes that were ever called; there are as many as the cluster had nodes. */
 const clientsMax = 256;
@@ -26,16 +28,20 @@ export function createRemoteShards(): RemoteShards {
   };
   return {
     async call({ url, shard, name }, input, signal) {
-      let status: number = operations[name].status;
+      const operation: Operation = operations[name];
+      let status = operation.status;
       const result = await methodOf(clientOf(url), name)(input, {
         signal,
+        // That a key makes repeating harmless is for the caller to use: here it must know what may have happened.
+        mayRepeat: operation.method === "GET" || operation.read || operation.waits,
         headers: { [shardHeader]: String(shard) },
         onStatus: (given) => {
           status = given;
         },
       });
-      return status === operations[name].status ? result : new Reply(status, result);
+      return status === operation.status ? result : new Reply(status, result);
     },
+    openStream: openRemoteStream,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Membership } from "../../replica/membership.ts";
 import type { ShardSet } from "../../service/shards/shard-calls.ts";
 import { createShardedHandlers } from "../../service/shards/sharded-service.ts";
 import { createShardedStream } from "../../service/shards/sharded-stream.ts";
+import { checkFrame } from "../../service/stream-session.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createRemoteShards } from "./remote-shards.ts";
 import type { Shard } from "./shard.ts";
@@ -35,7 +36,11 @@ function createShardedRouting(shards: readonly Shard[], membership: Membership):
   };
   return {
     handlers: createShardedHandlers(set, { clock: systemClock, timers: systemTimers }),
-    stream: createShardedStream(),
+    stream: createShardedStream({
+      set,
+      timers: systemTimers,
+      check: (frame) => checkFrame(shardOf(shards, 0).node, frame),
+    }),
     forward: { isLeader: () => true, leaderUrl: () => undefined },
     shards: (shard) => {
       const leadership = leaderships[shard];

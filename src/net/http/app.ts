@@ -230,6 +230,11 @@ class HttpApp implements App {
           hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
         });
       }
+      const shard = this.#deps.shards === undefined ? null : request.headers.get(shardHeader);
+      if (shard !== null) {
+        this.#open(request, this.#streams.create(this.#ledShard(shard)));
+        return undefined;
+      }
       if (!this.#deps.forward.isLeader()) return this.#upgradeToProxy(request);
       this.#open(request, this.#streams.create());
       return undefined;

@@ -47,10 +47,10 @@ export class StreamConnections {
     return this.#open.size;
   }
 
-  /** A connection for a socket that is about to be opened. Throws when there are too many. */
-  create(): OpenStream {
+  /** A connection for a socket that is about to be opened, to one shard where `part` is that. Throws when there are too many. */
+  create(part?: Pick<StreamDeps, "stream" | "leadership">): OpenStream {
     this.#admit();
-    return new StreamConnection(this.#deps, this.#parser, this.#open);
+    return new StreamConnection({ ...this.#deps, ...part }, this.#parser, this.#open);
   }
 
   /** The same for a socket whose frames the leader answers. */

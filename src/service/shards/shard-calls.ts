@@ -14,6 +14,7 @@ import {
   operations,
   Reply,
 } from "../../api/operations.ts";
+import type { StreamSession } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { parseJobId } from "../../base/ids.ts";
 import { shardOfQueue } from "../../base/placement.ts";
@@ -42,6 +43,15 @@ export interface RemoteShards {
     input: InputFor<Name>,
     signal: AbortSignal,
   ): Promise<AnswerFor<Name>>;
+
+  /**
+   * A streaming session there. Frames are answered with UNAVAILABLE or OUTCOME_UNKNOWN once the way there is gone; `lost` is
+   * called then, once.
+   */
+  openStream(
+    target: { readonly url: string; readonly shard: number },
+    events: { readonly push: (text: string) => void; readonly lost: () => void },
+  ): StreamSession;
 }
 
 type AnyHandler<Name extends OperationName> = (
@@ -186,8 +196,10 @@ export function settleParts<Result>(
   );
 }
 
-/** The failure of a call of which no part was answered. */
+/** The failure of a call of which no part was answered. What may have happened counts more than what did not. */
 export function throwIfAllRefused(parts: readonly Part<unknown>[]): void {
-  const [first] = parts;
-  if (first?.kind === "refused" && parts.every(({ kind }) => kind === "refused")) throw first.error;
+  const refused = parts.filter((part) => part.kind === "refused");
+  if (refused.length < parts.length) return;
+  const worst = refused.find(({ error }) => error.code === "OUTCOME_UNKNOWN") ?? refused[0];
+  if (worst !== undefined) throw worst.error;
 }
