@@ -5,6 +5,7 @@
 
 const idPattern = /^job_[0-9a-f]{26}$/;
 
+const jobPrefix = "job";
 const zeros = "000000000000";
 
 let prefixTimeMs = -1;
@@ -36,4 +37,24 @@ export function parseJobId(text: string): ParsedJobId | undefined {
     shard: Number.parseInt(text.slice(15, 18), 16),
     seq: Number.parseInt(text.slice(18), 16),
   };
+}
+
+/** What ids of groups of jobs begin with; the rest is made as that of a job. */
+export type GroupPrefix = "chn" | "batch";
+
+export function formatGroupId(
+  prefix: GroupPrefix,
+  { seq, createdAtMs, shard }: ParsedJobId,
+): string {
+  return prefix + formatJobId(seq, createdAtMs, shard).slice(jobPrefix.length);
+}
+
+export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | undefined {
+  return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
+}
+
+/** The shard that the id of a job or of a group of jobs names; undefined when it is none of these. */
+export function shardOfId(text: string): number | undefined {
+  const shard = /^(?:job|chn|batch)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
+  return shard === undefined ? undefined : Number.parseInt(shard, 16);
 }

@@ -6,7 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
-import type { Change } from "../engine/change.ts";
+import type { Change, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
@@ -14,6 +14,7 @@ import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl } from "./cluster.ts";
+import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
@@ -126,6 +127,13 @@ export class Node {
       "VALIDATION_ERROR",
       `queue "${shorten(queue)}" is in shard ${right}, and shard ${shard} was asked`,
     );
+  }
+
+  /** The same for a job and all that it may bring about. */
+  refuseJobElsewhere(job: NewJob): void {
+    if (this.options.shards === 1) return;
+    this.refuseElsewhere(job.queue);
+    refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
   }
 
   /** The parts of an id that this shard may have given. */

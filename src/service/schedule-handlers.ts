@@ -65,8 +65,8 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
       return { ...scheduleView(node, record), job: new RawJson(record.spec.written), history };
     },
     async setSchedule({ params, body }) {
-      node.refuseElsewhere(body.job.queue);
       const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
+      node.refuseJobElsewhere(spec.job);
       const bytes = 512 + 2 * sizeOf(spec.job);
       await node.propose({ kind: "setSchedule", name: params.name, spec }, bytes);
       return scheduleView(node, find(params.name));

@@ -9,14 +9,15 @@ import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts
 import { CorvoError } from "../base/errors.ts";
 import { shardOfQueue } from "../base/placement.ts";
 import { formatTime } from "../base/time.ts";
-import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
+import type { AckJobs, FailJobs, HeartbeatJobs, NewJob, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { formatToken, originOf } from "./views.ts";
+import { refuseScattered } from "./relations.ts";
+import { chainIdOf, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
@@ -27,8 +28,9 @@ export function createStreamService(node: Node): StreamService {
 /** Throws what is wrong with an item of the frame, as far as it can be told without carrying the frame out. */
 export function checkFrame(node: Node, frame: ClientFrame): void {
   const { shards } = node.options;
+  const shardOf = (queue: string) => shardOfQueue(queue, shards);
   frame.enqueue?.forEach((spec, index) => {
-    toNewJob(spec, { index, shard: shardOfQueue(spec.queue, shards) });
+    refuseScattered(toNewJob(spec, { index, shard: shardOf(spec.queue) }), shardOf);
   });
   for (const item of frame.ack ?? []) toAck(node, item);
   for (const item of frame.fail ?? []) toFail(node, item);
@@ -119,7 +121,7 @@ class Session implements StreamSession {
     const jobs = specs.map((spec, index) => toNewJob(spec, { index, shard }));
     let bytes = 64;
     for (const job of jobs) {
-      node.refuseElsewhere(job.queue);
+      node.refuseJobElsewhere(job);
       bytes += sizeOf(job);
     }
     const expected = expectedIn(jobs);
@@ -127,7 +129,7 @@ class Session implements StreamSession {
       node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
-          done.kind === "enqueued" ? enqueueTexts(node, done.results) : "[]",
+          done.kind === "enqueued" ? enqueueTexts(node, jobs, done.results) : "[]",
         );
       });
       for (const [queue, count] of expected) node.claims.expect(queue, count);
@@ -273,9 +275,14 @@ class Answer {
   }
 }
 
-function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
+function enqueueTexts(
+  node: Node,
+  jobs: readonly NewJob[],
+  results: readonly EnqueueResult[],
+): string {
   let text = "[";
-  for (const result of results) {
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i] as EnqueueResult;
     if (text.length > 1) text += ",";
     if (result.kind === "rejected") {
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
@@ -283,7 +290,12 @@ function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
     }
     const duplicate = result.kind === "duplicate";
     const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
-    text += `{"job_id":"${node.idOf(result)}","status":"${status}","unique_existing":${duplicate}}`;
+    const id = node.idOf(result);
+    text += `{"job_id":"${id}","status":"${status}","unique_existing":${duplicate}`;
+    if (jobs[i]?.options?.chain !== undefined && !duplicate) {
+      text += `,"chain_id":"${chainIdOf(id)}"`;
+    }
+    text += "}";
   }
   return `${text}]`;
 }

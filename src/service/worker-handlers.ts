@@ -10,6 +10,7 @@ import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { refuseScattered } from "./relations.ts";
 import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
@@ -38,13 +39,15 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
       const [result] = await enqueue(node, [job], body.idempotency_key);
       const done = accepted(result);
-      const view = enqueueView(node.idOf(done), done);
+      const view = enqueueView(node.idOf(done), done, job);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
       const jobs = checkJobs(body, () => node.options.shard);
       const results = await enqueue(node, jobs, body.idempotency_key);
-      const views = results.map(accepted).map((done) => enqueueView(node.idOf(done), done));
+      const views = results
+        .map(accepted)
+        .map((done, i) => enqueueView(node.idOf(done), done, jobs[i]));
       return { job_ids: views.map((view) => view.job_id), results: views };
     },
   };
@@ -58,7 +61,9 @@ export function checkJobs(
   refuseUnsupportedBatch(body);
   return body.jobs.map((spec, i) => {
     try {
-      return toNewJob(spec, { index: i, shard: shardOf(spec.queue) });
+      const job = toNewJob(spec, { index: i, shard: shardOf(spec.queue) });
+      refuseScattered(job, shardOf);
+      return job;
     } catch (error) {
       if (!(error instanceof CorvoError)) throw error;
       throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
@@ -75,7 +80,7 @@ export function enqueue(
   return new Promise((resolve, reject) => {
     let bytes = 64;
     for (const job of jobs) {
-      node.refuseElsewhere(job.queue);
+      node.refuseJobElsewhere(job);
       bytes += sizeOf(job);
     }
     const change = enqueueChange(node, jobs);

@@ -158,6 +158,27 @@ describe("batches", () => {
     expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
   });
 
+  test("a chain stays in one shard, and is found there by its id", async () => {
+    const [here, there] = spread("chain");
+    const chainOf = (next: string) => ({
+      queue: here,
+      chain: { steps: [{ queue: here }, { queue: next }] },
+    });
+    const { job_id } = await add(here, { chain: chainOf(`{${here}}:b`).chain });
+    const { chain_id } = await server.get<{ chain_id: string }>(`/jobs/${job_id}`);
+
+    const refused = await server.call("POST", "/api/v1/enqueue", chainOf(there));
+    const batch = await server.call("POST", "/api/v1/enqueue/batch", {
+      jobs: [{ queue: there }, chainOf(there)],
+    });
+
+    const chain = await server.get<{ steps: { job_id?: string }[] }>(`/chains/${chain_id}`);
+    expect(chain.steps[0]?.job_id).toBe(job_id);
+    expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+    expect(batch).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+    expect((await server.call("GET", `/api/v1/queues/${there}`)).status).toBe(404);
+  });
+
   test("one bad job refuses the whole batch before any shard has its part", async () => {
     const queues = spread("bad");
 

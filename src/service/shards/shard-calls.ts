@@ -16,7 +16,7 @@ import {
 } from "../../api/operations.ts";
 import type { StreamSession } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
-import { parseJobId } from "../../base/ids.ts";
+import { shardOfId } from "../../base/ids.ts";
 import { shardOfQueue } from "../../base/placement.ts";
 import type { Service } from "../service.ts";
 
@@ -81,9 +81,9 @@ export class ShardCalls {
     return shardOfQueue(queue, this.#set.count);
   }
 
-  /** The shard that an id names. What is no id of any shard is left to the first one to refuse. */
-  ofJob(jobId: string): number {
-    const shard = parseJobId(jobId)?.shard ?? 0;
+  /** The shard that the id of a job, or of a group of jobs, names. What is no id of any shard is left to the first one to refuse. */
+  ofJob(id: string): number {
+    const shard = shardOfId(id) ?? 0;
     return shard < this.#set.count ? shard : 0;
   }
 
