@@ -7,7 +7,7 @@
  * `{order}:mail` and `{order}:bill` are in one shard.
  */
 
-/** Shards of one cluster at most. Job ids have room for 4096; each shard costs a node some megabytes and three threads. */
+/** Shards of one cluster at most. Job ids have room for 4096; each shard costs a node some five megabytes and two threads. */
 export const shardsMax = 64;
 
 export function shardOfQueue(queue: string, shards: number): number {

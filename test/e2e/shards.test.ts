@@ -51,6 +51,11 @@ async function drain(node: ClusterNode, count: number): Promise<Claimed[]> {
 
 test("three nodes vote in every shard, and any takes calls for all of them while one after the other dies", async () => {
   await using cluster = await Cluster.of(3, { words });
+  // The founder led all of them; each node is to lead one.
+  await until("the leaders are spread", async () => {
+    const [first] = cluster.running;
+    return first !== undefined && new Set(await leaders(first)).size === shards;
+  });
   await allLed(cluster);
   const added: string[] = [];
   for (const node of cluster.running) {

@@ -10,6 +10,7 @@ import { type Change, decodeBatch } from "../../src/engine/change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { Claims } from "../../src/replica/claims.ts";
+import type { DozeTicks } from "../../src/replica/doze.ts";
 import { Group } from "../../src/replica/group.ts";
 import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
@@ -40,6 +41,7 @@ export interface World {
   readonly nodes: ReadonlyMap<NodeId, SimNode>;
   readonly settings: {
     readonly electionTicks: number;
+    readonly doze?: DozeTicks;
     readonly heartbeatTicks: number;
     readonly messageBytesMax: number;
     /** Applied entries that stay in the log for members that lag. */
@@ -352,6 +354,7 @@ export class SimNode {
         nodeId: this.id,
         tickMs,
         start: { applied: store.stored.index, conf: store.stored.conf },
+        ...(settings.doze === undefined ? {} : { doze: settings.doze }),
         raft: {
           electionTicks: settings.electionTicks,
           heartbeatTicks: settings.heartbeatTicks,

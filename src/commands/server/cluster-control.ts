@@ -19,7 +19,7 @@ import { joinProof } from "./identity.ts";
 import { snapshotAt } from "./join.ts";
 
 /** A member that was silent for this long counts as unreachable. */
-const silentMs = 3000;
+export const silentMs = 3000;
 
 interface ControlEnv {
   readonly secret: string | undefined;

@@ -2,9 +2,11 @@
 import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
+import { defaultDoze } from "../../replica/doze.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
 import { Snapshots } from "../../replica/snapshots.ts";
+import type { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { makeSnapshot } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
@@ -13,7 +15,7 @@ import type { ShardStorage } from "./storage.ts";
 
 /** Entries that a node on its own keeps at most, although its stored state covers them. */
 export const aloneTailEntries = 1000;
-const tickMs = 50;
+export const tickMs = 50;
 
 export interface ConsensusEnv {
   readonly logger: Logger;
@@ -22,6 +24,8 @@ export interface ConsensusEnv {
   readonly onEffects: (effects: Effects) => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  /** Where there are several shards. */
+  readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
   readonly logTailEntries: number;
 }
@@ -74,11 +78,14 @@ export function createConsensus(
       },
       onLogFault: (fault) => replica.logFailed(fault),
       onLogRecovered: () => replica.logRecovered(),
+      ...(env.ticker === undefined ? {} : { ticker: env.ticker }),
     },
     {
       group: storage.shard,
       nodeId: identity.nodeId,
       tickMs,
+      // Shard 0 has duties of its own, and shows soon when a node is gone.
+      ...(storage.shard === 0 ? {} : { doze: defaultDoze }),
       start: { applied: storage.store.stored.index, conf: storage.store.stored.conf },
     },
   );

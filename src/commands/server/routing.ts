@@ -33,6 +33,7 @@ function createShardedRouting(shards: readonly Shard[], membership: Membership):
     whenNotLeading: (shard, callback) =>
       watch.whenOver(() => leaderships[shard]?.isLeader() === true, callback),
     remote: createRemoteShards(),
+    timers: systemTimers,
   };
   return {
     handlers: createShardedHandlers(set, { clock: systemClock, timers: systemTimers }),

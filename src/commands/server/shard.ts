@@ -68,12 +68,14 @@ export async function stopShard({ replica, group, search }: Shard): Promise<void
   await search.close();
 }
 
+/** The duties that come with leading the shard. */
+export function whenLeading(shard: Shard, retention: Retention, logger: Logger): void {
+  keepRetention(shard, retention, logger);
+  shard.group.whenReady(() => shard.node.planner.lead());
+}
+
 /** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
-export function keepRetention(
-  { group, replica }: ShardCore,
-  retention: Retention,
-  logger: Logger,
-): void {
+function keepRetention({ group, replica }: ShardCore, retention: Retention, logger: Logger): void {
   group.whenReady(() => {
     if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
     replica.submit({ kind: "configure", retention }).catch((error: unknown) => {

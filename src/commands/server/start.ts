@@ -8,14 +8,16 @@ import type { Retention } from "../../engine/change.ts";
 import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import { Balance } from "../../replica/balance.ts";
 import { Membership } from "../../replica/membership.ts";
 import { ShardMembers } from "../../replica/shard-members.ts";
+import { Ticker } from "../../replica/ticker.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
-import { createClusterControl } from "./cluster-control.ts";
-import { type ConsensusEnv, createConsensus, lead } from "./consensus.ts";
+import { createClusterControl, silentMs } from "./cluster-control.ts";
+import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
 import {
   aloneOptions,
   type ClusterOptions,
@@ -31,11 +33,11 @@ import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
 import {
   countLive,
-  keepRetention,
   openShard,
   type Shard,
   type ShardCore,
   stopShard,
+  whenLeading,
 } from "./shard.ts";
 import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
@@ -89,7 +91,7 @@ interface Parts {
   readonly storage: Storage;
   readonly peers: Peers;
   readonly membership: Membership;
-  readonly followers: readonly ShardMembers[];
+  readonly duties: ShardDuties;
   readonly shards: readonly Shard[];
 }
 
@@ -108,6 +110,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
     peers: () => peers,
     onConf: () => membership?.confChanged(),
+    ticker: storage.shards.length === 1 ? undefined : new Ticker(systemTimers, tickMs),
     logTailEntries: options.logTailEntries,
   });
   const [first] = cores as [ShardCore, ...ShardCore[]];
@@ -134,7 +137,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
-  const followers = createShardMembers(cores, logger);
+  const duties = createShardDuties(cores, peers, logger);
   const cluster = createClusterControl(membership, cores, {
     conditionOf: (nodeId) =>
       nodeId === identity.nodeId ? conditionOf(storage) : peers.conditionOf(nodeId),
@@ -144,25 +147,22 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const shardEnv = { ...options, logger, cluster, storeId: self.uuid, shards: cores.length };
   const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
   const stored = cores.map(({ replica }) => replica.appliedIndex);
-  for (const shard of shards) {
-    keepRetention(shard, options.retention, logger);
-    shard.group.whenReady(() => shard.node.planner.lead());
-  }
+  for (const shard of shards) whenLeading(shard, options.retention, logger);
   peers.transport.listen(peerBind.host, peerBind.port);
   const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
   const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
   for (const { replica } of cores) replica.start();
   membership.start();
-  for (const follower of followers) follower.start();
+  duties.start();
 
-  const parts: Parts = { storage, peers, membership, followers, shards };
+  const parts: Parts = { storage, peers, membership, duties, shards };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   if (isAlone === true) {
     await membership.keepOwnRecord();
     await membership.raiseFeatureLevel();
-    for (const follower of followers) await follower.duty();
+    await duties.settle();
   }
   return {
     ...identity,
@@ -212,10 +212,10 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, followers, shards } = parts;
+  const { storage, peers, membership, duties, shards } = parts;
   for (const { node } of shards) node.planner.stop();
   membership.stop();
-  for (const follower of followers) follower.stop();
+  duties.stop();
   await membership.handOver();
   await app.stop(graceMs);
   await Promise.all(shards.map(stopShard));
@@ -262,11 +262,38 @@ function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): J
   };
 }
 
-function createShardMembers(cores: readonly ShardCore[], logger: Logger): ShardMembers[] {
+interface ShardDuties {
+  start(): void;
+  stop(): void;
+  /** For a node alone: what the other shards take over from shard 0 is there when this resolves. */
+  settle(): Promise<void>;
+}
+
+/** What keeps the shards together: they follow shard 0, and their leaders are spread. */
+function createShardDuties(cores: readonly ShardCore[], peers: Peers, logger: Logger): ShardDuties {
   const [main, ...others] = cores as [ShardCore, ...ShardCore[]];
-  return others.map(
+  const members = others.map(
     (own) => new ShardMembers({ shard: own.shard, own, main, timers: systemTimers, logger }),
   );
+  const self = main.group.state.id;
+  const balance = new Balance({
+    shards: cores,
+    timers: systemTimers,
+    logger,
+    isLive: (id) => id === self || (peers.lastContactMs(id) ?? silentMs) < silentMs,
+  });
+  const all = others.length === 0 ? [] : [...members, balance];
+  return {
+    start: () => {
+      for (const duty of all) duty.start();
+    },
+    stop: () => {
+      for (const duty of all) duty.stop();
+    },
+    async settle() {
+      for (const member of members) await member.duty();
+    },
+  };
 }
 
 function createMembership(

@@ -18,6 +18,7 @@ import type { StreamSession } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { shardOfId } from "../../base/ids.ts";
 import { shardOfQueue } from "../../base/placement.ts";
+import type { Timers } from "../../base/ports.ts";
 import type { Service } from "../service.ts";
 
 export type ResultFor<Name extends OperationName> = ResultOf<Operations[Name]>;
@@ -34,6 +35,7 @@ export interface ShardSet {
   /** Calls back once when this node does not lead the shard (any more), until the returned function is called. */
   whenNotLeading(shard: number, callback: () => void): () => void;
   readonly remote: RemoteShards;
+  readonly timers: Timers;
 }
 
 /** Calls on other nodes. Failures are thrown as `CorvoError`: those of the other node, and those of the way there. */
@@ -61,6 +63,8 @@ type AnyHandler<Name extends OperationName> = (
 
 /** An election is usually over after this. */
 const noLeaderRetryMs = 250;
+/** A leader that hands over is replaced within milliseconds. For an election it is the caller who has to wait. */
+const pausesMs = [20, 60, 200];
 
 export class ShardCalls {
   readonly #set: ShardSet;
@@ -87,8 +91,26 @@ export class ShardCalls {
     return shard < this.#set.count ? shard : 0;
   }
 
-  /** The answer of one shard. */
-  call<Name extends OperationName>(
+  /** The answer of one shard. What it did not accept while it changes its leader is sent again a few times. */
+  async call<Name extends OperationName>(
+    shard: number,
+    name: Name,
+    input: InputFor<Name>,
+    context: CallContext,
+  ): Promise<AnswerFor<Name>> {
+    for (const pauseMs of pausesMs) {
+      try {
+        return await this.#callOnce(shard, name, input, context);
+      } catch (error) {
+        if (!(error instanceof CorvoError) || error.code !== "UNAVAILABLE") throw error;
+        if (context.signal.aborted) throw error;
+        await new Promise<void>((resolve) => this.#set.timers.after(pauseMs, resolve));
+      }
+    }
+    return this.#callOnce(shard, name, input, context);
+  }
+
+  #callOnce<Name extends OperationName>(
     shard: number,
     name: Name,
     input: InputFor<Name>,

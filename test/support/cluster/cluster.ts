@@ -328,7 +328,10 @@ export class Cluster {
         if (found === undefined) return undefined;
         const { nodes } = await found.status();
         const ok = nodes.filter((node) => node.voter && node.state === "ok");
-        return ok.length === voters && nodes.length >= voters ? found : undefined;
+        if (ok.length !== voters || nodes.length < voters) return undefined;
+        const views = await Promise.all(this.running.map((node) => node.status()));
+        const shards = views.flatMap((view) => view.shards ?? []);
+        return shards.every((shard) => shard.leader_id !== "") ? found : undefined;
       },
       withinMs,
     );
