@@ -6,11 +6,10 @@
 import { findViolations } from "../../src/engine/invariants.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
-import { encodeConfChange } from "../../src/raft/conf-change.ts";
-import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import type { NodeId } from "../../src/raft/message.ts";
 import type { Group } from "../../src/replica/group.ts";
-import { toLogEntry } from "../../src/replica/raft-log.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
+import { foundingMachine } from "./founding.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
 import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
@@ -276,24 +275,4 @@ export class Simulation {
 /** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */
 function stream(seed: number, purpose: string): SeededRandom {
   return new SeededRandom(Number(BigInt(Bun.hash(`${seed} ${purpose}`)) & 0xffff_ffffn));
-}
-
-/** The log that makes these nodes the voters, committed by decree: there was nobody before. */
-function foundingMachine(ids: readonly NodeId[]): MachineImage {
-  const machine = emptyMachine();
-  const entries = ids.map((id, i) =>
-    toLogEntry({
-      term: 1,
-      index: i + 1,
-      type: "EntryConfChangeV2",
-      data: encodeConfChange({
-        transition: "auto",
-        changes: [{ kind: "addVoter", id }],
-        context: emptyData,
-      }),
-    }),
-  );
-  machine.log.entries = entries;
-  machine.log.hardState = { term: 1, vote: "0", commit: ids.length };
-  return machine;
 }
