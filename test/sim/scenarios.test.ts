@@ -63,3 +63,34 @@ test("a read on a node that was removed ends", () => {
 
   expect(ends.length).toBe(5);
 });
+
+test("a schedule that is changed while it is being planned is planned again, and fires", () => {
+  const scenario = new Scenario();
+  const set = (everyMs: number) =>
+    scenario.call({
+      kind: "setSchedule",
+      name: "s",
+      spec: {
+        timetable: { kind: "every", everyMs, anchorMs: 0 },
+        job: { queue: "q", payload: '"by schedule"' },
+        written: "{}",
+        overlap: "allow",
+        catchUp: "all",
+        catchUpMs: 120_000,
+        jitterMs: 0,
+        startMs: 0,
+        endMs: 0,
+        maxRuns: 0,
+      },
+    });
+
+  scenario.founder.mood.latencyMs = 20;
+  set(5000);
+  scenario.pass(0.1);
+  // Goes into the batch before that of the first plan.
+  set(1000);
+  scenario.pass(10_500);
+
+  expect(scenario.founder.store?.state.jobs.size).toBe(10);
+  scenario.expectWhole();
+});
