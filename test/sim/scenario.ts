@@ -12,6 +12,7 @@ import { SeededRandom } from "../support/seeded-random.ts";
 import { foundingMachine, foundingMembers, uuidOf } from "./founding.ts";
 import { Network } from "./network.ts";
 import { emptyMachine, SimNode, type World } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { Oracle } from "./oracle.ts";
 import { EventQueue } from "./virtual-time.ts";
 
@@ -27,6 +28,7 @@ export class Scenario {
   readonly nodes = new Map<number, SimNode>();
   readonly network = new Network(this.events, new SeededRandom(1));
   readonly world: World;
+  readonly operator: Operator;
   readonly #founders: readonly Member[];
   #calls = 0;
 
@@ -48,6 +50,9 @@ export class Scenario {
     };
     const ids = Array.from({ length: founders }, (_, i) => i + 1);
     this.#founders = foundingMembers(ids);
+    this.operator = new Operator(this.world, (id, uuid) => {
+      if (!this.nodes.has(id)) this.add(id, emptyMachine(this.#founders), uuid);
+    });
     for (const id of ids) this.add(id, foundingMachine(ids));
     this.leader();
   }
@@ -62,8 +67,8 @@ export class Scenario {
     return node;
   }
 
-  add(id: number, image = emptyMachine(this.#founders)): SimNode {
-    const node = new SimNode(id, this.world, { image, uuid: uuidOf(id), seed: id });
+  add(id: number, image = emptyMachine(this.#founders), uuid = uuidOf(id)): SimNode {
+    const node = new SimNode(id, this.world, { image, uuid, seed: id });
     this.nodes.set(id, node);
     node.start();
     return node;
