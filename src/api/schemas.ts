@@ -51,6 +51,12 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+const Units = (description: string) =>
+  Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
+const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
+  description: "Units of named resources that a run holds.",
+  maxProperties: limits.resourcesMax,
+});
 export const State = Type.Union(
   jobStates.map((state) => Type.Literal(state)),
   { description: "State of a job." },
@@ -110,6 +116,13 @@ export const NewJob = Type.Object({
   tags: Maybe(Tags),
   checkpoint: Maybe(Json("Initial checkpoint.")),
   parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+  limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
+  limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
+  resources: Maybe(Resources),
+  fifo_key: Maybe(
+    Key("Jobs of the queue with this key run one after the other, in the order of creation."),
+  ),
+  group: Maybe(Key("Groups of a queue take turns.")),
 });
 
 export const EnqueueResult = Type.Object({

@@ -11,6 +11,7 @@ import { Core } from "./core.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, setStandby } from "./members.ts";
 import type { Effects, Outcome } from "./outcome.ts";
@@ -51,14 +52,36 @@ export class Engine {
     return nextDeadlineMs(this.#core);
   }
 
-  /** How many jobs a claim of this queue could get. */
-  claimable(queue: string): number {
-    return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
+  /**
+   * When `advanceTime` may let go a job that a limit stopped when somebody looked; Infinity when never. Differs between
+   * engines of equal state, since it says nothing of jobs that nobody asked for.
+   */
+  nextWakeMs(): number {
+    return this.#core.lines.nextWakeMs();
   }
 
-  /** Sequence number of the job that is next in line, or undefined. */
+  /**
+   * How many jobs a claim of this queue could get; with limits an estimate that is 0 exactly when it could get none. May
+   * bring the next wake-up forward.
+   */
+  claimable(queue: string): number {
+    return this.state.getQueue(queue)?.paused === false ? this.#core.lines.claimable(queue) : 0;
+  }
+
+  /** The job that a claim of this queue would get, or undefined. */
+  nextClaimable(queue: string): number | undefined {
+    if (this.state.getQueue(queue)?.paused !== false) return undefined;
+    return this.#core.lines.head(queue)?.seq;
+  }
+
+  /** How many jobs of the queue are ready, whether or not something stops them. */
+  readyCount(queue: string): number {
+    return this.#core.lines.size(queue);
+  }
+
+  /** The job that is first in line, whether or not something stops it, or undefined. */
   nextReady(queue: string): number | undefined {
-    return this.#core.firstReady(queue)?.peek();
+    return this.#core.lines.first(queue);
   }
 }
 
@@ -84,6 +107,12 @@ function applyChange(core: Core, change: Change): Outcome {
       return clearQueue(core, change);
     case "deleteQueue":
       return deleteQueue(core, change);
+    case "setLimit":
+      return setLimit(core, change);
+    case "removeLimit":
+      return removeLimit(core, change);
+    case "pauseLimit":
+      return pauseLimit(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":

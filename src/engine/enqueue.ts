@@ -2,6 +2,7 @@
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { type EnqueueResult, type Outcome, reject } from "./outcome.ts";
@@ -63,6 +64,9 @@ function addJob(core: Core, spec: NewJob): EnqueueResult {
       state: holder.state,
     };
   }
+  const group = options.lane?.group;
+  const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
+  if (refusal !== undefined) return refusal;
 
   const job = createJob(core, spec, options);
   core.insert(job, queue);

@@ -3,6 +3,7 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
+import type { Lane } from "./limits/lane.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
@@ -23,6 +24,8 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** With whom it shares limits and turns. */
+  readonly lane: Lane | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -36,6 +39,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   uniqueMs: 3_600_000,
   tags: undefined,
   parentId: undefined,
+  lane: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

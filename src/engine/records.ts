@@ -5,10 +5,15 @@
  * Values are never changed in place: a changed record is put again, which is how the state knows what to store. The
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
+import type { LimitSetting, LimitState } from "./limits/setting.ts";
+import type { Turn } from "./limits/turns.ts";
 
 /** What a table of each kind holds. The names are on disk. */
-// biome-ignore lint/suspicious/noEmptyInterface: features add their lines
-export interface RecordTypes {}
+export interface RecordTypes {
+  limits: LimitSetting;
+  limitStates: LimitState;
+  turns: Turn;
+}
 
 export type RecordKind = keyof RecordTypes & string;
 

@@ -5,6 +5,7 @@
  */
 import type { Retention } from "./change.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
+import type { JobOptions } from "./options.ts";
 import type { EnqueueResult } from "./outcome.ts";
 import type { RecordKind, RecordTable, RecordTypes } from "./records.ts";
 
@@ -64,6 +65,8 @@ export interface QueueRecord {
   readonly name: string;
   readonly createdAtMs: number;
   paused: boolean;
+  /** Unfinished jobs with a lane: a start has to read those. */
+  lanedJobs: number;
   readonly counts: Counts;
   /** Per class and bucket: how many finished jobs of each final state this queue has in it. */
   readonly finished: Record<
@@ -95,6 +98,8 @@ export interface LiveJob {
   readonly expireAtMs: number;
   readonly token: number;
   readonly leaseExpiresAtMs: number;
+  /** The defaults when they do not matter for the order. */
+  readonly options: JobOptions;
 }
 
 export interface State {
@@ -162,6 +167,7 @@ export function createQueue(name: string, createdAtMs: number): QueueRecord {
     name,
     createdAtMs,
     paused: false,
+    lanedJobs: 0,
     counts: {
       pending: 0,
       scheduled: 0,

@@ -5,6 +5,7 @@ import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
+import type { Lane } from "../engine/limits/lane.ts";
 import type { Backoff, JobOptions } from "../engine/options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
@@ -48,6 +49,7 @@ const readers: {
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  lane: toLane,
 };
 const readerList = Object.entries(readers);
 
@@ -63,6 +65,22 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
     isEmpty = false;
   }
   return isEmpty ? undefined : options;
+}
+
+/** What was said about sharing limits and turns. */
+function toLane(spec: Spec): Lane | undefined {
+  const lane: Writable<Lane> = {};
+  if (spec.limit_key != null) lane.key = spec.limit_key;
+  // A cost of one is what a job without a lane has.
+  if (spec.limit_cost != null && spec.limit_cost !== 1) lane.cost = spec.limit_cost;
+  if (spec.resources != null) {
+    const resources = Object.entries(spec.resources);
+    resources.sort(([one], [other]) => (one < other ? -1 : 1));
+    if (resources.length > 0) lane.resources = resources;
+  }
+  if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
+  if (spec.group != null) lane.group = spec.group;
+  return Object.keys(lane).length === 0 ? undefined : lane;
 }
 
 function optionalDuration(field: string, text: string | null | undefined): number | undefined {

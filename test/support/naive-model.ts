@@ -16,59 +16,22 @@ import type {
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
+import { defaultOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { answerOf, type ModelJob, refusals, sources, waiting } from "./naive-job.ts";
+import { NaiveLimits } from "./naive-limits.ts";
 import { NaiveRetention } from "./naive-retention.ts";
-
-export interface ModelJob {
-  readonly seq: number;
-  readonly createdAtMs: number;
-  readonly options: JobOptions;
-  queue: string;
-  state: JobState;
-  priority: number;
-  order: number;
-  dueAtMs: number;
-  expireAtMs: number;
-  attempt: number;
-  lostLeases: number;
-  token: number;
-  leaseMs: number;
-  leaseEndsAtMs: number;
-  startedAtMs: number;
-  result: string | undefined;
-  checkpoint: string | undefined;
-  progress: string | undefined;
-  history: string[];
-}
 
 type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
 const infinity = Number.POSITIVE_INFINITY;
-const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
-const sources: Readonly<Record<string, readonly JobState[]>> = {
-  retry: ["dead", "cancelled", "completed", "scheduled", "retrying"],
-  requeue: ["dead"],
-  cancel: ["pending", "scheduled", "retrying", "active", "held"],
-  hold: ["pending", "scheduled", "retrying", "active"],
-  approve: ["held"],
-  reject: ["held"],
-};
-const refusals: Readonly<Record<string, string>> = {
-  retry: "RETRY_ERROR",
-  requeue: "RETRY_ERROR",
-  cancel: "CANCEL_ERROR",
-  hold: "HOLD_ERROR",
-  approve: "APPROVE_ERROR",
-  reject: "REJECT_ERROR",
-};
-
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
   #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
   #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
+  readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
   #token = 1;
@@ -92,6 +55,11 @@ export class NaiveModel {
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
   }
 
+  /** The job of a queue that a claim would get. */
+  next(queue: string): ModelJob | undefined {
+    return this.limits.next(this.line(queue), this.jobs, this.#nowMs);
+  }
+
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
     return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
@@ -104,23 +72,34 @@ export class NaiveModel {
       case "claim":
         return this.#claim(change);
       case "ack":
-        return change.items.map((item) => this.#ack(item));
+        return change.items.map((item) => this.#seen(this.#ack(item)));
       case "fail":
-        return change.items.map((item) => this.#fail(item));
+        return change.items.map((item) => this.#seen(this.#fail(item)));
       case "release":
-        return change.items.map((item) => this.#release(item));
+        return change.items.map((item) => this.#seen(this.#release(item)));
       case "heartbeat":
         return change.items.map((item) => this.#heartbeat(item));
       case "manage":
         if (change.queue !== undefined) this.#open(change.queue);
-        return change.seqs.map((seq) => this.#manage(seq, change));
+        return change.seqs.map((seq) => this.#seen(this.#manage(seq, change)));
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
       case "clearQueue":
-        return this.#clear(change.queue, change.limit);
+        return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
+      case "setLimit":
+        if (!this.limits.concerns(change)) return "ok";
+        if (change.target.queue !== "") this.#open(change.target.queue);
+        if (this.limits.set(change, this.#number)) this.#number++;
+        return "ok";
+      case "removeLimit":
+        return this.limits.remove(change.target) ? "ok" : "NOT_FOUND";
+      case "pauseLimit":
+        if (change.target.scope === "queue") this.#open(change.target.queue);
+        this.limits.pause(change.target, this.#nowMs + change.pauseMs);
+        return "ok";
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
@@ -145,6 +124,12 @@ export class NaiveModel {
     const id = this.#nextMember++;
     this.#members.push({ uuid, id });
     return id;
+  }
+
+  /** After each job that changed: whose turn it is may have ended. */
+  #seen<Answer>(answer: Answer): Answer {
+    this.limits.look(this.jobs);
+    return answer;
   }
 
   #open(name: string): { name: string; paused: boolean } {
@@ -177,6 +162,8 @@ export class NaiveModel {
     const options = { ...defaultOptions, ...spec.options };
     const lock = this.#lock(spec.queue, options.uniqueKey);
     if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    const refused = this.limits.isOverBacklog(spec.queue, options.lane?.group, this.jobs);
+    if (refused) return "LIMIT_EXCEEDED";
     const seq = this.#number++;
     const dueAtMs = this.#nowMs + (spec.delayMs ?? 0);
     const isLater = dueAtMs > this.#nowMs;
@@ -226,15 +213,17 @@ export class NaiveModel {
     const claimed: string[] = [];
     const open = this.queues.filter(({ name, paused }) => !paused && change.queues.includes(name));
     while (claimed.length < change.count) {
-      const lines = open.flatMap(({ name }) => this.line(name));
-      const [job] = lines.sort(
+      const next = open.flatMap(({ name }) => this.next(name) ?? []);
+      const [job] = next.sort(
         (one, other) => one.priority - other.priority || one.order - other.order,
       );
       if (job === undefined) break;
       if (job.expireAtMs > 0 && job.expireAtMs <= this.#nowMs) {
         this.#expire(job);
+        this.limits.look(this.jobs);
         continue;
       }
+      this.limits.serve(job, this.jobs, this.#nowMs);
       job.state = "active";
       job.attempt++;
       job.token = this.#token++;
@@ -242,6 +231,7 @@ export class NaiveModel {
       job.startedAtMs = this.#nowMs;
       job.leaseEndsAtMs = this.#leaseEnd(job);
       job.progress = undefined;
+      this.limits.look(this.jobs);
       claimed.push(
         `${job.seq} attempt ${job.attempt} token ${job.token} until ${job.leaseEndsAtMs}`,
       );
@@ -287,7 +277,15 @@ export class NaiveModel {
     if (repeated) {
       return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
     }
+    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
     job.history.push("failed");
+    if (item.keepAttempt === true) {
+      job.attempt = Math.max(0, job.attempt - 1);
+      job.token = 0;
+      job.lostLeases = 0;
+      this.#endLease(job, "pending");
+      return answerOf(job, "active");
+    }
     this.#retryOrDie(job, item.retryable === false);
     return answerOf(job, "active");
   }
@@ -308,6 +306,7 @@ export class NaiveModel {
     if (typeof found === "string") return found;
     const { job, repeated } = found;
     if (repeated) return "LEASE_LOST";
+    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
     job.attempt = Math.max(0, job.attempt - 1);
     job.token = 0;
     if ((item.delayMs ?? 0) > 0) {
@@ -436,6 +435,7 @@ export class NaiveModel {
     if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
+    this.limits.forgetQueue(queue);
     return "ok";
   }
 
@@ -460,7 +460,7 @@ export class NaiveModel {
     let steps = 0;
     for (; steps < limit; steps++) {
       const [event] = this.#events();
-      if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
+      if (event !== undefined && event.atMs <= this.#nowMs) this.#seen(event.happen());
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) break;
@@ -489,8 +489,4 @@ export class NaiveModel {
     if (job.attempt >= maxRetries) this.#finish(job, "dead");
     else this.#endLease(job, "pending");
   }
-}
-
-function answerOf(job: ModelJob, from: JobState): string {
-  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
 }
