@@ -9,9 +9,10 @@ import { assert, must } from "../base/assert.ts";
 import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { engineLimits } from "./limits.ts";
-import type { Effects } from "./outcome.ts";
+import { createEffects, type Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
+import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
   type LiveJob,
@@ -36,7 +37,9 @@ export class Core {
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
   readonly leases = new Map<number, number>();
-  effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
+  /** When schedules have something to do next. */
+  readonly schedules: ScheduleTimes;
+  effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
   seed = 0;
@@ -45,6 +48,7 @@ export class Core {
     this.state = state;
     this.nowMs = state.meta.nowMs;
     this.lines = new ReadyLines(this);
+    this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
   }
@@ -274,7 +278,8 @@ export class Core {
 
 /** Keeps count of the unfinished jobs of a queue that have a lane. */
 function countLane(queue: QueueRecord, job: Job, by: number): void {
-  if (job.options.lane !== undefined && !isFinished(job.state)) queue.lanedJobs += by;
+  if (job.options.lane === undefined || isFinished(job.state)) return;
+  queue.lanedJobs = (queue.lanedJobs ?? 0) + by || undefined;
 }
 
 function clamp(value: number, low: number, high: number): number {

@@ -4,6 +4,7 @@
  * so older entries read back unchanged.
  */
 import type { Lane } from "./limits/lane.ts";
+import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
@@ -26,6 +27,8 @@ export interface JobOptions {
   readonly parentId: string | undefined;
   /** With whom it shares limits and turns. */
   readonly lane: Lane | undefined;
+  /** The schedule that made the job. */
+  readonly schedule: ScheduleOrigin | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -40,6 +43,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   tags: undefined,
   parentId: undefined,
   lane: undefined,
+  schedule: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

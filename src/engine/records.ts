@@ -7,9 +7,13 @@
  */
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
+  schedule: ScheduleRecord;
+  /** Key: number of the schedule and place in its history. */
+  scheduleRun: ScheduleRun;
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;

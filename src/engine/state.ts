@@ -50,6 +50,8 @@ export interface Meta {
   /** Nodes of the cluster, by number. */
   members: readonly Member[];
   nextMemberId: number;
+  /** Which changes the log may hold (`feature-levels.ts`). Only rises. */
+  featureLevel: number;
   readonly nextFinish: Record<RetentionClass, number>;
   /** Finished jobs with a smaller finish number no longer exist. */
   readonly floor: Record<RetentionClass, number>;
@@ -65,8 +67,8 @@ export interface QueueRecord {
   readonly name: string;
   readonly createdAtMs: number;
   paused: boolean;
-  /** Unfinished jobs with a lane: a start has to read those. */
-  lanedJobs: number;
+  /** Unfinished jobs with a lane, which a start has to read; undefined when there are none, as before there were lanes. */
+  lanedJobs: number | undefined;
   readonly counts: Counts;
   /** Per class and bucket: how many finished jobs of each final state this queue has in it. */
   readonly finished: Record<
@@ -155,6 +157,7 @@ export function createMeta(): Meta {
     },
     members: [],
     nextMemberId: 1,
+    featureLevel: 1,
     nextFinish: { done: 1, dead: 1 },
     floor: { done: 0, dead: 0 },
     buckets: { done: [], dead: [] },
@@ -167,7 +170,7 @@ export function createQueue(name: string, createdAtMs: number): QueueRecord {
     name,
     createdAtMs,
     paused: false,
-    lanedJobs: 0,
+    lanedJobs: undefined,
     counts: {
       pending: 0,
       scheduled: 0,

@@ -50,6 +50,8 @@ const readers: {
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
   lane: toLane,
+  // Not for producers to say.
+  schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
 

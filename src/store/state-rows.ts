@@ -14,7 +14,6 @@ export interface StoredQueue {
 
 type Buckets = [number, { completed: number; cancelled: number; dead: number }][];
 type QueueBody = Omit<QueueRecord, "name" | "finished"> & { done: Buckets; dead: Buckets };
-type StoredBody = Omit<QueueBody, "lanedJobs"> & { lanedJobs?: number };
 
 export function writeQueue(record: QueueRecord): string {
   const body: QueueBody = {
@@ -36,7 +35,7 @@ export function readQueues(db: Database): StoredQueue[] {
   }[];
   return rows.map(({ id, name, body }) => {
     // Written before there were lanes, a body lacks their count.
-    const { done, dead, lanedJobs = 0, ...rest } = JSON.parse(body) as StoredBody;
+    const { done, dead, lanedJobs, ...rest } = JSON.parse(body) as QueueBody;
     return {
       id,
       record: { name, ...rest, lanedJobs, finished: { done: new Map(done), dead: new Map(dead) } },
@@ -118,7 +117,7 @@ export function* readLiveJobs(db: Database, queues: Map<number, QueueRecord>): I
       let leaseExpiresAtMs = 0;
       let options = defaultOptions;
       const { name, lanedJobs } = must(queues.get(queue), "a stored job's queue exists");
-      if (state === stateCode.active || lanedJobs > 0) {
+      if (state === stateCode.active || lanedJobs !== undefined) {
         const found = body.get(seq) as { token: number; rest: string | null };
         const rest = readRest(found.rest);
         token = state === stateCode.active ? found.token : 0;
