@@ -1,6 +1,7 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { clusterOperations } from "./cluster.ts";
 import { jobOperations } from "./jobs.ts";
+import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
 import { scheduleOperations } from "./schedules.ts";
@@ -13,6 +14,7 @@ export const operations = {
   ...searchOperations,
   ...jobOperations,
   ...queueOperations,
+  ...limitOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

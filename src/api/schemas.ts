@@ -202,6 +202,11 @@ export const Job = Type.Object({
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   result: Type.Optional(Json("Result of the last attempt.")),
+  limit_key: Type.Optional(Type.String()),
+  limit_cost: Type.Optional(Type.Integer()),
+  resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  fifo_key: Type.Optional(Type.String()),
+  group: Type.Optional(Type.String()),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
@@ -229,6 +234,9 @@ export const Queue = Type.Object({
   enqueued: Type.Integer(),
   failed: Type.Integer(),
   oldest_pending_at: Type.Optional(Type.String()),
+  max_concurrency: Type.Optional(Type.Integer()),
+  rate_limit: Type.Optional(Type.Integer()),
+  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

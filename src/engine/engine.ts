@@ -12,6 +12,7 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
+import { LimitView } from "./limits/limit-view.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
@@ -29,12 +30,14 @@ import type { State } from "./state.ts";
 
 export class Engine {
   readonly state: State;
+  readonly limits: LimitView;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. */
   constructor(state: State) {
     this.state = state;
     this.#core = new Core(state);
+    this.limits = new LimitView(this.#core);
   }
 
   /** Applies one log entry. One outcome per change, in order. */

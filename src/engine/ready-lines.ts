@@ -110,7 +110,7 @@ export class ReadyLines {
     this.#count(job, lane, 1);
     if (lane.fifo !== undefined) this.fifo.join(job.queue, lane.fifo, job);
     if (job.state === "active") {
-      for (const need of this.#needsOf(job.queue, lane)) need.gate.used += need.slots;
+      for (const need of this.needsOf(job.queue, lane)) need.gate.used += need.slots;
     } else if (job.state === "pending") {
       const set = this.#openSet(job.queue, job.priority);
       set.jobs.push(job.order, job.seq);
@@ -130,7 +130,7 @@ export class ReadyLines {
     this.#count(job, lane, -1);
     const fifo = lane.fifo === undefined ? undefined : this.fifo.leave(job.queue, lane.fifo, job);
     if (job.state === "active") {
-      for (const { gate, slots } of this.#needsOf(job.queue, lane)) {
+      for (const { gate, slots } of this.needsOf(job.queue, lane)) {
         gate.used -= slots;
         this.#parking.gateChanged(gate);
         this.gates.tidy(gate);
@@ -251,6 +251,18 @@ export class ReadyLines {
     return Math.min(room, count);
   }
 
+  /** What a run of a job with this lane needs besides what its queue asks of all. */
+  needsOf(queue: string, lane: Lane): Need[] {
+    const needs: Need[] = [];
+    if (lane.key !== undefined) {
+      needs.push({ gate: this.gates.open("key", queue, lane.key), slots: 1, cost: costOf(lane) });
+    }
+    for (const [name, units] of lane.resources ?? []) {
+      needs.push({ gate: this.gates.open("resource", "", name), slots: units, cost: units });
+    }
+    return needs;
+  }
+
   nextWakeMs(): number {
     return this.#parking.nextWakeMs();
   }
@@ -359,7 +371,7 @@ export class ReadyLines {
     const name = laneName(lane);
     let line = set.lanes.get(name);
     if (line === undefined) {
-      line = new LaneLine(lane, new ReadyQueue(), this.#needsOf(job.queue, lane));
+      line = new LaneLine(lane, new ReadyQueue(), this.needsOf(job.queue, lane));
       for (const { gate } of line.needs) gate.users++;
       set.lanes.set(name, line);
     }
@@ -378,17 +390,6 @@ export class ReadyLines {
       gate.users--;
       this.gates.tidy(gate);
     }
-  }
-
-  #needsOf(queue: string, lane: Lane): Need[] {
-    const needs: Need[] = [];
-    if (lane.key !== undefined) {
-      needs.push({ gate: this.gates.open("key", queue, lane.key), slots: 1, cost: costOf(lane) });
-    }
-    for (const [name, units] of lane.resources ?? []) {
-      needs.push({ gate: this.gates.open("resource", "", name), slots: units, cost: units });
-    }
-    return needs;
   }
 
   #weightOf(queue: string, group: string): number {

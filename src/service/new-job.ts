@@ -5,7 +5,7 @@ import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
-import type { Lane } from "../engine/limits/lane.ts";
+import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, JobOptions } from "../engine/options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
@@ -91,8 +91,13 @@ function optionalDuration(field: string, text: string | null | undefined): numbe
 
 /** Approximate size of a job in the log. */
 export function sizeOf(job: NewJob): number {
+  const { options } = job;
   return (
-    120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
+    120 +
+    job.payload.length +
+    (job.checkpoint?.length ?? 0) +
+    (options?.tags?.length ?? 0) +
+    (options?.lane === undefined ? 0 : laneName(options.lane).length)
   );
 }
 

@@ -5,6 +5,7 @@ import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createJobHandlers } from "./job-handlers.ts";
+import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
@@ -26,6 +27,7 @@ export function createService(node: Node): Service {
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createQueueHandlers(node),
+        ...createLimitHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
