@@ -1,3 +1,4 @@
+/** `corvo limit set`: what is limited, by which bounds. Which of them go together the server says. */
 import { command } from "../_shared/command.ts";
 import { UsageError } from "../_shared/exit.ts";
 import {
