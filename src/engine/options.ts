@@ -8,6 +8,9 @@ import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
+/** What becomes of a job when one that it depends on ends without success. */
+export type DependencyFailure = "fail" | "wait" | "ignore";
+
 export interface JobOptions {
   /** Runs in all before the job is dead; 0 and 1 both mean one run. */
   readonly maxRetries: number;
@@ -27,6 +30,9 @@ export interface JobOptions {
   readonly parentId: string | undefined;
   /** With whom it shares limits and turns. */
   readonly lane: Lane | undefined;
+  /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
+  readonly dependsOn: readonly string[] | undefined;
+  readonly onDependencyFailure: DependencyFailure;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
 }
@@ -43,6 +49,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   tags: undefined,
   parentId: undefined,
   lane: undefined,
+  dependsOn: undefined,
+  onDependencyFailure: "fail",
   schedule: undefined,
 });
 

@@ -33,6 +33,7 @@ export interface LinedJob {
   readonly queue: string;
   readonly state: JobState;
   readonly priority: number;
+  /** Its place in line; 0 when it stands in none. */
   readonly order: number;
   readonly options: JobOptions;
 }
@@ -104,14 +105,14 @@ export class ReadyLines {
   join(job: LinedJob): void {
     const { lane } = job.options;
     if (lane === undefined) {
-      if (job.state === "pending") this.#pushPlain(job);
+      if (job.order > 0) this.#pushPlain(job);
       return;
     }
     this.#count(job, lane, 1);
     if (lane.fifo !== undefined) this.fifo.join(job.queue, lane.fifo, job);
     if (job.state === "active") {
       for (const need of this.needsOf(job.queue, lane)) need.gate.used += need.slots;
-    } else if (job.state === "pending") {
+    } else if (job.order > 0) {
       const set = this.#openSet(job.queue, job.priority);
       set.jobs.push(job.order, job.seq);
       set.count(groupOf(lane), 1);
@@ -123,7 +124,7 @@ export class ReadyLines {
   leave(job: LinedJob): void {
     const { lane } = job.options;
     if (lane === undefined) {
-      if (job.state === "pending") this.#removePlain(job);
+      if (job.order > 0) this.#removePlain(job);
       else if (job.state === "active") this.#queueGateChanged(job.queue);
       return;
     }
@@ -136,7 +137,7 @@ export class ReadyLines {
         this.gates.tidy(gate);
       }
       this.#queueGateChanged(job.queue);
-    } else if (job.state === "pending") {
+    } else if (job.order > 0) {
       const set = this.#setOf(job);
       set.jobs.remove(job.order);
       set.count(groupOf(lane), -1);
@@ -155,7 +156,7 @@ export class ReadyLines {
     if (!this.fifo.isDirty) return;
     for (const fifo of this.fifo.takeDirty()) {
       const first = this.#host.state.getJob(fifo.jobs.topKey());
-      const shown = first !== undefined && first.state === "pending" && fifo.active === 0;
+      const shown = first !== undefined && first.order > 0 && fifo.active === 0;
       const seq = shown ? first.seq : 0;
       if (seq === fifo.shown) continue;
       const old = fifo.shown === 0 ? undefined : this.#host.state.getJob(fifo.shown);

@@ -6,14 +6,17 @@ import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import { type Lane, laneName } from "../engine/limits/lane.ts";
-import type { Backoff, JobOptions } from "../engine/options.ts";
+import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
+import { type JobPlace, refuseBadDependencies } from "./relations.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-export function toNewJob(spec: Spec): NewJob {
+/** `place` is where the job stands in its call, for references to earlier ones, and the shard of its queue. */
+export function toNewJob(spec: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(spec);
+  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -50,6 +53,12 @@ const readers: {
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
   lane: toLane,
+  dependsOn: (spec) =>
+    spec.depends_on == null || spec.depends_on.length === 0
+      ? undefined
+      : [...new Set(spec.depends_on.map((id) => id.trim()))],
+  onDependencyFailure: (spec) =>
+    (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Not for producers to say.
   schedule: () => undefined,
 };
@@ -89,16 +98,19 @@ function optionalDuration(field: string, text: string | null | undefined): numbe
   return text == null ? undefined : toDuration(field, text);
 }
 
+/** An id with its quotes and comma. */
+const idBytes = 33;
+
 /** Approximate size of a job in the log. */
 export function sizeOf(job: NewJob): number {
   const { options } = job;
-  return (
-    120 +
-    job.payload.length +
-    (job.checkpoint?.length ?? 0) +
-    (options?.tags?.length ?? 0) +
-    (options?.lane === undefined ? 0 : laneName(options.lane).length)
-  );
+  const ofOptions =
+    options === undefined
+      ? 0
+      : (options.tags?.length ?? 0) +
+        (options.dependsOn?.length ?? 0) * idBytes +
+        (options.lane === undefined ? 0 : laneName(options.lane).length);
+  return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 
 export function toPriority(value: number | string): number {

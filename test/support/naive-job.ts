@@ -1,4 +1,5 @@
-/** A job as the naive model keeps it, and which actions an operator may take in which state. */
+/** A job as the naive model keeps it. */
+import type { NewJob } from "../../src/engine/change.ts";
 import type { JobState } from "../../src/engine/job.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
@@ -24,24 +25,38 @@ export interface ModelJob {
   history: string[];
 }
 
-export const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
-export const sources: Readonly<Record<string, readonly JobState[]>> = {
-  retry: ["dead", "cancelled", "completed", "scheduled", "retrying"],
-  requeue: ["dead"],
-  cancel: ["pending", "scheduled", "retrying", "active", "held"],
-  hold: ["pending", "scheduled", "retrying", "active"],
-  approve: ["held"],
-  reject: ["held"],
-};
-export const refusals: Readonly<Record<string, string>> = {
-  retry: "RETRY_ERROR",
-  requeue: "RETRY_ERROR",
-  cancel: "CANCEL_ERROR",
-  hold: "HOLD_ERROR",
-  approve: "APPROVE_ERROR",
-  reject: "REJECT_ERROR",
-};
+/** A job that is added now; `place` is that in its line, 0 for none. */
+export function newModelJob(
+  spec: NewJob,
+  of: { seq: number; options: JobOptions; nowMs: number; place: number },
+): ModelJob {
+  const { seq, options, nowMs, place } = of;
+  const dueAtMs = nowMs + (spec.delayMs ?? 0);
+  const isLater = dueAtMs > nowMs;
+  return {
+    seq,
+    createdAtMs: nowMs,
+    options,
+    queue: spec.queue,
+    state: isLater ? "scheduled" : "pending",
+    priority: spec.priority ?? 2,
+    order: isLater ? 0 : place,
+    dueAtMs: isLater ? dueAtMs : 0,
+    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
+    attempt: 0,
+    lostLeases: 0,
+    token: 0,
+    leaseMs: 0,
+    leaseEndsAtMs: 0,
+    startedAtMs: 0,
+    result: undefined,
+    checkpoint: spec.checkpoint,
+    progress: undefined,
+    history: [],
+  };
+}
 
+/** What a change of a job is answered with. */
 export function answerOf(job: ModelJob, from: JobState): string {
   return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
 }

@@ -2,7 +2,7 @@
  * The rules of docs/reference/limits.md written down a second time: every start is remembered for ever, and whether a job
  * may run is worked out each time from all jobs, all starts and all settings.
  */
-import type { RaisedPause, SetLimit } from "../../src/engine/change.ts";
+import type { PauseLimit, RaisedPause, RemoveLimit, SetLimit } from "../../src/engine/change.ts";
 import { isFinished } from "../../src/engine/job.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
 import type { LimitTarget, LimitValues } from "../../src/engine/limits/setting.ts";
@@ -44,9 +44,21 @@ export class NaiveLimits {
   #pauses: { target: LimitTarget; untilMs: number }[] = [];
   #turns: Turn[] = [];
 
-  /** Does it set something, or change what is set? */
-  concerns({ target, values }: SetLimit): boolean {
-    return this.#find(target) !== undefined || Object.keys(values).length > 0;
+  /** The queue that a change makes, if it needs one. */
+  opens(change: SetLimit | RemoveLimit | PauseLimit): { queue: string | undefined } {
+    const { target } = change;
+    if (change.kind === "removeLimit" || target.queue === "") return { queue: undefined };
+    if (change.kind === "pauseLimit") {
+      return { queue: target.scope === "queue" ? target.queue : undefined };
+    }
+    const isSome = this.#find(target) !== undefined || Object.keys(change.values).length > 0;
+    return { queue: isSome ? target.queue : undefined };
+  }
+
+  change(change: RemoveLimit | PauseLimit, nowMs: number): string {
+    if (change.kind === "removeLimit") return this.remove(change.target) ? "ok" : "NOT_FOUND";
+    this.pause(change.target, nowMs + change.pauseMs);
+    return "ok";
   }
 
   /** True when the setting took the number. */
@@ -233,7 +245,8 @@ function groupsOf(
   jobs: readonly ModelJob[],
 ): number {
   const ready = jobs.filter(
-    (job) => job.queue === queue && job.priority === priority && job.state === "pending",
+    (job) =>
+      job.queue === queue && job.priority === priority && job.state === "pending" && job.order > 0,
   );
   return new Set(ready.map(groupOf)).size;
 }

@@ -2,6 +2,8 @@
  * The rules of docs/spec/jobs.md and docs/spec/leases.md, written down a second time with nothing but arrays and scans: no
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
+
+import { formatJobId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
@@ -18,19 +20,25 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
-import { answerOf, type ModelJob, refusals, sources, waiting } from "./naive-job.ts";
+import { NaiveDependencies } from "./naive-dependencies.ts";
+import { answerOf, type ModelJob, newModelJob } from "./naive-job.ts";
 import { NaiveLimits } from "./naive-limits.ts";
+import { NaiveLocks } from "./naive-locks.ts";
+import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
+import { refusals, sources } from "./naive-rules.ts";
 
 type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
 const infinity = Number.POSITIVE_INFINITY;
+const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
-  #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
+  readonly #locks = new NaiveLocks();
   #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
+  readonly #members = new NaiveMembers();
   readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -38,20 +46,41 @@ export class NaiveModel {
   #nowMs = 0;
   #seed = 0;
 
-  constructor(retention: Retention) {
+  readonly #waits: NaiveDependencies;
+
+  constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
+    this.#waits = new NaiveDependencies({
+      stepsMax,
+      find: (seq) => this.jobs.find((job) => job.seq === seq),
+      nextNumber: () => this.#number,
+      takeNumber: () => this.#number++,
+      standInLine: (job) => this.#stand(job),
+      abandon: (job) => {
+        job.history.push("dependency_failed");
+        job.token = 0;
+        this.#finish(job, "dead");
+      },
+    });
   }
 
   apply(batch: Batch): ModelAnswer[] {
     this.#nowMs = batch.nowMs;
     this.#seed = batch.seed;
-    return batch.changes.map((change) => this.#change(change));
+    this.#waits.beginBatch();
+    const answers = batch.changes.map((change) => {
+      const answer = this.#change(change);
+      this.#seen(this.#waits.carryOn());
+      return answer;
+    });
+    this.#waits.endBatch();
+    return answers;
   }
 
   /** Ready jobs of a queue, first in line first. */
   line(queue: string): ModelJob[] {
     return this.jobs
-      .filter((job) => job.queue === queue && job.state === "pending")
+      .filter((job) => job.queue === queue && job.state === "pending" && job.order > 0)
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
   }
 
@@ -62,6 +91,7 @@ export class NaiveModel {
 
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
+    if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
   }
 
@@ -90,44 +120,31 @@ export class NaiveModel {
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
       case "setLimit":
-        if (!this.limits.concerns(change)) return "ok";
-        if (change.target.queue !== "") this.#open(change.target.queue);
+      case "removeLimit":
+      case "pauseLimit": {
+        const { queue } = this.limits.opens(change);
+        if (queue !== undefined) this.#open(queue);
+        if (change.kind !== "setLimit") return this.limits.change(change, this.#nowMs);
         if (this.limits.set(change, this.#number)) this.#number++;
         return "ok";
-      case "removeLimit":
-        return this.limits.remove(change.target) ? "ok" : "NOT_FOUND";
-      case "pauseLimit":
-        if (change.target.scope === "queue") this.#open(change.target.queue);
-        this.limits.pause(change.target, this.#nowMs + change.pauseMs);
-        return "ok";
+      }
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
       case "admitMember":
-        return `member ${this.#admit(change.uuid)}`;
+        return `member ${this.#members.admit(change.uuid)}`;
       case "forgetMember":
-        this.#members = this.#members.filter((member) => member.id !== change.id);
+        this.#members.forget(change.id);
         return "ok";
       case "setStandby":
-        return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
+        return this.#members.has(change.id) ? "ok" : "NOT_FOUND";
       case "raiseFeatureLevel":
         return "ok";
       default:
         throw new Error(`${change.kind}: its histories have a model of their own`);
     }
-  }
-
-  #members: { uuid: string; id: number }[] = [];
-  #nextMember = 1;
-
-  #admit(uuid: string): number {
-    const known = this.#members.find((member) => member.uuid === uuid);
-    if (known !== undefined) return known.id;
-    const id = this.#nextMember++;
-    this.#members.push({ uuid, id });
-    return id;
   }
 
   /** After each job that changed: whose turn it is may have ended. */
@@ -149,68 +166,53 @@ export class NaiveModel {
     specs: readonly NewJob[],
     idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
   ): ModelAnswer {
-    if (idempotency === undefined) return specs.map((spec) => this.#add(spec));
+    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
     this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
     const known = this.#keys.find(({ key }) => key === idempotency.key);
     if (known !== undefined) {
       return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
     }
-    const answer = specs.map((spec) => this.#add(spec));
+    const answer = this.#addAll(specs);
+    if (answer === undefined) return "NOT_FOUND";
     const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
     this.#keys.push({ ...idempotency, expiresAtMs, answer });
     return answer;
   }
 
-  #add(spec: NewJob): ModelAnswer {
+  /** Undefined when one depends on a job that is not there: then none is added. */
+  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
+    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
+    const answers: string[] = [];
+    for (const spec of specs) {
+      const named = (spec.options?.dependsOn ?? []).filter((id) => id.startsWith("$"));
+      const isOrphan = named.some((id) => answers[Number(id.slice(1))] === "LIMIT_EXCEEDED");
+      answers.push(isOrphan ? "LIMIT_EXCEEDED" : this.#add(spec, answers));
+    }
+    return answers;
+  }
+
+  /** The id behind `$n`, from the answer that job got. */
+  #idOf(reference: string, answers: readonly string[]): string {
+    if (!reference.startsWith("$")) return reference;
+    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
+    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
+  }
+
+  #add(spec: NewJob, answers: readonly string[]): string {
     this.#open(spec.queue);
-    const options = { ...defaultOptions, ...spec.options };
-    const lock = this.#lock(spec.queue, options.uniqueKey);
-    if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
+    const options = { ...defaultOptions, ...spec.options, dependsOn };
+    const lock = this.#locks.holding(spec.queue, options.uniqueKey, this.#nowMs);
+    if (lock !== undefined) return `duplicate of ${lock.seq}`;
     const refused = this.limits.isOverBacklog(spec.queue, options.lane?.group, this.jobs);
     if (refused) return "LIMIT_EXCEEDED";
     const seq = this.#number++;
-    const dueAtMs = this.#nowMs + (spec.delayMs ?? 0);
-    const isLater = dueAtMs > this.#nowMs;
-    const job: ModelJob = {
-      seq,
-      createdAtMs: this.#nowMs,
-      options,
-      queue: spec.queue,
-      state: isLater ? "scheduled" : "pending",
-      priority: spec.priority ?? 2,
-      order: isLater ? 0 : seq,
-      dueAtMs: isLater ? dueAtMs : 0,
-      expireAtMs: spec.expireMs === undefined ? 0 : this.#nowMs + spec.expireMs,
-      attempt: 0,
-      lostLeases: 0,
-      token: 0,
-      leaseMs: 0,
-      leaseEndsAtMs: 0,
-      startedAtMs: 0,
-      result: undefined,
-      checkpoint: spec.checkpoint,
-      progress: undefined,
-      history: [],
-    };
+    this.#waits.added(seq, options);
+    const place = this.#waits.isBlocked(seq) ? 0 : seq;
+    const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
     this.jobs.push(job);
-    this.#takeLock(job);
+    this.#locks.take(job, this.#nowMs);
     return `${job.state} ${seq}`;
-  }
-
-  #lock(queue: string, key: string | undefined) {
-    return this.#locks.find((lock) => lock.queue === queue && lock.key === key);
-  }
-
-  #takeLock(job: ModelJob): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    this.#locks = this.#locks.filter((lock) => lock.queue !== job.queue || lock.key !== key);
-    const untilMs = this.#nowMs + job.options.uniqueMs;
-    this.#locks.push({ queue: job.queue, key, seq: job.seq, untilMs });
-  }
-
-  #freeLock(job: ModelJob): void {
-    this.#locks = this.#locks.filter(({ seq }) => seq !== job.seq);
   }
 
   #claim(change: ClaimJobs): ModelAnswer {
@@ -223,8 +225,7 @@ export class NaiveModel {
       );
       if (job === undefined) break;
       if (job.expireAtMs > 0 && job.expireAtMs <= this.#nowMs) {
-        this.#expire(job);
-        this.limits.look(this.jobs);
+        this.#seen(this.#expire(job));
         continue;
       }
       this.limits.serve(job, this.jobs, this.#nowMs);
@@ -339,14 +340,20 @@ export class NaiveModel {
     job.leaseMs = 0;
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
-    if (state === "pending") job.order = this.#number++;
+    if (state === "pending") this.#stand(job);
+  }
+
+  /** At the end of the line, unless it waits for other jobs. */
+  #stand(job: ModelJob): void {
+    job.order = this.#waits.isBlocked(job.seq) ? 0 : this.#number++;
   }
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
     this.#kept.leave(job);
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
-    this.#freeLock(job);
+    this.#locks.free(job);
+    this.#waits.ended(job.seq, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -361,7 +368,7 @@ export class NaiveModel {
     if (change.action === "changePriority") {
       if (!["pending", "scheduled", "retrying"].includes(from)) return "BULK_ERROR";
       job.priority = change.priority ?? 0;
-      if (from === "pending") job.order = this.#number++;
+      if (from === "pending") this.#stand(job);
       return answerOf(job, from);
     }
     if (sources[change.action]?.includes(from) !== true) return refusals[change.action];
@@ -392,29 +399,19 @@ export class NaiveModel {
         job.lostLeases = 0;
         job.token = 0;
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
+        this.#waits.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
-        this.#retakeLock(job);
+        this.#locks.retake(job, this.#nowMs);
     }
-  }
-
-  #retakeLock(job: ModelJob): void {
-    const lock = this.#lock(job.queue, job.options.uniqueKey);
-    if (lock === undefined || lock.untilMs <= this.#nowMs) this.#takeLock(job);
   }
 
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
-    const held = this.#locks.find(({ seq }) => seq === job.seq);
-    if (held !== undefined) {
-      const taken = this.#lock(queue, held.key);
-      if (taken !== undefined && taken.untilMs > this.#nowMs) return "CONFLICT";
-      this.#locks = this.#locks.filter((lock) => lock !== taken);
-      held.queue = queue;
-    }
+    if (!this.#locks.move(job, queue, this.#nowMs)) return "CONFLICT";
     job.queue = queue;
-    if (job.state === "pending") job.order = this.#number++;
+    if (job.state === "pending") this.#stand(job);
     if (isFinished(job.state)) {
       this.#kept.leave(job);
       this.#kept.join(job, this.#nowMs);
@@ -424,8 +421,9 @@ export class NaiveModel {
 
   #delete(job: ModelJob): void {
     this.#kept.leave(job);
-    this.#freeLock(job);
+    this.#locks.free(job);
     this.jobs = this.jobs.filter((one) => one !== job);
+    this.#waits.ended(job.seq, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -469,6 +467,7 @@ export class NaiveModel {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) break;
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
+        this.#waits.removed(removed);
       }
     }
     return `${steps} steps, more ${this.nextDeadlineMs() <= this.#nowMs}`;
