@@ -21,8 +21,9 @@ export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 
-/** The earliest time at which something is to be done; Infinity when nothing is. */
+/** The earliest time at which something is to be done; Infinity when nothing is. What a batch left to do is for now. */
 export function nextDeadlineMs(core: Core): number {
+  if (core.aftermath.size > 0) return core.nowMs;
   dropStaleLeases(core);
   return Math.min(
     core.due.topTime(),
@@ -30,6 +31,7 @@ export function nextDeadlineMs(core: Core): number {
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
     nextRetentionMs(core.state.meta),
+    core.finishedGroups.nextMs(core.state),
   );
 }
 
@@ -41,7 +43,7 @@ function step(core: Core): boolean {
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
   const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
-  if (earliestMs > core.nowMs) return removeOldest(core);
+  if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);

@@ -1,16 +1,20 @@
 /** Adds jobs. */
+import { formatJobId } from "../base/ids.ts";
+import { beginChain, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
+import { refuseDependencies } from "./depend.ts";
+import { createJob } from "./insert.ts";
 import type { Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
-import { type EnqueueResult, type Outcome, reject } from "./outcome.ts";
-
-const defaultPriority = 2;
+import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
-  if (idempotency === undefined) return { kind: "enqueued", results: addAll(core, change.jobs) };
+  if (idempotency === undefined) {
+    return refuseRelations(core, change) ?? { kind: "enqueued", results: addAll(core, change) };
+  }
 
   forgetOldKeys(core);
   const known = core.state.getIdempotency(idempotency.key);
@@ -28,7 +32,9 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
       `${engineLimits.idempotencyKeysMax} idempotency keys are remembered already (idempotencyKeysMax)`,
     );
   }
-  const results = addAll(core, change.jobs);
+  const refusal = refuseRelations(core, change);
+  if (refusal !== undefined) return refusal;
+  const results = addAll(core, change);
   core.state.putIdempotency({
     key: idempotency.key,
     fingerprint: idempotency.fingerprint,
@@ -38,10 +44,50 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   return { kind: "enqueued", results };
 }
 
-function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
+/** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
+function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefined {
+  let chains = 0;
+  for (let i = 0; i < jobs.length; i++) {
+    const options = jobs[i]?.options;
+    if (options === undefined) continue;
+    const refusal =
+      (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
+      (options.chain === undefined ? undefined : refuseChains(core, ++chains));
+    if (refusal === undefined) continue;
+    return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
+  }
+  return undefined;
+}
+
+function addAll(core: Core, change: EnqueueJobs): EnqueueResult[] {
   const results: EnqueueResult[] = [];
-  for (const job of jobs) results.push(addJob(core, job));
+  for (const job of change.jobs) {
+    const spec =
+      job.options?.dependsOn === undefined ? job : resolveReferences(job, results, change);
+    results.push(spec === undefined ? notAdded() : addJob(core, spec));
+  }
   return results;
+}
+
+function notAdded(): Rejection {
+  return reject("LIMIT_EXCEEDED", "depends_on: a job of this call that it names was not added");
+}
+
+/** Ids in the place of `$n`. Undefined when one of those jobs was not added. */
+function resolveReferences(
+  job: NewJob,
+  results: readonly EnqueueResult[],
+  change: EnqueueJobs,
+): NewJob | undefined {
+  const ids: string[] = [];
+  for (const id of job.options?.dependsOn ?? []) {
+    const result = id.startsWith("$") ? results[Number(id.slice(1))] : undefined;
+    if (result?.kind === "rejected") return undefined;
+    ids.push(
+      result === undefined ? id : formatJobId(result.seq, result.createdAtMs, change.shard ?? 0),
+    );
+  }
+  return { ...job, options: { ...job.options, dependsOn: [...new Set(ids)] } };
 }
 
 /** Adds one job, or says why not. */
@@ -67,6 +113,7 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
 
   const job = createJob(core, spec, options);
   core.insert(job, queue);
+  if (options.chain !== undefined) beginChain(core, job, options.chain);
   if (options.uniqueKey !== undefined) {
     core.state.putUnique(job.queue, options.uniqueKey, {
       seq: job.seq,
@@ -82,42 +129,6 @@ function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | und
   const lock = core.state.getUnique(queue, options.uniqueKey);
   if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
   return core.state.getJob(lock.seq);
-}
-
-function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
-  const seq = core.takeNumber();
-  const nowMs = core.nowMs;
-  const askedAtMs = spec.scheduledAtMs ?? (spec.delayMs === undefined ? 0 : nowMs + spec.delayMs);
-  const waits = spec.scheduledAtMs !== undefined || askedAtMs > nowMs;
-  return {
-    seq,
-    createdAtMs: nowMs,
-    queue: spec.queue,
-    payload: spec.payload,
-    options,
-    state: waits ? "scheduled" : "pending",
-    priority: spec.priority ?? defaultPriority,
-    order: waits ? 0 : seq,
-    dueAtMs: waits ? askedAtMs : 0,
-    scheduledAtMs: waits ? askedAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
-    attempt: 0,
-    history: 0,
-    lostLeases: 0,
-    token: 0,
-    leaseMs: 0,
-    leaseExpiresAtMs: 0,
-    workerId: undefined,
-    hostname: undefined,
-    startedAtMs: 0,
-    finishedAtMs: 0,
-    failedAtMs: 0,
-    finish: 0,
-    checkpoint: spec.checkpoint,
-    progress: undefined,
-    result: undefined,
-    reason: undefined,
-  };
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

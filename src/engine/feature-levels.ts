@@ -40,7 +40,7 @@ const changes: {
     readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
   };
 } = {
-  enqueue: { level: 1, members: { jobs: 1, idempotency: 1 } },
+  enqueue: { level: 1, members: { jobs: 1, shard: 2, idempotency: 1 } },
   claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
@@ -96,6 +96,11 @@ const jobOptions: Levels<JobOptions> = {
   uniqueMs: 1,
   tags: 1,
   parentId: 1,
+  dependsOn: 2,
+  onDependencyFailure: 2,
+  chainId: 2,
+  chainStep: 2,
+  chain: 2,
   schedule: 2,
 };
 
@@ -105,7 +110,7 @@ const itemMembers: {
   readonly release: Levels<ReleaseItem>;
   readonly heartbeat: Levels<HeartbeatItem>;
 } = {
-  ack: { seq: 1, token: 1, result: 1, checkpoint: 1, output: 1 },
+  ack: { seq: 1, token: 1, exit: 2, result: 1, checkpoint: 1, output: 1 },
   fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, output: 1 },
   release: { seq: 1, token: 1, delayMs: 1 },
   heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },
