@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -45,6 +45,7 @@ complete -c corvo -n '__corvo_at \'\'' -l no-color -d 'No colours. NO_COLOR does
 complete -c corvo -n '__corvo_at \'\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'\'' -l version -d 'Show the version.'
+complete -c corvo -f -n '__corvo_at \'server\'' -a drain -d 'Let a running server give out no more work, so that it can be stopped'
 complete -c corvo -n '__corvo_at \'server\'' -l bind -x -d 'Address to listen on; port 0 takes a free one.'
 complete -c corvo -n '__corvo_at \'server\'' -l data-dir -r -F -d 'Folder for log and state. One server at a time.'
 complete -c corvo -n '__corvo_at \'server\'' -l join -x -d 'HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.'
@@ -75,6 +76,16 @@ complete -c corvo -n '__corvo_at \'server\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'server\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'server\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'server\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l timeout -x -d 'How long to wait for jobs that run. The server stays draining afterwards.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l undo -d 'Let it give out work again.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l file -r -F -d 'Add the jobs of a file, or of standard input with -.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l dry-run -d 'Check the jobs of --file and add none.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l priority -x -d '0 (first) to 9, or critical (0), high (1), normal (2), low (3).'

@@ -3,7 +3,7 @@ import { exitCodes } from "../src/base/errors.ts";
 import { styleOf } from "../src/commands/_shared/colors.ts";
 import { loadAll } from "../src/commands/_shared/describe.ts";
 import { commandHelp, groupHelp } from "../src/commands/_shared/help.ts";
-import { type Group, isGroup } from "../src/commands/_shared/table.ts";
+import { commandsBelow, type Group, isGroup } from "../src/commands/_shared/table.ts";
 import { aliases, commands } from "../src/commands/index.ts";
 
 const style = styleOf({ isTty: false, columns: 100, write: () => undefined }, {}, true);
@@ -70,6 +70,11 @@ async function chapters(group: Group, path: readonly string[]): Promise<readonly
     }
     const spec = loaded.find((one) => one.path.join(" ") === inner.join(" "))?.spec;
     if (spec !== undefined) parts.push(chapter(inner, commandHelp(inner, entry, spec, style)));
+    for (const [below, leaf] of Object.entries(commandsBelow(entry))) {
+      const found = loaded.find((one) => one.path.join(" ") === [...inner, below].join(" "));
+      if (found === undefined) continue;
+      parts.push(chapter(found.path, commandHelp(found.path, leaf, found.spec, style)));
+    }
   }
   return parts;
 }

@@ -161,6 +161,7 @@ export const workerOperations = {
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
     waits: true,
+    claims: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -176,6 +177,7 @@ export const workerOperations = {
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
     waits: true,
+    claims: true,
   }),
   ackJobs: operation({
     method: "POST",

@@ -96,6 +96,12 @@ export const commands: Group = {
     server: {
       summary: "Run a server",
       load: () => import("./server.ts"),
+      below: {
+        drain: {
+          summary: "Let a running server give out no more work, so that it can be stopped",
+          load: () => import("./server/drain.ts"),
+        },
+      },
     },
     enqueue: {
       summary: "Add a job to a queue, or many from a file",

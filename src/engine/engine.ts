@@ -61,6 +61,11 @@ export class Engine {
     return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
   }
 
+  /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
+  mayHoldLease(token: number): boolean {
+    return this.#core.leases.has(token) || token >= this.state.meta.nextNumber;
+  }
+
   /** Sequence number of the job that is next in line, or undefined. */
   nextReady(queue: string): number | undefined {
     return this.#core.firstReady(queue)?.peek();

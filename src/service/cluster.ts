@@ -17,7 +17,7 @@ export interface ClusterMember {
   readonly lastContactMs: number | undefined;
   /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
   readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
-  readonly state: "ok" | "catching up" | "unreachable" | "unknown";
+  readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
 }
 
 export interface ClusterView {
@@ -65,6 +65,16 @@ export interface SnapshotMade {
   readonly logFirst: number;
 }
 
+/** Whether this node gives out work to its own clients; see `net/http/drain.ts`. */
+export interface DrainControl {
+  readonly isOn: boolean;
+  /** Nobody is given work here any more, and nobody holds what was given out. */
+  readonly isDone: boolean;
+  readonly leaseCount: number;
+  begin(): void;
+  end(): void;
+}
+
 /** All of these reject with a CorvoError; those that change something only work on the leader. */
 export interface ClusterControl {
   view(): ClusterView;
@@ -74,6 +84,8 @@ export interface ClusterControl {
   /** Hands leadership to this member, or to the one that is furthest when none is named. */
   transferLeadership(nodeId: number | undefined): Promise<void>;
   setVoter(nodeId: number, voter: boolean): Promise<void>;
+  /** Lets another voter lead, if this node does and another one can. Says in the log why not. */
+  handOver(): Promise<void>;
   /** On this member, or on the leader when none is named. */
   snapshot(nodeId: number | undefined): Promise<SnapshotMade>;
   /** HTTP address of the leader, when it is another node and known. */

@@ -11,7 +11,7 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { ClusterControl } from "./cluster.ts";
+import type { ClusterControl, DrainControl } from "./cluster.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -31,6 +31,7 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
+  readonly drain: DrainControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;

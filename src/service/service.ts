@@ -4,6 +4,7 @@ import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createDrainHandlers } from "./drain-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
@@ -27,6 +28,7 @@ export function createService(node: Node): Service {
         ...createQueueHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
+        ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },
       node,
     ),

@@ -81,6 +81,18 @@ describe("how the cluster is, in a sentence", () => {
       "Writes stopped: 2 of 3 voters cannot be reached (node 2, node 3) and 2 are needed; start them again.",
     ],
     [
+      "a node drains",
+      view([member(1), member(2, { state: "draining" }), member(3)]),
+      "healthy",
+      "Healthy: the cluster tolerates 1 failure. Node 2 is draining: it gives out no work. Stop it, or let it go on with `corvo server drain --undo`.",
+    ],
+    [
+      "a single node drains",
+      view([member(1, { state: "draining" })]),
+      "healthy",
+      "A single node: healthy; losing its disk loses its jobs. Node 1 is draining: it gives out no work. Stop it, or let it go on with `corvo server drain --undo`.",
+    ],
+    [
       "an election",
       view([member(1, { role: "candidate" }), member(2), member(3)], {
         role: "candidate",
@@ -165,6 +177,7 @@ function control(given: ClusterView) {
     remove: (id) => note("remove", id),
     transferLeadership: (id) => note("transfer", id),
     setVoter: (id, voter) => note("setVoter", id, voter),
+    handOver: () => note("handOver"),
     async snapshot(id) {
       calls.push(["snapshot", id]);
       return { nodeId: id ?? 1, index: 2000, bytes: 4096, durationMs: 12.4, logFirst: 1001 };

@@ -60,6 +60,7 @@ export function createClusterControl(
         hint: "Name the node whose snapshot is wanted.",
       });
     },
+    handOver: () => membership.handOver(),
     leaderUrl: () => membership.leaderUrl(),
   };
 }
@@ -110,7 +111,7 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
           condition === undefined
             ? undefined
             : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
-        state: stateOf({ isSelf, lastContactMs, lag }),
+        state: stateOf({ isSelf, lastContactMs, lag, isDraining: condition?.isDraining === true }),
       };
     }),
   };
@@ -141,9 +142,11 @@ function stateOf(member: {
   isSelf: boolean;
   lastContactMs: number | undefined;
   lag: number | undefined;
+  isDraining: boolean;
 }): ClusterMember["state"] {
-  if (member.isSelf) return "ok";
+  if (member.isSelf) return member.isDraining ? "draining" : "ok";
   if (member.lastContactMs === undefined) return "unknown";
   if (member.lastContactMs > silentMs) return "unreachable";
+  if (member.isDraining) return "draining";
   return (member.lag ?? 0) > catchingUpEntries ? "catching up" : "ok";
 }

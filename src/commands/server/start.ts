@@ -6,12 +6,14 @@ import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
 import { type App, createApp } from "../../net/http/app.ts";
+import { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import type { Group } from "../../replica/group.ts";
 import { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
+import { parseToken } from "../../service/views.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
@@ -78,6 +80,7 @@ interface Parts {
   readonly membership: Membership;
   readonly search: QueryStore;
   readonly node: Node;
+  readonly drain: Drain;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -104,6 +107,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logTailEntries: options.logTailEntries,
   });
   const { replica, group } = consensus;
+  const drain = createDrain(replica);
   const peers: Peers = createPeers(
     {
       ...identity,
@@ -118,7 +122,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       logger,
       group: () => group,
       snapshots: () => consensus.snapshots,
-      condition: () => conditionOf(storage),
+      condition: () => conditionOf(storage, drain),
       onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
     },
   );
@@ -127,7 +131,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const env = { options, search, logger, membership, consensus, peers };
+  const env = { options, search, logger, membership, consensus, peers, drain };
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
@@ -137,7 +141,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   replica.start();
   membership.start();
 
-  const parts: Parts = { storage, consensus, peers, membership, search, node };
+  const parts: Parts = { storage, consensus, peers, membership, search, node, drain };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
@@ -229,6 +233,7 @@ function createNode(
     membership: Membership;
     consensus: Consensus;
     peers: Peers;
+    drain: Drain;
   },
 ): Node {
   return new Node(
@@ -245,9 +250,12 @@ function createNode(
         replica,
         snapshot: () => snapshotNow(storage, env.consensus, systemClock),
         conditionOf: (nodeId) =>
-          nodeId === env.membership.self.id ? conditionOf(storage) : env.peers.conditionOf(nodeId),
+          nodeId === env.membership.self.id
+            ? conditionOf(storage, env.drain)
+            : env.peers.conditionOf(nodeId),
         secret: env.options.cluster.secret,
       }),
+      drain: env.drain,
     },
     {
       shard: mainGroup,
@@ -273,6 +281,7 @@ function openApp(
       isLeader: () => parts.consensus.replica.isLeader,
       leaderUrl: () => parts.membership.leaderUrl(),
     },
+    drain: parts.drain,
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,
@@ -286,6 +295,13 @@ function openApp(
         kind: "failed",
         reason: `a guarantee of the program was broken: ${error.message}`,
       }),
+  });
+}
+
+function createDrain(replica: Replica): Drain {
+  return new Drain({
+    tokenOf: parseToken,
+    isLive: (token) => replica.engine.mayHoldLease(token),
   });
 }
 
