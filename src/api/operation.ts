@@ -29,7 +29,7 @@ export interface Operation<
   readonly method: Method;
   /** Path with `{name}` placeholders, from the root. */
   readonly path: string;
-  readonly tag: "worker" | "jobs" | "queues" | "search" | "system" | "cluster";
+  readonly tag: "worker" | "jobs" | "queues" | "schedules" | "search" | "system" | "cluster";
   readonly summary: string;
   readonly params: Params;
   readonly query: Query;

@@ -8,6 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { JobOptions } from "./options.ts";
+import type { ScheduleSpec } from "./schedule.ts";
 
 export interface NewJob {
   readonly queue: string;
@@ -164,6 +165,43 @@ export interface SetStandby {
   readonly standby: boolean;
 }
 
+export interface SetSchedule {
+  readonly kind: "setSchedule";
+  readonly name: string;
+  readonly spec: ScheduleSpec;
+}
+
+export interface DeleteSchedule {
+  readonly kind: "deleteSchedule";
+  readonly name: string;
+}
+
+export interface PauseSchedule {
+  readonly kind: "pauseSchedule";
+  readonly name: string;
+  readonly paused: boolean;
+}
+
+/** Adds a job of the schedule now. */
+export interface RunSchedule {
+  readonly kind: "runSchedule";
+  readonly name: string;
+}
+
+/** Due times that the leader computed for a schedule of this version, all those after `afterMs` up to the last. */
+export interface PlanSchedule {
+  readonly kind: "planSchedule";
+  readonly name: string;
+  readonly version: number;
+  readonly afterMs: number;
+  readonly dueMs: readonly number[];
+  /** None comes after them. */
+  readonly ends: boolean;
+  /** Due times before the first one that passed too long ago to be fired, and the last of them. */
+  readonly missed: number;
+  readonly missedToMs: number;
+}
+
 /** From here on the log may hold changes of this level (`feature-levels.ts`). */
 export interface RaiseFeatureLevel {
   readonly kind: "raiseFeatureLevel";
@@ -186,6 +224,11 @@ export type Change =
   | AdmitMember
   | ForgetMember
   | SetStandby
+  | SetSchedule
+  | DeleteSchedule
+  | PauseSchedule
+  | RunSchedule
+  | PlanSchedule
   | RaiseFeatureLevel;
 
 export interface Batch {

@@ -9,9 +9,10 @@ import { assert, must } from "../base/assert.ts";
 import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { engineLimits } from "./limits.ts";
-import type { Effects } from "./outcome.ts";
+import { createEffects, type Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
 import { ReadyQueue } from "./ready-queue.ts";
+import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
   type LiveJob,
@@ -36,7 +37,9 @@ export class Core {
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
   readonly leases = new Map<number, number>();
-  effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
+  /** When schedules have something to do next. */
+  readonly schedules: ScheduleTimes;
+  effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
   seed = 0;
@@ -44,6 +47,7 @@ export class Core {
   constructor(state: State) {
     this.state = state;
     this.nowMs = state.meta.nowMs;
+    this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
   }
 

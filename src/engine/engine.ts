@@ -13,10 +13,17 @@ import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
-import type { Effects, Outcome } from "./outcome.ts";
+import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
+import {
+  deleteSchedule,
+  pauseSchedule,
+  planSchedule,
+  runSchedule,
+  setSchedule,
+} from "./schedules.ts";
 import type { State } from "./state.ts";
 
 export class Engine {
@@ -47,7 +54,7 @@ export class Engine {
   /** What the batches since the last call caused. */
   takeEffects(): Effects {
     const { effects } = this.#core;
-    this.#core.effects = { readyQueues: new Set(), finished: [], revoked: [] };
+    this.#core.effects = createEffects();
     return effects;
   }
 
@@ -104,6 +111,16 @@ function applyChange(core: Core, change: Change): Outcome {
       return forgetMember(core, change);
     case "setStandby":
       return setStandby(core, change);
+    case "setSchedule":
+      return setSchedule(core, change);
+    case "deleteSchedule":
+      return deleteSchedule(core, change);
+    case "pauseSchedule":
+      return pauseSchedule(core, change);
+    case "runSchedule":
+      return runSchedule(core, change);
+    case "planSchedule":
+      return planSchedule(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
   }

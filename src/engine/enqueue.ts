@@ -44,7 +44,8 @@ function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
   return results;
 }
 
-function addJob(core: Core, spec: NewJob): EnqueueResult {
+/** Adds one job, or says why not. */
+export function addJob(core: Core, spec: NewJob): EnqueueResult {
   const queue = core.openQueue(spec.queue);
   if (queue === undefined) {
     return reject(

@@ -55,6 +55,22 @@ const changes: {
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
   forgetMember: { level: 1, members: { id: 1 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
+  setSchedule: { level: 2, members: { name: 2, spec: 2 } },
+  deleteSchedule: { level: 2, members: { name: 2 } },
+  pauseSchedule: { level: 2, members: { name: 2, paused: 2 } },
+  runSchedule: { level: 2, members: { name: 2 } },
+  planSchedule: {
+    level: 2,
+    members: {
+      name: 2,
+      version: 2,
+      afterMs: 2,
+      dueMs: 2,
+      ends: 2,
+      missed: 2,
+      missedToMs: 2,
+    },
+  },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -80,6 +96,7 @@ const jobOptions: Levels<JobOptions> = {
   uniqueMs: 1,
   tags: 1,
   parentId: 1,
+  schedule: 2,
 };
 
 const itemMembers: {

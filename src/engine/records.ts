@@ -5,10 +5,14 @@
  * Values are never changed in place: a changed record is put again, which is how the state knows what to store. The
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
+import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
-// biome-ignore lint/suspicious/noEmptyInterface: features add their lines
-export interface RecordTypes {}
+export interface RecordTypes {
+  schedule: ScheduleRecord;
+  /** Key: number of the schedule and place in its history. */
+  scheduleRun: ScheduleRun;
+}
 
 export type RecordKind = keyof RecordTypes & string;
 

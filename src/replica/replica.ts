@@ -17,6 +17,7 @@ import type { Effects, Outcome } from "../engine/outcome.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
+import { LogTime } from "./log-time.ts";
 import type { AppliedPoint, Consensus, StateStore } from "./ports.ts";
 
 /** Called once: with the outcome, or with the reason why there is none. */
@@ -78,6 +79,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #checkpoints: Checkpoints;
   readonly #alarm: Alarm;
+  readonly #time: LogTime;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #consensus: Consensus | undefined;
@@ -86,7 +88,6 @@ export class Replica {
   #waitingBytes = 0;
   #inFlight: Flight | undefined;
   #flushQueued = false;
-  #lastNowMs: number;
   #readOnly: string | undefined;
   #stopped: CorvoError | undefined;
   #idle: (() => void)[] = [];
@@ -96,10 +97,11 @@ export class Replica {
     this.#options = options;
     this.engine = new Engine(deps.store.state);
     this.#conf = deps.store.stored.conf;
-    this.#lastNowMs = deps.store.state.meta.nowMs;
+    this.#time = new LogTime(deps.clock, deps.store.state.meta.nowMs);
     this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
     this.#alarm = new Alarm({
       ...deps,
+      time: this.#time,
       isOnDuty: () => this.#stopped === undefined && this.isLeader,
       nextDeadlineMs: () => this.engine.nextDeadlineMs(),
       advance: (done) =>
@@ -227,7 +229,7 @@ export class Replica {
     const level = this.engine.featureLevel;
     const outcomes = this.engine.apply(batch);
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
-    this.#lastNowMs = Math.max(this.#lastNowMs, batch.nowMs);
+    this.#time.note(batch.nowMs);
     if (isOwn) {
       const { proposals } = flight;
       for (let i = 0; i < proposals.length; i++) proposals[i]?.settle(outcomes[i], undefined);
@@ -306,9 +308,8 @@ export class Replica {
       return;
     }
     const proposals = this.#takeBatch();
-    this.#lastNowMs = Math.max(this.#lastNowMs, this.#deps.clock.nowMs());
     const batch: Batch = {
-      nowMs: this.#lastNowMs,
+      nowMs: this.#time.next(),
       seed: this.#deps.random.uint32(),
       changes: proposals.map((proposal) => proposal.change),
     };

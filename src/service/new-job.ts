@@ -48,6 +48,8 @@ const readers: {
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  // Not for producers to say.
+  schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
 

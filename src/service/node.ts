@@ -10,8 +10,10 @@ import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
+import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -50,7 +52,9 @@ export class Node {
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly planner: Planner;
   readonly startedAtMs: number;
+  readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
 
@@ -59,12 +63,20 @@ export class Node {
     this.deps = deps;
     this.options = options;
     this.claims = new Claims(replica, deps.timers);
+    this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
+    this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** Whatever became of the wall clock meanwhile. */
+  get uptimeMs(): number {
+    return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    this.planner.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();

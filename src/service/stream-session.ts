@@ -15,7 +15,7 @@ import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { formatToken } from "./views.ts";
+import { formatToken, originOf } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
@@ -297,6 +297,8 @@ export function claimedText(id: string, job: Job): string {
   let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
   if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
   if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
+  const origin = job.options.schedule === undefined ? undefined : originOf(job);
+  if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;
   if (job.options.tags !== undefined) text += `,"tags":${job.options.tags}`;
   return `${text}}`;
 }

@@ -72,6 +72,7 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  set(view, "schedule", originOf(job));
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
@@ -111,7 +112,16 @@ export function claimedView(id: string, job: Job): ClaimedView {
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
+  set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The schedule that made the job. */
+export function originOf(job: Job): { name: string; due_at: string } | undefined {
+  const { schedule } = job.options;
+  return schedule === undefined
+    ? undefined
+    : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
 export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {

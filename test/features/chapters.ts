@@ -2,6 +2,7 @@
 import { administration } from "./administration.ts";
 import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
+import { schedules } from "./schedules.ts";
 import { submitting } from "./submitting.ts";
 
-export const chapters: readonly Chapter[] = [submitting, delivery, administration];
+export const chapters: readonly Chapter[] = [submitting, delivery, administration, schedules];

@@ -135,6 +135,8 @@ export class NaiveModel {
         return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
       case "raiseFeatureLevel":
         return "ok";
+      default:
+        throw new Error(`${change.kind}: its histories have a model of their own`);
     }
   }
 

@@ -135,6 +135,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
+  group.whenReady(() => node.planner.lead());
   peers.transport.listen(peerBind.host, peerBind.port);
   const isAlone = await lead(group, replica);
   const replayed = replica.appliedIndex - storedIndex;
@@ -166,6 +167,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
+  parts.node.planner.stop();
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
