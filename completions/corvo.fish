@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -35,6 +35,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a queue -d 'Look at queues, pause and
 complete -c corvo -f -n '__corvo_at \'\'' -a schedule -d 'Jobs that come again and again'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
+complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
 complete -c corvo -f -n '__corvo_at \'\'' -a version -d 'Versions of this program and of the server'
 complete -c corvo -f -n '__corvo_at \'\'' -a completion -d 'Print a completion script for a shell'
@@ -698,6 +699,17 @@ complete -c corvo -n '__corvo_at \'status\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'recover\'' -l data-dir -r -F -d 'Folder of the stopped server.'
+complete -c corvo -n '__corvo_at \'recover\'' -l unsafe -d 'Do it, although it may lose what others had.'
+complete -c corvo -n '__corvo_at \'recover\'' -l yes-i-lose-data -x -d 'Do it without asking. The cluster\'s id, so that it is the right directory.'
+complete -c corvo -n '__corvo_at \'recover\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'recover\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'recover\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'recover\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'recover\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'recover\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'recover\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'recover\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'bench\'' -l list -d 'List the scenarios.'
 complete -c corvo -n '__corvo_at \'bench\'' -l dir -r -F -d 'Where servers of the bench keep their data. Default: the temporary folder.'
 complete -c corvo -n '__corvo_at \'bench\'' -l duration -x -d 'Measured time of a run, for scenarios that run for a time.'

@@ -45,6 +45,9 @@ export const clusterOperations = {
       status: Type.String(),
       summary: Type.String(),
       cluster_id: Type.String(),
+      recovery_epoch: Type.Integer({
+        description: "How often `corvo recover` has cut the cluster down to one node.",
+      }),
       node_id: Type.String(),
       state: Type.String(),
       term: Type.Integer(),
@@ -88,6 +91,7 @@ export const clusterOperations = {
     result: Type.Object({
       cluster_id: Type.String(),
       node_id: Type.String(),
+      recovery_epoch: Type.Optional(Type.Integer()),
       peers: Type.Array(
         Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),
       ),

@@ -146,6 +146,11 @@ export const commands: Group = {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
     },
+    recover: {
+      summary:
+        "Make a stopped node the only one, when the majority of its cluster is gone for good",
+      load: () => import("./recover.ts"),
+    },
     bench: {
       summary: "Measure this machine and this version, and prove that nothing was lost",
       load: () => import("./bench.ts"),

@@ -45,6 +45,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
       return {
         cluster_id: answer.clusterId,
         node_id: String(answer.nodeId),
+        recovery_epoch: answer.recoveryEpoch,
         peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
           id: String(id),
           uuid,
@@ -111,6 +112,7 @@ function statusView(view: ClusterView): StatusView {
     status,
     summary: sentence,
     cluster_id: view.clusterId,
+    recovery_epoch: view.recoveryEpoch,
     node_id: String(view.selfId),
     state: stateNames[view.role],
     term: view.term,

@@ -24,6 +24,7 @@ export interface ClusterView {
   /** Which changes the log may hold; it rises once all nodes run a version that knows more. */
   readonly featureLevel: number;
   readonly clusterId: string;
+  readonly recoveryEpoch: number;
   readonly selfId: number;
   readonly role: "leader" | "follower" | "candidate" | "learner";
   readonly term: number;
@@ -47,6 +48,8 @@ export interface JoinRequest {
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
+  /** How often the cluster was cut down to one node by force. */
+  readonly recoveryEpoch: number;
   /** Peer addresses of the members by id. */
   readonly peers: readonly {
     readonly id: number;

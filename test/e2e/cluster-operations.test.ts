@@ -1,5 +1,6 @@
 /** What an operator asks of the nodes of a cluster, on the compiled program: snapshots, draining, recovery. */
 import { expect, test } from "bun:test";
+import { rmSync } from "node:fs";
 import { Place } from "../support/binary.ts";
 import { Cluster, until } from "../support/cluster/cluster.ts";
 import { enqueue, fill, firstIndex } from "../support/cluster/cluster-steps.ts";
@@ -100,3 +101,63 @@ test("a worker that knows only a draining server finishes its jobs, and gets mor
   expect([drained.code, done, left, undone.code]).toEqual([0, "completed", "pending", 0]);
   expect(undone.stdout).toContain("gives out work again");
 }, 30_000);
+
+test("a node that is left alone for good is made the only one, and old nodes come back empty or not at all", async () => {
+  await using cluster = await Cluster.of(3);
+  const leader = await cluster.leader();
+  const [kept, lost] = await cluster.followers();
+  if (kept === undefined || lost === undefined) throw new Error("there are no two followers");
+  await fill(leader, 20);
+  await cluster.level();
+  const { cluster_id: clusterId } = await leader.status();
+  await Promise.all(cluster.nodes.map((node) => node.kill()));
+  const recover = (...words: string[]) =>
+    cluster.place.run(["recover", "--data-dir", kept.name, ...words]);
+
+  const shown = await recover();
+  const unasked = await recover("--unsafe");
+  const wrong = await recover("--unsafe", "--yes-i-lose-data", "another");
+  await kept.start();
+  const running = await recover("--unsafe", "--yes-i-lose-data", clusterId);
+  const stuck = await kept.request("POST", "/api/v1/enqueue", { queue: "q", payload: 1 });
+  await kept.kill();
+  const done = await recover("--unsafe", "--yes-i-lose-data", clusterId);
+
+  expect(shown.stdout).toContain(`to be removed  node ${leader.id}`);
+  expect(unasked.code).toBe(2);
+  expect(unasked.stderr).toContain(`--yes-i-lose-data ${clusterId}`);
+  expect([wrong.code, running.code, stuck.status]).toEqual([5, 5, 503]);
+  expect(running.stderr).toContain("is in use by process");
+  expect({ code: done.code, stderr: done.stderr }).toMatchObject({ code: 0 });
+  expect(done.stdout).toContain("is the only node of its cluster now, recovery epoch 1");
+
+  await kept.start();
+  const status = await kept.status();
+  expect(status).toMatchObject({ state: "Leader", cluster_id: clusterId });
+  expect(status.nodes.map(({ id }) => id)).toEqual([String(kept.id)]);
+  expect((await enqueue(kept, 100)).status).toBe("pending");
+  const { total } = await kept.json<{ total: number }>("POST", "/api/v1/jobs/search", {
+    queue: "q",
+    limit: 1,
+  });
+  expect(total).toBe(21);
+
+  // One of the old nodes comes back as it was, the other one without anything.
+  await lost.start();
+  await until("it is refused", async () =>
+    lost.said.includes(`is of cluster ${clusterId} as it was before a recovery (epoch 0`),
+  );
+  expect((await kept.status()).nodes).toHaveLength(1);
+  await lost.kill();
+  cluster.nodes.splice(cluster.nodes.indexOf(lost), 1);
+  cluster.nodes.splice(cluster.nodes.indexOf(leader), 1);
+  rmSync(leader.dataDir, { recursive: true });
+  const again = await cluster.add({ join: [kept], name: leader.name });
+  await again.start();
+  await cluster.settled(2);
+  await cluster.level();
+  expect(again.id).toBeGreaterThan(3);
+  await again.stop();
+  await again.start();
+  await cluster.settled(2);
+}, 40_000);

@@ -27,6 +27,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
 function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}): ClusterView {
   return {
     clusterId: "c",
+    recoveryEpoch: 0,
     selfId: 1,
     role: "leader",
     term: 3,
@@ -171,6 +172,7 @@ function control(given: ClusterView) {
       return {
         clusterId: "c",
         nodeId: 4,
+        recoveryEpoch: 2,
         peers: [{ id: 1, uuid: "uuid-1", peerAddress: "10.0.0.1:9090" }],
       };
     },
@@ -201,6 +203,7 @@ describe("cluster operations", () => {
       status: "degraded",
       summary: expect.stringContaining("Two voters"),
       cluster_id: "c",
+      recovery_epoch: 0,
       node_id: "1",
       state: "Leader",
       term: 3,
@@ -296,6 +299,7 @@ describe("cluster operations", () => {
     expect(answer).toEqual({
       cluster_id: "c",
       node_id: "4",
+      recovery_epoch: 2,
       peers: [{ id: "1", uuid: "uuid-1", peer_address: "10.0.0.1:9090" }],
     });
     expect(calls).toEqual([

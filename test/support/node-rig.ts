@@ -106,6 +106,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
   return {
     view: () => ({
       clusterId: "test",
+      recoveryEpoch: 0,
       featureLevel: newestFeatureLevel,
       selfId: 1,
       role: "leader",

@@ -22,6 +22,7 @@ const silentMs = 3000;
 interface ControlEnv {
   readonly replica: Replica;
   readonly secret: string | undefined;
+  readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
   /** How a node is by its own word, this one included. */
   readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
@@ -44,7 +45,7 @@ export function createClusterControl(
         );
       }
       const answer = await membership.join(request);
-      return { ...answer, peers: [...answer.peers] };
+      return { ...answer, recoveryEpoch: env.recoveryEpoch, peers: [...answer.peers] };
     },
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
@@ -78,6 +79,7 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
   const { self } = membership;
   return {
     clusterId: self.clusterId,
+    recoveryEpoch: env.recoveryEpoch,
     featureLevel: replica.engine.featureLevel,
     selfId: self.id,
     role: roleOfSelf(membership, group),

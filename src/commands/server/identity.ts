@@ -58,7 +58,8 @@ export async function openIdentity(
     return { identity: await foundCluster(storage), firstPeers: [] };
   }
   const joined = await joinCluster(options.join, options.self, logger);
-  const identity = { clusterId: joined.clusterId, nodeId: joined.nodeId };
+  const { clusterId, nodeId, recoveryEpoch } = joined;
+  const identity = { clusterId, nodeId, recoveryEpoch };
   writeNodeIdentity(storage.dir.path, identity);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
   return { identity, firstPeers: joined.peers };

@@ -138,6 +138,7 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),
+    recoveryEpoch: answer.recovery_epoch ?? 0,
     peers: answer.peers.map((peer) => ({
       id: Number(peer.id),
       uuid: peer.uuid,

@@ -14,6 +14,7 @@ import type { Replica } from "../../replica/replica.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
 import { parseToken } from "../../service/views.ts";
+import type { NodeIdentity } from "../../store/node-identity.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
@@ -131,7 +132,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const env = { options, search, logger, membership, consensus, peers, drain };
+  const env = { options, search, logger, membership, consensus, peers, drain, identity };
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
@@ -236,6 +237,7 @@ function createNode(
     consensus: Consensus;
     peers: Peers;
     drain: Drain;
+    identity: NodeIdentity;
   },
 ): Node {
   return new Node(
@@ -256,6 +258,7 @@ function createNode(
             ? conditionOf(storage, env.drain)
             : env.peers.conditionOf(nodeId),
         secret: env.options.cluster.secret,
+        recoveryEpoch: env.identity.recoveryEpoch,
       }),
       drain: env.drain,
     },

@@ -78,7 +78,7 @@ function checkAlignment({ log, store, statePath }: Storage): void {
 
 /** Makes this node the founder of a cluster of one. */
 export async function foundCluster(storage: Storage): Promise<NodeIdentity> {
-  const identity = { clusterId: crypto.randomUUID(), nodeId: 1 };
+  const identity = { clusterId: crypto.randomUUID(), nodeId: 1, recoveryEpoch: 0 };
   await appendFirst(storage.log, identity.nodeId);
   writeNodeIdentity(storage.dir.path, identity);
   return identity;
