@@ -23,6 +23,8 @@ export const requestLimits = {
   errorLengthMax: 16 * 1024,
   /** Bytes of handler output kept with an attempt; the last ones win. */
   outputBytesMax: 64 * 1024,
+  /** Jobs that one job depends on. */
+  dependsOnMax: 1000,
   /** Ids in one bulk-get. */
   bulkGetMax: 1000,
   /** Ids in one bulk action. */

@@ -9,6 +9,10 @@ export const engineLimits = {
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
+  /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
+  aftermathStepsMax: 1000,
+  /** Open dependencies over all jobs. */
+  dependenciesMax: 1_000_000,
   schedulesMax: 100_000,
   /** Entries kept of each schedule's history. */
   scheduleHistoryMax: 20,

@@ -7,6 +7,9 @@ import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
+/** What becomes of a job when one that it depends on ends without success. */
+export type DependencyFailure = "fail" | "wait" | "ignore";
+
 export interface JobOptions {
   /** Runs in all before the job is dead; 0 and 1 both mean one run. */
   readonly maxRetries: number;
@@ -24,6 +27,9 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
+  readonly dependsOn: readonly string[] | undefined;
+  readonly onDependencyFailure: DependencyFailure;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
 }
@@ -39,6 +45,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   uniqueMs: 3_600_000,
   tags: undefined,
   parentId: undefined,
+  dependsOn: undefined,
+  onDependencyFailure: "fail",
   schedule: undefined,
 });
 

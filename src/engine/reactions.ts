@@ -5,10 +5,12 @@
  * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
  */
 import type { Core } from "./core.ts";
+import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 import { runEnded } from "./schedules.ts";
 
 /** `before` is undefined for a new job, `after` for a deleted one. */
 export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if (!core.dependencies.isIdle) reactForDependents(core, before, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

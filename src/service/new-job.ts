@@ -5,14 +5,17 @@ import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
-import type { Backoff, JobOptions } from "../engine/options.ts";
+import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
+import { type JobPlace, refuseBadDependencies } from "./relations.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-export function toNewJob(spec: Spec): NewJob {
+/** `place` is where the job stands in its call, for references to earlier ones, and the shard of its queue. */
+export function toNewJob(spec: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(spec);
+  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -48,6 +51,12 @@ const readers: {
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  dependsOn: (spec) =>
+    spec.depends_on == null || spec.depends_on.length === 0
+      ? undefined
+      : [...new Set(spec.depends_on.map((id) => id.trim()))],
+  onDependencyFailure: (spec) =>
+    (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Not for producers to say.
   schedule: () => undefined,
 };
@@ -71,11 +80,17 @@ function optionalDuration(field: string, text: string | null | undefined): numbe
   return text == null ? undefined : toDuration(field, text);
 }
 
+/** An id with its quotes and comma. */
+const idBytes = 33;
+
 /** Approximate size of a job in the log. */
 export function sizeOf(job: NewJob): number {
-  return (
-    120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
-  );
+  const { options } = job;
+  const ofOptions =
+    options === undefined
+      ? 0
+      : (options.tags?.length ?? 0) + (options.dependsOn?.length ?? 0) * idBytes;
+  return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 
 export function toPriority(value: number | string): number {

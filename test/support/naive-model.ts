@@ -2,6 +2,8 @@
  * The rules of docs/spec/jobs.md and docs/spec/leases.md, written down a second time with nothing but arrays and scans: no
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
+
+import { formatJobId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
@@ -16,54 +18,18 @@ import type {
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
+import { defaultOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveDependencies } from "./naive-dependencies.ts";
+import { type ModelJob, newModelJob } from "./naive-job.ts";
 import { NaiveRetention } from "./naive-retention.ts";
-
-export interface ModelJob {
-  readonly seq: number;
-  readonly createdAtMs: number;
-  readonly options: JobOptions;
-  queue: string;
-  state: JobState;
-  priority: number;
-  order: number;
-  dueAtMs: number;
-  expireAtMs: number;
-  attempt: number;
-  lostLeases: number;
-  token: number;
-  leaseMs: number;
-  leaseEndsAtMs: number;
-  startedAtMs: number;
-  result: string | undefined;
-  checkpoint: string | undefined;
-  progress: string | undefined;
-  history: string[];
-}
+import { refusals, sources } from "./naive-rules.ts";
 
 type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
 const infinity = Number.POSITIVE_INFINITY;
 const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
-const sources: Readonly<Record<string, readonly JobState[]>> = {
-  retry: ["dead", "cancelled", "completed", "scheduled", "retrying"],
-  requeue: ["dead"],
-  cancel: ["pending", "scheduled", "retrying", "active", "held"],
-  hold: ["pending", "scheduled", "retrying", "active"],
-  approve: ["held"],
-  reject: ["held"],
-};
-const refusals: Readonly<Record<string, string>> = {
-  retry: "RETRY_ERROR",
-  requeue: "RETRY_ERROR",
-  cancel: "CANCEL_ERROR",
-  hold: "HOLD_ERROR",
-  approve: "APPROVE_ERROR",
-  reject: "REJECT_ERROR",
-};
-
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
@@ -75,25 +41,47 @@ export class NaiveModel {
   #nowMs = 0;
   #seed = 0;
 
-  constructor(retention: Retention) {
+  readonly #waits: NaiveDependencies;
+
+  constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
+    this.#waits = new NaiveDependencies({
+      stepsMax,
+      find: (seq) => this.jobs.find((job) => job.seq === seq),
+      nextNumber: () => this.#number,
+      takeNumber: () => this.#number++,
+      standInLine: (job) => this.#stand(job),
+      abandon: (job) => {
+        job.history.push("dependency_failed");
+        job.token = 0;
+        this.#finish(job, "dead");
+      },
+    });
   }
 
   apply(batch: Batch): ModelAnswer[] {
     this.#nowMs = batch.nowMs;
     this.#seed = batch.seed;
-    return batch.changes.map((change) => this.#change(change));
+    this.#waits.beginBatch();
+    const answers = batch.changes.map((change) => {
+      const answer = this.#change(change);
+      this.#waits.carryOn();
+      return answer;
+    });
+    this.#waits.endBatch();
+    return answers;
   }
 
   /** Ready jobs of a queue, first in line first. */
   line(queue: string): ModelJob[] {
     return this.jobs
-      .filter((job) => job.queue === queue && job.state === "pending")
+      .filter((job) => job.queue === queue && job.state === "pending" && job.order > 0)
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
   }
 
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
+    if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
   }
 
@@ -164,47 +152,44 @@ export class NaiveModel {
     specs: readonly NewJob[],
     idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
   ): ModelAnswer {
-    if (idempotency === undefined) return specs.map((spec) => this.#add(spec));
+    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
     this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
     const known = this.#keys.find(({ key }) => key === idempotency.key);
     if (known !== undefined) {
       return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
     }
-    const answer = specs.map((spec) => this.#add(spec));
+    const answer = this.#addAll(specs);
+    if (answer === undefined) return "NOT_FOUND";
     const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
     this.#keys.push({ ...idempotency, expiresAtMs, answer });
     return answer;
   }
 
-  #add(spec: NewJob): ModelAnswer {
+  /** Undefined when one depends on a job that is not there: then none is added. */
+  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
+    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
+    const answers: string[] = [];
+    for (const spec of specs) answers.push(this.#add(spec, answers));
+    return answers;
+  }
+
+  /** The id behind `$n`, from the answer that job got. */
+  #idOf(reference: string, answers: readonly string[]): string {
+    if (!reference.startsWith("$")) return reference;
+    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
+    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
+  }
+
+  #add(spec: NewJob, answers: readonly string[]): string {
     this.#open(spec.queue);
-    const options = { ...defaultOptions, ...spec.options };
+    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
+    const options = { ...defaultOptions, ...spec.options, dependsOn };
     const lock = this.#lock(spec.queue, options.uniqueKey);
     if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
     const seq = this.#number++;
-    const dueAtMs = this.#nowMs + (spec.delayMs ?? 0);
-    const isLater = dueAtMs > this.#nowMs;
-    const job: ModelJob = {
-      seq,
-      createdAtMs: this.#nowMs,
-      options,
-      queue: spec.queue,
-      state: isLater ? "scheduled" : "pending",
-      priority: spec.priority ?? 2,
-      order: isLater ? 0 : seq,
-      dueAtMs: isLater ? dueAtMs : 0,
-      expireAtMs: spec.expireMs === undefined ? 0 : this.#nowMs + spec.expireMs,
-      attempt: 0,
-      lostLeases: 0,
-      token: 0,
-      leaseMs: 0,
-      leaseEndsAtMs: 0,
-      startedAtMs: 0,
-      result: undefined,
-      checkpoint: spec.checkpoint,
-      progress: undefined,
-      history: [],
-    };
+    this.#waits.added(seq, options);
+    const place = this.#waits.isBlocked(seq) ? 0 : seq;
+    const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
     this.jobs.push(job);
     this.#takeLock(job);
     return `${job.state} ${seq}`;
@@ -340,7 +325,12 @@ export class NaiveModel {
     job.leaseMs = 0;
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
-    if (state === "pending") job.order = this.#number++;
+    if (state === "pending") this.#stand(job);
+  }
+
+  /** At the end of the line, unless it waits for other jobs. */
+  #stand(job: ModelJob): void {
+    job.order = this.#waits.isBlocked(job.seq) ? 0 : this.#number++;
   }
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
@@ -348,6 +338,7 @@ export class NaiveModel {
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
     this.#freeLock(job);
+    this.#waits.ended(job.seq, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -362,7 +353,7 @@ export class NaiveModel {
     if (change.action === "changePriority") {
       if (!["pending", "scheduled", "retrying"].includes(from)) return "BULK_ERROR";
       job.priority = change.priority ?? 0;
-      if (from === "pending") job.order = this.#number++;
+      if (from === "pending") this.#stand(job);
       return answerOf(job, from);
     }
     if (sources[change.action]?.includes(from) !== true) return refusals[change.action];
@@ -393,6 +384,7 @@ export class NaiveModel {
         job.lostLeases = 0;
         job.token = 0;
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
+        this.#waits.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#retakeLock(job);
@@ -415,7 +407,7 @@ export class NaiveModel {
       held.queue = queue;
     }
     job.queue = queue;
-    if (job.state === "pending") job.order = this.#number++;
+    if (job.state === "pending") this.#stand(job);
     if (isFinished(job.state)) {
       this.#kept.leave(job);
       this.#kept.join(job, this.#nowMs);
@@ -427,6 +419,7 @@ export class NaiveModel {
     this.#kept.leave(job);
     this.#freeLock(job);
     this.jobs = this.jobs.filter((one) => one !== job);
+    this.#waits.ended(job.seq, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -469,6 +462,7 @@ export class NaiveModel {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) break;
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
+        this.#waits.removed(removed);
       }
     }
     return `${steps} steps, more ${this.nextDeadlineMs() <= this.#nowMs}`;
