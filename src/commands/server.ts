@@ -14,6 +14,10 @@ export default command({
     },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
     {
+      line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
+      says: "The same on three machines: one of them founds the cluster, the others join it",
+    },
+    {
       line: "corvo server --retention 24h --retention-dead 30d",
       says: "Keep finished jobs for less",
     },
@@ -40,6 +44,13 @@ export default command({
         "HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.",
       valueHint: "ADDRESS",
       repeatable: true,
+    },
+    expect: {
+      type: "string",
+      description:
+        "Found a cluster together with the nodes of --join, as soon as so many have met; the same line on all of them, itself among its addresses.",
+      valueHint: "N",
+      read: readCount,
     },
     "peer-bind": {
       type: "string",
@@ -162,12 +173,19 @@ export default command({
     if (args["max-payload-size"] > args["max-body-size"]) {
       throw new UsageError("--max-payload-size is larger than --max-body-size");
     }
+    if (args.expect !== undefined && args.join.length === 0) {
+      throw new UsageError(
+        "--expect needs the addresses of the nodes",
+        "Name every node with --join, this one too, or one name that has all their addresses.",
+      );
+    }
     const { runServer } = await import("./server/run.ts");
     return runServer(
       {
         ...args.bind,
         cluster: {
           join: args.join,
+          expect: args.expect,
           peerBind: args["peer-bind"],
           peerAdvertise: args["peer-advertise"],
           advertiseUrl: args["advertise-url"],

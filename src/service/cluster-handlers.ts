@@ -2,7 +2,7 @@
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { ClusterControl, ClusterMember, ClusterView } from "./cluster.ts";
+import type { ClusterControl, ClusterMember, ClusterView, MeetAnswer } from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
 
@@ -12,6 +12,7 @@ type ClusterHandlers = Pick<
   Handlers,
   | "clusterStatus"
   | "joinCluster"
+  | "meetNode"
   | "removeNode"
   | "transferLeader"
   | "promoteNode"
@@ -53,6 +54,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         })),
       };
     },
+    meetNode: async () => meetView(cluster.meet()),
     async removeNode({ body }) {
       await cluster.remove(findMember(cluster, body.node).id);
       return { status: "removed" };
@@ -79,6 +81,12 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
     promoteNode: ({ body }) => setVoter(body.node, true),
     demoteNode: ({ body }) => setVoter(body.node, false),
   };
+}
+
+export function meetView(answer: MeetAnswer): ResultOf<Operations["meetNode"]> {
+  const { uuid, httpUrl, clusterId, knows } = answer;
+  const view = { uuid, http_url: httpUrl, knows: [...knows] };
+  return clusterId === undefined ? view : { ...view, cluster_id: clusterId };
 }
 
 /** By id, uuid or one of its addresses: whatever the operator has at hand. */

@@ -45,6 +45,25 @@ export interface JoinRequest {
   readonly clusterId?: string;
 }
 
+/** A node that was started to form a cluster with others asks another one how it is. */
+export interface MeetRequest {
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  /** Nodes that it waits for. */
+  readonly expect: number;
+  readonly proof?: string;
+}
+
+export interface MeetAnswer {
+  readonly uuid: string;
+  readonly httpUrl: string;
+  /** Of the cluster that it belongs to; undefined while it waits itself. */
+  readonly clusterId: string | undefined;
+  /** Whom it has met lately that waits as well. */
+  readonly knows: readonly string[];
+}
+
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
@@ -83,6 +102,8 @@ export interface ClusterControl {
   view(): ClusterView;
   /** Adds a node as learner; it is promoted by itself once it has caught up. The same uuid gets the same id again. */
   join(request: JoinRequest): Promise<JoinAnswer>;
+  /** What a member says to a node that would form a cluster. */
+  meet(): MeetAnswer;
   remove(nodeId: number): Promise<void>;
   /** Hands leadership to this member, or to the one that is furthest when none is named. */
   transferLeadership(nodeId: number | undefined): Promise<void>;

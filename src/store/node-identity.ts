@@ -9,6 +9,8 @@ export interface NodeIdentity {
   readonly nodeId: number;
   /** How often the cluster was cut down to one node by force. Nodes of another epoch have nothing to do with this one. */
   readonly recoveryEpoch: number;
+  /** Voters that the cluster was to have when it was formed; left out once it has them. */
+  readonly expect?: number;
 }
 
 const fileName = "node.json";
@@ -19,8 +21,8 @@ export function readNodeIdentity(directory: string): NodeIdentity | undefined {
   if (!existsSync(file)) return undefined;
   const value: unknown = JSON.parse(readFileSync(file, "utf8"));
   if (isIdentity(value)) {
-    const { clusterId, nodeId, recoveryEpoch = 0 } = value;
-    return { clusterId, nodeId, recoveryEpoch };
+    const { clusterId, nodeId, recoveryEpoch = 0, expect } = value;
+    return { clusterId, nodeId, recoveryEpoch, ...(expect === undefined ? {} : { expect }) };
   }
   throw new Error(
     `${file} is not what this program wrote; restore the directory from a backup as a whole`,
@@ -38,6 +40,7 @@ function isIdentity(value: unknown): value is Written {
   if (typeof value !== "object" || value === null) return false;
   if (!("clusterId" in value) || typeof value.clusterId !== "string") return false;
   if (!("nodeId" in value) || !isCount(value.nodeId) || value.nodeId === 0) return false;
+  if ("expect" in value && !isCount(value.expect)) return false;
   return !("recoveryEpoch" in value) || isCount(value.recoveryEpoch);
 }
 

@@ -122,6 +122,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
     setVoter: refuse,
     snapshot: refuse,
     handOver: refuse,
+    meet: () => ({ uuid: "", httpUrl: "", clusterId: "test", knows: [] }),
     leaderUrl: () => undefined,
   };
 }

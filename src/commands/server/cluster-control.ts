@@ -1,6 +1,5 @@
 /** The cluster as the operations of the service see it, from membership and consensus. */
 
-import { timingSafeEqual } from "node:crypto";
 import { CorvoError } from "../../base/errors.ts";
 import type { NodeCondition } from "../../net/peer/condition.ts";
 import { none } from "../../raft/message.ts";
@@ -13,8 +12,8 @@ import type {
   ClusterView,
   SnapshotMade,
 } from "../../service/cluster.ts";
-import { joinProof } from "./identity.ts";
 import { snapshotAt } from "./join.ts";
+import { checkProof } from "./secret.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
@@ -36,14 +35,12 @@ export function createClusterControl(
   const { secret } = env;
   return {
     view: () => viewOf(membership, group, env),
+    meet: () => {
+      const { uuid, httpUrl, clusterId } = membership.self;
+      return { uuid, httpUrl, clusterId, knows: [] };
+    },
     async join({ proof, ...request }) {
-      if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
-        throw new CorvoError(
-          "UNAUTHORIZED",
-          `node ${request.uuid} ${proof === undefined ? "has no cluster secret" : "has another cluster secret"}`,
-          { hint: "Set CORVO_CLUSTER_SECRET to the same text on every node." },
-        );
-      }
+      checkProof(secret, { ...request, proof });
       const answer = await membership.join(request);
       return { ...answer, recoveryEpoch: env.recoveryEpoch, peers: [...answer.peers] };
     },
@@ -64,13 +61,6 @@ export function createClusterControl(
     handOver: () => membership.handOver(),
     leaderUrl: () => membership.leaderUrl(),
   };
-}
-
-function isProven(proof: string | undefined, wanted: string | undefined): boolean {
-  if (wanted === undefined) return true;
-  const given = Buffer.from(proof ?? "");
-  const expected = Buffer.from(wanted);
-  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterView {

@@ -7,7 +7,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { type Client, createClient } from "../../sdk/client.ts";
 import type { RetryPolicy } from "../../sdk/retry.ts";
-import type { JoinAnswer, JoinRequest, SnapshotMade } from "../../service/cluster.ts";
+import type { JoinAnswer, JoinRequest, MeetAnswer, SnapshotMade } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
 /** Who asks, with the proof that it knows the cluster's secret. */
@@ -133,7 +133,18 @@ function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
   });
 }
 
-async function askOne(server: string, self: JoinSelf): Promise<Joined> {
+/** How the node at this address is, for one that would form a cluster with it. */
+export async function meetAt(url: string, self: JoinSelf, expect: number): Promise<MeetAnswer> {
+  const { version: _, ...body } = bodyOf(self);
+  const answer = await clientOf(url, { attemptsMax: 1 }).meetNode(
+    { body: { ...body, expect } },
+    { timeoutMs: askMs },
+  );
+  const { uuid, http_url: httpUrl, cluster_id: clusterId } = answer;
+  return { uuid, httpUrl, clusterId, knows: answer.knows };
+}
+
+export async function askOne(server: string, self: JoinSelf): Promise<Joined> {
   const answer = await clientOf(server).joinCluster({ body: bodyOf(self) });
   return {
     clusterId: answer.cluster_id,
@@ -148,7 +159,7 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
 }
 
 /** `HOST[:PORT]`, a URL, a name with several addresses, or `srv+NAME`. */
-async function resolveAddress(address: string): Promise<string[]> {
+export async function resolveAddress(address: string): Promise<string[]> {
   if (/^https?:\/\//.test(address)) return [address.replace(/\/+$/, "")];
   if (address.startsWith("srv+")) {
     const records = await resolveSrv(address.slice(4));
