@@ -6,7 +6,7 @@ import type { JobOptions } from "../../src/engine/options.ts";
 export interface ModelJob {
   readonly seq: number;
   readonly createdAtMs: number;
-  readonly options: JobOptions;
+  options: JobOptions;
   queue: string;
   state: JobState;
   priority: number;
@@ -54,4 +54,9 @@ export function newModelJob(
     progress: undefined,
     history: [],
   };
+}
+
+/** What a change of a job is answered with. */
+export function answerOf(job: ModelJob, from: JobState): string {
+  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
 }

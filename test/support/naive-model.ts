@@ -3,7 +3,7 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
@@ -18,10 +18,11 @@ import type {
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { defaultOptions } from "../../src/engine/options.ts";
+import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { type ModelJob, newModelJob } from "./naive-job.ts";
+import { answerOf, type ModelJob, newModelJob } from "./naive-job.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 
@@ -42,6 +43,10 @@ export class NaiveModel {
   #seed = 0;
 
   readonly #waits: NaiveDependencies;
+  readonly chains = new NaiveChains({
+    nowMs: () => this.#nowMs,
+    add: (spec, of) => this.#insert(spec, { ...defaultOptions, ...spec.options, ...of }).seq,
+  });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
@@ -82,7 +87,11 @@ export class NaiveModel {
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
     if (this.#waits.hasNews) return this.#nowMs;
-    return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
+    return Math.min(
+      this.#kept.nextMs(),
+      this.chains.nextMs(this.#kept.retention.doneMs),
+      ...this.#events().map(({ atMs }) => atMs),
+    );
   }
 
   #change(change: Change): ModelAnswer {
@@ -114,29 +123,11 @@ export class NaiveModel {
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
-      case "admitMember":
-        return `member ${this.#admit(change.uuid)}`;
-      case "forgetMember":
-        this.#members = this.#members.filter((member) => member.id !== change.id);
-        return "ok";
-      case "setStandby":
-        return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
       case "raiseFeatureLevel":
         return "ok";
       default:
         throw new Error(`${change.kind}: its histories have a model of their own`);
     }
-  }
-
-  #members: { uuid: string; id: number }[] = [];
-  #nextMember = 1;
-
-  #admit(uuid: string): number {
-    const known = this.#members.find((member) => member.uuid === uuid);
-    if (known !== undefined) return known.id;
-    const id = this.#nextMember++;
-    this.#members.push({ uuid, id });
-    return id;
   }
 
   #open(name: string): { name: string; paused: boolean } {
@@ -186,13 +177,23 @@ export class NaiveModel {
     const options = { ...defaultOptions, ...spec.options, dependsOn };
     const lock = this.#lock(spec.queue, options.uniqueKey);
     if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    const job = this.#insert(spec, options);
+    this.chains.began(job);
+    this.#takeLock(job);
+    return `${job.state} ${job.seq}`;
+  }
+
+  #insert(spec: NewJob, asked: JobOptions): ModelJob {
+    this.#open(spec.queue);
     const seq = this.#number++;
+    const chainId = formatGroupId("chn", { seq, createdAtMs: this.#nowMs, shard: 0 });
+    const isFirst = asked.chain !== undefined && asked.chainId === undefined;
+    const options = isFirst ? { ...asked, chainId, chainStep: 0 } : asked;
     this.#waits.added(seq, options);
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
     const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
     this.jobs.push(job);
-    this.#takeLock(job);
-    return `${job.state} ${seq}`;
+    return job;
   }
 
   #lock(queue: string, key: string | undefined) {
@@ -265,7 +266,10 @@ export class NaiveModel {
     job.result = item.result ?? job.result;
     job.checkpoint = item.checkpoint ?? job.checkpoint;
     job.lostLeases = 0;
+    const plan = job.options.chain;
     this.#finish(job, "completed");
+    if (plan !== undefined) job.options = { ...job.options, chain: undefined };
+    this.chains.acked(job, plan, item.exit !== undefined);
     return answerOf(job, "active");
   }
 
@@ -339,6 +343,7 @@ export class NaiveModel {
     this.#kept.join(job, this.#nowMs);
     this.#freeLock(job);
     this.#waits.ended(job.seq, state);
+    this.chains.ended(job, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -385,6 +390,7 @@ export class NaiveModel {
         job.token = 0;
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
         this.#waits.runsAgain(job);
+        this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#retakeLock(job);
@@ -420,6 +426,7 @@ export class NaiveModel {
     this.#freeLock(job);
     this.jobs = this.jobs.filter((one) => one !== job);
     this.#waits.ended(job.seq, "deleted");
+    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -460,7 +467,10 @@ export class NaiveModel {
       if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
-        if (removed === undefined) break;
+        if (removed === undefined) {
+          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          break;
+        }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
         this.#waits.removed(removed);
       }
@@ -487,8 +497,4 @@ export class NaiveModel {
     if (job.attempt >= maxRetries) this.#finish(job, "dead");
     else this.#endLease(job, "pending");
   }
-}
-
-function answerOf(job: ModelJob, from: JobState): string {
-  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
 }
