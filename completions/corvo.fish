@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
+            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -51,11 +51,12 @@ complete -c corvo -f -n '__corvo_at \'server\'' -a drain -d 'Let a running serve
 complete -c corvo -n '__corvo_at \'server\'' -l bind -x -d 'Address to listen on; port 0 takes a free one.'
 complete -c corvo -n '__corvo_at \'server\'' -l data-dir -r -F -d 'Folder for log and state. One server at a time.'
 complete -c corvo -n '__corvo_at \'server\'' -l join -x -d 'HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.'
+complete -c corvo -n '__corvo_at \'server\'' -l token -x -d 'Join token of the cluster, from `corvo cluster token`: its id and its secret. Better set by CORVO_JOIN_TOKEN.'
 complete -c corvo -n '__corvo_at \'server\'' -l expect -x -d 'Found a cluster together with the nodes of --join, as soon as so many have met; the same line on all of them, itself among its addresses.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-bind -x -d 'Address for the other nodes. Default 127.0.0.1:9000, or a free port when that is taken.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-advertise -x -d 'Address under which the other nodes reach the peer port.'
 complete -c corvo -n '__corvo_at \'server\'' -l advertise-url -x -d 'URL under which the other nodes reach the HTTP API.'
-complete -c corvo -n '__corvo_at \'server\'' -l cluster-secret -x -d 'Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.'
+complete -c corvo -n '__corvo_at \'server\'' -l cluster-secret -x -d 'Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address, unless --token has it.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-cert -r -F -d 'Certificate of this node for the peer port (PEM); with --peer-tls-key and --peer-tls-ca.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-key -r -F -d 'Its private key (PEM).'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-ca -r -F -d 'Who must have signed the certificates of all nodes (PEM). Nodes without one are refused.'
@@ -639,6 +640,7 @@ complete -c corvo -n '__corvo_at \'schedule delete\'' -l verbose -d 'Show each r
 complete -c corvo -n '__corvo_at \'schedule delete\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'schedule delete\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a status -d 'Nodes of the cluster, and in a sentence how it is'
+complete -c corvo -f -n '__corvo_at \'cluster\'' -a token -d 'Print a word with which a new node joins'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a remove -d 'Remove a node for good'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a transfer-leader -d 'Hand leadership to another node'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a snapshot -d 'Make a snapshot of a node now, and shorten its log'
@@ -661,6 +663,15 @@ complete -c corvo -n '__corvo_at \'cluster status\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'cluster status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l cluster-secret -x -d 'Secret of the cluster. Default CORVO_CLUSTER_SECRET, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l yes -s y -d 'Do it without asking.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'

@@ -44,6 +44,11 @@ export async function cliReference(): Promise<string> {
           "address of the server, or of several nodes of a cluster with commas between them, when `--server` is not given",
         ],
         ["`CORVO_API_KEY`", "key for the server, when `--api-key` is not given"],
+        [
+          "`CORVO_CLUSTER_SECRET`",
+          "secret of the cluster, for `corvo server` and `corvo cluster token`, when `--cluster-secret` is not given",
+        ],
+        ["`CORVO_JOIN_TOKEN`", "join token for `corvo server`, when `--token` is not given"],
       ],
     ),
     "## Names of 0.3",

@@ -128,6 +128,7 @@ export const clusterOperations = {
       cluster_id: Type.Optional(
         Type.String({ description: "Left out by a node that belongs to no cluster yet." }),
       ),
+      has_secret: Type.Boolean({ description: "Nodes have to prove that they know a secret." }),
       knows: Type.Array(Type.String(), {
         description: "Nodes that wait as well and that it has met lately.",
       }),

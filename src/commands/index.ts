@@ -91,6 +91,10 @@ const cluster: Group = {
       summary: "Nodes of the cluster, and in a sentence how it is",
       load: () => import("./cluster/status.ts"),
     },
+    token: {
+      summary: "Print a word with which a new node joins",
+      load: () => import("./cluster/token.ts"),
+    },
     remove: {
       summary: "Remove a node for good",
       load: () => import("./cluster/remove.ts"),

@@ -1,8 +1,14 @@
 /** Handlers about the cluster: its members, and the changes an operator asks for. */
-import type { ResultOf } from "../api/operation.ts";
+import type { BodyOf, ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { ClusterControl, ClusterMember, ClusterView, MeetAnswer } from "./cluster.ts";
+import type {
+  ClusterControl,
+  ClusterMember,
+  ClusterView,
+  MeetAnswer,
+  MeetRequest,
+} from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
 
@@ -54,7 +60,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         })),
       };
     },
-    meetNode: async () => meetView(cluster.meet()),
+    meetNode: async ({ body }) => meetView(cluster.meet(meetRequestOf(body))),
     async removeNode({ body }) {
       await cluster.remove(findMember(cluster, body.node).id);
       return { status: "removed" };
@@ -83,9 +89,15 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
   };
 }
 
+export function meetRequestOf(body: BodyOf<Operations["meetNode"]>): MeetRequest {
+  const { uuid, http_url: httpUrl, peer_address: peerAddress, expect, proof } = body;
+  const request = { uuid, httpUrl, peerAddress, expect };
+  return proof === undefined ? request : { ...request, proof };
+}
+
 export function meetView(answer: MeetAnswer): ResultOf<Operations["meetNode"]> {
-  const { uuid, httpUrl, clusterId, knows } = answer;
-  const view = { uuid, http_url: httpUrl, knows: [...knows] };
+  const { uuid, httpUrl, clusterId, hasSecret, knows } = answer;
+  const view = { uuid, http_url: httpUrl, has_secret: hasSecret, knows: [...knows] };
   return clusterId === undefined ? view : { ...view, cluster_id: clusterId };
 }
 

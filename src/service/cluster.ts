@@ -60,6 +60,8 @@ export interface MeetAnswer {
   readonly httpUrl: string;
   /** Of the cluster that it belongs to; undefined while it waits itself. */
   readonly clusterId: string | undefined;
+  /** Do nodes have to prove that they know a secret? */
+  readonly hasSecret: boolean;
   /** Whom it has met lately that waits as well. */
   readonly knows: readonly string[];
 }
@@ -102,8 +104,8 @@ export interface ClusterControl {
   view(): ClusterView;
   /** Adds a node as learner; it is promoted by itself once it has caught up. The same uuid gets the same id again. */
   join(request: JoinRequest): Promise<JoinAnswer>;
-  /** What a member says to a node that would form a cluster. */
-  meet(): MeetAnswer;
+  /** What a member says to a node that would form a cluster. Throws when that does not know the secret. */
+  meet(request: MeetRequest): MeetAnswer;
   remove(nodeId: number): Promise<void>;
   /** Hands leadership to this member, or to the one that is furthest when none is named. */
   transferLeadership(nodeId: number | undefined): Promise<void>;

@@ -42,9 +42,15 @@ class World {
     if (node === undefined) throw new CorvoError("UNAVAILABLE", "no answer");
     const clusterId = this.founded.get(to);
     const httpUrl = urlOf(to);
-    if (clusterId !== undefined) return { uuid: uuidOf(to), httpUrl, clusterId, knows: [] };
+    if (clusterId !== undefined)
+      return { uuid: uuidOf(to), httpUrl, clusterId, hasSecret: false, knows: [] };
     const request = { uuid: uuidOf(from), httpUrl: urlOf(from), peerAddress: "p:1" };
-    return { ...node.answer({ ...request, expect: this.#expect }), httpUrl, clusterId };
+    return {
+      ...node.answer({ ...request, expect: this.#expect }),
+      httpUrl,
+      clusterId,
+      hasSecret: false,
+    };
   }
 
   /** One round of one node; it founds or joins as it decides. */

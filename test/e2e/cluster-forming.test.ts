@@ -75,3 +75,61 @@ test("a fourth node with the line of the others joins them, and a node that wait
   expect(await lonely.stop()).toBe(130);
   expect(lonely.said).toContain("stopped before the server was ready");
 }, 40_000);
+
+test("a node joins with a token and nothing else, and only the cluster of the token", async () => {
+  await using cluster = await Cluster.create();
+  const first = await cluster.add({ words: ["--cluster-secret", "a very long secret"] });
+  const other = await cluster.add({ join: [], words: ["--cluster-secret", "a very long secret"] });
+  await Promise.all([first.start(), other.start()]);
+  const token = (secret: string | undefined, ...words: string[]) =>
+    cluster.place.run(["cluster", "token", "--server", first.url, ...words], {
+      env: secret === undefined ? {} : { CORVO_CLUSTER_SECRET: secret },
+    });
+
+  const none = await token(undefined);
+  const wrong = await token("another");
+  const right = await token("a very long secret");
+  const word = right.stdout.trim();
+  const joiner = await cluster.add({ join: [first], env: { CORVO_JOIN_TOKEN: word } });
+  const stray = await cluster.place.run([...joiner.words, "--join", other.url], {
+    env: { CORVO_JOIN_TOKEN: `${word.slice(0, -1)}x` },
+  });
+  const [ownJoin, firstUrl] = ["--join", first.url];
+  const astray = await cluster.place.run(
+    joiner.words.flatMap((text) => (text === firstUrl ? [other.url] : [text])),
+    { env: { CORVO_JOIN_TOKEN: word } },
+  );
+  await joiner.start();
+  cluster.nodes.splice(cluster.nodes.indexOf(other), 1);
+  await cluster.settled(2);
+
+  expect([none.code, wrong.code, right.code, stray.code, astray.code]).toEqual([4, 4, 0, 2, 5]);
+  expect(none.stderr).toContain("this cluster has a secret, and it was not given");
+  expect(wrong.stderr).toContain("this is not the secret of the cluster");
+  expect(word).toMatch(/^corvo1\.[\w-]+\.[0-9a-f]{8}$/);
+  expect(right.stderr).toContain(`corvo server ${ownJoin} ${firstUrl}`);
+  expect(stray.stderr).toContain("damaged or cut off");
+  expect(astray.stderr).toContain(
+    `the join token is of cluster ${(await first.status()).cluster_id}`,
+  );
+  expect((await other.status()).nodes).toHaveLength(1);
+
+  await joiner.stop();
+  await joiner.start();
+  await cluster.settled(2);
+  await other.stop();
+}, 40_000);
+
+test("without a secret the token only names the cluster, and says so", async () => {
+  await using cluster = await Cluster.of(1);
+  const { url } = cluster.nodes[0] ?? { url: "" };
+
+  const run = await cluster.place.run(["cluster", "token", "--server", url, "--json"]);
+  const talk = await cluster.place.run(["cluster", "token", "--server", url, "-q"]);
+  const joiner = await cluster.add({ words: ["--token", talk.stdout.trim()] });
+  await joiner.start();
+  await cluster.settled(2);
+
+  expect(JSON.parse(run.stdout)).toMatchObject({ has_secret: false });
+  expect(talk.stderr).toContain("this cluster has no secret");
+}, 30_000);

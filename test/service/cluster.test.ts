@@ -180,7 +180,13 @@ function control(given: ClusterView) {
     transferLeadership: (id) => note("transfer", id),
     setVoter: (id, voter) => note("setVoter", id, voter),
     handOver: () => note("handOver"),
-    meet: () => ({ uuid: "uuid-1", httpUrl: "http://h", clusterId: "c", knows: [] }),
+    meet: () => ({
+      uuid: "uuid-1",
+      httpUrl: "http://h",
+      clusterId: "c",
+      hasSecret: true,
+      knows: [],
+    }),
     async snapshot(id) {
       calls.push(["snapshot", id]);
       return { nodeId: id ?? 1, index: 2000, bytes: 4096, durationMs: 12.4, logFirst: 1001 };

@@ -122,7 +122,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
     setVoter: refuse,
     snapshot: refuse,
     handOver: refuse,
-    meet: () => ({ uuid: "", httpUrl: "", clusterId: "test", knows: [] }),
+    meet: () => ({ uuid: "", httpUrl: "", clusterId: "test", hasSecret: false, knows: [] }),
     leaderUrl: () => undefined,
   };
 }

@@ -35,12 +35,13 @@ export function createClusterControl(
   const { secret } = env;
   return {
     view: () => viewOf(membership, group, env),
-    meet: () => {
+    meet: (request) => {
+      checkProof(secret, request);
       const { uuid, httpUrl, clusterId } = membership.self;
-      return { uuid, httpUrl, clusterId, knows: [] };
+      return { uuid, httpUrl, clusterId, hasSecret: secret !== undefined, knows: [] };
     },
     async join({ proof, ...request }) {
-      checkProof(secret, { ...request, proof });
+      checkProof(secret, proof === undefined ? request : { ...request, proof });
       const answer = await membership.join(request);
       return { ...answer, recoveryEpoch: env.recoveryEpoch, peers: [...answer.peers] };
     },

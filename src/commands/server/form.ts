@@ -77,7 +77,8 @@ export class Formation {
     if (this.#isDecided) return { kind: "wait" };
     const { uuid, clock } = this.#meeting;
     const met = await Promise.all(urls.map((url) => this.#meet(url)));
-    const others = met.filter((answer) => answer !== undefined).filter(isOther(uuid));
+    const answers = met.filter((answer) => answer !== undefined && answer !== "refused");
+    const others = answers.filter((answer) => answer.uuid !== uuid);
     const members = others.filter(({ clusterId }) => clusterId !== undefined);
     const waiting = new Map<string, MeetAnswer>();
     const nowMs = clock.monotonicMs();
@@ -96,11 +97,12 @@ export class Formation {
       return { kind: "join", urls: members.map(({ httpUrl }) => httpUrl) };
     }
     this.#say();
-    this.#isDecided = this.#isFounder(waiting);
+    // Who refuses this node may well have a cluster.
+    this.#isDecided = !met.includes("refused") && this.#isFounder(waiting);
     return { kind: this.#isDecided ? "found" : "wait" };
   }
 
-  async #meet(url: string): Promise<MeetAnswer | undefined> {
+  async #meet(url: string): Promise<MeetAnswer | "refused" | undefined> {
     try {
       return await this.#meeting.meet(url);
     } catch (error) {
@@ -110,7 +112,7 @@ export class Formation {
         this.#refusals.add(error.message);
         this.#meeting.logger.warn(`${url} was met: ${error.message}`, { hint: error.hint });
       }
-      return undefined;
+      return "refused";
     }
   }
 
@@ -132,10 +134,6 @@ export class Formation {
     this.#said = this.phase;
     this.#meeting.logger.info(this.phase);
   }
-}
-
-function isOther(uuid: string): (answer: MeetAnswer) => boolean {
-  return (answer) => answer.uuid !== uuid;
 }
 
 /** Fewer than half could be two groups that do not know of each other. */

@@ -1,4 +1,5 @@
 /** Which member of which cluster this node is, or becomes: known from its directory, by joining, or by founding one. */
+import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import {
   type NodeIdentity,
@@ -20,6 +21,8 @@ export interface ClusterOptions {
   /** URL under which the others reach the HTTP API. */
   readonly advertiseUrl: string | undefined;
   readonly secret: string | undefined;
+  /** The only cluster to be part of, from a join token. */
+  readonly clusterId: string | undefined;
   /** PEM files for the peer port; both sides of a connection show a certificate then. */
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
 }
@@ -32,6 +35,7 @@ export const aloneOptions: ClusterOptions = {
   peerAdvertise: undefined,
   advertiseUrl: undefined,
   secret: undefined,
+  clusterId: undefined,
   tls: undefined,
 };
 
@@ -41,7 +45,7 @@ export interface Membered {
 }
 
 /** `expect` is undefined for a node that joins, or founds a cluster alone. */
-type WaitingFor = Omit<WaitingOptions, "expect"> & { readonly expect: number | undefined };
+type WaitingFor = Omit<WaitingOptions, "expect"> & Pick<ClusterOptions, "expect" | "clusterId">;
 
 export async function openIdentity(
   storage: Storage,
@@ -50,6 +54,7 @@ export async function openIdentity(
 ): Promise<Membered> {
   const known = readNodeIdentity(storage.dir.path);
   if (known !== undefined) {
+    refuseOtherToken(known, options.clusterId);
     if (options.join.length > 0) {
       await refuseOtherCluster(options.join, known, options.self.httpUrl);
       logger.info(
@@ -64,7 +69,7 @@ export async function openIdentity(
   const { expect } = options;
   const joined =
     expect === undefined
-      ? await joinCluster(options.join, options.self, logger)
+      ? await joinCluster(options.join, options.self, logger, options.clusterId)
       : await waitForCluster({ ...options, expect }, logger);
   if (joined === undefined) {
     return { identity: await foundCluster(storage, expect), firstPeers: [] };
@@ -74,4 +79,13 @@ export async function openIdentity(
   writeNodeIdentity(storage.dir.path, identity);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
   return { identity, firstPeers: joined.peers };
+}
+
+function refuseOtherToken(known: NodeIdentity, clusterId: string | undefined): void {
+  if (clusterId === undefined || clusterId === known.clusterId) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `this data directory is node ${known.nodeId} of cluster ${known.clusterId}, and the join token is of cluster ${clusterId}`,
+    { hint: "Leave out the token, or choose an empty --data-dir to join the other cluster." },
+  );
 }

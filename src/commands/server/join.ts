@@ -21,11 +21,14 @@ const askMs = 1000;
 const snapshotMs = 120_000;
 const defaultHttpPort = 8080;
 
-/** Joins through the first address that answers. Rejects only when no retry can help. */
+/**
+ * Joins through the first address that answers, if that is of the wanted cluster. Rejects only when no retry can help.
+ */
 export async function joinCluster(
   addresses: readonly string[],
   self: JoinSelf,
   logger: Logger,
+  wanted?: string,
 ): Promise<Joined> {
   let said = "";
   for (;;) {
@@ -33,6 +36,7 @@ export async function joinCluster(
       try {
         for (const url of await resolveAddress(address)) {
           if (url === self.httpUrl) continue;
+          if (wanted !== undefined) await refuseUnwanted(url, wanted);
           logger.info(`joining the cluster of ${url}`);
           return await askOne(url, self);
         }
@@ -101,6 +105,20 @@ export async function refuseOtherCluster(
   );
 }
 
+/** Before anything is asked of it: another cluster must not get a member by mistake. */
+async function refuseUnwanted(url: string, wanted: string): Promise<void> {
+  const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+    { query: { consistency: "stale" } },
+    { timeoutMs: askMs },
+  );
+  if (status.cluster_id === wanted) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `${url} is a node of cluster ${status.cluster_id}, and the join token is of cluster ${wanted}`,
+    { hint: "Use a token of that cluster, or the address of a node of the token's." },
+  );
+}
+
 /** Undefined when none of the addresses belongs to another node. */
 async function clusterAt(address: string, httpUrl: string): Promise<string | undefined> {
   for (const url of await resolveAddress(address)) {
@@ -141,7 +159,8 @@ export async function meetAt(url: string, self: JoinSelf, expect: number): Promi
     { timeoutMs: askMs },
   );
   const { uuid, http_url: httpUrl, cluster_id: clusterId } = answer;
-  return { uuid, httpUrl, clusterId, knows: answer.knows };
+  const { knows, has_secret: hasSecret } = answer;
+  return { uuid, httpUrl, clusterId, hasSecret, knows };
 }
 
 export async function askOne(server: string, self: JoinSelf): Promise<Joined> {

@@ -42,7 +42,7 @@ export function joinProof(
 /** Refuses a node that does not show that it knows the cluster's secret. */
 export function checkProof(
   secret: string | undefined,
-  node: { readonly uuid: string; readonly peerAddress: string; readonly proof: string | undefined },
+  node: { readonly uuid: string; readonly peerAddress: string; readonly proof?: string },
 ): void {
   const { uuid, peerAddress, proof } = node;
   if (isProven(proof, joinProof(secret, uuid, peerAddress))) return;

@@ -9,7 +9,7 @@ import type { Logger } from "../../base/ports.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
-import { meetView } from "../../service/cluster-handlers.ts";
+import { meetRequestOf, meetView } from "../../service/cluster-handlers.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { checkExpect, Formation } from "./form.ts";
 import { askOne, type Joined, type JoinSelf, meetAt, resolveAddress } from "./join.ts";
@@ -113,14 +113,13 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
     ...refusing,
     health: async () => ({ status: "ok" }),
     meetNode: async ({ body }) => {
-      const request = { uuid: body.uuid, httpUrl: body.http_url, peerAddress: body.peer_address };
-      checkProof(options.secret, { ...request, proof: body.proof });
-      const { expect } = body;
-      const { httpUrl } = options.self;
+      const request = meetRequestOf(body);
+      checkProof(options.secret, request);
       return meetView({
-        ...formation.answer({ ...request, expect }),
-        httpUrl,
+        ...formation.answer(request),
+        httpUrl: options.self.httpUrl,
         clusterId: undefined,
+        hasSecret: options.secret !== undefined,
       });
     },
   };
