@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { clusterOperations } from "./cluster.ts";
+import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
@@ -13,6 +14,7 @@ export const operations = {
   ...workerOperations,
   ...searchOperations,
   ...jobOperations,
+  ...flowOperations,
   ...queueOperations,
   ...limitOperations,
   ...scheduleOperations,

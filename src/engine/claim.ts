@@ -21,11 +21,14 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     if (best?.head === undefined) break;
     if (heads.length > 1 && best.head.line !== undefined && hasChanged(core, best)) continue;
     const job = must(core.state.getJob(best.head.seq), "a job in the line exists");
-    if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) expireJob(core, job);
-    else {
-      core.lines.serve(best.name, best.head);
-      jobs.push(lease(core, job, change));
+    if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
+      expireJob(core, job);
+      // What follows from its end may be a job in any of the queues.
+      for (const one of heads) one.head = core.lines.head(one.name);
+      continue;
     }
+    core.lines.serve(best.name, best.head);
+    jobs.push(lease(core, job, change));
     best.head = core.lines.head(best.name);
   }
   return { kind: "claimed", jobs };

@@ -7,6 +7,7 @@
  */
 
 import type { Work } from "./aftermath.ts";
+import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
@@ -20,6 +21,8 @@ export interface RecordTypes {
   blocked: Blocked;
   /** By the number of a finished job that others wait for still. */
   awaited: Awaited;
+  /** By the number of the chain's first job. */
+  chain: Chain;
   schedule: ScheduleRecord;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;

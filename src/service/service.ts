@@ -4,6 +4,7 @@ import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
@@ -26,6 +27,7 @@ export function createService(node: Node): Service {
         ...createWorkerHandlers(node),
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
+        ...createFlowHandlers(node),
         ...createQueueHandlers(node),
         ...createLimitHandlers(node),
         ...createScheduleHandlers(node),

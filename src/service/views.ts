@@ -3,6 +3,7 @@ import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
+import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { LimitValues } from "../engine/limits/setting.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
@@ -49,6 +50,8 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "chain_id", job.options.chainId);
+  set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
   set(view, "scheduled_at", time(job.dueAtMs === 0 ? job.scheduledAtMs : job.dueAtMs));
   set(view, "started_at", time(job.startedAtMs));
@@ -159,12 +162,20 @@ export function queueView(
   return view;
 }
 
+/** The id of the chain that this job begins. */
+export function chainIdOf(jobId: string): string {
+  return `chn${jobId.slice("job".length)}`;
+}
+
 export function enqueueView(
   id: string,
   result: Exclude<EnqueueResult, { kind: "rejected" }>,
+  job: NewJob | undefined,
 ): EnqueueView {
   const duplicate = result.kind === "duplicate";
+  const begins = !duplicate && job?.options?.chain !== undefined;
   return {
+    ...(begins ? { chain_id: chainIdOf(id) } : {}),
     job_id: id,
     status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
     unique_existing: duplicate,

@@ -1,6 +1,7 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
 import { formatJobId } from "../../src/base/ids.ts";
+import type { ChainPlan } from "../../src/engine/chains.ts";
 import type { Batch, Change, ManageAction, NewJob, RaisedPause } from "../../src/engine/change.ts";
 import type { Lane } from "../../src/engine/limits/lane.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
@@ -121,6 +122,26 @@ const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
 const earlierJob = fc.constantFrom("$0", "$1");
 
+const step: fc.Arbitrary<NewJob> = fc.record(
+  {
+    queue,
+    payload: fc.constant("{}"),
+    delayMs: shortMs,
+    options: fc.record({ maxRetries: fc.integer({ min: 0, max: 2 }) }),
+  },
+  { requiredKeys: ["queue", "payload"] },
+) as fc.Arbitrary<NewJob>;
+
+const chain = fc.record(
+  {
+    steps: fc.array(step, { minLength: 1, maxLength: 2 }),
+    onFailure: fc.oneof(step, fc.constant("continue" as const)),
+    onExit: step,
+    shard: fc.constant(0),
+  },
+  { requiredKeys: ["steps", "shard"] },
+) as fc.Arbitrary<ChainPlan>;
+
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
     maxRetries: fc.integer({ min: 0, max: 3 }),
@@ -135,6 +156,7 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     lane,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
+    chain,
   },
   { requiredKeys: [] },
 );
@@ -206,7 +228,17 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   {
     weight: 4,
     arbitrary: itemsOf(
-      leased(fc.record({ result: text, checkpoint: text, output: fc.constant("out") }, optional)),
+      leased(
+        fc.record(
+          {
+            result: text,
+            checkpoint: text,
+            output: fc.constant("out"),
+            exit: fc.constantFrom("", "done"),
+          },
+          optional,
+        ),
+      ),
     ).map((items) => ({ kind: "ack", items }) as Change),
   },
   {

@@ -52,7 +52,20 @@ export function viewOf(state: MemoryState, engine: Engine): unknown {
     next: engine.nextReady(name),
     claimable: engine.nextClaimable(name),
   }));
-  return { jobs: jobs.map((job) => jobView(job, state)), queues };
+  return { jobs: jobs.map((job) => jobView(job, state)), queues, chains: chainViews(state) };
+}
+
+function chainViews(state: MemoryState): unknown {
+  const views = [...state.records("chain").entries()].map(([key, chain]) => ({
+    seq: Number(key),
+    state: chain.state,
+    at: chain.at,
+    finishedAtMs: chain.finishedAtMs,
+    jobs: chain.jobs.map(([seq]) => seq),
+    exitJob: chain.exitJob?.[0],
+    failureJob: chain.failureJob?.[0],
+  }));
+  return views.sort((one, other) => one.seq - other.seq);
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
@@ -73,7 +86,7 @@ export function modelView(model: NaiveModel): unknown {
     next: model.line(name)[0]?.seq,
     claimable: paused ? undefined : model.next(name)?.seq,
   }));
-  return { jobs: model.jobs.map(modelJobView), queues };
+  return { jobs: model.jobs.map(modelJobView), queues, chains: model.chains.view() };
 }
 
 function modelJobView(job: ModelJob): unknown {

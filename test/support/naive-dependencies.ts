@@ -50,6 +50,12 @@ export class NaiveDependencies {
     return this.#waits.some((wait) => wait.seq === seq);
   }
 
+  /** Does it name a job of its call that was not added? */
+  isOrphan(options: Partial<JobOptions> | undefined, answers: readonly string[]): boolean {
+    const named = (options?.dependsOn ?? []).filter((id) => id.startsWith("$"));
+    return named.some((id) => answers[Number(id.slice(1))] === "LIMIT_EXCEEDED");
+  }
+
   isRefused(options: Partial<JobOptions> | undefined): boolean {
     if (options?.onDependencyFailure === "ignore") return false;
     return (options?.dependsOn ?? []).some(

@@ -6,7 +6,7 @@ import type { JobOptions } from "../../src/engine/options.ts";
 export interface ModelJob {
   readonly seq: number;
   readonly createdAtMs: number;
-  readonly options: JobOptions;
+  options: JobOptions;
   queue: string;
   state: JobState;
   priority: number;

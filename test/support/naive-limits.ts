@@ -44,35 +44,33 @@ export class NaiveLimits {
   #pauses: { target: LimitTarget; untilMs: number }[] = [];
   #turns: Turn[] = [];
 
-  /** The queue that a change makes, if it needs one. */
-  opens(change: SetLimit | RemoveLimit | PauseLimit): { queue: string | undefined } {
-    const { target } = change;
-    if (change.kind === "removeLimit" || target.queue === "") return { queue: undefined };
-    if (change.kind === "pauseLimit") {
-      return { queue: target.scope === "queue" ? target.queue : undefined };
+  apply(
+    change: SetLimit | RemoveLimit | PauseLimit,
+    nowMs: number,
+    model: { open: (queue: string) => void; takeNumber: () => number },
+  ): string {
+    const { kind, target } = change;
+    if (kind === "removeLimit") return this.remove(target) ? "ok" : "NOT_FOUND";
+    if (kind === "pauseLimit") {
+      if (target.scope === "queue") model.open(target.queue);
+      this.pause(target, nowMs + change.pauseMs);
+      return "ok";
     }
     const isSome = this.#find(target) !== undefined || Object.keys(change.values).length > 0;
-    return { queue: isSome ? target.queue : undefined };
-  }
-
-  change(change: RemoveLimit | PauseLimit, nowMs: number): string {
-    if (change.kind === "removeLimit") return this.remove(change.target) ? "ok" : "NOT_FOUND";
-    this.pause(change.target, nowMs + change.pauseMs);
+    if (isSome && target.queue !== "") model.open(target.queue);
+    this.set(change, model.takeNumber);
     return "ok";
   }
 
-  /** True when the setting took the number. */
-  set({ target, values, only }: SetLimit, number: number): boolean {
+  set({ target, values, only }: SetLimit, takeNumber: () => number): void {
     const old = this.#find(target);
     const next = { ...(only === undefined ? {} : old?.values), ...values };
     if (only !== undefined && values[only] === undefined) delete next[only];
     this.settings = this.settings.filter((setting) => setting !== old);
-    if (Object.keys(next).length === 0) return false;
+    if (Object.keys(next).length === 0) return;
     const keeps =
       old !== undefined && JSON.stringify(old.values.rate) === JSON.stringify(next.rate);
-    const revision = keeps ? old.revision : number;
-    this.settings.push({ target, values: next, revision });
-    return !keeps;
+    this.settings.push({ target, values: next, revision: keeps ? old.revision : takeNumber() });
   }
 
   remove(target: LimitTarget): boolean {

@@ -3,7 +3,7 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
@@ -18,13 +18,14 @@ import type {
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { defaultOptions } from "../../src/engine/options.ts";
+import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
 import { answerOf, type ModelJob, newModelJob } from "./naive-job.ts";
+import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveLimits } from "./naive-limits.ts";
 import { NaiveLocks } from "./naive-locks.ts";
-import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 
@@ -37,8 +38,7 @@ export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
   readonly #locks = new NaiveLocks();
-  #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
-  readonly #members = new NaiveMembers();
+  readonly #keys = new NaiveKeys();
   readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -47,6 +47,10 @@ export class NaiveModel {
   #seed = 0;
 
   readonly #waits: NaiveDependencies;
+  readonly chains = new NaiveChains({
+    nowMs: () => this.#nowMs,
+    add: (spec, of) => this.#insert(spec, { ...defaultOptions, ...spec.options, ...of }).seq,
+  });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
@@ -92,7 +96,11 @@ export class NaiveModel {
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
     if (this.#waits.hasNews) return this.#nowMs;
-    return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
+    return Math.min(
+      this.#kept.nextMs(),
+      this.chains.nextMs(this.#kept.retention.doneMs),
+      ...this.#events().map(({ atMs }) => atMs),
+    );
   }
 
   #change(change: Change): ModelAnswer {
@@ -121,25 +129,16 @@ export class NaiveModel {
         return this.#deleteQueue(change.queue);
       case "setLimit":
       case "removeLimit":
-      case "pauseLimit": {
-        const { queue } = this.limits.opens(change);
-        if (queue !== undefined) this.#open(queue);
-        if (change.kind !== "setLimit") return this.limits.change(change, this.#nowMs);
-        if (this.limits.set(change, this.#number)) this.#number++;
-        return "ok";
-      }
+      case "pauseLimit":
+        return this.limits.apply(change, this.#nowMs, {
+          open: (queue) => this.#open(queue),
+          takeNumber: () => this.#number++,
+        });
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
-      case "admitMember":
-        return `member ${this.#members.admit(change.uuid)}`;
-      case "forgetMember":
-        this.#members.forget(change.id);
-        return "ok";
-      case "setStandby":
-        return this.#members.has(change.id) ? "ok" : "NOT_FOUND";
       case "raiseFeatureLevel":
         return "ok";
       default:
@@ -166,17 +165,7 @@ export class NaiveModel {
     specs: readonly NewJob[],
     idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
   ): ModelAnswer {
-    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
-    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
-    const known = this.#keys.find(({ key }) => key === idempotency.key);
-    if (known !== undefined) {
-      return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
-    }
-    const answer = this.#addAll(specs);
-    if (answer === undefined) return "NOT_FOUND";
-    const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
-    this.#keys.push({ ...idempotency, expiresAtMs, answer });
-    return answer;
+    return this.#keys.answer(idempotency, this.#nowMs, () => this.#addAll(specs)) ?? "NOT_FOUND";
   }
 
   /** Undefined when one depends on a job that is not there: then none is added. */
@@ -184,8 +173,7 @@ export class NaiveModel {
     if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
     const answers: string[] = [];
     for (const spec of specs) {
-      const named = (spec.options?.dependsOn ?? []).filter((id) => id.startsWith("$"));
-      const isOrphan = named.some((id) => answers[Number(id.slice(1))] === "LIMIT_EXCEEDED");
+      const isOrphan = this.#waits.isOrphan(spec.options, answers);
       answers.push(isOrphan ? "LIMIT_EXCEEDED" : this.#add(spec, answers));
     }
     return answers;
@@ -206,13 +194,23 @@ export class NaiveModel {
     if (lock !== undefined) return `duplicate of ${lock.seq}`;
     const refused = this.limits.isOverBacklog(spec.queue, options.lane?.group, this.jobs);
     if (refused) return "LIMIT_EXCEEDED";
+    const job = this.#insert(spec, options);
+    this.chains.began(job);
+    this.#locks.take(job, this.#nowMs);
+    return `${job.state} ${job.seq}`;
+  }
+
+  #insert(spec: NewJob, asked: JobOptions): ModelJob {
+    this.#open(spec.queue);
     const seq = this.#number++;
+    const chainId = formatGroupId("chn", { seq, createdAtMs: this.#nowMs, shard: 0 });
+    const isFirst = asked.chain !== undefined && asked.chainId === undefined;
+    const options = isFirst ? { ...asked, chainId, chainStep: 0 } : asked;
     this.#waits.added(seq, options);
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
     const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
     this.jobs.push(job);
-    this.#locks.take(job, this.#nowMs);
-    return `${job.state} ${seq}`;
+    return job;
   }
 
   #claim(change: ClaimJobs): ModelAnswer {
@@ -271,7 +269,10 @@ export class NaiveModel {
     job.result = item.result ?? job.result;
     job.checkpoint = item.checkpoint ?? job.checkpoint;
     job.lostLeases = 0;
+    const plan = job.options.chain;
     this.#finish(job, "completed");
+    if (plan !== undefined) job.options = { ...job.options, chain: undefined };
+    this.chains.acked(job, plan, item.exit !== undefined);
     return answerOf(job, "active");
   }
 
@@ -285,13 +286,9 @@ export class NaiveModel {
     if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
     job.history.push("failed");
     if (item.keepAttempt === true) {
-      job.attempt = Math.max(0, job.attempt - 1);
-      job.token = 0;
       job.lostLeases = 0;
-      this.#endLease(job, "pending");
-      return answerOf(job, "active");
-    }
-    this.#retryOrDie(job, item.retryable === false);
+      this.#goBack(job);
+    } else this.#retryOrDie(job, item.retryable === false);
     return answerOf(job, "active");
   }
 
@@ -312,15 +309,16 @@ export class NaiveModel {
     const { job, repeated } = found;
     if (repeated) return "LEASE_LOST";
     if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
+    this.#goBack(job, item.delayMs ?? 0);
+    return answerOf(job, "active");
+  }
+
+  /** The attempt does not count. */
+  #goBack(job: ModelJob, delayMs = 0): void {
     job.attempt = Math.max(0, job.attempt - 1);
     job.token = 0;
-    if ((item.delayMs ?? 0) > 0) {
-      this.#endLease(job, "retrying");
-      job.dueAtMs = this.#nowMs + (item.delayMs ?? 0);
-    } else {
-      this.#endLease(job, "pending");
-    }
-    return answerOf(job, "active");
+    this.#endLease(job, delayMs > 0 ? "retrying" : "pending");
+    if (delayMs > 0) job.dueAtMs = this.#nowMs + delayMs;
   }
 
   #heartbeat(item: HeartbeatItem): ModelAnswer {
@@ -354,6 +352,7 @@ export class NaiveModel {
     this.#kept.join(job, this.#nowMs);
     this.#locks.free(job);
     this.#waits.ended(job.seq, state);
+    this.chains.ended(job, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -400,6 +399,7 @@ export class NaiveModel {
         job.token = 0;
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
         this.#waits.runsAgain(job);
+        this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#locks.retake(job, this.#nowMs);
@@ -424,6 +424,7 @@ export class NaiveModel {
     this.#locks.free(job);
     this.jobs = this.jobs.filter((one) => one !== job);
     this.#waits.ended(job.seq, "deleted");
+    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -465,7 +466,10 @@ export class NaiveModel {
       if (event !== undefined && event.atMs <= this.#nowMs) this.#seen(event.happen());
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
-        if (removed === undefined) break;
+        if (removed === undefined) {
+          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          break;
+        }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
         this.#waits.removed(removed);
       }
