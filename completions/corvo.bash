@@ -9,6 +9,7 @@ _corvo() {
     case $word in
       --) return ;;
 <<<<<<< HEAD
+<<<<<<< HEAD
       --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--expire-after|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--scheduled-at|--unique-key|--unique-period|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples|--beside) skip=1; continue ;;
 =======
       --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--limit-key|--limit-cost|--resources|--resource|--fifo-key|--group|--depends-on|--on-dependency-failure|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--key|--rate|--rate-kind|--burst|--weight|--backlog|--for|--until|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--samples|--beside) skip=1; continue ;;
@@ -17,6 +18,13 @@ _corvo() {
     esac
     case "${path:+$path }$word" in
       'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue blocked'|'queue clear'|'queue delete'|'limit'|'limit set'|'limit list'|'limit show'|'limit remove'|'limit pause'|'limit resume'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+=======
+      --server|--api-key|--bind|--data-dir|--join|--token|--expect|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--timeout|--file|--priority|--delay|--expire-after|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--tags|--tag|--scheduled-at|--unique-key|--unique-period|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--yes-i-lose-data|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples|--beside) skip=1; continue ;;
+      -*) continue ;;
+    esac
+    case "${path:+$path }$word" in
+      'server'|'server drain'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster token'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'recover'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+>>>>>>> refs/heads/ops
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -39,16 +47,22 @@ _corvo() {
     'schedule set|--overlap') values='allow skip buffer cancel' ;;
     'schedule set|--catch-up') values='latest none all' ;;
     'schedule set|--retry-backoff') values='none fixed linear exponential' ;;
-    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'recover|--data-dir'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
     COMPREPLY=($(compgen -W "$values" -- "$current"))
     return
   fi
   case "$path" in
+<<<<<<< HEAD
     '') words='server enqueue worker jobs queue limit schedule cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
 <<<<<<< HEAD
+=======
+    '') words='server enqueue worker jobs queue schedule cluster status recover bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'server') words='drain'; flags='--bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'server drain') words=''; flags='--timeout --undo --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+>>>>>>> refs/heads/ops
     'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
 =======
     'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --limit-key --limit-cost --resources --fifo-key --group --depends-on --on-dependency-failure --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -105,14 +119,16 @@ _corvo() {
     'schedule pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule delete') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'cluster') words='status remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster') words='status token remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster token') words=''; flags='--cluster-secret --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster transfer-leader') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster snapshot') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster promote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster demote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'recover') words=''; flags='--data-dir --unsafe --yes-i-lose-data --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --beside --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;

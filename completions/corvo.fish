@@ -12,17 +12,25 @@ function __corvo_path
             case --
                 break
 <<<<<<< HEAD
+<<<<<<< HEAD
             case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
 =======
             case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --limit-key --limit-cost --resources --resource --fifo-key --group --depends-on --on-dependency-failure --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
 >>>>>>> refs/heads/limits
+=======
+            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
+>>>>>>> refs/heads/ops
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
+<<<<<<< HEAD
         if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
+=======
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
+>>>>>>> refs/heads/ops
             set path $path $word
         end
     end
@@ -40,6 +48,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a limit -d 'Limit how much runs at on
 complete -c corvo -f -n '__corvo_at \'\'' -a schedule -d 'Jobs that come again and again'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
+complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
 complete -c corvo -f -n '__corvo_at \'\'' -a version -d 'Versions of this program and of the server'
 complete -c corvo -f -n '__corvo_at \'\'' -a completion -d 'Print a completion script for a shell'
@@ -51,13 +60,16 @@ complete -c corvo -n '__corvo_at \'\'' -l no-color -d 'No colours. NO_COLOR does
 complete -c corvo -n '__corvo_at \'\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'\'' -l version -d 'Show the version.'
+complete -c corvo -f -n '__corvo_at \'server\'' -a drain -d 'Let a running server give out no more work, so that it can be stopped'
 complete -c corvo -n '__corvo_at \'server\'' -l bind -x -d 'Address to listen on; port 0 takes a free one.'
 complete -c corvo -n '__corvo_at \'server\'' -l data-dir -r -F -d 'Folder for log and state. One server at a time.'
 complete -c corvo -n '__corvo_at \'server\'' -l join -x -d 'HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.'
+complete -c corvo -n '__corvo_at \'server\'' -l token -x -d 'Join token of the cluster, from `corvo cluster token`: its id and its secret. Better set by CORVO_JOIN_TOKEN.'
+complete -c corvo -n '__corvo_at \'server\'' -l expect -x -d 'Found a cluster together with the nodes of --join, as soon as so many have met; the same line on all of them, itself among its addresses.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-bind -x -d 'Address for the other nodes. Default 127.0.0.1:9000, or a free port when that is taken.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-advertise -x -d 'Address under which the other nodes reach the peer port.'
 complete -c corvo -n '__corvo_at \'server\'' -l advertise-url -x -d 'URL under which the other nodes reach the HTTP API.'
-complete -c corvo -n '__corvo_at \'server\'' -l cluster-secret -x -d 'Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.'
+complete -c corvo -n '__corvo_at \'server\'' -l cluster-secret -x -d 'Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address, unless --token has it.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-cert -r -F -d 'Certificate of this node for the peer port (PEM); with --peer-tls-key and --peer-tls-ca.'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-key -r -F -d 'Its private key (PEM).'
 complete -c corvo -n '__corvo_at \'server\'' -l peer-tls-ca -r -F -d 'Who must have signed the certificates of all nodes (PEM). Nodes without one are refused.'
@@ -81,6 +93,16 @@ complete -c corvo -n '__corvo_at \'server\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'server\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'server\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'server\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l timeout -x -d 'How long to wait for jobs that run. The server stays draining afterwards.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l undo -d 'Let it give out work again.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'server drain\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l file -r -F -d 'Add the jobs of a file, or of standard input with -.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l dry-run -d 'Check the jobs of --file and add none.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l priority -x -d '0 (first) to 9, or critical (0), high (1), normal (2), low (3).'
@@ -747,6 +769,7 @@ complete -c corvo -n '__corvo_at \'schedule delete\'' -l verbose -d 'Show each r
 complete -c corvo -n '__corvo_at \'schedule delete\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'schedule delete\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a status -d 'Nodes of the cluster, and in a sentence how it is'
+complete -c corvo -f -n '__corvo_at \'cluster\'' -a token -d 'Print a word with which a new node joins'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a remove -d 'Remove a node for good'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a transfer-leader -d 'Hand leadership to another node'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a snapshot -d 'Make a snapshot of a node now, and shorten its log'
@@ -769,6 +792,15 @@ complete -c corvo -n '__corvo_at \'cluster status\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'cluster status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l cluster-secret -x -d 'Secret of the cluster. Default CORVO_CLUSTER_SECRET, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'cluster token\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l yes -s y -d 'Do it without asking.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'cluster remove\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
@@ -820,6 +852,17 @@ complete -c corvo -n '__corvo_at \'status\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'recover\'' -l data-dir -r -F -d 'Folder of the stopped server.'
+complete -c corvo -n '__corvo_at \'recover\'' -l unsafe -d 'Do it, although it may lose what others had.'
+complete -c corvo -n '__corvo_at \'recover\'' -l yes-i-lose-data -x -d 'Do it without asking. The cluster\'s id, so that it is the right directory.'
+complete -c corvo -n '__corvo_at \'recover\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'recover\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'recover\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'recover\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'recover\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'recover\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'recover\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'recover\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'bench\'' -l list -d 'List the scenarios.'
 complete -c corvo -n '__corvo_at \'bench\'' -l dir -r -F -d 'Where servers of the bench keep their data. Default: the temporary folder.'
 complete -c corvo -n '__corvo_at \'bench\'' -l duration -x -d 'Measured time of a run, for scenarios that run for a time.'

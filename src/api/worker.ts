@@ -192,6 +192,7 @@ export const workerOperations = {
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
     waits: true,
+    claims: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -207,6 +208,7 @@ export const workerOperations = {
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
     waits: true,
+    claims: true,
   }),
   ackJobs: operation({
     method: "POST",

@@ -117,6 +117,10 @@ const cluster: Group = {
       summary: "Nodes of the cluster, and in a sentence how it is",
       load: () => import("./cluster/status.ts"),
     },
+    token: {
+      summary: "Print a word with which a new node joins",
+      load: () => import("./cluster/token.ts"),
+    },
     remove: {
       summary: "Remove a node for good",
       load: () => import("./cluster/remove.ts"),
@@ -149,6 +153,12 @@ export const commands: Group = {
     server: {
       summary: "Run a server",
       load: () => import("./server.ts"),
+      below: {
+        drain: {
+          summary: "Let a running server give out no more work, so that it can be stopped",
+          load: () => import("./server/drain.ts"),
+        },
+      },
     },
     enqueue: {
       summary: "Add a job to a queue, or many from a file",
@@ -166,6 +176,11 @@ export const commands: Group = {
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
+    },
+    recover: {
+      summary:
+        "Make a stopped node the only one, when the majority of its cluster is gone for good",
+      load: () => import("./recover.ts"),
     },
     bench: {
       summary: "Measure this machine and this version, and prove that nothing was lost",

@@ -110,6 +110,11 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
+  mayHoldLease(token: number): boolean {
+    return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
   /** The job that is first in line, whether or not something stops it, or undefined. */
   nextReady(queue: string): number | undefined {
     return this.#core.lines.first(queue);

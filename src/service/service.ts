@@ -4,6 +4,7 @@ import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createDrainHandlers } from "./drain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
@@ -33,6 +34,7 @@ export function createService(node: Node): Service {
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
+        ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },
       node,
     ),

@@ -3,7 +3,7 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,

@@ -7,9 +7,11 @@ import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { nearest } from "./suggest.ts";
 
-interface Leaf {
+export interface Leaf {
   readonly summary: string;
   load(): Promise<{ readonly default: Command }>;
+  /** Commands whose name follows right after this one's, which is a command all the same: `server` and `server drain`. */
+  readonly below?: Readonly<Record<string, Leaf>>;
 }
 
 export interface Group {
@@ -73,7 +75,18 @@ export function locate(
     path.push(token);
     entry = next;
   }
+  // Only the very next word: behind a flag it may be that flag's value.
+  const inner = isGroup(entry) ? undefined : own(entry.below ?? {}, argv[at] ?? "");
+  if (inner !== undefined) {
+    path.push(argv[at++] ?? "");
+    entry = inner;
+  }
   return { path, entry, rest: [...rest, ...argv.slice(at)] };
+}
+
+/** The commands that stand below an entry, by name. */
+export function commandsBelow(entry: Entry): Readonly<Record<string, Entry>> {
+  return isGroup(entry) ? entry.commands : (entry.below ?? {});
 }
 
 function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
