@@ -11,26 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-<<<<<<< HEAD
-<<<<<<< HEAD
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
-=======
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --limit-key --limit-cost --resources --resource --fifo-key --group --depends-on --on-dependency-failure --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
->>>>>>> refs/heads/limits
-=======
-            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
->>>>>>> refs/heads/ops
+            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-<<<<<<< HEAD
-        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
-=======
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
->>>>>>> refs/heads/ops
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -115,16 +103,16 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-max-delay -x -d 'Longest 
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of one attempt.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'When the job may run; instead of a delay.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-period -x -d 'Seconds the key is held at most.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
-complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l limit-key -x -d 'The limits of this key of the queue hold for the job.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l limit-cost -x -d 'Units of the rates of queue and key that a run costs. Default 1.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l resources -l resource -x -d 'Units of named resources that a run holds.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l fifo-key -x -d 'Jobs of the queue with this key run one after the other, in the order of creation.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l group -x -d 'Groups of a queue take turns.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'When the job may run; instead of a delay.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-period -x -d 'Seconds the key is held at most.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l chain -x -d 'Jobs to run one after the other, of which this one is the first.'
@@ -682,21 +670,16 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-max-delay -x -d 'Lon
 complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l timeout -x -d 'Longest time of one attempt.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l tags -l tag -x -d 'Names and values to find the job by.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-period -x -d 'Seconds the key is held at most.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l checkpoint -x -d 'Initial checkpoint.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
-<<<<<<< HEAD
-complete -c corvo -n '__corvo_at \'schedule set\'' -l chain -x -d 'Jobs to run one after the other, of which this one is the first.'
-=======
 complete -c corvo -n '__corvo_at \'schedule set\'' -l limit-key -x -d 'The limits of this key of the queue hold for the job.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l limit-cost -x -d 'Units of the rates of queue and key that a run costs. Default 1.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l resources -x -d 'Units of named resources that a run holds.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l fifo-key -x -d 'Jobs of the queue with this key run one after the other, in the order of creation.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l group -x -d 'Groups of a queue take turns.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
-complete -c corvo -n '__corvo_at \'schedule set\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
->>>>>>> refs/heads/limits
+complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-period -x -d 'Seconds the key is held at most.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l checkpoint -x -d 'Initial checkpoint.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l chain -x -d 'Jobs to run one after the other, of which this one is the first.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
