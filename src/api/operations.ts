@@ -1,6 +1,8 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { clusterOperations } from "./cluster.ts";
+import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
+import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
 import { scheduleOperations } from "./schedules.ts";
@@ -12,7 +14,9 @@ export const operations = {
   ...workerOperations,
   ...searchOperations,
   ...jobOperations,
+  ...flowOperations,
   ...queueOperations,
+  ...limitOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

@@ -51,6 +51,12 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+const Units = (description: string) =>
+  Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
+const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
+  description: "Units of named resources that a run holds.",
+  maxProperties: limits.resourcesMax,
+});
 export const State = Type.Union(
   jobStates.map((state) => Type.Literal(state)),
   { description: "State of a job." },
@@ -63,22 +69,13 @@ export const Priority = Type.Union(
   { description: "0 (first) to 9, or critical (0), high (1), normal (2), low (3)." },
 );
 
-/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
-export const NewJob = Type.Object({
+/** What a job of its own and a step of a chain have in common. */
+const stepFields = {
   queue: QueueName,
   payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
   priority: Maybe(Priority),
   delay: Maybe(Duration, "How long to wait before the job may run."),
-  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
-  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
-  unique_period: Maybe(
-    Type.Integer({
-      description: "Seconds the key is held at most.",
-      minimum: 1,
-      maximum: 315_360_000,
-    }),
-  ),
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -108,6 +105,43 @@ export const NewJob = Type.Object({
   ),
   timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
+  limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
+  limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
+  resources: Maybe(Resources),
+  fifo_key: Maybe(
+    Key("Jobs of the queue with this key run one after the other, in the order of creation."),
+  ),
+  group: Maybe(Key("Groups of a queue take turns.")),
+};
+
+export const ChainStep = Type.Object(stepFields);
+
+const Chain = Type.Object(
+  {
+    steps: Type.Array(ChainStep, { minItems: 2, maxItems: limits.chainStepsMax }),
+    on_failure: Maybe(
+      Type.Union([ChainStep, Type.Literal("stop"), Type.Literal("continue")], {
+        description:
+          "Run when a step is dead; or stop (default), or continue with the next step all the same.",
+      }),
+    ),
+    on_exit: Maybe(ChainStep, "Run when the chain ended well, or was ended early by a worker."),
+  },
+  { description: "Jobs to run one after the other, of which this one is the first." },
+);
+
+/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
+export const NewJob = Type.Object({
+  ...stepFields,
+  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
+  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
+  unique_period: Maybe(
+    Type.Integer({
+      description: "Seconds the key is held at most.",
+      minimum: 1,
+      maximum: 315_360_000,
+    }),
+  ),
   checkpoint: Maybe(Json("Initial checkpoint.")),
   parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
   depends_on: Maybe(
@@ -123,6 +157,7 @@ export const NewJob = Type.Object({
         "When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.",
     }),
   ),
+  chain: Maybe(Chain),
 });
 
 export const EnqueueResult = Type.Object({
@@ -133,6 +168,8 @@ export const EnqueueResult = Type.Object({
     Type.Literal("duplicate"),
   ]),
   unique_existing: Type.Boolean(),
+  /** The chain that the job begins. */
+  chain_id: Type.Optional(Type.String()),
 });
 
 /** The schedule that made a job, and the due time it was made for. */
@@ -182,6 +219,9 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  chain_id: Type.Optional(Type.String()),
+  /** Place in the chain, from 0; -1 is what follows its end, -2 what follows its failure. */
+  chain_step: Type.Optional(Type.Integer()),
   /** Pending, but not to be claimed before the jobs that it depends on have ended. */
   blocked: Type.Optional(Type.Boolean()),
   scheduled_at: Type.Optional(Type.String()),
@@ -204,6 +244,11 @@ export const Job = Type.Object({
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   result: Type.Optional(Json("Result of the last attempt.")),
+  limit_key: Type.Optional(Type.String()),
+  limit_cost: Type.Optional(Type.Integer()),
+  resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  fifo_key: Type.Optional(Type.String()),
+  group: Type.Optional(Type.String()),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
@@ -235,6 +280,9 @@ export const Queue = Type.Object({
   enqueued: Type.Integer(),
   failed: Type.Integer(),
   oldest_pending_at: Type.Optional(Type.String()),
+  max_concurrency: Type.Optional(Type.Integer()),
+  rate_limit: Type.Optional(Type.Integer()),
+  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

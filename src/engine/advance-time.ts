@@ -12,12 +12,17 @@ import type { Outcome } from "./outcome.ts";
 import { nextRetentionMs, removeOldest } from "./retention.ts";
 import { fireSchedule } from "./schedules.ts";
 
+/** Limits at rest that one change forgets. */
+const restedMax = 100;
+
 export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   let steps = 0;
   while (steps < change.limit) {
     if (!step(core)) break;
     steps++;
   }
+  core.lines.gates.forget(restedMax, core.nowMs);
+  core.lines.wakeDue();
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 
@@ -31,6 +36,7 @@ export function nextDeadlineMs(core: Core): number {
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
     nextRetentionMs(core.state.meta),
+    core.finishedGroups.nextMs(core.state),
   );
 }
 
@@ -42,7 +48,7 @@ function step(core: Core): boolean {
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
   const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
-  if (earliestMs > core.nowMs) return removeOldest(core);
+  if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);

@@ -1,14 +1,15 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
+import { beginChain, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
-import { refuseDependencies, waitForDependencies } from "./depend.ts";
+import { refuseDependencies } from "./depend.ts";
+import { createJob } from "./insert.ts";
 import type { Job } from "./job.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
-
-const defaultPriority = 2;
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
@@ -46,10 +47,13 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
 
 /** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
 function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefined {
+  let chains = 0;
   for (let i = 0; i < jobs.length; i++) {
     const options = jobs[i]?.options;
-    if (options?.dependsOn === undefined) continue;
-    const refusal = refuseDependencies(core, options);
+    if (options === undefined) continue;
+    const refusal =
+      (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
+      (options.chain === undefined ? undefined : refuseChains(core, ++chains));
     if (refusal === undefined) continue;
     return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
   }
@@ -107,9 +111,13 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
       state: holder.state,
     };
   }
+  const group = options.lane?.group;
+  const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
+  if (refusal !== undefined) return refusal;
 
   const job = createJob(core, spec, options);
   core.insert(job, queue);
+  if (options.chain !== undefined) beginChain(core, job, options.chain);
   if (options.uniqueKey !== undefined) {
     core.state.putUnique(job.queue, options.uniqueKey, {
       seq: job.seq,
@@ -125,43 +133,6 @@ function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | und
   const lock = core.state.getUnique(queue, options.uniqueKey);
   if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
   return core.state.getJob(lock.seq);
-}
-
-function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
-  const seq = core.takeNumber();
-  const nowMs = core.nowMs;
-  const askedAtMs = spec.scheduledAtMs ?? (spec.delayMs === undefined ? 0 : nowMs + spec.delayMs);
-  const waits = spec.scheduledAtMs !== undefined || askedAtMs > nowMs;
-  const isBlocked = options.dependsOn !== undefined && waitForDependencies(core, seq, options);
-  return {
-    seq,
-    createdAtMs: nowMs,
-    queue: spec.queue,
-    payload: spec.payload,
-    options,
-    state: waits ? "scheduled" : "pending",
-    priority: spec.priority ?? defaultPriority,
-    order: waits || isBlocked ? 0 : seq,
-    dueAtMs: waits ? askedAtMs : 0,
-    scheduledAtMs: waits ? askedAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
-    attempt: 0,
-    history: 0,
-    lostLeases: 0,
-    token: 0,
-    leaseMs: 0,
-    leaseExpiresAtMs: 0,
-    workerId: undefined,
-    hostname: undefined,
-    startedAtMs: 0,
-    finishedAtMs: 0,
-    failedAtMs: 0,
-    finish: 0,
-    checkpoint: spec.checkpoint,
-    progress: undefined,
-    result: undefined,
-    reason: undefined,
-  };
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

@@ -2,6 +2,10 @@
 export const engineLimits = {
   /** Queues that exist at once. */
   queuesMax: 100_000,
+  /** Limits that are set at once. */
+  limitsMax: 100_000,
+  /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
+  limitStatesMax: 1_000_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
@@ -11,6 +15,10 @@ export const engineLimits = {
   idempotencyKeysMax: 250_000,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
+  /** Chains that run at once. */
+  chainsMax: 1_000_000,
+  /** Chains that are over and are remembered; the oldest are forgotten first. */
+  groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,
   schedulesMax: 100_000,

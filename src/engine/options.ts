@@ -3,6 +3,8 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
+import type { ChainPlan } from "./chains.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
@@ -27,9 +29,16 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** With whom it shares limits and turns. */
+  readonly lane: Lane | undefined;
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
   readonly dependsOn: readonly string[] | undefined;
   readonly onDependencyFailure: DependencyFailure;
+  /** The chain that the job is a step of, and which; -1 is what follows its end, -2 what follows its failure. */
+  readonly chainId: string | undefined;
+  readonly chainStep: number | undefined;
+  /** What is left of the chain after this job. */
+  readonly chain: ChainPlan | undefined;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
 }
@@ -45,8 +54,12 @@ export const defaultOptions: JobOptions = Object.freeze({
   uniqueMs: 3_600_000,
   tags: undefined,
   parentId: undefined,
+  lane: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",
+  chainId: undefined,
+  chainStep: undefined,
+  chain: undefined,
   schedule: undefined,
 });
 

@@ -4,6 +4,7 @@
  *
  * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
  */
+import { reactForChains } from "./chains.ts";
 import type { Core } from "./core.ts";
 import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
@@ -12,5 +13,6 @@ import { runEnded } from "./schedules.ts";
 /** `before` is undefined for a new job, `after` for a deleted one. */
 export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
   if (!core.dependencies.isIdle) reactForDependents(core, before, after);
+  if (before?.options.chainId !== undefined) reactForChains(core, before, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

@@ -5,7 +5,9 @@ import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
+import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
+import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { type JobPlace, refuseBadDependencies } from "./relations.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
@@ -13,8 +15,9 @@ type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** `place` is where the job stands in its call, for references to earlier ones, and the shard of its queue. */
-export function toNewJob(spec: Spec, place: JobPlace): NewJob {
-  refuseUnsupportedJob(spec);
+export function toNewJob(asked: Spec, place: JobPlace): NewJob {
+  refuseUnsupportedJob(asked);
+  const spec = asked.chain == null ? asked : firstJobOf(asked);
   if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
@@ -33,7 +36,9 @@ export function toNewJob(spec: Spec, place: JobPlace): NewJob {
   }
   if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
   const options = toOptions(spec);
-  if (options !== undefined) job.options = options;
+  const chain = toChainPlan(spec, place, toNewJob);
+  if (chain !== undefined) job.options = { ...options, chain };
+  else if (options !== undefined) job.options = options;
   return job;
 }
 
@@ -51,13 +56,18 @@ const readers: {
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
       ? undefined
       : [...new Set(spec.depends_on.map((id) => id.trim()))],
   onDependencyFailure: (spec) =>
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
+  // Made from the whole of the job.
+  chain: () => undefined,
   // Not for producers to say.
+  chainId: () => undefined,
+  chainStep: () => undefined,
   schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
@@ -76,6 +86,22 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
   return isEmpty ? undefined : options;
 }
 
+/** What was said about sharing limits and turns. */
+function toLane(spec: Spec): Lane | undefined {
+  const lane: Writable<Lane> = {};
+  if (spec.limit_key != null) lane.key = spec.limit_key;
+  // A cost of one is what a job without a lane has.
+  if (spec.limit_cost != null && spec.limit_cost !== 1) lane.cost = spec.limit_cost;
+  if (spec.resources != null) {
+    const resources = Object.entries(spec.resources);
+    resources.sort(([one], [other]) => (one < other ? -1 : 1));
+    if (resources.length > 0) lane.resources = resources;
+  }
+  if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
+  if (spec.group != null) lane.group = spec.group;
+  return Object.keys(lane).length === 0 ? undefined : lane;
+}
+
 function optionalDuration(field: string, text: string | null | undefined): number | undefined {
   return text == null ? undefined : toDuration(field, text);
 }
@@ -89,7 +115,10 @@ export function sizeOf(job: NewJob): number {
   const ofOptions =
     options === undefined
       ? 0
-      : (options.tags?.length ?? 0) + (options.dependsOn?.length ?? 0) * idBytes;
+      : (options.tags?.length ?? 0) +
+        (options.dependsOn?.length ?? 0) * idBytes +
+        (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
+        (options.lane === undefined ? 0 : laneName(options.lane).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

@@ -8,14 +8,14 @@
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
+import type { AckJobs, FailJobs, HeartbeatJobs, NewJob, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { formatToken, originOf } from "./views.ts";
+import { chainIdOf, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
@@ -111,7 +111,7 @@ class Session implements StreamSession {
       node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
-          done.kind === "enqueued" ? enqueueTexts(node, done.results) : "[]",
+          done.kind === "enqueued" ? enqueueTexts(node, jobs, done.results) : "[]",
         );
       });
       for (const [queue, count] of expected) node.claims.expect(queue, count);
@@ -257,9 +257,14 @@ class Answer {
   }
 }
 
-function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
+function enqueueTexts(
+  node: Node,
+  jobs: readonly NewJob[],
+  results: readonly EnqueueResult[],
+): string {
   let text = "[";
-  for (const result of results) {
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i] as EnqueueResult;
     if (text.length > 1) text += ",";
     if (result.kind === "rejected") {
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
@@ -267,7 +272,12 @@ function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
     }
     const duplicate = result.kind === "duplicate";
     const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
-    text += `{"job_id":"${node.idOf(result)}","status":"${status}","unique_existing":${duplicate}}`;
+    const id = node.idOf(result);
+    text += `{"job_id":"${id}","status":"${status}","unique_existing":${duplicate}`;
+    if (jobs[i]?.options?.chain !== undefined && !duplicate) {
+      text += `,"chain_id":"${chainIdOf(id)}"`;
+    }
+    text += "}";
   }
   return `${text}]`;
 }

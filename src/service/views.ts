@@ -3,7 +3,9 @@ import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
+import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
+import type { LimitValues } from "../engine/limits/setting.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
 
@@ -48,6 +50,8 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "chain_id", job.options.chainId);
+  set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
   set(view, "scheduled_at", time(job.dueAtMs === 0 ? job.scheduledAtMs : job.dueAtMs));
   set(view, "started_at", time(job.startedAtMs));
@@ -78,6 +82,14 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  const { lane } = job.options;
+  if (lane !== undefined) {
+    set(view, "limit_key", lane.key);
+    set(view, "limit_cost", lane.cost);
+    set(view, "resources", lane.resources && Object.fromEntries(lane.resources));
+    set(view, "fifo_key", lane.fifo);
+    set(view, "group", lane.group);
+  }
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
@@ -129,7 +141,11 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
     : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
-export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {
+export function queueView(
+  queue: QueueRecord,
+  oldestPendingMs: number | undefined,
+  limit: LimitValues | undefined,
+): QueueView {
   const { counts } = queue;
   const view: QueueView = {
     name: queue.name,
@@ -139,16 +155,27 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
     enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
     failed: counts.dead,
   };
+  set(view, "max_concurrency", limit?.concurrency);
+  set(view, "rate_limit", limit?.rate?.count);
+  set(view, "rate_window_ms", limit?.rate?.windowMs);
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
+}
+
+/** The id of the chain that this job begins. */
+export function chainIdOf(jobId: string): string {
+  return `chn${jobId.slice("job".length)}`;
 }
 
 export function enqueueView(
   id: string,
   result: Exclude<EnqueueResult, { kind: "rejected" }>,
+  job: NewJob | undefined,
 ): EnqueueView {
   const duplicate = result.kind === "duplicate";
+  const begins = !duplicate && job?.options?.chain !== undefined;
   return {
+    ...(begins ? { chain_id: chainIdOf(id) } : {}),
     job_id: id,
     status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
     unique_existing: duplicate,

@@ -37,7 +37,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
       const [result] = await enqueue(node, [job], body.idempotency_key);
       const done = accepted(result);
-      const view = enqueueView(node.idOf(done), done);
+      const view = enqueueView(node.idOf(done), done, job);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
@@ -51,7 +51,9 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
         }
       });
       const results = await enqueue(node, jobs, body.idempotency_key);
-      const views = results.map(accepted).map((done) => enqueueView(node.idOf(done), done));
+      const views = results
+        .map(accepted)
+        .map((done, i) => enqueueView(node.idOf(done), done, jobs[i]));
       return { job_ids: views.map((view) => view.job_id), results: views };
     },
   };

@@ -83,7 +83,7 @@ interface Rest {
 
 /** JSON path in the `rest` column of what is searched there. */
 export function restPath(
-  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId">,
+  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "chainId">,
 ): string {
   const options: keyof Rest = "o";
   const scheduled: keyof Rest = "s";
@@ -140,6 +140,12 @@ export interface JobRow {
 
 export function stateOf(code: number): JobState {
   return must(jobStates[code], "a stored state is one of the table");
+}
+
+/** What the order of unfinished jobs needs of the `rest` column. */
+export function readRest(text: string | null): { leaseExpiresAtMs: number; options: JobOptions } {
+  const rest: Rest = text === null ? {} : (JSON.parse(text) as Rest);
+  return { leaseExpiresAtMs: rest.e ?? 0, options: unpackOptions(rest.o) };
 }
 
 /** The record behind a row; the reverse of `writeNumbers` and `packRest`. */

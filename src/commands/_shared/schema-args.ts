@@ -8,6 +8,7 @@ import type { Flag } from "./args.ts";
 import {
   BadValue,
   type Reader,
+  readCounts,
   readDuration,
   readInteger,
   readJson,
@@ -82,13 +83,18 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
   if (words !== undefined) return { type: "enum", options: words, description };
   if (schema["type"] === "boolean") return { type: "boolean", description };
   if (isList(schema)) return listFlag(schema, member, description);
+  // What has members of its own is written as JSON; the server checks it.
+  if (schema["properties"] !== undefined) {
+    return { type: "string", valueHint: "JSON", description, read: readJson };
+  }
   if (schema["type"] === "object") {
+    const isCounted = hasWholeNumbers(schema);
     return {
       type: "string",
-      valueHint: "NAME=VALUE",
+      valueHint: isCounted ? "NAME=N" : "NAME=VALUE",
       description,
       repeatable: true,
-      read: readPairs,
+      read: isCounted ? readCounts : readPairs,
     };
   }
   const { read, valueHint } = scalarOf(schema, options);
@@ -103,6 +109,12 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
       return value;
     },
   };
+}
+
+/** Are the values of the object whole numbers? */
+function hasWholeNumbers(schema: Schema): boolean {
+  const patterns = Object.values((schema["patternProperties"] ?? {}) as Record<string, Schema>);
+  return patterns.length > 0 && patterns.every((inner) => inner["type"] === "integer");
 }
 
 function listFlag(schema: Schema, member: string, description: string): Flag {
