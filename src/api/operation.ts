@@ -34,6 +34,7 @@ export interface Operation<
     | "jobs"
     | "flow"
     | "queues"
+    | "limits"
     | "schedules"
     | "search"
     | "system"

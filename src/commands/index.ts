@@ -42,6 +42,10 @@ const queue: Group = {
       summary: "Stop handing out jobs; running ones finish",
       load: () => import("./queue/drain.ts"),
     },
+    blocked: {
+      summary: "Keys whose jobs wait for an older one",
+      load: () => import("./queue/blocked.ts"),
+    },
     clear: {
       summary: "Delete the waiting jobs of a queue",
       load: () => import("./queue/clear.ts"),
@@ -50,6 +54,28 @@ const queue: Group = {
       summary: "Delete a queue with all its jobs",
       load: () => import("./queue/delete.ts"),
     },
+  },
+};
+
+const limit: Group = {
+  summary: "Limit how much runs at once and how fast, pause it, share it between groups",
+  examples: [
+    { line: "corvo limit set --queue mail --concurrency 5", says: "At most five at once" },
+    { line: "corvo limit list", says: "All limits, and what of them is in use" },
+  ],
+  commands: {
+    set: { summary: "Set a limit", load: () => import("./limit/set.ts") },
+    list: { summary: "All limits and pauses", load: () => import("./limit/list.ts") },
+    show: {
+      summary: "What holds for a queue, a key or a resource",
+      load: () => import("./limit/show.ts"),
+    },
+    remove: { summary: "Remove a limit", load: () => import("./limit/remove.ts") },
+    pause: {
+      summary: "Start no jobs of a queue, a key or a resource for a time",
+      load: () => import("./limit/pause.ts"),
+    },
+    resume: { summary: "End such a pause", load: () => import("./limit/resume.ts") },
   },
 };
 
@@ -144,6 +170,7 @@ export const commands: Group = {
     },
     jobs,
     queue,
+    limit,
     schedule,
     cluster,
     status: {

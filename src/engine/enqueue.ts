@@ -6,6 +6,7 @@ import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
 import { createJob } from "./insert.ts";
 import type { Job } from "./job.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -110,6 +111,9 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
       state: holder.state,
     };
   }
+  const group = options.lane?.group;
+  const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
+  if (refusal !== undefined) return refusal;
 
   const job = createJob(core, spec, options);
   core.insert(job, queue);

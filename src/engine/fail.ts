@@ -3,6 +3,7 @@ import type { FailItem, FailJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
 import { done, findHolder, recordAttempt } from "./lease.ts";
+import { raisePause } from "./limits/limit-changes.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 import { chanceOf, retryDelayMs } from "./retry.ts";
 
@@ -19,12 +20,19 @@ function failJob(core: Core, item: FailItem): ItemResult {
     return reject("LEASE_LOST", `this lease is over: it ended with the job ${job.state}`);
   }
 
+  const refusal = item.pause === undefined ? undefined : raisePause(core, job, item.pause);
+  if (refusal !== undefined) return refusal;
   const history = recordAttempt(core, job, {
     outcome: "failed",
     error: item.error,
     backtrace: item.backtrace,
     output: item.output,
   });
+  if (item.keepAttempt === true) {
+    const attempt = Math.max(0, job.attempt - 1);
+    const next = core.move(job, "release", { history, attempt, token: 0, lostLeases: 0 });
+    return done(next, job.state);
+  }
   const finalReason =
     item.retryable === false ? "the worker said that it must not be retried" : undefined;
   const next = retryOrDie(core, job, { history, token: job.token, finalReason });

@@ -5,6 +5,7 @@ import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
+import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { type JobPlace, refuseBadDependencies } from "./relations.ts";
@@ -55,6 +56,7 @@ const readers: {
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
       ? undefined
@@ -84,6 +86,22 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
   return isEmpty ? undefined : options;
 }
 
+/** What was said about sharing limits and turns. */
+function toLane(spec: Spec): Lane | undefined {
+  const lane: Writable<Lane> = {};
+  if (spec.limit_key != null) lane.key = spec.limit_key;
+  // A cost of one is what a job without a lane has.
+  if (spec.limit_cost != null && spec.limit_cost !== 1) lane.cost = spec.limit_cost;
+  if (spec.resources != null) {
+    const resources = Object.entries(spec.resources);
+    resources.sort(([one], [other]) => (one < other ? -1 : 1));
+    if (resources.length > 0) lane.resources = resources;
+  }
+  if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
+  if (spec.group != null) lane.group = spec.group;
+  return Object.keys(lane).length === 0 ? undefined : lane;
+}
+
 function optionalDuration(field: string, text: string | null | undefined): number | undefined {
   return text == null ? undefined : toDuration(field, text);
 }
@@ -99,7 +117,8 @@ export function sizeOf(job: NewJob): number {
       ? 0
       : (options.tags?.length ?? 0) +
         (options.dependsOn?.length ?? 0) * idBytes +
-        (options.chain === undefined ? 0 : sizeOfPlan(options.chain));
+        (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
+        (options.lane === undefined ? 0 : laneName(options.lane).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

@@ -7,6 +7,7 @@ import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
+import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
@@ -29,6 +30,7 @@ export function createService(node: Node): Service {
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createQueueHandlers(node),
+        ...createLimitHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),

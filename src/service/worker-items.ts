@@ -8,7 +8,13 @@ import type {
   ReleaseItem as ReleaseSchema,
 } from "../api/worker.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../engine/change.ts";
+import type {
+  AckItem,
+  FailItem,
+  HeartbeatItem,
+  RaisedPause,
+  ReleaseItem,
+} from "../engine/change.ts";
 import { toDuration } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { parseToken } from "./views.ts";
@@ -51,13 +57,42 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
   if (item.backtrace != null) fail.backtrace = cut(item.backtrace);
   if (item.retryable === false) fail.retryable = false;
   if (item.output != null && item.output !== "") fail.output = tail(item.output);
+  const pause = toPause(item);
+  if (pause !== undefined) fail.pause = pause;
+  if (item.keep_attempt === true) {
+    if (pause === undefined) {
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        "keep_attempt: without a pause the job would fail again at once, for ever; give pause",
+      );
+    }
+    fail.keepAttempt = true;
+  }
   return fail;
 }
 
 export function toRelease(node: Node, item: Static<typeof ReleaseSchema>): ReleaseItem {
   const release: Writable<ReleaseItem> = leased(node, item.job_id, item.lease_token);
   if (item.delay != null) release.delayMs = toDuration("delay", item.delay);
+  const pause = toPause(item);
+  if (pause !== undefined) release.pause = pause;
   return release;
+}
+
+/** The pause that a worker asks for with the end of its attempt. */
+function toPause(item: Static<typeof ReleaseSchema>): RaisedPause | undefined {
+  const { pause, pause_scope, pause_resource } = item;
+  const wrong = (message: string) => new CorvoError("VALIDATION_ERROR", message);
+  if (pause == null) {
+    if (pause_scope == null && pause_resource == null) return undefined;
+    throw wrong("pause_scope, pause_resource: how long is not said; give pause");
+  }
+  const pauseMs = toDuration("pause", pause);
+  const scope = pause_scope ?? (pause_resource == null ? "queue" : "resource");
+  if ((scope === "resource") !== (pause_resource != null)) {
+    throw wrong("pause_resource goes with pause_scope resource, and only with that");
+  }
+  return pause_resource == null ? { scope, pauseMs } : { scope, name: pause_resource, pauseMs };
 }
 
 export function toHeartbeat(node: Node, item: Static<typeof HeartbeatSchema>): HeartbeatItem {

@@ -3,12 +3,13 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
   Change,
   ClaimJobs,
+  EnqueueJobs,
   FailItem,
   HeartbeatItem,
   ManageJobs,
@@ -20,9 +21,13 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveCalls } from "./naive-calls.ts";
 import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { answerOf, type ModelJob, newModelJob } from "./naive-job.ts";
+import { answerOf, idBehind, type ModelJob, newModelJob } from "./naive-job.ts";
+import { NaiveLimits } from "./naive-limits.ts";
+import { NaiveLocks } from "./naive-locks.ts";
+import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 
@@ -34,8 +39,10 @@ const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
-  #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
-  #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
+  readonly #locks = new NaiveLocks();
+  readonly #calls = new NaiveCalls();
+  readonly #members = new NaiveMembers();
+  readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
   #token = 1;
@@ -70,7 +77,7 @@ export class NaiveModel {
     this.#waits.beginBatch();
     const answers = batch.changes.map((change) => {
       const answer = this.#change(change);
-      this.#waits.carryOn();
+      this.#seen(this.#waits.carryOn());
       return answer;
     });
     this.#waits.endBatch();
@@ -82,6 +89,11 @@ export class NaiveModel {
     return this.jobs
       .filter((job) => job.queue === queue && job.state === "pending" && job.order > 0)
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
+  }
+
+  /** The job of a queue that a claim would get. */
+  next(queue: string): ModelJob | undefined {
+    return this.limits.next(this.line(queue), this.jobs, this.#nowMs);
   }
 
   /** When time alone changes something next. */
@@ -97,37 +109,50 @@ export class NaiveModel {
   #change(change: Change): ModelAnswer {
     switch (change.kind) {
       case "enqueue":
-        return this.#enqueue(change.jobs, change.idempotency);
+        return this.#enqueue(change);
       case "claim":
         return this.#claim(change);
       case "ack":
-        return change.items.map((item) => this.#ack(item));
+        return change.items.map((item) => this.#seen(this.#ack(item)));
       case "fail":
-        return change.items.map((item) => this.#fail(item));
+        return change.items.map((item) => this.#seen(this.#fail(item)));
       case "release":
-        return change.items.map((item) => this.#release(item));
+        return change.items.map((item) => this.#seen(this.#release(item)));
       case "heartbeat":
         return change.items.map((item) => this.#heartbeat(item));
       case "manage":
         if (change.queue !== undefined) this.#open(change.queue);
-        return change.seqs.map((seq) => this.#manage(seq, change));
+        return change.seqs.map((seq) => this.#seen(this.#manage(seq, change)));
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
       case "clearQueue":
-        return this.#clear(change.queue, change.limit);
+        return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
+      case "setLimit":
+      case "removeLimit":
+      case "pauseLimit": {
+        const { queue } = this.limits.opens(change);
+        if (queue !== undefined) this.#open(queue);
+        if (change.kind !== "setLimit") return this.limits.change(change, this.#nowMs);
+        if (this.limits.set(change, this.#number)) this.#number++;
+        return "ok";
+      }
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
-      case "raiseFeatureLevel":
-        return "ok";
       default:
-        throw new Error(`${change.kind}: its histories have a model of their own`);
+        return this.#members.change(change);
     }
+  }
+
+  /** After each job that changed: whose turn it is may have ended. */
+  #seen<Answer>(answer: Answer): Answer {
+    this.limits.look(this.jobs);
+    return answer;
   }
 
   #open(name: string): { name: string; paused: boolean } {
@@ -139,47 +164,35 @@ export class NaiveModel {
     return queue;
   }
 
-  #enqueue(
-    specs: readonly NewJob[],
-    idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
-  ): ModelAnswer {
-    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
-    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
-    const known = this.#keys.find(({ key }) => key === idempotency.key);
-    if (known !== undefined) {
-      return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
-    }
-    const answer = this.#addAll(specs);
-    if (answer === undefined) return "NOT_FOUND";
-    const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
-    this.#keys.push({ ...idempotency, expiresAtMs, answer });
-    return answer;
+  #enqueue({ jobs, idempotency }: EnqueueJobs): ModelAnswer {
+    const add = () => this.#addAll(jobs);
+    if (idempotency === undefined) return add() ?? "NOT_FOUND";
+    return this.#calls.once(idempotency, this.#nowMs, add) ?? "NOT_FOUND";
   }
 
   /** Undefined when one depends on a job that is not there: then none is added. */
   #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
     if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
     const answers: string[] = [];
-    for (const spec of specs) answers.push(this.#add(spec, answers));
+    for (const spec of specs) {
+      const named = (spec.options?.dependsOn ?? []).filter((id) => id.startsWith("$"));
+      const isOrphan = named.some((id) => answers[Number(id.slice(1))] === "LIMIT_EXCEEDED");
+      answers.push(isOrphan ? "LIMIT_EXCEEDED" : this.#add(spec, answers));
+    }
     return answers;
-  }
-
-  /** The id behind `$n`, from the answer that job got. */
-  #idOf(reference: string, answers: readonly string[]): string {
-    if (!reference.startsWith("$")) return reference;
-    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
-    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
   }
 
   #add(spec: NewJob, answers: readonly string[]): string {
     this.#open(spec.queue);
-    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
+    const dependsOn = spec.options?.dependsOn?.map((id) => idBehind(id, answers, this.jobs));
     const options = { ...defaultOptions, ...spec.options, dependsOn };
-    const lock = this.#lock(spec.queue, options.uniqueKey);
-    if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    const lock = this.#locks.holding(spec.queue, options.uniqueKey, this.#nowMs);
+    if (lock !== undefined) return `duplicate of ${lock.seq}`;
+    const refused = this.limits.isOverBacklog(spec.queue, options.lane?.group, this.jobs);
+    if (refused) return "LIMIT_EXCEEDED";
     const job = this.#insert(spec, options);
     this.chains.began(job);
-    this.#takeLock(job);
+    this.#locks.take(job, this.#nowMs);
     return `${job.state} ${job.seq}`;
   }
 
@@ -196,35 +209,20 @@ export class NaiveModel {
     return job;
   }
 
-  #lock(queue: string, key: string | undefined) {
-    return this.#locks.find((lock) => lock.queue === queue && lock.key === key);
-  }
-
-  #takeLock(job: ModelJob): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    this.#locks = this.#locks.filter((lock) => lock.queue !== job.queue || lock.key !== key);
-    const untilMs = this.#nowMs + job.options.uniqueMs;
-    this.#locks.push({ queue: job.queue, key, seq: job.seq, untilMs });
-  }
-
-  #freeLock(job: ModelJob): void {
-    this.#locks = this.#locks.filter(({ seq }) => seq !== job.seq);
-  }
-
   #claim(change: ClaimJobs): ModelAnswer {
     const claimed: string[] = [];
     const open = this.queues.filter(({ name, paused }) => !paused && change.queues.includes(name));
     while (claimed.length < change.count) {
-      const lines = open.flatMap(({ name }) => this.line(name));
-      const [job] = lines.sort(
+      const next = open.flatMap(({ name }) => this.next(name) ?? []);
+      const [job] = next.sort(
         (one, other) => one.priority - other.priority || one.order - other.order,
       );
       if (job === undefined) break;
       if (job.expireAtMs > 0 && job.expireAtMs <= this.#nowMs) {
-        this.#expire(job);
+        this.#seen(this.#expire(job));
         continue;
       }
+      this.limits.serve(job, this.jobs, this.#nowMs);
       job.state = "active";
       job.attempt++;
       job.token = this.#token++;
@@ -232,6 +230,7 @@ export class NaiveModel {
       job.startedAtMs = this.#nowMs;
       job.leaseEndsAtMs = this.#leaseEnd(job);
       job.progress = undefined;
+      this.limits.look(this.jobs);
       claimed.push(
         `${job.seq} attempt ${job.attempt} token ${job.token} until ${job.leaseEndsAtMs}`,
       );
@@ -280,7 +279,15 @@ export class NaiveModel {
     if (repeated) {
       return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
     }
+    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
     job.history.push("failed");
+    if (item.keepAttempt === true) {
+      job.attempt = Math.max(0, job.attempt - 1);
+      job.token = 0;
+      job.lostLeases = 0;
+      this.#endLease(job, "pending");
+      return answerOf(job, "active");
+    }
     this.#retryOrDie(job, item.retryable === false);
     return answerOf(job, "active");
   }
@@ -301,6 +308,7 @@ export class NaiveModel {
     if (typeof found === "string") return found;
     const { job, repeated } = found;
     if (repeated) return "LEASE_LOST";
+    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
     job.attempt = Math.max(0, job.attempt - 1);
     job.token = 0;
     if ((item.delayMs ?? 0) > 0) {
@@ -341,7 +349,7 @@ export class NaiveModel {
     this.#kept.leave(job);
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
-    this.#freeLock(job);
+    this.#locks.free(job);
     this.#waits.ended(job.seq, state);
     this.chains.ended(job, state);
   }
@@ -393,25 +401,14 @@ export class NaiveModel {
         this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
-        this.#retakeLock(job);
+        this.#locks.retake(job, this.#nowMs);
     }
-  }
-
-  #retakeLock(job: ModelJob): void {
-    const lock = this.#lock(job.queue, job.options.uniqueKey);
-    if (lock === undefined || lock.untilMs <= this.#nowMs) this.#takeLock(job);
   }
 
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
-    const held = this.#locks.find(({ seq }) => seq === job.seq);
-    if (held !== undefined) {
-      const taken = this.#lock(queue, held.key);
-      if (taken !== undefined && taken.untilMs > this.#nowMs) return "CONFLICT";
-      this.#locks = this.#locks.filter((lock) => lock !== taken);
-      held.queue = queue;
-    }
+    if (!this.#locks.move(job, queue, this.#nowMs)) return "CONFLICT";
     job.queue = queue;
     if (job.state === "pending") this.#stand(job);
     if (isFinished(job.state)) {
@@ -423,7 +420,7 @@ export class NaiveModel {
 
   #delete(job: ModelJob): void {
     this.#kept.leave(job);
-    this.#freeLock(job);
+    this.#locks.free(job);
     this.jobs = this.jobs.filter((one) => one !== job);
     this.#waits.ended(job.seq, "deleted");
     if (!isFinished(job.state)) this.chains.ended(job, "deleted");
@@ -440,6 +437,7 @@ export class NaiveModel {
     if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
+    this.limits.forgetQueue(queue);
     return "ok";
   }
 
@@ -464,7 +462,7 @@ export class NaiveModel {
     let steps = 0;
     for (; steps < limit; steps++) {
       const [event] = this.#events();
-      if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
+      if (event !== undefined && event.atMs <= this.#nowMs) this.#seen(event.happen());
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) {

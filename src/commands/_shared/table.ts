@@ -105,7 +105,9 @@ function unknownCommand(
   const elsewhere = Object.entries(root.commands)
     .filter(([, entry]) => isGroup(entry) && Object.hasOwn(entry.commands, typed))
     .map(([name]) => `\`${line([name, typed])}\``);
-  const guesses = near === undefined ? elsewhere : [`\`${line([...path, near])}\``];
+  // A name that is right in another place says more than one that is nearly right in this.
+  const guesses =
+    near === undefined || elsewhere.length > 0 ? elsewhere : [`\`${line([...path, near])}\``];
   return new UsageError(
     `unknown command ${JSON.stringify(line([...path, typed]))}`,
     guesses.length === 0 ? help : `Did you mean ${guesses.join(" or ")}? ${help}`,
