@@ -8,7 +8,7 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
@@ -19,6 +19,10 @@ _corvo() {
   case "$path|$previous" in
     'server|--log-format') values='human json' ;;
     'server|--log-level') values='debug info warn error' ;;
+    'enqueue|--unique-scope') values='waiting done period' ;;
+    'enqueue|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'enqueue|--singleton') values='skip cancel' ;;
+    'enqueue|--merge') values='shallow append' ;;
     'enqueue|--retry-backoff') values='none fixed linear exponential' ;;
     'jobs list|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs list|--sort') values='created_at priority started_at completed_at attempt' ;;
@@ -39,7 +43,7 @@ _corvo() {
   case "$path" in
     '') words='server enqueue worker jobs queue cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs') words='list get wait retry cancel delete move hold approve reject'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs list') words=''; flags='--queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --sort --order --limit --cursor --server --api-key --json --quiet --no-color --verbose --help --version' ;;

@@ -11,7 +11,7 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
@@ -83,6 +83,13 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'When the jo
 complete -c corvo -n '__corvo_at \'enqueue\'' -l expire-after -x -d 'A job that has not started by then is not run any more.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-period -x -d 'Seconds the key is held at most.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-scope -x -a 'waiting done period' -d 'How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l on-conflict -x -a 'existing reject replace keep_last cancel' -d 'What happens when the key is held: the holder is the answer, a refusal, the waiting job becomes this one, at most one waits beside a running one, or the holder is cancelled. Default existing.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l debounce -x -d 'Start this long after the last enqueue with the key, with the payload of that one.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l debounce-max -x -d 'Start at the latest this long after the first enqueue.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l throttle -x -d 'The first job with the key runs, others within this time do not.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l singleton -x -a 'skip cancel' -d 'One unfinished job with the key at a time: skip the new one, or cancel the old one.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l merge -x -a 'shallow append' -d 'Join the payload with that of the job that is replaced: members of objects, or items of arrays.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l max-retries -x -d 'How many times the job is run in all before it is dead. Default 3.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-backoff -x -a 'none fixed linear exponential' -d 'How the delay grows from one attempt to the next. Default exponential.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-base-delay -x -d 'Delay before the second attempt. Default 5s.'

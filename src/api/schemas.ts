@@ -63,14 +63,14 @@ export const Priority = Type.Union(
   { description: "0 (first) to 9, or critical (0), high (1), normal (2), low (3)." },
 );
 
-/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
-export const NewJob = Type.Object({
-  queue: QueueName,
-  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
-  priority: Maybe(Priority),
-  delay: Maybe(Duration, "How long to wait before the job may run."),
-  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
-  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+const words = <Word extends string>(description: string, ...all: readonly Word[]) =>
+  Type.Union(
+    all.map((word) => Type.Literal(word)),
+    { description },
+  );
+
+/** What becomes of a job when another one with its key is there. `docs/reference/admission.md` says which go together. */
+const uniqueFields = {
   unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
   unique_period: Maybe(
     Type.Integer({
@@ -79,6 +79,55 @@ export const NewJob = Type.Object({
       maximum: 315_360_000,
     }),
   ),
+  unique_scope: Maybe(
+    words(
+      "How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.",
+      "waiting",
+      "done",
+      "period",
+    ),
+  ),
+  on_conflict: Maybe(
+    words(
+      "What happens when the key is held: the holder is the answer, a refusal, the waiting job becomes this one, at most one waits beside a running one, or the holder is cancelled. Default existing.",
+      "existing",
+      "reject",
+      "replace",
+      "keep_last",
+      "cancel",
+    ),
+  ),
+  debounce: Maybe(
+    Duration,
+    "Start this long after the last enqueue with the key, with the payload of that one.",
+  ),
+  debounce_max: Maybe(Duration, "Start at the latest this long after the first enqueue."),
+  throttle: Maybe(Duration, "The first job with the key runs, others within this time do not."),
+  singleton: Maybe(
+    words(
+      "One unfinished job with the key at a time: skip the new one, or cancel the old one.",
+      "skip",
+      "cancel",
+    ),
+  ),
+  merge: Maybe(
+    words(
+      "Join the payload with that of the job that is replaced: members of objects, or items of arrays.",
+      "shallow",
+      "append",
+    ),
+  ),
+};
+
+/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
+export const NewJob = Type.Object({
+  queue: QueueName,
+  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
+  priority: Maybe(Priority),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  ...uniqueFields,
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -117,7 +166,9 @@ export const EnqueueResult = Type.Object({
   status: Type.Union([
     Type.Literal("pending"),
     Type.Literal("scheduled"),
+    Type.Literal("held"),
     Type.Literal("duplicate"),
+    Type.Literal("replaced"),
   ]),
   unique_existing: Type.Boolean(),
 });
@@ -181,6 +232,12 @@ export const Job = Type.Object({
   retry_max_delay_ms: Type.Integer(),
   retry_jitter: Type.Optional(Type.Number()),
   timeout_ms: Type.Optional(Type.Integer()),
+  unique_scope: Type.Optional(Type.String()),
+  unique_period_ms: Type.Optional(Type.Integer()),
+  on_conflict: Type.Optional(Type.String()),
+  debounce_ms: Type.Optional(Type.Integer()),
+  debounce_max_ms: Type.Optional(Type.Integer()),
+  merge: Type.Optional(Type.String()),
   hostname: Type.Optional(Type.String()),
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),

@@ -130,7 +130,9 @@ export const workerOperations = {
     body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
     result: EnqueueResult,
     status: 201,
-    otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
+    otherStatuses: {
+      200: "A job with this unique key exists; it is the answer, or became this one (`replaced`).",
+    },
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
@@ -144,7 +146,8 @@ export const workerOperations = {
     }),
     result: Type.Object({
       job_ids: Type.Array(Type.String()),
-      results: Type.Array(EnqueueResult),
+      /** One per job. A job that was refused has an empty id, `status: error`, and the code and text of the refusal. */
+      results: Type.Array(Type.Union([EnqueueResult, ItemResult])),
     }),
     status: 201,
     errors: enqueueErrors,

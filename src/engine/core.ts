@@ -2,12 +2,13 @@
  * The engine's working set: the records (`State`), and what is derived from them and rebuilt at start — the lines of
  * ready jobs, the heaps of times, the live leases.
  *
- * `move` is the only place where a job changes state. It keeps four things in step: the record, the counters of the
- * queue, the derived order, and the unique lock. Everything else in this folder decides; this file carries out.
+ * `move` is the only place where a job changes state. It keeps three things in step: the record, the counters of the
+ * queue, and the derived order. Everything else in this folder decides; this file carries out.
  */
 import { assert, must } from "../base/assert.ts";
 import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { KeyHolds } from "./key-holds.ts";
 import { engineLimits } from "./limits.ts";
 import type { Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
@@ -36,6 +37,8 @@ export class Core {
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
   readonly leases = new Map<number, number>();
+  /** Unique keys that are held for a period. */
+  readonly keyHolds: KeyHolds;
   effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
@@ -44,6 +47,7 @@ export class Core {
   constructor(state: State) {
     this.state = state;
     this.nowMs = state.meta.nowMs;
+    this.keyHolds = new KeyHolds(state.records("keyHolds"));
     for (const job of state.liveJobs()) this.#index(job);
   }
 
@@ -84,6 +88,17 @@ export class Core {
     return this.#replace(job, patch);
   }
 
+  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  amend(job: Job, patch: Partial<Job>): Job {
+    assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
+    const next: Job = { ...job, ...patch };
+    if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
+    if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
+    this.state.putJob(next);
+    react(this, job, next);
+    return next;
+  }
+
   /** Moves the end of a lease. A later end is corrected when the old entry comes up; an earlier one needs its own. */
   extendLease(job: Job, beforeMs: number): void {
     assert(this.leases.get(job.token) === job.seq, "only a live lease is extended");
@@ -95,7 +110,6 @@ export class Core {
     const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, queue);
     this.state.touchQueue(queue);
-    this.#freeUnique(job);
     this.state.deleteJob(job.seq);
     this.effects.finished.push(job.seq);
     react(this, job, undefined);
@@ -164,10 +178,7 @@ export class Core {
     this.state.putJob(next);
     this.#index(next);
     if (next.state === "pending") this.effects.readyQueues.add(next.queue);
-    if (finishes && !isFinished(job.state)) {
-      this.#freeUnique(job);
-      this.effects.finished.push(job.seq);
-    }
+    if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
     react(this, job, next);
     return next;
   }
@@ -241,14 +252,6 @@ export class Core {
       lines[priority] = line;
     }
     return line;
-  }
-
-  #freeUnique(job: Job): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    if (this.state.getUnique(job.queue, key)?.seq === job.seq) {
-      this.state.deleteUnique(job.queue, key);
-    }
   }
 
   #takeFinish(state: JobState, queueName: string): number {

@@ -1,12 +1,11 @@
 /** Adds jobs. */
+import { admit } from "./admit.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
-import type { Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import { added, insertJob } from "./new-job.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { type EnqueueResult, type Outcome, reject } from "./outcome.ts";
-
-const defaultPriority = 2;
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
@@ -44,9 +43,9 @@ function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
   return results;
 }
 
-function addJob(core: Core, spec: NewJob): EnqueueResult {
-  const queue = core.openQueue(spec.queue);
-  if (queue === undefined) {
+/** Adds one job, unless its unique key says otherwise. */
+export function addJob(core: Core, spec: NewJob): EnqueueResult {
+  if (core.openQueue(spec.queue) === undefined) {
     return reject(
       "LIMIT_EXCEEDED",
       `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
@@ -54,69 +53,8 @@ function addJob(core: Core, spec: NewJob): EnqueueResult {
   }
   const options: JobOptions =
     spec.options === undefined ? defaultOptions : { ...defaultOptions, ...spec.options };
-  const holder = uniqueHolder(core, spec.queue, options);
-  if (holder !== undefined) {
-    return {
-      kind: "duplicate",
-      seq: holder.seq,
-      createdAtMs: holder.createdAtMs,
-      state: holder.state,
-    };
-  }
-
-  const job = createJob(core, spec, options);
-  core.insert(job, queue);
-  if (options.uniqueKey !== undefined) {
-    core.state.putUnique(job.queue, options.uniqueKey, {
-      seq: job.seq,
-      untilMs: core.nowMs + options.uniqueMs,
-    });
-  }
-  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
-}
-
-/** The unfinished job that holds the unique key now, if any. */
-function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | undefined {
-  if (options.uniqueKey === undefined) return undefined;
-  const lock = core.state.getUnique(queue, options.uniqueKey);
-  if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
-  return core.state.getJob(lock.seq);
-}
-
-function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
-  const seq = core.takeNumber();
-  const nowMs = core.nowMs;
-  const askedAtMs = spec.scheduledAtMs ?? (spec.delayMs === undefined ? 0 : nowMs + spec.delayMs);
-  const waits = spec.scheduledAtMs !== undefined || askedAtMs > nowMs;
-  return {
-    seq,
-    createdAtMs: nowMs,
-    queue: spec.queue,
-    payload: spec.payload,
-    options,
-    state: waits ? "scheduled" : "pending",
-    priority: spec.priority ?? defaultPriority,
-    order: waits ? 0 : seq,
-    dueAtMs: waits ? askedAtMs : 0,
-    scheduledAtMs: waits ? askedAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
-    attempt: 0,
-    history: 0,
-    lostLeases: 0,
-    token: 0,
-    leaseMs: 0,
-    leaseExpiresAtMs: 0,
-    workerId: undefined,
-    hostname: undefined,
-    startedAtMs: 0,
-    finishedAtMs: 0,
-    failedAtMs: 0,
-    finish: 0,
-    checkpoint: spec.checkpoint,
-    progress: undefined,
-    result: undefined,
-    reason: undefined,
-  };
+  if (options.uniqueKey !== undefined) return admit(core, spec, options);
+  return added(insertJob(core, spec, options));
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

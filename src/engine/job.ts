@@ -42,14 +42,21 @@ export type Transition =
   | "requeue"
   | "hold"
   | "approve"
-  | "reject";
+  | "reject"
+  | "takeTurn"
+  | "takeTurnLater"
+  | "replace"
+  | "replaceLater";
 
 interface TransitionRule {
   readonly from: readonly JobState[];
   readonly to: JobState;
 }
 
-/** The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry. */
+/**
+ * The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry; `takeTurn` ends the
+ * wait for a unique key; `replace` makes a waiting job that of a later enqueue.
+ */
 export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   claim: { from: ["pending"], to: "active" },
   ack: { from: ["active"], to: "completed" },
@@ -65,6 +72,10 @@ export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   hold: { from: ["pending", "scheduled", "retrying", "active"], to: "held" },
   approve: { from: ["held"], to: "pending" },
   reject: { from: ["held"], to: "dead" },
+  takeTurn: { from: ["held"], to: "pending" },
+  takeTurnLater: { from: ["held"], to: "scheduled" },
+  replace: { from: ["pending", "scheduled", "retrying"], to: "pending" },
+  replaceLater: { from: ["pending", "scheduled", "retrying"], to: "scheduled" },
 };
 
 export function canMove(state: JobState, transition: Transition): boolean {

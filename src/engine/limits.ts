@@ -9,6 +9,11 @@ export const engineLimits = {
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
+  /** Unique keys that are held for a period, and jobs that wait for their key to be free. */
+  keyHoldsMax: 250_000,
+  followUpsMax: 250_000,
+  /** Characters of a payload that was put together from several. */
+  mergedPayloadCharsMax: 256 * 1024,
   /** Finished jobs are counted, and later removed, in groups of at least this age span and at most this size. */
   bucketMsMin: 1000,
   bucketMsMax: 3_600_000,

@@ -7,6 +7,7 @@ import type { Core } from "./core.ts";
 import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
+import { moveKey, retakeKey } from "./unique-key.ts";
 
 export function manageJobs(core: Core, change: ManageJobs): Outcome {
   if (change.action === "move") {
@@ -60,7 +61,7 @@ function moveState(core: Core, job: Job, change: ManageJobs): ItemResult {
   }
   if (job.state === "active") core.revoke(job, "cancel");
   const next = core.move(job, transition, patchOf(core, job, change));
-  if (transition === "runAgain" || transition === "requeue") retakeUnique(core, next);
+  if (transition === "runAgain" || transition === "requeue") retakeKey(core, next);
   return done(next, job.state);
 }
 
@@ -115,29 +116,5 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
 function moveJob(core: Core, job: Job, queue: string): ItemResult {
   if (job.state === "active") return reject("MOVE_ERROR", "the job is active");
   if (job.queue === queue) return done(job, job.state);
-  const key = job.options.uniqueKey;
-  const lock = key === undefined ? undefined : core.state.getUnique(job.queue, key);
-  if (key !== undefined && lock?.seq === job.seq) {
-    if (isTaken(core, queue, key)) {
-      return reject("CONFLICT", `a job in "${queue}" already holds the unique key "${key}"`);
-    }
-    core.state.deleteUnique(job.queue, key);
-    core.state.putUnique(queue, key, lock);
-  }
-  return done(core.rehome(job, { queue }), job.state);
-}
-
-/** A job that runs again holds its key again, unless another one took it meanwhile. */
-function retakeUnique(core: Core, job: Job): void {
-  const key = job.options.uniqueKey;
-  if (key === undefined || isTaken(core, job.queue, key)) return;
-  core.state.putUnique(job.queue, key, {
-    seq: job.seq,
-    untilMs: core.nowMs + job.options.uniqueMs,
-  });
-}
-
-function isTaken(core: Core, queue: string, key: string): boolean {
-  const lock = core.state.getUnique(queue, key);
-  return lock !== undefined && lock.untilMs > core.nowMs;
+  return moveKey(core, job, queue) ?? done(core.rehome(job, { queue }), job.state);
 }

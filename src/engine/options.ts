@@ -6,6 +6,15 @@
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
+/** How long a unique key is held: until the job starts, until it is done, or for its period even after that. */
+export type UniqueScope = "waiting" | "done" | "period";
+
+/** What becomes of an enqueue whose unique key is held. */
+export type OnConflict = "existing" | "reject" | "replace" | "keep_last" | "cancel";
+
+/** How payloads of jobs that become one are joined. */
+export type Merge = "none" | "shallow" | "append";
+
 export interface JobOptions {
   /** Runs in all before the job is dead; 0 and 1 both mean one run. */
   readonly maxRetries: number;
@@ -18,8 +27,15 @@ export interface JobOptions {
   /** Longest run of one attempt; 0 means no limit. */
   readonly timeoutMs: number;
   readonly uniqueKey: string | undefined;
-  /** How long the unique key is held at most. */
+  /** How long the unique key is held at most; with the scope "period", exactly. */
   readonly uniqueMs: number;
+  readonly uniqueScope: UniqueScope;
+  readonly onConflict: OnConflict;
+  /** Each enqueue with the key moves the start of the waiting job to this long after it; 0 means it does not. */
+  readonly debounceMs: number;
+  /** The start is not moved further from the first enqueue than this; 0 means no bound. */
+  readonly debounceMaxMs: number;
+  readonly merge: Merge;
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
@@ -34,6 +50,11 @@ export const defaultOptions: JobOptions = Object.freeze({
   timeoutMs: 0,
   uniqueKey: undefined,
   uniqueMs: 3_600_000,
+  uniqueScope: "done",
+  onConflict: "existing",
+  debounceMs: 0,
+  debounceMaxMs: 0,
+  merge: "none",
   tags: undefined,
   parentId: undefined,
 });

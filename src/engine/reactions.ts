@@ -6,6 +6,9 @@
  */
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
+import { followKey } from "./unique-key.ts";
 
 /** `before` is undefined for a new job, `after` for a deleted one. */
-export function react(_core: Core, _before: Job | undefined, _after: Job | undefined): void {}
+export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if ((after ?? before)?.options.uniqueKey !== undefined) followKey(core, before, after);
+}

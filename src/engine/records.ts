@@ -6,9 +6,13 @@
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
 
+import type { FollowUp, KeyHold } from "./key-holds.ts";
+
 /** What a table of each kind holds. The names are on disk. */
-// biome-ignore lint/suspicious/noEmptyInterface: features add their lines
-export interface RecordTypes {}
+export interface RecordTypes {
+  keyHolds: KeyHold;
+  followUps: FollowUp;
+}
 
 export type RecordKind = keyof RecordTypes & string;
 

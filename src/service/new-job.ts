@@ -1,18 +1,20 @@
 /** From a job as a client describes it to a job as the engine takes it. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
+import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Backoff, JobOptions } from "../engine/options.ts";
+import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
+import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export function toNewJob(spec: Spec): NewJob {
   refuseUnsupportedJob(spec);
+  refuseContradictions(spec);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -44,8 +46,7 @@ const readers: {
   maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
   jitter: (spec) => spec.retry_jitter ?? undefined,
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
-  uniqueKey: (spec) => spec.unique_key ?? undefined,
-  uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
+  ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
 };
@@ -65,8 +66,13 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
   return isEmpty ? undefined : options;
 }
 
-function optionalDuration(field: string, text: string | null | undefined): number | undefined {
-  return text == null ? undefined : toDuration(field, text);
+/** May a worker that waits get it at once? */
+export function isReadyAtOnce(job: NewJob): boolean {
+  return (
+    job.delayMs === undefined &&
+    job.scheduledAtMs === undefined &&
+    job.options?.debounceMs === undefined
+  );
 }
 
 /** Approximate size of a job in the log. */
@@ -74,38 +80,6 @@ export function sizeOf(job: NewJob): number {
   return (
     120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
   );
-}
-
-export function toPriority(value: number | string): number {
-  if (typeof value === "number") return value;
-  if (Object.hasOwn(priorityNames, value)) {
-    return priorityNames[value as keyof typeof priorityNames];
-  }
-  const number = Number(value);
-  if (value !== "" && Number.isInteger(number) && number >= 0 && number <= 9) return number;
-  throw invalid("priority", value, "0 to 9, or critical, high, normal, low");
-}
-
-export function toDuration(field: string, text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs === undefined) {
-    throw invalid(field, text, 'a duration such as "250ms", "90s" or "1h30m"');
-  }
-  if (durationMs > limits.delayMsMax) {
-    throw new CorvoError(
-      "LIMIT_EXCEEDED",
-      `${field}: "${text}" is longer than 10 years (delayMsMax)`,
-    );
-  }
-  return durationMs;
-}
-
-export function toTime(field: string, text: string): number {
-  const timeMs = parseTime(text);
-  if (timeMs === undefined || timeMs < 0 || timeMs > 8.64e15) {
-    throw invalid(field, text, 'an RFC 3339 time such as "2030-01-31T09:00:00Z"');
-  }
-  return timeMs;
 }
 
 function toTags(tags: Record<string, string>): string {
@@ -125,11 +99,4 @@ function toTags(tags: Record<string, string>): string {
     }
   }
   return JSON.stringify(tags);
-}
-
-function invalid(field: string, value: unknown, expected: string): CorvoError {
-  return new CorvoError(
-    "VALIDATION_ERROR",
-    `${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
-  );
 }

@@ -14,9 +14,9 @@ import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
-import { sizeOf, toNewJob } from "./new-job.ts";
+import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { formatToken } from "./views.ts";
+import { enqueueStatus, formatToken } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
@@ -107,7 +107,7 @@ class Session implements StreamSession {
     const expected = new Map<string, number>();
     for (const job of jobs) {
       bytes += sizeOf(job);
-      if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
+      if (!isReadyAtOnce(job)) continue;
       expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
     }
     return (answer) => {
@@ -264,9 +264,7 @@ function enqueueTexts(results: readonly EnqueueResult[]): string {
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
       continue;
     }
-    const duplicate = result.kind === "duplicate";
-    const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
-    text += `{"job_id":"${formatJobId(result.seq, result.createdAtMs)}","status":"${status}","unique_existing":${duplicate}}`;
+    text += `{"job_id":"${formatJobId(result.seq, result.createdAtMs)}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}}`;
   }
   return `${text}]`;
 }

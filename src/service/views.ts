@@ -5,6 +5,7 @@ import { formatJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { Attempt, Job } from "../engine/job.ts";
+import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
 
@@ -64,6 +65,7 @@ export function jobView(job: Job, attempts: readonly Attempt[]): JobView {
   };
   if (job.options.jitter > 0) view.retry_jitter = job.options.jitter;
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  setUnique(view, job.options);
   set(view, "hostname", job.hostname);
   set(view, "progress", raw(job.progress));
   set(view, "checkpoint", raw(job.checkpoint));
@@ -77,6 +79,17 @@ export function jobView(job: Job, attempts: readonly Attempt[]): JobView {
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
   }
   return view;
+}
+
+/** What was asked about the unique key, where it differs from what a key means by itself. */
+function setUnique(view: JobView, options: JobOptions): void {
+  if (options.uniqueKey === undefined) return;
+  view.unique_period_ms = options.uniqueMs;
+  if (options.uniqueScope !== defaultOptions.uniqueScope) view.unique_scope = options.uniqueScope;
+  if (options.onConflict !== defaultOptions.onConflict) view.on_conflict = options.onConflict;
+  if (options.debounceMs > 0) view.debounce_ms = options.debounceMs;
+  if (options.debounceMaxMs > 0) view.debounce_max_ms = options.debounceMaxMs;
+  if (options.merge !== defaultOptions.merge) view.merge = options.merge;
 }
 
 function attemptView(job: Job, attempt: Attempt): AttemptView {
@@ -130,12 +143,18 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
 }
 
 export function enqueueView(result: Exclude<EnqueueResult, { kind: "rejected" }>): EnqueueView {
-  const duplicate = result.kind === "duplicate";
   return {
     job_id: formatJobId(result.seq, result.createdAtMs),
-    status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
-    unique_existing: duplicate,
+    status: enqueueStatus(result),
+    unique_existing: result.kind !== "added",
   };
+}
+
+export function enqueueStatus(
+  result: Exclude<EnqueueResult, { kind: "rejected" }>,
+): EnqueueView["status"] {
+  if (result.kind !== "added") return result.kind;
+  return result.state === "scheduled" || result.state === "held" ? result.state : "pending";
 }
 
 /** One item of a batch answer. `okStatus` is the word for success, or the job's new state when not given. */

@@ -7,7 +7,7 @@ import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
-import { sizeOf, toNewJob } from "./new-job.ts";
+import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
@@ -49,7 +49,9 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
         }
       });
       const results = await enqueue(node, jobs, body.idempotency_key);
-      const views = results.map((result) => enqueueView(accepted(result)));
+      const views = results.map((result) =>
+        result.kind === "rejected" ? itemView("", result) : enqueueView(result),
+      );
       return { job_ids: views.map((view) => view.job_id), results: views };
     },
   };
@@ -97,7 +99,7 @@ export function enqueue(
 function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   const expected = new Map<string, number>();
   for (const job of jobs) {
-    if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
+    if (!isReadyAtOnce(job)) continue;
     expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
   }
   return expected;

@@ -10,8 +10,8 @@ import type {
 import { CorvoError } from "../base/errors.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../engine/change.ts";
-import { toDuration } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { toDuration } from "./values.ts";
 import { parseToken } from "./views.ts";
 
 /** No job has this number: an item with an id that is none is answered NOT_FOUND by the engine, like any unknown one. */

@@ -8,6 +8,7 @@ const queue = fc.constantFrom("a", "b", "c/d");
 const seq = fc.integer({ min: 1, max: 12 });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
+const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
@@ -19,6 +20,8 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     timeoutMs: fc.constantFrom(0, 500, 2500),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
+    uniqueScope: fc.constantFrom("waiting", "done", "period"),
+    onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
     parentId: fc.constantFrom("job_00000000000000000000000001"),
   },
@@ -29,7 +32,7 @@ const newJob: fc.Arbitrary<NewJob> = fc
   .record(
     {
       queue,
-      payload: text,
+      payload,
       priority: fc.integer({ min: 0, max: 4 }),
       delayMs: shortMs,
       expireMs: fc.constantFrom(1, 2500, 6000, 60_000, 60_001),
@@ -185,7 +188,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
-interface BatchStep {
+export interface BatchStep {
   readonly afterMs: number;
   readonly seed: number;
   readonly changes: readonly Change[];
@@ -203,3 +206,55 @@ export const startMs = 1_700_000_000_000;
 export function batchAt(step: BatchStep, lastMs: number): Batch {
   return { nowMs: lastMs + step.afterMs, seed: step.seed, changes: step.changes };
 }
+
+/** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
+const keyedJob: fc.Arbitrary<NewJob> = fc
+  .record(
+    {
+      queue: fc.constantFrom("a", "a", "a", "b"),
+      payload,
+      delayMs: fc.constantFrom(0, 0, 0, 700),
+      expireMs: fc.constantFrom(2500, 60_000),
+      options: fc.record(
+        {
+          maxRetries: fc.constantFrom(1, 3),
+          baseDelayMs: fc.constant(500),
+          uniqueKey: fc.constantFrom("k", "k", "l"),
+          uniqueMs: fc.constantFrom(300, 4000, 100_000),
+          uniqueScope: fc.constantFrom("waiting", "done", "period"),
+          onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
+          debounceMs: fc.constantFrom(0, 0, 500),
+          debounceMaxMs: fc.constantFrom(0, 800),
+          merge: fc.constantFrom("none", "none", "shallow", "append"),
+        },
+        { requiredKeys: ["uniqueKey"] },
+      ),
+    },
+    { requiredKeys: ["queue", "payload", "options"] },
+  )
+  .map((job) => job as NewJob);
+
+const keyedChange: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(keyedJob, { minLength: 1, maxLength: 2 })
+      .map((jobs): Change => ({ kind: "enqueue", jobs })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      queues: fc.constant(["a", "b"]),
+      count: fc.constantFrom(1, 3),
+      leaseMs: fc.constantFrom(500, 10_000),
+    }),
+  },
+  { weight: 4, arbitrary: change },
+);
+
+export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
+  afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
+});

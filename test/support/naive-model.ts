@@ -18,17 +18,22 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveKeys, startOf } from "./naive-keys.ts";
 import { NaiveRetention } from "./naive-retention.ts";
+import { refusals, sources } from "./naive-rules.ts";
 
 export interface ModelJob {
   readonly seq: number;
   readonly createdAtMs: number;
-  readonly options: JobOptions;
+  options: JobOptions;
+  payload: string;
   queue: string;
   state: JobState;
   priority: number;
   order: number;
   dueAtMs: number;
+  /** The time its producer asked for. */
+  askedAtMs: number;
   expireAtMs: number;
   attempt: number;
   lostLeases: number;
@@ -47,27 +52,10 @@ export type ModelAnswer = unknown;
 
 const infinity = Number.POSITIVE_INFINITY;
 const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
-const sources: Readonly<Record<string, readonly JobState[]>> = {
-  retry: ["dead", "cancelled", "completed", "scheduled", "retrying"],
-  requeue: ["dead"],
-  cancel: ["pending", "scheduled", "retrying", "active", "held"],
-  hold: ["pending", "scheduled", "retrying", "active"],
-  approve: ["held"],
-  reject: ["held"],
-};
-const refusals: Readonly<Record<string, string>> = {
-  retry: "RETRY_ERROR",
-  requeue: "RETRY_ERROR",
-  cancel: "CANCEL_ERROR",
-  hold: "HOLD_ERROR",
-  approve: "APPROVE_ERROR",
-  reject: "REJECT_ERROR",
-};
-
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
-  #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
+  readonly #unique: NaiveKeys;
   #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -77,6 +65,13 @@ export class NaiveModel {
 
   constructor(retention: Retention) {
     this.#kept = new NaiveRetention(retention);
+    this.#unique = new NaiveKeys({
+      jobs: () => this.jobs,
+      nowMs: () => this.#nowMs,
+      insert: (spec, options, waits) => this.#insert(spec, options, waits),
+      place: (job, dueAtMs) => this.#place(job, dueAtMs),
+      cancel: (job) => this.#act(job, "cancel"),
+    });
   }
 
   apply(batch: Batch): ModelAnswer[] {
@@ -175,20 +170,24 @@ export class NaiveModel {
   #add(spec: NewJob): ModelAnswer {
     this.#open(spec.queue);
     const options = { ...defaultOptions, ...spec.options };
-    const lock = this.#lock(spec.queue, options.uniqueKey);
-    if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
+    if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
+    const job = this.#insert(spec, options, false);
+    return `${job.state} ${job.seq}`;
+  }
+
+  #insert(spec: NewJob, options: JobOptions, waitsForKey: boolean): ModelJob {
     const seq = this.#number++;
-    const dueAtMs = this.#nowMs + (spec.delayMs ?? 0);
-    const isLater = dueAtMs > this.#nowMs;
     const job: ModelJob = {
       seq,
       createdAtMs: this.#nowMs,
       options,
+      payload: spec.payload,
       queue: spec.queue,
-      state: isLater ? "scheduled" : "pending",
+      state: "held",
       priority: spec.priority ?? 2,
-      order: isLater ? 0 : seq,
-      dueAtMs: isLater ? dueAtMs : 0,
+      order: 0,
+      dueAtMs: 0,
+      askedAtMs: startOf(spec, options, { nowMs: this.#nowMs, firstMs: this.#nowMs }),
       expireAtMs: spec.expireMs === undefined ? 0 : this.#nowMs + spec.expireMs,
       attempt: 0,
       lostLeases: 0,
@@ -202,24 +201,19 @@ export class NaiveModel {
       history: [],
     };
     this.jobs.push(job);
-    this.#takeLock(job);
-    return `${job.state} ${seq}`;
+    if (!waitsForKey) {
+      this.#place(job, job.askedAtMs);
+      if (job.state === "pending") job.order = seq;
+      if (job.state === "pending") this.#number = seq + 1;
+    }
+    return job;
   }
 
-  #lock(queue: string, key: string | undefined) {
-    return this.#locks.find((lock) => lock.queue === queue && lock.key === key);
-  }
-
-  #takeLock(job: ModelJob): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    this.#locks = this.#locks.filter((lock) => lock.queue !== job.queue || lock.key !== key);
-    const untilMs = this.#nowMs + job.options.uniqueMs;
-    this.#locks.push({ queue: job.queue, key, seq: job.seq, untilMs });
-  }
-
-  #freeLock(job: ModelJob): void {
-    this.#locks = this.#locks.filter(({ seq }) => seq !== job.seq);
+  /** Puts a waiting job where its time says. */
+  #place(job: ModelJob, dueAtMs: number): void {
+    const isLater = dueAtMs > this.#nowMs;
+    this.#endLease(job, isLater ? "scheduled" : "pending");
+    job.dueAtMs = isLater ? dueAtMs : 0;
   }
 
   #claim(change: ClaimJobs): ModelAnswer {
@@ -236,6 +230,7 @@ export class NaiveModel {
         continue;
       }
       job.state = "active";
+      this.#unique.started(job);
       job.attempt++;
       job.token = this.#token++;
       job.leaseMs = change.leaseMs;
@@ -332,18 +327,19 @@ export class NaiveModel {
   }
 
   #endLease(job: ModelJob, state: JobState): void {
+    const from = job.state;
     job.state = state;
     job.leaseMs = 0;
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
     if (state === "pending") job.order = this.#number++;
+    this.#unique.moved(job, from);
   }
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
     this.#kept.leave(job);
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
-    this.#freeLock(job);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -391,25 +387,15 @@ export class NaiveModel {
         if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
         this.#kept.leave(job);
         this.#endLease(job, "pending");
-        this.#retakeLock(job);
+        this.#unique.retake(job);
     }
-  }
-
-  #retakeLock(job: ModelJob): void {
-    const lock = this.#lock(job.queue, job.options.uniqueKey);
-    if (lock === undefined || lock.untilMs <= this.#nowMs) this.#takeLock(job);
   }
 
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
-    const held = this.#locks.find(({ seq }) => seq === job.seq);
-    if (held !== undefined) {
-      const taken = this.#lock(queue, held.key);
-      if (taken !== undefined && taken.untilMs > this.#nowMs) return "CONFLICT";
-      this.#locks = this.#locks.filter((lock) => lock !== taken);
-      held.queue = queue;
-    }
+    const refusal = this.#unique.move(job, queue);
+    if (refusal !== undefined) return refusal;
     job.queue = queue;
     if (job.state === "pending") job.order = this.#number++;
     if (isFinished(job.state)) {
@@ -421,15 +407,19 @@ export class NaiveModel {
 
   #delete(job: ModelJob): void {
     this.#kept.leave(job);
-    this.#freeLock(job);
+    this.#unique.deleted(job);
     this.jobs = this.jobs.filter((one) => one !== job);
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
     if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
-    const doomed = this.line(queue).slice(0, limit);
-    for (const job of doomed) this.#delete(job);
-    return `${doomed.length} cleared, more ${this.line(queue).length > 0}`;
+    let cleared = 0;
+    for (; cleared < limit; cleared++) {
+      const [job] = this.line(queue);
+      if (job === undefined) break;
+      this.#delete(job);
+    }
+    return `${cleared} cleared, more ${this.line(queue).length > 0}`;
   }
 
   #deleteQueue(queue: string): ModelAnswer {
