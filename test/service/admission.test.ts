@@ -21,7 +21,7 @@ async function claim(rig: NodeRig) {
 function readJob(rig: NodeRig, job_id: string) {
   return rig.service.handlers.getJob(
     { params: { job_id }, query: {}, body: {} },
-    { signal: neverAborted, settle },
+    { signal: neverAborted },
   );
 }
 
@@ -120,7 +120,7 @@ test("[J35] one refused job of a batch does not hide what became of the others",
   await rig.enqueue(keyed());
   const answer = await rig.service.handlers.enqueueJobs(
     { params: {}, query: {}, body: { jobs: [keyed({ on_conflict: "reject" }), { queue: "q" }] } },
-    { signal: neverAborted, settle },
+    { signal: neverAborted },
   );
 
   expect(answer).toMatchObject({
