@@ -8,11 +8,11 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -34,6 +34,13 @@ _corvo() {
     'jobs hold|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs approve|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs reject|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'schedule set|--overlap') values='allow skip buffer cancel' ;;
+    'schedule set|--catch-up') values='latest none all' ;;
+    'schedule set|--unique-scope') values='waiting done period' ;;
+    'schedule set|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'schedule set|--singleton') values='skip cancel' ;;
+    'schedule set|--merge') values='shallow append' ;;
+    'schedule set|--retry-backoff') values='none fixed linear exponential' ;;
     'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
@@ -41,7 +48,7 @@ _corvo() {
     return
   fi
   case "$path" in
-    '') words='server enqueue worker jobs queue cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    '') words='server enqueue worker jobs queue schedule cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -64,6 +71,15 @@ _corvo() {
     'queue drain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule') words='set list show preview run pause resume delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --checkpoint --parent-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule list') words=''; flags='--prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule show') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule preview') words=''; flags='--cron --zone --every --start --end --count --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule run') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule delete') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster') words='status remove transfer-leader promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;

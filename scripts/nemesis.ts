@@ -1,56 +1,75 @@
 /**
- * Runs a cluster of real processes under load, does one harm after the other to them and to the network between them, and
- * holds what all nodes show at the end against what clients were told. `--minutes N` (default 5), `--nodes N` (default 3),
- * `--seed N` to draw the same faults again, `--only NAME` (repeatable) for some of them.
+ * Runs clusters of real processes under load, does one harm after the other to them, to their machines and to the network
+ * between them, and holds what all nodes show at the end against what clients were told. `--minutes N` a run (default 5),
+ * `--runs K` one after the other (default 1), `--nodes N` (default 3), `--seed N` of the first run, to draw the same faults
+ * again, `--only TEXT` (repeatable) for the faults with this in their name.
  */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { nemesisRun } from "../test/support/cluster/nemesis-run.ts";
+import { type Run, spreadLines, table } from "../test/support/cluster/nemesis-report.ts";
+import { type NemesisReport, nemesisRun } from "../test/support/cluster/nemesis-run.ts";
 
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "5" },
+    runs: { type: "string", default: "1" },
     nodes: { type: "string", default: "3" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: "string", multiple: true },
   },
 });
-const [minutes, nodes, seed] = [values.minutes, values.nodes, values.seed].map(Number);
-if (
-  !(Number(minutes) > 0) ||
-  !Number.isInteger(nodes) ||
-  Number(nodes) < 1 ||
-  !Number.isInteger(seed)
-) {
+const minutes = Number(values.minutes);
+const [runs, nodes, seed] = [values.runs, values.nodes, values.seed].map(Number) as [
+  number,
+  number,
+  number,
+];
+if (!(minutes > 0) || ![runs, nodes, seed].every(Number.isInteger) || runs < 1 || nodes < 1) {
   console.error(
-    "usage: npm run nemesis -- [--minutes N] [--nodes 3|5] [--seed N] [--only FAULT]...",
+    "usage: npm run nemesis -- [--minutes N] [--runs N] [--nodes 3|5] [--seed N] [--only TEXT]...",
   );
   process.exit(2);
 }
 
-console.log(`seed ${seed}, ${nodes} nodes, ${minutes} minutes`);
-const report = await nemesisRun({
-  nodes: Number(nodes),
-  forMs: Number(minutes) * 60_000,
-  seed: Number(seed),
-  ...(values.only === undefined ? {} : { only: values.only }),
-  onFault: (sentence) => console.log(sentence),
-});
-const row = ([name, gapsMs]: readonly [string, readonly number[]]) => {
-  const sorted = [...gapsMs].sort((one, other) => one - other);
-  const at = (part: number) => Math.round(sorted[Math.floor((sorted.length - 1) * part)] ?? 0);
-  const columns = [sorted.length, at(0.5), at(0.9), at(1)].map((n) => String(n).padStart(7));
-  return `${columns.join(" ")}  ${name}`;
-};
-console.log(
-  [
+const done: Run[] = [];
+for (let n = 0; n < runs; n++) {
+  const conditions = `${nodes} nodes, ${minutes} min, seed ${seed + n}`;
+  console.log(conditions);
+  const report = await nemesisRun({
+    nodes,
+    forMs: minutes * 60_000,
+    seed: seed + n,
+    ...(values.only === undefined ? {} : { only: values.only }),
+    onFault: (sentence) => console.log(sentence),
+  });
+  done.push({ conditions, report });
+  console.log(describe(report).join("\n"));
+}
+if (runs > 1) {
+  console.log(["", ...spreadLines(done.flatMap(({ report }) => report.faults))].join("\n"));
+}
+console.log(["", ...table(done)].join("\n"));
+process.exitCode = done.every(({ report }) => report.problems.length === 0) ? 0 : 1;
+
+function describe(report: NemesisReport): string[] {
+  const { problems } = report;
+  return [
     `calls                ${report.calls}, ${report.answered} answered`,
     `jobs sent            ${report.jobs}`,
     `acks acknowledged    ${report.acks}, ${report.streamAcks} over streams`,
     `events checked       ${report.events}`,
-    "faults, and the longest time without an acknowledged enqueue, in ms: median, 90 %, most",
-    ...[...report.gapsMs].map(row),
-    `broken promises      ${report.problems.length}`,
-    ...report.problems.slice(0, 50).map((problem) => `  ${problem}`),
-  ].join("\n"),
-);
-process.exitCode = report.problems.length === 0 ? 0 : 1;
+    ...spreadLines(report.faults),
+    `broken promises      ${problems.length}`,
+    ...problems.slice(0, 50).map((problem) => `  ${problem}`),
+    ...(problems.length === 0 ? [] : [`all of them, and the logs of the nodes: ${keep(report)}`]),
+  ];
+}
+
+function keep({ problems, logs }: NemesisReport): string {
+  const directory = mkdtempSync(join(tmpdir(), "corvo-nemesis-"));
+  writeFileSync(join(directory, "problems.txt"), problems.join("\n"));
+  for (const [name, text] of logs) writeFileSync(join(directory, `${name}.log`), text);
+  return directory;
+}

@@ -17,6 +17,12 @@ const Member = Type.Object({
   /** Log entries that it lacks, where the answering node knows. */
   lag: Type.Optional(Type.Integer()),
   last_contact_ms: Type.Optional(Type.Integer()),
+  disk_free_bytes: Type.Optional(
+    Type.Integer({
+      description: "Free on the file system of its data directory, about a second ago.",
+    }),
+  ),
+  data_bytes: Type.Optional(Type.Integer({ description: "Size of its log and state." })),
 });
 
 const NodeName = Type.String({
@@ -31,6 +37,7 @@ export const clusterOperations = {
     method: "GET",
     path: "/api/v1/cluster/status",
     tag: "cluster",
+    placement: "node",
     summary: "The nodes of the cluster, and in a sentence how it is",
     query: Type.Object({ consistency: consistencyWith("stale") }),
     result: Type.Object({
@@ -45,6 +52,10 @@ export const clusterOperations = {
       leader_addr: Type.String(),
       commit_index: Type.String(),
       applied_index: Type.String(),
+      feature_level: Type.Integer({
+        description:
+          "What the cluster may use; it rises once every node runs a version that knows more.",
+      }),
       nodes: Type.Array(Member),
     }),
     answeredBy: "any",
@@ -53,6 +64,7 @@ export const clusterOperations = {
     method: "POST",
     path: "/api/v1/cluster/join",
     tag: "cluster",
+    placement: "global",
     summary: "Add a node; it votes as soon as it has caught up",
     body: Type.Object({
       uuid: Type.String({ pattern: "^[0-9a-f-]{36}$" }),
@@ -86,6 +98,7 @@ export const clusterOperations = {
     method: "POST",
     path: "/api/v1/cluster/remove",
     tag: "cluster",
+    placement: "global",
     summary: "Remove a node for good",
     body: NodeBody,
     result: Status,
@@ -95,6 +108,7 @@ export const clusterOperations = {
     method: "POST",
     path: "/api/v1/cluster/transfer-leader",
     tag: "cluster",
+    placement: "global",
     summary: "Hand leadership to a node, or to the one that is furthest",
     body: Type.Object({ node: Type.Optional(NodeName) }),
     bodyOptional: true,
@@ -105,6 +119,7 @@ export const clusterOperations = {
     method: "POST",
     path: "/api/v1/cluster/promote",
     tag: "cluster",
+    placement: "global",
     summary: "Let a learner vote",
     body: NodeBody,
     result: Status,
@@ -114,6 +129,7 @@ export const clusterOperations = {
     method: "POST",
     path: "/api/v1/cluster/demote",
     tag: "cluster",
+    placement: "global",
     summary: "Make a voter a learner: it keeps a copy, and does not count",
     body: NodeBody,
     result: Status,

@@ -35,8 +35,15 @@ export const requestLimits = {
   leaseMsMax: 24 * 3_600_000,
   /** Delays, time-outs and times to live. */
   delayMsMax: 10 * 366 * 86_400_000,
+  /** Characters of a cron expression. */
+  cronLengthMax: 128,
+  /** Shortest time between two runs of a schedule. */
+  everyMsMin: 1000,
   retriesMax: 1_000_000,
 } as const;
 
-/** A queue name: letters, digits and `. _ - : / @ +`, starting with a letter or digit. */
-export const queueNamePattern = "^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$";
+/**
+ * A queue name: letters, digits and `. _ - : / @ +`, starting with a letter or digit. Braces are allowed everywhere: what is
+ * between them decides alone in which shard the queue is (`base/placement.ts`).
+ */
+export const queueNamePattern = "^[A-Za-z0-9{][A-Za-z0-9._:/@+{}-]*$";

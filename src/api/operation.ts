@@ -8,16 +8,28 @@ import type { RawJson, RawTree } from "../base/json.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "DELETE";
 
+/**
+ * Where the jobs are that a call is about, on a server with several shards (`base/placement.ts`):
+ *
+ * - `queue`: all of them in the queue that `params.name` or `body.queue` names;
+ * - `job`: the one job that `params.job_id` names;
+ * - `parts`: in several shards; the call is split and its answers are merged, by a function of its own in `service/shards`;
+ * - `global`: in no queue: what concerns the cluster as a whole stands in shard 0;
+ * - `node`: nowhere: the node that was asked answers from what it is.
+ */
+export type Placement = "queue" | "job" | "parts" | "global" | "node";
+
 export interface Operation<
   Params extends TObject = TObject,
   Query extends TObject = TObject,
   Body extends TSchema = TSchema,
   Result extends TSchema = TSchema,
+  Where extends Placement = Placement,
 > {
   readonly method: Method;
   /** Path with `{name}` placeholders, from the root. */
   readonly path: string;
-  readonly tag: "worker" | "jobs" | "queues" | "search" | "system" | "cluster";
+  readonly tag: "worker" | "jobs" | "queues" | "schedules" | "search" | "system" | "cluster";
   readonly summary: string;
   readonly params: Params;
   readonly query: Query;
@@ -32,13 +44,15 @@ export interface Operation<
   readonly errors: readonly ErrorCode[];
   /** Which node of a cluster answers: the leader, to which others pass the call on, or the one that was asked. */
   readonly answeredBy: "leader" | "any";
+  readonly placement: Where;
   /** Changes nothing, and `?consistency` chooses who answers. Made by `readOperation`. */
   readonly read: boolean;
   /** May be held open until something happens; a server that stops ends it at once. */
   readonly waits: boolean;
 }
 
-type Draft<P, Q, B, R> = Pick<Operation, "method" | "path" | "tag" | "summary"> & {
+type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary"> & {
+  readonly placement: W;
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
@@ -57,10 +71,11 @@ const empty: Empty = Type.Object({});
 /** Fills in what a row leaves out. */
 export function operation<
   R extends TSchema,
+  W extends Placement,
   P extends TObject = Empty,
   Q extends TObject = Empty,
   B extends TSchema = Empty,
->(draft: Draft<P, Q, B, R>): Operation<P, Q, B, R> {
+>(draft: Draft<P, Q, B, R, W>): Operation<P, Q, B, R, W> {
   return {
     method: draft.method,
     path: draft.path,
@@ -75,6 +90,7 @@ export function operation<
     otherStatuses: draft.otherStatuses ?? {},
     errors: draft.errors ?? [],
     answeredBy: draft.answeredBy ?? "leader",
+    placement: draft.placement,
     read: false,
     waits: draft.waits ?? false,
   };
@@ -97,12 +113,13 @@ const ReadQuery = Type.Object({ consistency: consistencyWith("strong") });
 /** An operation that changes nothing; a query of its own has to take `consistency` as well. */
 export function readOperation<
   R extends TSchema,
+  W extends Placement,
   P extends TObject = Empty,
   Q extends TObject<{ consistency: typeof ReadQuery.properties.consistency }> = typeof ReadQuery,
   B extends TSchema = Empty,
->(draft: Draft<P, Q, B, R>): Operation<P, Q, B, R> {
+>(draft: Draft<P, Q, B, R, W>): Operation<P, Q, B, R, W> {
   const query = draft.query ?? (ReadQuery as TObject as Q);
-  return { ...operation<R, P, Q, B>({ ...draft, query }), read: true };
+  return { ...operation<R, W, P, Q, B>({ ...draft, query }), read: true };
 }
 
 export type ParamsOf<O extends Operation> = Static<O["params"]>;

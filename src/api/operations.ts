@@ -3,6 +3,7 @@ import { clusterOperations } from "./cluster.ts";
 import { jobOperations } from "./jobs.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
+import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
 import { workerOperations } from "./worker.ts";
@@ -12,6 +13,7 @@ export const operations = {
   ...searchOperations,
   ...jobOperations,
   ...queueOperations,
+  ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,
 };

@@ -173,6 +173,9 @@ export const EnqueueResult = Type.Object({
   unique_existing: Type.Boolean(),
 });
 
+/** The schedule that made a job, and the due time it was made for. */
+const ScheduleOrigin = Type.Object({ name: Type.String(), due_at: Type.String() });
+
 export const ClaimedJob = Type.Object({
   job_id: Type.String(),
   queue: Type.String(),
@@ -188,6 +191,7 @@ export const ClaimedJob = Type.Object({
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
   created_at: Type.String(),
+  schedule: Type.Optional(ScheduleOrigin),
 });
 
 export const Attempt = Type.Object({
@@ -246,6 +250,7 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  schedule: Type.Optional(ScheduleOrigin),
   /** Attempts that failed, the last 32. */
   errors: Type.Optional(Type.Array(Attempt)),
   /** Attempts of any outcome that left something to show (output, error). */

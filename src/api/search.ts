@@ -49,6 +49,7 @@ export const searchOperations = {
     method: "POST",
     path: "/api/v1/jobs/search",
     tag: "search",
+    placement: "parts",
     summary: "Find jobs by state, queue, time, tags, text and more",
     body: Filter,
     bodyOptional: true,
@@ -67,6 +68,7 @@ export const searchOperations = {
     method: "GET",
     path: "/api/v1/search/fulltext",
     tag: "search",
+    placement: "parts",
     summary: "Jobs whose queue, payload or tags contain the text",
     query: Type.Object({
       q: Type.String({ minLength: 1, maxLength: 1024 }),

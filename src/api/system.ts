@@ -9,6 +9,7 @@ export const systemOperations = {
     method: "GET",
     path: "/healthz",
     tag: "system",
+    placement: "node",
     summary: "200 while the server accepts work, 503 otherwise",
     result: Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) }),
     errors: ["UNAVAILABLE", "READ_ONLY"],
@@ -18,6 +19,7 @@ export const systemOperations = {
     method: "GET",
     path: "/api/v1/info",
     tag: "system",
+    placement: "node",
     summary: "Versions",
     result: Type.Object({
       server_version: Type.String(),
@@ -31,6 +33,7 @@ export const systemOperations = {
     method: "GET",
     path: "/api/v1/status",
     tag: "system",
+    placement: "parts",
     summary: "What the server holds and does, in one look",
     result: Type.Object({
       server_version: Type.String(),

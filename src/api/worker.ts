@@ -126,6 +126,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/enqueue",
     tag: "worker",
+    placement: "queue",
     summary: "Add a job",
     body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
     result: EnqueueResult,
@@ -139,6 +140,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/enqueue/batch",
     tag: "worker",
+    placement: "parts",
     summary: "Add many jobs in one durable step",
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
@@ -156,6 +158,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/fetch",
     tag: "worker",
+    placement: "parts",
     summary: "Claim one job, waiting for it if need be; 204 when none came",
     body: Type.Object(fetchFields),
     result: ClaimedJob,
@@ -167,6 +170,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/fetch/batch",
     tag: "worker",
+    placement: "parts",
     summary: "Claim up to `count` jobs, waiting for the first",
     body: Type.Object({
       ...fetchFields,
@@ -180,6 +184,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/ack/batch",
     tag: "worker",
+    placement: "parts",
     summary: "Finish many jobs; each item has its own result",
     body: Type.Object({
       acks: Type.Array(AckItem, { minItems: 1, maxItems: limits.batchItemsMax }),
@@ -191,6 +196,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/ack/{job_id}",
     tag: "worker",
+    placement: "job",
     summary: "Finish a job",
     params: JobParams,
     body: Type.Object(ackFields),
@@ -202,6 +208,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/fail/batch",
     tag: "worker",
+    placement: "parts",
     summary: "Fail many attempts; each item has its own result",
     body: Type.Object({
       fails: Type.Array(FailItem, { minItems: 1, maxItems: limits.batchItemsMax }),
@@ -213,6 +220,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/fail/{job_id}",
     tag: "worker",
+    placement: "job",
     summary: "Fail the attempt: the job is retried, or dead when no attempts remain",
     params: JobParams,
     body: Type.Object(failFields),
@@ -223,6 +231,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/release/{job_id}",
     tag: "worker",
+    placement: "job",
     summary: "Give a job back without spending the attempt",
     params: JobParams,
     body: Type.Object(releaseFields),
@@ -234,6 +243,7 @@ export const workerOperations = {
     method: "POST",
     path: "/api/v1/heartbeat",
     tag: "worker",
+    placement: "parts",
     summary: "Extend leases, report progress and checkpoints, learn of cancellations",
     body: Type.Object({
       jobs: MapOf(Type.Object(heartbeatFields), 64, {

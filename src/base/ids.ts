@@ -12,7 +12,7 @@ let prefixShard = -1;
 let prefix = "";
 
 /** The id of the job `seq` that was created at `createdAtMs` in `shard`. */
-export function formatJobId(seq: number, createdAtMs: number, shard = 0): string {
+export function formatJobId(seq: number, createdAtMs: number, shard: number): string {
   if (createdAtMs !== prefixTimeMs || shard !== prefixShard) {
     prefix = `job_${createdAtMs.toString(16).padStart(11, "0")}${shard.toString(16).padStart(3, "0")}`;
     prefixTimeMs = createdAtMs;

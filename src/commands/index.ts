@@ -53,6 +53,33 @@ const queue: Group = {
   },
 };
 
+const schedule: Group = {
+  summary: "Jobs that come again and again",
+  examples: [
+    {
+      line: `corvo schedule set nightly reports --cron "30 2 * * *" --zone Europe/Berlin`,
+      says: "Each night at half past two, in Berlin",
+    },
+    { line: "corvo schedule list", says: "All schedules, and when they run next" },
+  ],
+  commands: {
+    set: { summary: "Make or change a schedule", load: () => import("./schedule/set.ts") },
+    list: { summary: "Schedules and their next runs", load: () => import("./schedule/list.ts") },
+    show: { summary: "One schedule with its history", load: () => import("./schedule/show.ts") },
+    preview: {
+      summary: "When a timetable comes due; nothing is kept",
+      load: () => import("./schedule/preview.ts"),
+    },
+    run: { summary: "Start a run now", load: () => import("./schedule/run.ts") },
+    pause: { summary: "Start no further runs", load: () => import("./schedule/pause.ts") },
+    resume: { summary: "Start runs again", load: () => import("./schedule/resume.ts") },
+    delete: {
+      summary: "Delete schedules; their jobs stay",
+      load: () => import("./schedule/delete.ts"),
+    },
+  },
+};
+
 const cluster: Group = {
   summary: "Look at the nodes of a cluster, and change which they are",
   examples: [
@@ -103,6 +130,7 @@ export const commands: Group = {
     },
     jobs,
     queue,
+    schedule,
     cluster,
     status: {
       summary: "What the server holds and does, in one look",

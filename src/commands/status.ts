@@ -1,4 +1,5 @@
 import { formatDuration } from "../base/time.ts";
+import { formatBytes } from "./_shared/bytes.ts";
 import { command } from "./_shared/command.ts";
 import { printFields } from "./_shared/grid.ts";
 
@@ -39,17 +40,13 @@ export default command({
       ]),
       [
         "log",
-        `${megabytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
+        `${formatBytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
       ],
-      ["state", megabytes(status.state_bytes)],
-      ["memory", megabytes(status.memory_bytes)],
+      ["state", formatBytes(status.state_bytes)],
+      ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["workers waiting", String(status.waiting_workers)],
     ]);
     return undefined;
   },
 });
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}

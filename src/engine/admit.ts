@@ -89,7 +89,10 @@ function isReplaceable(job: Job | undefined): job is Job {
 function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): EnqueueResult {
   const payload = mergePayloads(options.merge, job.payload, spec.payload);
   if (typeof payload !== "string") return payload;
-  const chosen = chosenFields(core, { ...spec, payload }, options, job.createdAtMs);
+  // It stays the run of the schedule that made it.
+  const { schedule } = job.options;
+  const kept = options.schedule === schedule ? options : { ...options, schedule };
+  const chosen = chosenFields(core, { ...spec, payload }, kept, job.createdAtMs);
   const { state, dueAtMs, ...fields } = chosen;
   if (job.state === "held") {
     return replaced(core.amend(job, fields));

@@ -10,6 +10,7 @@ import type { Job } from "./job.ts";
 import { recordAttempt } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
 import { nextRetentionMs, removeOldest } from "./retention.ts";
+import { fireSchedule } from "./schedules.ts";
 
 export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   let steps = 0;
@@ -27,21 +28,24 @@ export function nextDeadlineMs(core: Core): number {
     core.due.topTime(),
     core.lives.topTime(),
     core.leaseEnds.topTime(),
+    core.schedules.topTime(),
     nextRetentionMs(core.state.meta),
   );
 }
 
-/** Carries out the earliest thing whose time has come. At equal times lives end first, then leases, then jobs get due. */
+/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, schedules fire. */
 function step(core: Core): boolean {
   dropStaleLeases(core);
   const lifeMs = core.lives.topTime();
   const leaseMs = core.leaseEnds.topTime();
   const dueMs = core.due.topTime();
-  const earliestMs = Math.min(lifeMs, leaseMs, dueMs);
+  const scheduleMs = core.schedules.topTime();
+  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
   if (earliestMs > core.nowMs) return removeOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
-  else becomeDue(core);
+  else if (dueMs === earliestMs) becomeDue(core);
+  else fireSchedule(core);
   return true;
 }
 

@@ -2,11 +2,13 @@
  * What the log holds. A batch is one log entry: the time and the random seed that the proposer stamped, and the changes
  * that become durable together. `apply` reads nothing else, so every replica computes the same.
  *
- * The encoding is JSON text under a version number: measured, the runtime's own JSON is faster than any encoding written
+ * The encoding is JSON text under the feature level that it needs: measured, the runtime's own JSON is faster than any encoding written
  * in the language itself, and an entry can be read with any tool.
  */
 import { assert } from "../base/assert.ts";
+import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { JobOptions } from "./options.ts";
+import type { ScheduleSpec } from "./schedule.ts";
 
 export interface NewJob {
   readonly queue: string;
@@ -163,6 +165,49 @@ export interface SetStandby {
   readonly standby: boolean;
 }
 
+export interface SetSchedule {
+  readonly kind: "setSchedule";
+  readonly name: string;
+  readonly spec: ScheduleSpec;
+}
+
+export interface DeleteSchedule {
+  readonly kind: "deleteSchedule";
+  readonly name: string;
+}
+
+export interface PauseSchedule {
+  readonly kind: "pauseSchedule";
+  readonly name: string;
+  readonly paused: boolean;
+}
+
+/** Adds a job of the schedule now. */
+export interface RunSchedule {
+  readonly kind: "runSchedule";
+  readonly name: string;
+}
+
+/** Due times that the leader computed for a schedule of this version, all those after `afterMs` up to the last. */
+export interface PlanSchedule {
+  readonly kind: "planSchedule";
+  readonly name: string;
+  readonly version: number;
+  readonly afterMs: number;
+  readonly dueMs: readonly number[];
+  /** None comes after them. */
+  readonly ends: boolean;
+  /** Due times before the first one that passed too long ago to be fired, and the last of them. */
+  readonly missed: number;
+  readonly missedToMs: number;
+}
+
+/** From here on the log may hold changes of this level (`feature-levels.ts`). */
+export interface RaiseFeatureLevel {
+  readonly kind: "raiseFeatureLevel";
+  readonly level: number;
+}
+
 export type Change =
   | EnqueueJobs
   | ClaimJobs
@@ -178,7 +223,13 @@ export type Change =
   | Configure
   | AdmitMember
   | ForgetMember
-  | SetStandby;
+  | SetStandby
+  | SetSchedule
+  | DeleteSchedule
+  | PauseSchedule
+  | RunSchedule
+  | PlanSchedule
+  | RaiseFeatureLevel;
 
 export interface Batch {
   /** Stamped by the proposer; never smaller than that of the batch before. */
@@ -188,19 +239,21 @@ export interface Batch {
   readonly changes: readonly Change[];
 }
 
-/** Version of the encoding below. Older versions are read for ever. */
-export const changeVersion = 1;
-
-export function encodeBatch(batch: Batch): string {
-  return `${changeVersion}\n${JSON.stringify(batch)}`;
+/**
+ * The first line says which feature level a reader needs and, above level 1, which version knows it. A program of level 1
+ * takes it for the version of the encoding and ends at any other than `1`.
+ */
+export function encodeBatch(batch: Batch, level: number): string {
+  const head = level === 1 ? "1" : `${level} ${versionOfLevel(level)}`;
+  return `${head}\n${JSON.stringify(batch)}`;
 }
 
 export function decodeBatch(text: string): Batch {
   const newline = text.indexOf("\n");
-  const version = Number(text.slice(0, newline));
-  assert(
-    version === changeVersion,
-    `log entry of version ${text.slice(0, 8)}; this program reads version ${changeVersion}`,
-  );
+  const [level = "", version] = text.slice(0, newline).split(" ", 2);
+  assert(/^[1-9]\d{0,5}$/.test(level), `log entry that begins with "${text.slice(0, 8)}"`);
+  if (Number(level) > newestFeatureLevel) {
+    throw new EntryTooNew(Number(level), version ?? "a later version");
+  }
   return JSON.parse(text.slice(newline + 1)) as Batch;
 }

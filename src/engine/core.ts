@@ -10,9 +10,10 @@ import { Deadlines } from "./deadlines.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { engineLimits } from "./limits.ts";
-import type { Effects } from "./outcome.ts";
+import { createEffects, type Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
 import { ReadyQueue } from "./ready-queue.ts";
+import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
   type LiveJob,
@@ -39,7 +40,9 @@ export class Core {
   readonly leases = new Map<number, number>();
   /** Unique keys that are held for a period. */
   readonly keyHolds: KeyHolds;
-  effects: Effects = { readyQueues: new Set(), finished: [], revoked: [] };
+  /** When schedules have something to do next. */
+  readonly schedules: ScheduleTimes;
+  effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
   seed = 0;
@@ -48,6 +51,7 @@ export class Core {
     this.state = state;
     this.nowMs = state.meta.nowMs;
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
+    this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
   }
 

@@ -12,11 +12,18 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import { manageJobs } from "./manage.ts";
-import { admitMember, forgetMember, setStandby } from "./members.ts";
-import type { Effects, Outcome } from "./outcome.ts";
+import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
+import {
+  deleteSchedule,
+  pauseSchedule,
+  planSchedule,
+  runSchedule,
+  setSchedule,
+} from "./schedules.ts";
 import type { State } from "./state.ts";
 
 export class Engine {
@@ -39,10 +46,15 @@ export class Engine {
     return batch.changes.map((change) => applyChange(core, change));
   }
 
+  /** The level of changes that the log may hold. */
+  get featureLevel(): number {
+    return this.state.meta.featureLevel;
+  }
+
   /** What the batches since the last call caused. */
   takeEffects(): Effects {
     const { effects } = this.#core;
-    this.#core.effects = { readyQueues: new Set(), finished: [], revoked: [] };
+    this.#core.effects = createEffects();
     return effects;
   }
 
@@ -94,5 +106,17 @@ function applyChange(core: Core, change: Change): Outcome {
       return forgetMember(core, change);
     case "setStandby":
       return setStandby(core, change);
+    case "setSchedule":
+      return setSchedule(core, change);
+    case "deleteSchedule":
+      return deleteSchedule(core, change);
+    case "pauseSchedule":
+      return pauseSchedule(core, change);
+    case "runSchedule":
+      return runSchedule(core, change);
+    case "planSchedule":
+      return planSchedule(core, change);
+    case "raiseFeatureLevel":
+      return raiseFeatureLevel(core, change);
   }
 }

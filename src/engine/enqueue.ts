@@ -43,7 +43,7 @@ function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
   return results;
 }
 
-/** Adds one job, unless its unique key says otherwise. */
+/** Adds one job, unless its unique key says otherwise; or says why not. */
 export function addJob(core: Core, spec: NewJob): EnqueueResult {
   if (core.openQueue(spec.queue) === undefined) {
     return reject(

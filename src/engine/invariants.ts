@@ -29,6 +29,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
   checkUniques(report, contents, jobs);
   checkKeys(report, contents, jobs);
   checkAttempts(report, contents, jobs);
+  checkSchedules(report, jobs, engine);
   return report.found;
 }
 
@@ -225,5 +226,25 @@ function checkAttempts(report: Report, contents: StateContents, jobs: readonly J
     const kept = Math.min(job.history, engineLimits.attemptsKeptMax);
     const found = counts.get(job.seq) ?? 0;
     report.check(found === kept, `job ${job.seq}: ${found} attempts, not ${kept}`);
+  }
+}
+
+/** A schedule's plan grows, and what it takes for unfinished jobs of its own are that. */
+function checkSchedules(report: Report, jobs: readonly Job[], engine: Engine): void {
+  const table = engine.state.records("schedule");
+  if (table.size === 0) return;
+  const bySeq = new Map(jobs.map((job) => [job.seq, job]));
+  for (const [name, { id, plan, live, plannedToMs }] of table.entries()) {
+    const check = (holds: boolean, says: string) =>
+      report.check(holds, `schedule ${name}: ${says}`);
+    check(
+      plan.every((dueMs, i) => dueMs > (plan[i - 1] ?? 0) && dueMs <= plannedToMs),
+      `plan ${plan} up to ${plannedToMs}`,
+    );
+    for (const seq of live) {
+      const job = bySeq.get(seq);
+      const fits = job !== undefined && !isFinished(job.state) && job.options.schedule?.id === id;
+      check(fits, `job ${seq} is ${job?.state ?? "gone"}, not a live run`);
+    }
   }
 }

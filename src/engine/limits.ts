@@ -14,6 +14,11 @@ export const engineLimits = {
   followUpsMax: 250_000,
   /** Characters of a payload that was put together from several. */
   mergedPayloadCharsMax: 256 * 1024,
+  schedulesMax: 100_000,
+  /** Entries kept of each schedule's history. */
+  scheduleHistoryMax: 20,
+  /** Unfinished jobs that a schedule knows of; the oldest are forgotten first. */
+  scheduleLiveMax: 100,
   /** Finished jobs are counted, and later removed, in groups of at least this age span and at most this size. */
   bucketMsMin: 1000,
   bucketMsMax: 3_600_000,

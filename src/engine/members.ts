@@ -1,12 +1,19 @@
 /** The nodes of the cluster as replicated data: who they are and where they are reached. Voting is consensus' own matter. */
-import type { AdmitMember, ForgetMember, SetStandby } from "./change.ts";
+import type { AdmitMember, ForgetMember, RaiseFeatureLevel, SetStandby } from "./change.ts";
 import type { Core } from "./core.ts";
+import { levelOfVersion, versionOfLevel } from "./feature-levels.ts";
 import { engineLimits } from "./limits.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
 export function admitMember(core: Core, change: AdmitMember): Outcome {
   const { meta } = core.state;
   const { uuid, httpUrl, peerAddress, version } = change;
+  if (levelOfVersion(version) < meta.featureLevel) {
+    return reject(
+      "UNSUPPORTED",
+      `node ${uuid} runs version "${version}", and the cluster uses what only ${versionOfLevel(meta.featureLevel)} and later know (feature level ${meta.featureLevel})`,
+    );
+  }
   const known = meta.members.find((member) => member.uuid === uuid);
   if (known === undefined && meta.members.length >= engineLimits.membersMax) {
     return reject(
@@ -37,5 +44,20 @@ export function setStandby(core: Core, change: SetStandby): Outcome {
   meta.members = meta.members.map((member) =>
     member.id === change.id ? { ...member, standby: change.standby } : member,
   );
+  return { kind: "ok" };
+}
+
+/** Every node must know the level: one that does not would end at the first change of it. */
+export function raiseFeatureLevel(core: Core, change: RaiseFeatureLevel): Outcome {
+  const { meta } = core.state;
+  if (change.level <= meta.featureLevel) return { kind: "ok" };
+  const behind = meta.members.find((member) => levelOfVersion(member.version) < change.level);
+  if (behind !== undefined) {
+    return reject(
+      "UNSUPPORTED",
+      `node ${behind.id} runs version "${behind.version}", which does not know feature level ${change.level}`,
+    );
+  }
+  meta.featureLevel = change.level;
   return { kind: "ok" };
 }

@@ -1,13 +1,7 @@
 /** The reference implementation of `State`: plain memory, nothing clever. Every other one is compared with it. */
 import { assert } from "../base/assert.ts";
 import { type Attempt, isFinished, type Job } from "./job.ts";
-import {
-  type AnyRecord,
-  type RecordKind,
-  Records,
-  type RecordTable,
-  type RecordTypes,
-} from "./records.ts";
+import { type RecordKind, Records, type RecordTable, type RecordTypes } from "./records.ts";
 import {
   createMeta,
   type IdempotencyRecord,
@@ -22,13 +16,25 @@ import {
 import type { StateContents } from "./state-hash.ts";
 
 export class MemoryState implements State {
-  readonly meta: Meta = createMeta();
-  readonly jobs = new Map<number, Job>();
-  readonly attempts = new Map<number, Map<number, Attempt>>();
-  readonly #queues = new Map<string, QueueRecord>();
-  readonly uniques = new Map<string, UniqueLock>();
-  readonly #idempotency = new Map<string, IdempotencyRecord>();
+  readonly meta: Meta;
+  readonly jobs: Map<number, Job>;
+  /** Per job, by ordinal. */
+  readonly attempts: Map<number, ReadonlyMap<number, Attempt>>;
+  readonly #queues: Map<string, QueueRecord>;
+  readonly uniques: Map<string, UniqueLock>;
+  readonly #idempotency: Map<string, IdempotencyRecord>;
   readonly #records = new Records((kind, key, value) => this.onRecord(kind, key, value));
+
+  /** Empty, or a copy. The engine changes numbers and queues in place and replaces all other records, so those are shared. */
+  constructor(from?: MemoryState) {
+    this.meta = from === undefined ? createMeta() : copyOf(from.meta);
+    this.jobs = new Map(from?.jobs);
+    this.attempts = new Map(from?.attempts);
+    this.#queues = from === undefined ? new Map() : copyOf(from.#queues);
+    this.uniques = new Map(from?.uniques);
+    this.#idempotency = from === undefined ? new Map() : new Map(from.#idempotency);
+    for (const record of from?.contents().records() ?? []) this.#records.load(record);
+  }
 
   getJob(seq: number): Job | undefined {
     return this.jobs.get(seq);
@@ -44,16 +50,13 @@ export class MemoryState implements State {
   }
 
   putAttempt(attempt: Attempt): void {
-    let ofJob = this.attempts.get(attempt.seq);
-    if (ofJob === undefined) {
-      ofJob = new Map();
-      this.attempts.set(attempt.seq, ofJob);
-    }
-    ofJob.set(attempt.ordinal, attempt);
+    const ofJob = new Map(this.attempts.get(attempt.seq)).set(attempt.ordinal, attempt);
+    this.attempts.set(attempt.seq, ofJob);
   }
 
   deleteAttempt(seq: number, ordinal: number): void {
-    this.attempts.get(seq)?.delete(ordinal);
+    const ofJob = new Map(this.attempts.get(seq));
+    if (ofJob.delete(ordinal)) this.attempts.set(seq, ofJob);
   }
 
   getQueue(name: string): QueueRecord | undefined {
@@ -114,11 +117,6 @@ export class MemoryState implements State {
     return this.#records.table(kind);
   }
 
-  /** Takes in a stored record. */
-  loadRecord(record: AnyRecord): void {
-    this.#records.load(record);
-  }
-
   /** Hears of every changed record; for those who derive from this class. */
   protected onRecord(_kind: string, _key: string, _value: unknown): void {}
 
@@ -158,4 +156,17 @@ export function splitUnique(name: string): { queue: string; key: string } {
 /** Queue names contain no line break, so the pair cannot be ambiguous. */
 export function uniqueName(queue: string, key: string): string {
   return `${queue}\n${key}`;
+}
+
+/** Of plain members, lists and maps, which is all that records are made of; `structuredClone` goes through bytes. */
+function copyOf<Value>(value: Value): Value {
+  const copied = (part: unknown): unknown => {
+    if (typeof part !== "object" || part === null) return part;
+    if (Array.isArray(part)) return part.map(copied);
+    if (part instanceof Map) return new Map([...part].map(([key, item]) => [key, copied(item)]));
+    const copy: Record<string, unknown> = {};
+    for (const name in part) copy[name] = copied((part as Record<string, unknown>)[name]);
+    return copy;
+  };
+  return copied(value) as Value;
 }

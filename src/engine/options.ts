@@ -3,6 +3,7 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
+import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
 
@@ -39,6 +40,8 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** The schedule that made the job. */
+  readonly schedule: ScheduleOrigin | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -57,6 +60,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   merge: "none",
   tags: undefined,
   parentId: undefined,
+  schedule: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

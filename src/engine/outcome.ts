@@ -52,6 +52,8 @@ export interface Effects {
   readonly readyQueues: Set<string>;
   /** Jobs that reached a final state or were deleted. */
   readonly finished: number[];
+  /** Schedules that need more due times. */
+  readonly plansWanted: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -59,4 +61,8 @@ export interface Effects {
     token: number;
     reason: "cancel" | "lost";
   }[];
+}
+
+export function createEffects(): Effects {
+  return { readyQueues: new Set(), finished: [], plansWanted: new Set(), revoked: [] };
 }

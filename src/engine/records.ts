@@ -7,11 +7,15 @@
  */
 
 import type { FollowUp, KeyHold } from "./key-holds.ts";
+import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
   keyHolds: KeyHold;
   followUps: FollowUp;
+  schedule: ScheduleRecord;
+  /** Key: number of the schedule and place in its history. */
+  scheduleRun: ScheduleRun;
 }
 
 export type RecordKind = keyof RecordTypes & string;

@@ -49,6 +49,8 @@ export interface Meta {
   /** Nodes of the cluster, by number. */
   members: readonly Member[];
   nextMemberId: number;
+  /** Which changes the log may hold (`feature-levels.ts`). Only rises. */
+  featureLevel: number;
   readonly nextFinish: Record<RetentionClass, number>;
   /** Finished jobs with a smaller finish number no longer exist. */
   readonly floor: Record<RetentionClass, number>;
@@ -150,6 +152,7 @@ export function createMeta(): Meta {
     },
     members: [],
     nextMemberId: 1,
+    featureLevel: 1,
     nextFinish: { done: 1, dead: 1 },
     floor: { done: 0, dead: 0 },
     buckets: { done: [], dead: [] },

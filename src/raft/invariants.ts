@@ -5,7 +5,7 @@
  * input and costs nanoseconds. `findInvariantProblem` reads the whole log and is for tests. A
  * violation is a bug or a damaged disk; in both cases going on would spread it to other members.
  */
-import { assert } from "../base/assert.ts";
+import { AssertionError } from "../base/assert.ts";
 import { layoutProblem } from "./changer.ts";
 import { type Index, type NodeId, none, type Term } from "./message.ts";
 import type { RaftState } from "./state.ts";
@@ -23,22 +23,28 @@ export class InvariantWatch {
   }
 
   check(): void {
-    const { id, term, vote, log, role } = this.#raft;
+    const { term, vote, log, role } = this.#raft;
     const { committed, applying, applied } = log;
-    assert(term >= this.#term, `node ${id}: the term never falls (${this.#term} to ${term})`);
-    if (term === this.#term && this.#vote !== none) {
-      assert(vote === this.#vote, `node ${id}: the vote of term ${term} stays (${this.#vote})`);
+    if (term < this.#term) this.#fail(`the term fell from ${this.#term} to ${term}`);
+    if (term === this.#term && this.#vote !== none && vote !== this.#vote) {
+      this.#fail(`the vote of term ${term} went from ${this.#vote} to ${vote}`);
     }
-    assert(committed >= this.#committed, `node ${id}: the commit index never falls`);
-    assert(applied >= this.#applied, `node ${id}: the applied index never falls`);
-    assert(
-      applied <= applying || log.unstable.snapshot !== undefined,
-      `node ${id}: applied ${applied} <= applying ${applying}`,
-    );
-    assert(applying <= committed, `node ${id}: applying ${applying} <= committed ${committed}`);
+    if (committed < this.#committed) {
+      this.#fail(`the commit index fell from ${this.#committed} to ${committed}`);
+    }
+    if (applied < this.#applied) {
+      this.#fail(`the applied index fell from ${this.#applied} to ${applied}`);
+    }
+    if (applied > applying && log.unstable.snapshot === undefined) {
+      this.#fail(`applied ${applied}, but was to apply ${applying}`);
+    }
+    if (applying > committed) this.#fail(`applies ${applying}, committed is ${committed}`);
     const last = log.lastIndex();
-    assert(committed <= last, `node ${id}: committed ${committed} <= last ${last}`);
-    assert(Number.isSafeInteger(term) && Number.isSafeInteger(last), "terms and indexes are exact");
+    if (committed > last) this.#fail(`committed ${committed} of ${last} entries`);
+    // The sum is exact only if each of them is.
+    if (!Number.isSafeInteger(term + last + committed + applying + applied)) {
+      this.#fail(`one of ${term}, ${last}, ${committed}, ${applying}, ${applied} is not exact`);
+    }
     if (role === "leader") this.#checkLeader(last);
     this.#term = term;
     this.#vote = vote;
@@ -48,24 +54,33 @@ export class InvariantWatch {
 
   #checkLeader(last: Index): void {
     const { id, leader, tracker, term } = this.#raft;
-    assert(leader === id, `node ${id}: a leader follows itself`);
-    assert(term > 0, `node ${id}: nobody leads term 0`);
+    if (leader !== id) this.#fail(`leads and follows ${leader}`);
+    if (term === 0) this.#fail("leads term 0");
     for (const member of tracker.ids) {
       const progress = tracker.get(member);
       if (progress === undefined) continue;
       const { match, next } = progress;
-      assert(match < next, `node ${id}: member ${member} has match ${match} < next ${next}`);
-      assert(match <= last, `node ${id}: member ${member} matches ${match} of ${last} entries`);
+      if (match >= next) this.#fail(`sends ${next} to member ${member}, which has ${match}`);
+      if (match > last) this.#fail(`member ${member} has ${match} of ${last} entries`);
     }
+  }
+
+  /** The text is made only here: the check runs after every input. */
+  #fail(problem: string): never {
+    throw new AssertionError(`node ${this.#raft.id}: ${problem}`);
   }
 }
 
-/** The expensive checks: the order of the log, the shape of the membership, the messages waiting. */
-export function findInvariantProblem(raft: RaftState): string | undefined {
+/**
+ * The expensive checks: the order of the log, the shape of the membership, the messages waiting. Who knows that nothing
+ * before an index has changed since the last call leaves that out.
+ */
+export function findInvariantProblem(raft: RaftState, fromIndex = 0): string | undefined {
   const { log, tracker } = raft;
-  let term = 0;
-  let index = log.firstIndex() - 1;
-  for (const entry of log.allEntries()) {
+  const first = Math.max(log.firstIndex(), Math.min(fromIndex, log.lastIndex() + 1));
+  let term = log.termOrZero(first - 1);
+  let index = first - 1;
+  for (const entry of log.allEntries(first)) {
     index += 1;
     if (entry.index !== index) return `entry ${entry.index} stands at position ${index}`;
     if (entry.term < term) return `the term falls at entry ${index}`;

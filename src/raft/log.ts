@@ -247,9 +247,9 @@ export class RaftLog {
     return false;
   }
 
-  /** Every entry that is still in the log. For checks and tests. */
-  allEntries(): readonly Entry[] {
-    const entries = this.entriesFrom(this.firstIndex(), unbounded);
+  /** Every entry that is still in the log, from an index on. For checks and tests. */
+  allEntries(from = this.firstIndex()): readonly Entry[] {
+    const entries = this.entriesFrom(from, unbounded);
     assert(!isGap(entries), "the log can be read from its first index");
     return entries;
   }

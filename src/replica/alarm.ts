@@ -1,8 +1,9 @@
 /** Sleeps until the next thing that time alone causes, then has it proposed. */
-import type { Clock, Timers } from "../base/ports.ts";
+import type { Timers } from "../base/ports.ts";
+import type { LogTime } from "./log-time.ts";
 
 interface AlarmDeps {
-  readonly clock: Clock;
+  readonly time: LogTime;
   readonly timers: Timers;
   /** Is it this node's duty now? */
   readonly isOnDuty: () => boolean;
@@ -12,8 +13,8 @@ interface AlarmDeps {
   readonly advance: (done: (ok: boolean) => void) => void;
 }
 
-/** Timers of the platform take at most a signed 32-bit number of milliseconds. */
-const timerMsMax = 2 ** 31 - 1;
+/** Timers do not notice when the clock is set forward, or when the machine slept: it is looked at again so often. */
+const lookAgainMs = 1000;
 /** How soon a refused step is tried again. */
 const retryMs = 500;
 
@@ -43,14 +44,14 @@ export class Alarm {
   #set(atMs: number): void {
     this.#cancel?.();
     this.#atMs = atMs;
-    const delayMs = Math.min(timerMsMax, Math.max(0, atMs - this.#deps.clock.nowMs()));
+    const delayMs = Math.min(lookAgainMs, this.#deps.time.untilMs(atMs));
     this.#cancel = this.#deps.timers.after(delayMs, () => this.#ring());
   }
 
   #ring(): void {
     this.stop();
     if (this.#advancing || !this.#deps.isOnDuty()) return;
-    if (this.#deps.nextDeadlineMs() > this.#deps.clock.nowMs()) {
+    if (this.#deps.nextDeadlineMs() > this.#deps.time.nowMs) {
       this.arm();
       return;
     }
@@ -59,11 +60,11 @@ export class Alarm {
       this.#deps.advance((ok) => {
         this.#advancing = false;
         // The apply that follows arms the next one; after a refusal nothing would.
-        if (!ok) this.#set(this.#deps.clock.nowMs() + retryMs);
+        if (!ok) this.#set(this.#deps.time.nowMs + retryMs);
       });
     } catch {
       this.#advancing = false;
-      this.#set(this.#deps.clock.nowMs() + retryMs);
+      this.#set(this.#deps.time.nowMs + retryMs);
     }
   }
 }

@@ -5,11 +5,14 @@
  * - a node joins as a learner, and is promoted by the leader once its log is nearly as long as the leader's;
  * - a node that is removed leaves the configuration first and is forgotten then;
  * - at most one change is under way; a further one waits for its turn or is refused;
+ * - once every node runs a version that knows the next feature level, the leader raises the cluster to it; nobody joins
+ *   meanwhile, since the entry that does so would end a node of an older version;
  * - a node that listens elsewhere than the record says asks the others to correct it, since nobody can reach it before.
  */
 import { CorvoError } from "../base/errors.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
-import type { Change } from "../engine/change.ts";
+import type { AdmitMember, Change } from "../engine/change.ts";
+import { levelOfVersion, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import type { Outcome } from "../engine/outcome.ts";
 import type { Member } from "../engine/state.ts";
 import type { ChangeKind } from "../raft/conf-change.ts";
@@ -61,6 +64,9 @@ export class Membership {
   #cancelDuty: (() => void) | undefined;
   #busy = false;
   #announceAtMs = 0;
+  /** Calls of `join` that run, and the entry under way that raises the feature level: never both. */
+  #joining = 0;
+  #raising: Promise<unknown> | undefined;
 
   constructor(deps: MembershipDeps, self: SelfInfo) {
     this.#deps = deps;
@@ -127,12 +133,33 @@ export class Membership {
         { hint: "Start it with an empty data directory and --join to add it as a new node." },
       );
     }
+    // Whether it went through shows in the level that the version is held against.
+    await this.#raising?.catch(() => undefined);
+    this.#joining++;
+    try {
+      const nodeId = await this.#admit(member);
+      return { clusterId: this.#self.clusterId, nodeId, peers: this.members };
+    } finally {
+      this.#joining--;
+    }
+  }
+
+  async #admit(member: Omit<AdmitMember, "kind">): Promise<number> {
+    const { featureLevel } = this.#deps.replica.engine;
+    if (levelOfVersion(member.version) < featureLevel) {
+      const needed = versionOfLevel(featureLevel);
+      throw new CorvoError(
+        "UNSUPPORTED",
+        `node ${member.uuid} runs corvo ${member.version}; the cluster uses what only ${needed} and later know (feature level ${featureLevel})`,
+        { hint: `Start it with corvo ${needed} or later.` },
+      );
+    }
     const outcome = await this.#submit({ kind: "admitMember", ...member });
     const nodeId = outcome.kind === "member" ? outcome.id : none;
     if (!this.#isInConf(nodeId)) {
       await this.#changeConf("addLearner", nodeId, () => this.#isInConf(nodeId));
     }
-    return { clusterId: this.#self.clusterId, nodeId, peers: this.members };
+    return nodeId;
   }
 
   /** Takes a node out for good. A leader that is to go hands its role over first; the next leader removes it. */
@@ -236,6 +263,7 @@ export class Membership {
     try {
       if (this.#deps.replica.isLeader) {
         await this.keepOwnRecord();
+        await this.raiseFeatureLevel();
         await this.#promoteOne();
       } else {
         await this.#announceSelf();
@@ -272,6 +300,26 @@ export class Membership {
     const own = this.members.find((member) => member.uuid === uuid);
     if (own !== undefined && this.#isTrue(own)) return;
     await this.#submit({ kind: "admitMember", uuid, httpUrl, peerAddress, version });
+  }
+
+  /** Raises the cluster's level to what all of its nodes know, if that is more than it has. Only on the leader. */
+  async raiseFeatureLevel(): Promise<void> {
+    const { featureLevel } = this.#deps.replica.engine;
+    if (featureLevel >= newestFeatureLevel || this.#joining > 0) return;
+    const known = new Set(this.members.map(({ id }) => id));
+    const isComplete = this.#confIds().every((id) => known.has(id));
+    const levels = this.members.map(({ version }) => levelOfVersion(version));
+    const level = Math.min(newestFeatureLevel, ...levels);
+    if (!isComplete || level <= featureLevel) return;
+    this.#raising = this.#submit({ kind: "raiseFeatureLevel", level });
+    try {
+      await this.#raising;
+    } finally {
+      this.#raising = undefined;
+    }
+    this.#deps.logger.info(
+      `every node knows feature level ${level}: from now on this cluster needs corvo ${versionOfLevel(level)} or later`,
+    );
   }
 
   async #promoteOne(): Promise<void> {
@@ -339,6 +387,12 @@ export class Membership {
 
   #isInConf(id: number): boolean {
     return this.conf.voters.includes(id) || this.conf.learners.includes(id);
+  }
+
+  /** Everybody who gets entries, also while a change of the configuration is under way. */
+  #confIds(): number[] {
+    const { voters, votersOutgoing, learners, learnersNext } = this.conf;
+    return [...voters, ...votersOutgoing, ...learners, ...learnersNext];
   }
 
   #mustKnow(id: number): void {

@@ -28,6 +28,10 @@ const kindOfType: Readonly<Record<EntryType, EntryKind>> = {
   EntryConfChangeV2: 3,
 };
 
+const typeOfKind = new Map(
+  Object.entries(kindOfType).map(([type, kind]) => [kind, type as EntryType]),
+);
+
 export interface RaftLogStart {
   readonly applied: Index;
   readonly conf: ConfState;
@@ -165,9 +169,7 @@ export function toLogEntry(entry: Entry): LogEntry {
 }
 
 function toEntry(entry: LogEntry): Entry {
-  const type = (Object.keys(kindOfType) as EntryType[]).find(
-    (name) => kindOfType[name] === entry.kind,
-  );
+  const type = typeOfKind.get(entry.kind);
   assert(type !== undefined, `entry ${entry.index} is of the unknown kind ${entry.kind}`);
   return { index: entry.index, term: entry.term, type, data: entry.data };
 }

@@ -12,10 +12,12 @@ import type { LogFault } from "../base/log.ts";
 import type { Clock, Logger, Random, Timers } from "../base/ports.ts";
 import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/change.ts";
 import { Engine } from "../engine/engine.ts";
+import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import type { Effects, Outcome } from "../engine/outcome.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
+import { LogTime } from "./log-time.ts";
 import type { AppliedPoint, Consensus, StateStore } from "./ports.ts";
 
 /** Called once: with the outcome, or with the reason why there is none. */
@@ -46,6 +48,8 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** From now on only programs that know this level may touch what the node keeps. */
+  readonly onFeatureLevel?: (level: number) => void;
 }
 
 export interface ReplicaOptions extends CheckpointOptions {
@@ -75,6 +79,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #checkpoints: Checkpoints;
   readonly #alarm: Alarm;
+  readonly #time: LogTime;
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #consensus: Consensus | undefined;
@@ -83,7 +88,6 @@ export class Replica {
   #waitingBytes = 0;
   #inFlight: Flight | undefined;
   #flushQueued = false;
-  #lastNowMs: number;
   #readOnly: string | undefined;
   #stopped: CorvoError | undefined;
   #idle: (() => void)[] = [];
@@ -93,10 +97,11 @@ export class Replica {
     this.#options = options;
     this.engine = new Engine(deps.store.state);
     this.#conf = deps.store.stored.conf;
-    this.#lastNowMs = deps.store.state.meta.nowMs;
+    this.#time = new LogTime(deps.clock, deps.store.state.meta.nowMs);
     this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
     this.#alarm = new Alarm({
       ...deps,
+      time: this.#time,
       isOnDuty: () => this.#stopped === undefined && this.isLeader,
       nextDeadlineMs: () => this.engine.nextDeadlineMs(),
       advance: (done) =>
@@ -155,6 +160,7 @@ export class Replica {
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (!this.isLeader) throw notLeader();
+    if (this.engine.featureLevel < newestFeatureLevel) this.#refuseUnknown(change);
     this.#admit(bytes);
     this.#waiting.push({ change, bytes, settle });
     this.#waitingBytes += bytes;
@@ -220,8 +226,10 @@ export class Replica {
     else if (flight !== undefined && flight.index <= entry.index) this.#abandonFlight();
     // The next batch is written while this one is applied and answered.
     this.#flush();
+    const level = this.engine.featureLevel;
     const outcomes = this.engine.apply(batch);
-    this.#lastNowMs = Math.max(this.#lastNowMs, batch.nowMs);
+    if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
+    this.#time.note(batch.nowMs);
     if (isOwn) {
       const { proposals } = flight;
       for (let i = 0; i < proposals.length; i++) proposals[i]?.settle(outcomes[i], undefined);
@@ -300,21 +308,44 @@ export class Replica {
       return;
     }
     const proposals = this.#takeBatch();
-    this.#lastNowMs = Math.max(this.#lastNowMs, this.#deps.clock.nowMs());
     const batch: Batch = {
-      nowMs: this.#lastNowMs,
+      nowMs: this.#time.next(),
       seed: this.#deps.random.uint32(),
       changes: proposals.map((proposal) => proposal.change),
     };
     let bytes = 0;
     for (const proposal of proposals) bytes += proposal.bytes;
-    const result = this.#consensus?.propose(this.#encoder.encode(encodeBatch(batch)));
+    const text = encodeBatch(batch, this.#levelOf(batch));
+    const result = this.#consensus?.propose(this.#encoder.encode(text));
     if (result?.kind !== "appended") {
       const error = notLeader(result?.kind === "dropped" ? result.reason : undefined);
       for (const proposal of proposals) proposal.settle(undefined, error);
       return;
     }
     this.#inFlight = { index: result.first, term: result.term, batch, proposals, bytes };
+  }
+
+  /** What a reader of the batch must know. An entry that raises the level is of the new one itself. */
+  #levelOf(batch: Batch): number {
+    let level = this.engine.featureLevel;
+    if (level === newestFeatureLevel) return level;
+    for (const change of batch.changes) {
+      if (change.kind === "raiseFeatureLevel") level = Math.max(level, change.level);
+    }
+    return level;
+  }
+
+  /** While there are nodes that do not know a change, nobody may ask for it. */
+  #refuseUnknown(change: Change): void {
+    if (change.kind === "raiseFeatureLevel") return;
+    const { featureLevel } = this.engine;
+    const { level, because } = needOf(change);
+    if (level <= featureLevel) return;
+    throw new CorvoError(
+      "UNSUPPORTED",
+      `${because} needs feature level ${level}; the cluster is at level ${featureLevel} until every node runs corvo ${versionOfLevel(level)} or later`,
+      { hint: "Upgrade the nodes that `corvo cluster status` shows with an older version." },
+    );
   }
 
   #takeBatch(): Proposal[] {

@@ -10,7 +10,6 @@ import type { InputOf, ResultOf } from "../api/operation.ts";
 import { type Operations, Reply } from "../api/operations.ts";
 import { Filter } from "../api/search.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import type { JobFilter } from "../engine/query.ts";
@@ -106,7 +105,7 @@ export class BulkOperations {
         "filter.state is an empty list; name the states, or leave it out",
       );
     }
-    const filter = toFilter(body.filter);
+    const filter = toFilter(body.filter, this.#node.options.shard);
     refuseUnknownMembers(body.filter);
     if (isEmptyFilter(filter)) {
       throw new CorvoError(
@@ -120,10 +119,8 @@ export class BulkOperations {
   #idSource(ids: readonly string[]): Source {
     const seqs: number[] = [];
     for (const id of ids) {
-      const parsed = parseJobId(id);
-      const job =
-        parsed === undefined ? undefined : this.#node.replica.engine.state.getJob(parsed.seq);
-      if (job !== undefined && job.createdAtMs === parsed?.createdAtMs) seqs.push(job.seq);
+      const job = this.#node.tryFindJob(id);
+      if (job !== undefined) seqs.push(job.seq);
     }
     let at = 0;
     return {

@@ -99,6 +99,7 @@ function statusView(view: ClusterView): StatusView {
     leader_addr: leader?.peerAddress ?? "",
     commit_index: String(view.commitIndex),
     applied_index: String(view.appliedIndex),
+    feature_level: view.featureLevel,
     nodes: view.members.map((member) => ({
       id: String(member.id),
       uuid: member.uuid,
@@ -113,6 +114,9 @@ function statusView(view: ClusterView): StatusView {
       ...(member.lastContactMs === undefined
         ? {}
         : { last_contact_ms: Math.round(member.lastContactMs) }),
+      ...(member.disk === undefined
+        ? {}
+        : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),
     })),
   };
 }

@@ -15,10 +15,14 @@ export interface ClusterMember {
   /** Entries that it lacks; undefined when this node does not know. */
   readonly lag: number | undefined;
   readonly lastContactMs: number | undefined;
+  /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
+  readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
   readonly state: "ok" | "catching up" | "unreachable" | "unknown";
 }
 
 export interface ClusterView {
+  /** Which changes the log may hold; it rises once all nodes run a version that knows more. */
+  readonly featureLevel: number;
   readonly clusterId: string;
   readonly selfId: number;
   readonly role: "leader" | "follower" | "candidate" | "learner";

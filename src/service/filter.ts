@@ -33,12 +33,15 @@ const texts = [
   ["job_id_prefix", "jobIdPrefix"],
 ] as const;
 
-export function toFilter(filter: ApiFilter): JobFilter {
+export function toFilter(filter: ApiFilter, shard: number): JobFilter {
   refuseUnsupportedFilter(filter);
   const result: Writable<JobFilter> = {};
   for (const [from, to] of texts) {
     const value = filter[from];
     if (value != null && value !== "") result[to] = value;
+  }
+  if (result.jobIdPrefix !== undefined) {
+    result.jobIdPrefix = toStoredPrefix(result.jobIdPrefix, shard);
   }
   for (const [from, to] of times) {
     const value = filter[from];
@@ -56,10 +59,10 @@ export function toFilter(filter: ApiFilter): JobFilter {
 }
 
 /** A page request; a limit out of bounds means the default, as 0.3 has it. */
-export function toPageRequest(filter: ApiFilter): JobPageRequest {
+export function toPageRequest(filter: ApiFilter, shard: number): JobPageRequest {
   const limit = filter.limit ?? 50;
   return {
-    filter: toFilter(filter),
+    filter: toFilter(filter, shard),
     sort: (filter.sort ?? "created_at") as JobSort,
     descending: filter.order !== "asc",
     limit: limit >= 1 && limit <= limits.pageRowsMax ? limit : 50,
@@ -71,3 +74,16 @@ export function toPageRequest(filter: ApiFilter): JobPageRequest {
 export function isEmptyFilter(filter: JobFilter): boolean {
   return Object.keys(filter).length === 0;
 }
+
+const shardFrom = "job_".length + 11;
+const shardTo = shardFrom + 3;
+
+/** Stored rows know no shard: 0 stands for this one, and a prefix that names another one is one that no job has. */
+function toStoredPrefix(prefix: string, shard: number): string {
+  const asked = prefix.slice(shardFrom, shardTo);
+  if (!shard.toString(16).padStart(3, "0").startsWith(asked)) return noPrefix;
+  return prefix.slice(0, shardFrom) + "0".repeat(asked.length) + prefix.slice(shardTo);
+}
+
+/** No id begins so. */
+const noPrefix = "none";

@@ -82,7 +82,7 @@ function reasonOf(body: { reason?: string | null }): { reason?: string } {
 
 function readJob(node: Node, jobId: string): JobView {
   const job = node.findJob(jobId);
-  return jobView(job, node.deps.attemptsOf(job));
+  return jobView(jobId, job, node.deps.attemptsOf(job));
 }
 
 function tryRead(node: Node, jobId: string): JobView | undefined {

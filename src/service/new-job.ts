@@ -49,6 +49,8 @@ const readers: {
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  // Not for producers to say.
+  schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
 

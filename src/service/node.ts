@@ -3,17 +3,21 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, parseJobId } from "../base/ids.ts";
+import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
+import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl } from "./cluster.ts";
+import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
+  /** Number of the shard whose jobs these are; their ids have it. */
+  readonly shard: number;
   /** Refuse acks, fails, releases and heartbeats without a lease token. */
   readonly requireLeaseToken: boolean;
   readonly serverVersion: string;
@@ -47,7 +51,9 @@ export class Node {
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly planner: Planner;
   readonly startedAtMs: number;
+  readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
 
@@ -56,12 +62,20 @@ export class Node {
     this.deps = deps;
     this.options = options;
     this.claims = new Claims(replica, deps.timers);
+    this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
+    this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** Whatever became of the wall clock meanwhile. */
+  get uptimeMs(): number {
+    return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    this.planner.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();
@@ -70,8 +84,12 @@ export class Node {
     for (const { seq, createdAtMs, token, reason } of effects.revoked) {
       const owner = this.#leaseOwners.get(token);
       this.#leaseOwners.delete(token);
-      owner?.({ jobId: formatJobId(seq, createdAtMs), token, reason });
+      owner?.({ jobId: this.idOf({ seq, createdAtMs }), token, reason });
     }
+  }
+
+  idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
+    return formatJobId(seq, createdAtMs, this.options.shard);
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
@@ -80,13 +98,22 @@ export class Node {
   }
 
   findJob(jobId: string): Job {
-    const parsed = parseJobId(jobId);
+    const job = this.tryFindJob(jobId);
+    if (job === undefined) throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    return job;
+  }
+
+  tryFindJob(jobId: string): Job | undefined {
+    const parsed = this.parseId(jobId);
     const job = parsed === undefined ? undefined : this.replica.engine.state.getJob(parsed.seq);
     // The whole id must match: a guessed sequence number is not an id.
-    if (job === undefined || job.createdAtMs !== parsed?.createdAtMs || parsed.shard !== 0) {
-      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
-    }
-    return job;
+    return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+  }
+
+  /** The parts of an id that this shard may have given. */
+  parseId(jobId: string): ParsedJobId | undefined {
+    const parsed = parseJobId(jobId);
+    return parsed?.shard === this.options.shard ? parsed : undefined;
   }
 
   async propose(change: Change, bytes: number): Promise<Exclude<Outcome, { kind: "rejected" }>> {

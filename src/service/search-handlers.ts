@@ -1,6 +1,5 @@
 /** Handlers that find jobs. */
 import type { Handlers } from "../api/operations.ts";
-import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import { toPageRequest } from "./filter.ts";
 import type { Node } from "./node.ts";
@@ -12,9 +11,9 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
   return {
     async searchJobs({ body }) {
       const startedMs = node.deps.clock.monotonicMs();
-      const page = await node.deps.search.page(toPageRequest(body));
+      const page = await node.deps.search.page(toPageRequest(body, node.options.shard));
       return {
-        jobs: page.jobs.map(summaryView),
+        jobs: page.jobs.map((job) => summaryView(node.idOf(job), job)),
         total: page.total,
         total_exact: page.totalExact,
         ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
@@ -27,7 +26,7 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
       return {
         q: query.q,
         results: jobs.map((job) => ({
-          id: formatJobId(job.seq, job.createdAtMs),
+          id: node.idOf(job),
           queue: job.queue,
           state: job.state,
           payload: job.payload,

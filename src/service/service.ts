@@ -7,6 +7,7 @@ import { withReadBarrier } from "./consistency.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
+import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
@@ -25,6 +26,7 @@ export function createService(node: Node): Service {
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createQueueHandlers(node),
+        ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
       },

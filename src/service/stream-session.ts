@@ -7,7 +7,6 @@
  */
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
@@ -16,7 +15,7 @@ import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { enqueueStatus, formatToken } from "./views.ts";
+import { enqueueStatus, formatToken, originOf } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
@@ -114,7 +113,7 @@ class Session implements StreamSession {
       node.replica.propose({ kind: "enqueue", jobs }, bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
-          done.kind === "enqueued" ? enqueueTexts(done.results) : "[]",
+          done.kind === "enqueued" ? enqueueTexts(node, done.results) : "[]",
         );
       });
       for (const [queue, count] of expected) node.claims.expect(queue, count);
@@ -169,7 +168,11 @@ class Session implements StreamSession {
     if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
-    if (!this.#push(`{"jobs":[${jobs.map(claimedText).join(",")}]}`)) {
+    if (
+      !this.#push(
+        `{"jobs":[${jobs.map((job) => claimedText(this.#node.idOf(job), job)).join(",")}]}`,
+      )
+    ) {
       this.#full = true;
       this.#node.claims.remove(waiter);
     }
@@ -256,7 +259,7 @@ class Answer {
   }
 }
 
-function enqueueTexts(results: readonly EnqueueResult[]): string {
+function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
   let text = "[";
   for (const result of results) {
     if (text.length > 1) text += ",";
@@ -264,7 +267,7 @@ function enqueueTexts(results: readonly EnqueueResult[]): string {
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
       continue;
     }
-    text += `{"job_id":"${formatJobId(result.seq, result.createdAtMs)}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}}`;
+    text += `{"job_id":"${node.idOf(result)}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}}`;
   }
   return `${text}]`;
 }
@@ -288,10 +291,12 @@ function itemTexts(
 }
 
 /** The same members as `claimedView`; a test holds the two together. */
-export function claimedText(job: Job): string {
-  let text = `{"job_id":"${formatJobId(job.seq, job.createdAtMs)}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
+export function claimedText(id: string, job: Job): string {
+  let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
   if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
   if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
+  const origin = job.options.schedule === undefined ? undefined : originOf(job);
+  if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;
   if (job.options.tags !== undefined) text += `,"tags":${job.options.tags}`;
   return `${text}}`;
 }

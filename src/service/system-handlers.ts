@@ -32,7 +32,7 @@ export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "inf
         cluster_id: cluster.clusterId,
         cluster: summarizeCluster(cluster).sentence,
         started_at: formatTime(node.startedAtMs),
-        uptime_ms: node.deps.clock.nowMs() - node.startedAtMs,
+        uptime_ms: node.uptimeMs,
         durability: node.options.durability,
         read_only: node.replica.readOnlyReason !== undefined,
         ...countQueues(node),

@@ -1,7 +1,6 @@
 /** Records as clients see them. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
-import { formatJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -34,9 +33,10 @@ const tagsOf = (job: Job) =>
     ? undefined
     : (JSON.parse(job.options.tags) as Record<string, string>);
 
-export function summaryView(job: Job): Summary {
+/** `id` is the id of the job, which takes the shard to write. */
+export function summaryView(id: string, job: Job): Summary {
   const view: Summary = {
-    id: formatJobId(job.seq, job.createdAtMs),
+    id,
     queue: job.queue,
     state: job.state,
     payload: new RawJson(job.payload),
@@ -56,9 +56,9 @@ export function summaryView(job: Job): Summary {
   return view;
 }
 
-export function jobView(job: Job, attempts: readonly Attempt[]): JobView {
+export function jobView(id: string, job: Job, attempts: readonly Attempt[]): JobView {
   const view: JobView = {
-    ...summaryView(job),
+    ...summaryView(id, job),
     retry_backoff: job.options.backoff,
     retry_base_delay_ms: job.options.baseDelayMs,
     retry_max_delay_ms: job.options.maxDelayMs,
@@ -74,8 +74,9 @@ export function jobView(job: Job, attempts: readonly Attempt[]): JobView {
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  set(view, "schedule", originOf(job));
   if (attempts.length > 0) {
-    view.attempts = attempts.map((attempt) => attemptView(job, attempt));
+    view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
   }
   return view;
@@ -92,8 +93,7 @@ function setUnique(view: JobView, options: JobOptions): void {
   if (options.merge !== defaultOptions.merge) view.merge = options.merge;
 }
 
-function attemptView(job: Job, attempt: Attempt): AttemptView {
-  const id = formatJobId(job.seq, job.createdAtMs);
+function attemptView(id: string, attempt: Attempt): AttemptView {
   const view: AttemptView = {
     id: `${id}:${attempt.ordinal}`,
     job_id: id,
@@ -109,9 +109,9 @@ function attemptView(job: Job, attempt: Attempt): AttemptView {
   return view;
 }
 
-export function claimedView(job: Job): ClaimedView {
+export function claimedView(id: string, job: Job): ClaimedView {
   const view: ClaimedView = {
-    job_id: formatJobId(job.seq, job.createdAtMs),
+    job_id: id,
     queue: job.queue,
     payload: new RawJson(job.payload),
     attempt: job.attempt,
@@ -125,7 +125,16 @@ export function claimedView(job: Job): ClaimedView {
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
+  set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The schedule that made the job. */
+export function originOf(job: Job): { name: string; due_at: string } | undefined {
+  const { schedule } = job.options;
+  return schedule === undefined
+    ? undefined
+    : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
 export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {
@@ -142,9 +151,12 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
   return view;
 }
 
-export function enqueueView(result: Exclude<EnqueueResult, { kind: "rejected" }>): EnqueueView {
+export function enqueueView(
+  id: string,
+  result: Exclude<EnqueueResult, { kind: "rejected" }>,
+): EnqueueView {
   return {
-    job_id: formatJobId(result.seq, result.createdAtMs),
+    job_id: id,
     status: enqueueStatus(result),
     unique_existing: result.kind !== "added",
   };

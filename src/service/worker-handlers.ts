@@ -35,7 +35,8 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
   return {
     async enqueueJob({ body }) {
       const [result] = await enqueue(node, [toNewJob(body)], body.idempotency_key);
-      const view = enqueueView(accepted(result));
+      const done = accepted(result);
+      const view = enqueueView(node.idOf(done), done);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
@@ -50,7 +51,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       });
       const results = await enqueue(node, jobs, body.idempotency_key);
       const views = results.map((result) =>
-        result.kind === "rejected" ? itemView("", result) : enqueueView(result),
+        result.kind === "rejected" ? itemView("", result) : enqueueView(node.idOf(result), result),
       );
       return { job_ids: views.map((view) => view.job_id), results: views };
     },
@@ -115,12 +116,14 @@ function fetchHandlers(node: Node): Pick<WorkerHandlers, "fetchJob" | "fetchJobs
   return {
     async fetchJob({ body }, { signal }) {
       const [job] = await fetchJobs(node, body, 1, signal);
-      return job === undefined ? new Reply<ClaimedView>(204, undefined) : claimedView(job);
+      return job === undefined
+        ? new Reply<ClaimedView>(204, undefined)
+        : claimedView(node.idOf(job), job);
     },
     async fetchJobs({ body }, { signal }) {
       const count = Math.min(limits.batchItemsMax, Math.max(1, body.count ?? 1));
       const jobs = await fetchJobs(node, body, count, signal);
-      return { jobs: jobs.map(claimedView) };
+      return { jobs: jobs.map((job) => claimedView(node.idOf(job), job)) };
     },
   };
 }

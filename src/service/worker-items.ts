@@ -8,7 +8,6 @@ import type {
   ReleaseItem as ReleaseSchema,
 } from "../api/worker.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseJobId } from "../base/ids.ts";
 import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../engine/change.ts";
 import type { Node } from "./node.ts";
 import { toDuration } from "./values.ts";
@@ -26,15 +25,13 @@ interface Leased {
 
 function leased(node: Node, jobId: string, token: string | null | undefined): Leased {
   if (token != null) {
-    return { seq: parseJobId(jobId)?.seq ?? noSeq, token: parseToken(token) };
+    return { seq: node.parseId(jobId)?.seq ?? noSeq, token: parseToken(token) };
   }
   if (node.options.requireLeaseToken) {
     throw new CorvoError("LEASE_TOKEN_REQUIRED", `no lease_token was sent for job "${jobId}"`);
   }
   // Without a token the id alone must be right, all of it.
-  const parsed = parseJobId(jobId);
-  const job = parsed === undefined ? undefined : node.replica.engine.state.getJob(parsed.seq);
-  return { seq: job !== undefined && job.createdAtMs === parsed?.createdAtMs ? job.seq : noSeq };
+  return { seq: node.tryFindJob(jobId)?.seq ?? noSeq };
 }
 
 export function toAck(node: Node, item: Static<typeof AckSchema>): AckItem {

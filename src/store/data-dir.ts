@@ -3,22 +3,28 @@
  *
  * `lock.db` is held by an exclusive SQLite transaction for as long as the process lives; the kernel lets go of it when
  * the process dies in any way. It must never be opened by other means here: closing any other descriptor of the file
- * would drop the lock. `lock.pid` only serves the error message. `store.json` is written once, whole or not at all.
+ * would drop the lock. `lock.pid` only serves the error message. `store.json` is written when the directory is made and when
+ * its format rises, whole or not at all.
  */
 import { Database } from "bun:sqlite";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { writeDurably } from "./durable-file.ts";
 import { logPaths } from "./log-files.ts";
 import { isDiskFull } from "./reserve.ts";
 import { syncDirectory } from "./superblock.ts";
 
-const dataFormat = 1;
+/** The format of a directory is the feature level of what is kept in it. */
+const firstFormat = 1;
+const newestFormat = newestFeatureLevel;
 
 export interface DataDir {
   readonly path: string;
   /** Random, made with the directory: every file inside repeats it, so that files of two stores are never mixed. */
   readonly storeId: string;
+  /** Keeps programs out that do not know this feature level. Never lowered. */
+  raiseFormat(level: number): void;
   close(): void;
 }
 
@@ -40,8 +46,15 @@ export function openDataDir(dir: string): DataDir {
   makeDirectory(path);
   const lock = takeLock(path);
   try {
-    const storeId = readIdentity(path) ?? createIdentity(path);
-    return { path, storeId, close: () => lock.close() };
+    const found = readIdentity(path) ?? createIdentity(path);
+    const { storeId } = found;
+    let { format } = found;
+    const raiseFormat = (level: number) => {
+      if (level <= format) return;
+      format = level;
+      writeIdentity(path, { format, storeId });
+    };
+    return { path, storeId, raiseFormat, close: () => lock.close() };
   } catch (error) {
     lock.close();
     throw error;
@@ -83,7 +96,14 @@ function lockedMessage(path: string): string {
   return `The data directory ${path} is in use by ${holder}. Stop it, or choose another directory for this server.`;
 }
 
-function readIdentity(path: string): string | undefined {
+interface Identity {
+  readonly format: number;
+  readonly storeId: string;
+  /** First version of the program that reads the format. */
+  readonly version?: string;
+}
+
+function readIdentity(path: string): Identity | undefined {
   const file = join(path, "store.json");
   if (!existsSync(file)) {
     if (!existsSync(logPaths(path).database)) return undefined;
@@ -91,14 +111,16 @@ function readIdentity(path: string): string | undefined {
   }
   const found = parseIdentity(readFileSync(file, "utf8"));
   if (found === undefined) throw unreadable(file, "is not what this program wrote");
-  if (found.format > dataFormat) {
+  if (found.format > newestFormat) {
+    const { version } = found;
+    const program = version === undefined ? "the newer program" : `corvo ${version} or later,`;
     throw new DataDirError(
       "too_new",
-      `The data directory ${path} has format ${found.format}, this program reads up to ${dataFormat}. ` +
-        "Start the newer program that wrote it, or restore a backup made before the upgrade.",
+      `The data directory ${path} has format ${found.format}, this program reads up to ${newestFormat}. ` +
+        `Start ${program} that wrote it, or restore a backup made before the upgrade.`,
     );
   }
-  return found.storeId;
+  return found;
 }
 
 function unreadable(file: string, what: string): DataDirError {
@@ -108,7 +130,7 @@ function unreadable(file: string, what: string): DataDirError {
   );
 }
 
-function parseIdentity(text: string): { format: number; storeId: string } | undefined {
+function parseIdentity(text: string): Identity | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -118,15 +140,23 @@ function parseIdentity(text: string): { format: number; storeId: string } | unde
   if (typeof value !== "object" || value === null) return undefined;
   if (!("format" in value) || typeof value.format !== "number") return undefined;
   // A newer format may look different in everything but its number.
-  if (value.format > dataFormat) return { format: value.format, storeId: "" };
+  if (value.format > newestFormat) {
+    const version = "version" in value && typeof value.version === "string" ? value.version : "";
+    const isVersion = /^\d+\.\d+\.\d+$/.test(version);
+    return { format: value.format, storeId: "", ...(isVersion ? { version } : {}) };
+  }
   if (!("storeId" in value) || typeof value.storeId !== "string") return undefined;
   if (!/^[0-9a-f-]{36}$/.test(value.storeId)) return undefined;
   return { format: value.format, storeId: value.storeId };
 }
 
-function createIdentity(path: string): string {
-  const storeId = crypto.randomUUID();
-  const text = JSON.stringify({ format: dataFormat, storeId });
+function createIdentity(path: string): Identity {
+  const identity = { format: firstFormat, storeId: crypto.randomUUID() };
+  writeIdentity(path, identity);
+  return identity;
+}
+
+function writeIdentity(path: string, { format, storeId }: Identity): void {
+  const text = JSON.stringify({ format, storeId, version: versionOfLevel(format) });
   writeDurably(path, "store.json", `${text}\n`);
-  return storeId;
 }

@@ -22,7 +22,7 @@ import {
   writeRow,
 } from "./log-format.ts";
 import { type GroupState, tableOf, verifyLog } from "./log-verify.ts";
-import { isDiskFull, makeReserve, type Reserve, releaseReserve } from "./reserve.ts";
+import { isDiskFull, makeReserve, type Reserve, releaseReserve, roomNeeded } from "./reserve.ts";
 import type { Superblock } from "./superblock.ts";
 import { checkWal } from "./wal-check.ts";
 import { type DecodedWork, decodeWorks } from "./work-codec.ts";
@@ -175,6 +175,12 @@ export class LogDatabase {
       this.#isReadOnly = false;
     }
     return !this.#isReadOnly;
+  }
+
+  /** Why it is read-only still, and what ends that. */
+  get stillFull(): string {
+    const mebibytes = Math.ceil(roomNeeded(this.#reserve) / 1024 ** 2);
+    return `the disk is still full; free at least ${mebibytes} MiB on the disk of the data directory`;
   }
 
   /** Finishes the compaction that was asked for, unless the disk is full. */

@@ -94,7 +94,7 @@ class LogWorker {
   #append(batch: Uint8Array): void {
     if (this.#db === undefined || this.#isBroken) return;
     if (this.#db.isReadOnly && !this.#tryRecover(this.#db)) {
-      this.#port.postMessage({ kind: "full", message: "the disk is still full" });
+      this.#port.postMessage({ kind: "full", message: this.#db.stillFull });
       return;
     }
     try {

@@ -33,10 +33,15 @@ function freeBytes(reserve: Reserve): number {
   return bavail * bsize;
 }
 
+/** Bytes that must become free on the disk before the log is written again. */
+export function roomNeeded(reserve: Reserve): number {
+  return reserve.bytes + spareBytes;
+}
+
 /** True when the reserve is in place and there is spare space beside it. */
 export function makeReserve(reserve: Reserve): boolean {
   if (isReserved(reserve)) return freeBytes(reserve) >= spareBytes;
-  if (freeBytes(reserve) < reserve.bytes + spareBytes) return false;
+  if (freeBytes(reserve) < roomNeeded(reserve)) return false;
   // Real blocks, not a hole: a sparse file would reserve nothing.
   const fd = openSync(reserve.path, "w", 0o600);
   try {

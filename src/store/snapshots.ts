@@ -7,7 +7,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Log } from "../base/log.ts";
+import type { HardState, Log } from "../base/log.ts";
 import type { ConfState } from "../raft/message.ts";
 import { writeDurably } from "./durable-file.ts";
 import type { SnapshotReply } from "./snapshot-worker.ts";
@@ -19,6 +19,11 @@ export interface SnapshotFile {
   readonly bytes: number;
   readonly index: number;
   readonly conf: ConfState;
+}
+
+interface Point {
+  readonly index: number;
+  readonly term: number;
 }
 
 const folder = "snapshots";
@@ -58,27 +63,20 @@ export async function makeSnapshot(statePath: string, directory: string): Promis
 }
 
 /** Keeps a received snapshot for the next start. The file must be complete, verified and fsynced. */
-export function keepIncoming(
-  directory: string,
-  path: string,
-  point: { index: number; term: number },
-): void {
+export function keepIncoming(directory: string, path: string, point: Point): void {
   renameSync(path, join(directory, incoming));
   syncDirectory(directory);
   writeDurably(directory, note, `${JSON.stringify(point)}\n`);
 }
 
 /** First half of the installation, before anything is opened: the received state takes the place of the old one. */
-export function placeIncoming(
-  directory: string,
-  statePath: string,
-): { index: number; term: number } | undefined {
+export function placeIncoming(directory: string, statePath: string): Point | undefined {
   const notePath = join(directory, note);
   if (!existsSync(notePath)) {
     rmSync(join(directory, incoming), { force: true });
     return undefined;
   }
-  const point = JSON.parse(readFileSync(notePath, "utf8")) as { index: number; term: number };
+  const point = JSON.parse(readFileSync(notePath, "utf8")) as Point;
   if (existsSync(join(directory, incoming))) {
     for (const suffix of ["-wal", "-shm"]) rmSync(statePath + suffix, { force: true });
     renameSync(join(directory, incoming), statePath);
@@ -92,18 +90,25 @@ export async function alignLog(
   directory: string,
   log: Log,
   group: number,
-  point: { index: number; term: number },
+  point: Point,
 ): Promise<void> {
   const { last, first, hardState } = log.bounds(group);
   const entry =
     point.index >= first && point.index <= last ? log.read(group, point.index, 1)[0] : undefined;
   if (entry?.term !== point.term) {
+    const work = { group, entries: [], resetTo: point, hardState: reaching(hardState, point) };
     await new Promise<void>((resolve, reject) => {
-      log.append({ group, entries: [], resetTo: point, hardState }, (fault) =>
+      log.append(work, (fault) =>
         fault === undefined ? resolve() : reject(new Error(fault.message)),
       );
     });
   }
   rmSync(join(directory, note));
   syncDirectory(directory);
+}
+
+/** The term in which a snapshot came may not have been on disk when it was installed; no log ends in a term to come. */
+export function reaching(hardState: HardState, { index, term }: Point): HardState {
+  const commit = Math.max(hardState.commit, index);
+  return hardState.term < term ? { term, vote: "0", commit } : { ...hardState, commit };
 }

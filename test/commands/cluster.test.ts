@@ -40,6 +40,8 @@ const status = {
       self: false,
       lag: 12,
       last_contact_ms: 40,
+      disk_free_bytes: 51_234_567_890,
+      data_bytes: 1_500_000,
     },
     {
       id: "4",
@@ -78,11 +80,11 @@ describe("corvo cluster status", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toBe(
       [
-        "NODE  ROLE      STATE        LAG        LAST CONTACT  VERSION  ADDRESS",
-        "1     leader    ok           0          0ms           0.4.0    http://10.0.0.1:8080",
-        "2     follower  ok           12         40ms          0.4.0    http://10.0.0.2:8080",
-        "4     learner   catching up  1,234,567  1.5s          -        http://10.0.0.4:8080",
-        "5     unknown   unreachable  -          -             0.4.0    http://10.0.0.5:8080\\u001b[2J",
+        "NODE  ROLE      STATE        LAG        LAST CONTACT  DATA    DISK FREE  VERSION  ADDRESS",
+        "1     leader    ok           0          0ms           -       -          0.4.0    http://10.0.0.1:8080",
+        "2     follower  ok           12         40ms          1.5 MB  51.2 GB    0.4.0    http://10.0.0.2:8080",
+        "4     learner   catching up  1,234,567  1.5s          -       -          -        http://10.0.0.4:8080",
+        "5     unknown   unreachable  -          -             -       -          0.4.0    http://10.0.0.5:8080\\u001b[2J",
         "Healthy: the cluster tolerates 1 failure.",
         "",
       ].join("\n"),

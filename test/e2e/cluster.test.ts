@@ -50,6 +50,12 @@ test("a server and two that join make three voters, and any of them takes and sh
   });
   expect(status.nodes.map(({ voter }) => voter)).toEqual([true, true, true]);
   expect(line.code).toBe(0);
+  expect(line.stdout).toContain("DISK FREE");
+  // Each node tells the others once a second.
+  await until("the leader knows every disk", async () => {
+    const { nodes } = await leader.status();
+    return nodes.every((node) => (node.disk_free_bytes ?? 0) > 0 && (node.data_bytes ?? 0) > 0);
+  });
 
   // Two voters are worth a warning: losing either stops writes.
   await change(cluster, "/api/v1/cluster/remove", { node: String(two.id) });
@@ -273,6 +279,33 @@ test("cut-off nodes, one-way links and sleeping leaders break no promise", async
   expect({ seed, problems: report.problems }).toEqual({ seed, problems: [] });
   expect(report.acks).toBeGreaterThan(50);
 }, 60_000);
+
+const hasCompiler = process.platform === "linux" && Bun.which("cc") !== null;
+if (!hasCompiler) {
+  process.stderr.write(
+    "broken machines are not tested here: it needs Linux and a C compiler (cc)\n",
+  );
+}
+
+test.if(hasCompiler)(
+  "full disks, failing syncs and clocks that jump break no promise",
+  async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const said: string[] = [];
+
+    const report = await nemesisRun({
+      nodes: 3,
+      forMs: 9000,
+      seed,
+      only: ["full disk", "sync of the", "a clock jumps", "ahead of time"],
+      onFault: (sentence) => said.push(sentence),
+    });
+
+    expect({ seed, said, problems: report.problems }).toEqual({ seed, said, problems: [] });
+    expect(report.acks).toBeGreaterThan(50);
+  },
+  60_000,
+);
 
 function fail(): never {
   throw new Error("there is no such node");

@@ -18,6 +18,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     self: id === 1,
     lag: 0,
     lastContactMs: 10,
+    disk: undefined,
     state: "ok",
     ...more,
   };
@@ -32,6 +33,7 @@ function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}
     leaderId: 1,
     commitIndex: 2 ** 40,
     appliedIndex: 2 ** 40 - 1,
+    featureLevel: 2,
     members,
     ...more,
   };
@@ -189,6 +191,7 @@ describe("cluster operations", () => {
       leader_addr: "10.0.0.1:9090",
       commit_index: "1099511627776",
       applied_index: "1099511627775",
+      feature_level: 2,
       nodes: [
         {
           id: "1",

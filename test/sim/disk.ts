@@ -68,6 +68,8 @@ export class SimLog implements Log {
   #hard: HardState;
   #refusal: LogFault | undefined;
   readOnly = false;
+  /** Nothing before this index was written since the checks last asked. */
+  #changedFrom = 0;
 
   constructor(disk: Disk, image: LogImage, enter: (work: () => void) => void) {
     this.#disk = disk;
@@ -126,6 +128,13 @@ export class SimLog implements Log {
     const gone = image.entries.splice(0, throughIndex - image.previousIndex);
     image.previousIndex = throughIndex;
     image.previousTerm = gone.at(-1)?.term ?? image.previousTerm;
+  }
+
+  /** The lowest index that was written since the last call. */
+  takeChangedFrom(): number {
+    const from = this.#changedFrom;
+    this.#changedFrom = Number.POSITIVE_INFINITY;
+    return from;
   }
 
   size(): LogSize {
@@ -189,6 +198,9 @@ export class SimLog implements Log {
   #commit(): void {
     const batch = this.#inFlight;
     for (const { work, bytes } of batch) {
+      const first = work.resetTo === undefined ? work.entries[0]?.index : 0;
+      const from = Math.min(first ?? this.#changedFrom, work.truncateFrom ?? this.#changedFrom);
+      this.#changedFrom = Math.min(this.#changedFrom, from);
       writeWork(this.#image, work);
       this.#pendingBytes -= bytes;
     }

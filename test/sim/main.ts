@@ -1,56 +1,99 @@
 /**
- * `npm run sim -- --seed N --steps M [--nodes K] [--seeds COUNT]`: runs seeds, and shrinks and replays what fails. With
- * `--first` it ends with the first that fails.
+ * `npm run sim -- --seed N --steps M [--nodes K]` runs one seed; `npm run sim -- --from N --seeds COUNT [--jobs J]` runs
+ * many, several at a time, until one fails. What fails is run again, to see that it is the same, and made smaller.
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { addTo, Campaign, optionsOf, runHere } from "./campaign.ts";
 import { describe, shrink } from "./shrink.ts";
-import { Simulation } from "./simulation.ts";
+import type { SimulationResult } from "./simulation.ts";
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
-    seed: { type: "string", default: "1" },
+    seed: { type: "string" },
+    from: { type: "string", default: "1" },
+    seeds: { type: "string", default: "1" },
     steps: { type: "string", default: "2000" },
     nodes: { type: "string" },
-    seeds: { type: "string", default: "1" },
-    first: { type: "boolean", default: false },
+    jobs: { type: "string", default: String(availableParallelism()) },
+    shrink: { type: "boolean", default: true },
   },
 });
-const first = Number(values.seed);
-const steps = Number(values.steps);
-const count = Number(values.seeds);
-const fixedNodes = values.nodes === undefined ? undefined : Number(values.nodes);
-if (![first, steps, count, fixedNodes ?? 3].every((n) => Number.isSafeInteger(n) && n > 0)) {
-  console.error("usage: npm run sim -- [--seed N] [--steps M] [--nodes K] [--seeds COUNT]");
+const options = {
+  from: Number(values.seed ?? values.from),
+  seeds: Number(values.seeds),
+  steps: Number(values.steps),
+  nodes: values.nodes === undefined ? undefined : Number(values.nodes),
+  jobs: Number(values.jobs),
+};
+if (!Object.values(options).every((n) => n === undefined || (Number.isSafeInteger(n) && n > 0))) {
+  console.error(
+    "usage: npm run sim -- [--seed N | --from N --seeds COUNT] [--steps M] [--nodes K] [--jobs J] [--no-shrink]",
+  );
   process.exit(2);
 }
+/** A pipe is told less often than someone who looks on. */
+const progressMs = process.stderr.isTTY ? 1000 : 60_000;
 
 const startedMs = performance.now();
-const totals: Record<string, number> = {};
-let ran = 0;
-let failed = 0;
-for (let seed = first; seed < first + count; seed++) {
-  const options = { seed, steps, nodes: fixedNodes ?? 3 + (seed % 3) };
-  const result = new Simulation(options).run();
-  ran++;
-  for (const [name, n] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + n;
-  totals["events"] = (totals["events"] ?? 0) + result.events;
-  totals["entries"] = (totals["entries"] ?? 0) + result.entries;
-  totals["virtual seconds"] =
-    (totals["virtual seconds"] ?? 0) + Math.round(result.virtualMs / 1000);
-  if (result.problem === undefined) continue;
-  failed++;
+process.exitCode = options.seeds === 1 ? runOne() : await runMany();
+
+function runOne(): number {
+  const result = runHere(optionsOf(options.from, options));
+  const totals = {};
+  addTo(totals, result);
+  if (result.problem !== undefined) explain(result);
+  conclude(1, result.problem === undefined ? 0 : 1, totals);
+  return result.problem === undefined ? 0 : 1;
+}
+
+async function runMany(): Promise<number> {
+  const campaign = new Campaign(options);
+  let isInterrupted = false;
+  const interrupt = () => {
+    isInterrupted = true;
+    campaign.stop();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  const progress = setInterval(() => tell(campaign), progressMs);
+  await campaign.run();
+  clearInterval(progress);
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  const { failure } = campaign;
+  if (failure?.result !== undefined) explain(failure.result);
+  else if (failure !== undefined) console.log(failure.says);
+  conclude(campaign.done, campaign.failures, campaign.totals);
+  if (isInterrupted) console.log(`interrupted; go on with --from ${campaign.next}`);
+  if (failure !== undefined) return 1;
+  return isInterrupted ? 130 : 0;
+}
+
+function tell(campaign: Campaign): void {
+  const perSecond = campaign.done / ((performance.now() - startedMs) / 1000);
+  const failed = campaign.failure === undefined ? "" : `, seed ${campaign.failure.seed} failed`;
+  const line = `${campaign.done} of ${options.seeds} seeds, ${perSecond.toFixed(1)}/s${failed}`;
+  process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}\n`);
+}
+
+function explain(result: SimulationResult): void {
   console.log(describe(result));
-  const again = new Simulation(options).run();
+  if (!values.shrink) return;
+  const again = runHere(result.options);
   const isSame = again.problem === result.problem && again.fingerprint === result.fingerprint;
   console.log(isSame ? "  replays exactly" : `  DOES NOT REPLAY: ${describe(again)}`);
-  if (values.first) break;
   if (isSame) console.log(`  smallest: ${describe(shrink(result))}`);
 }
-const seconds = Math.round((performance.now() - startedMs) / 1000);
-console.log(`${ran - failed} of ${ran} seeds of ${steps} steps ran clean in ${seconds} s`);
-console.log(
-  Object.entries(totals)
-    .map(([name, n]) => `${name} ${n}`)
-    .join(", "),
-);
-process.exitCode = failed === 0 ? 0 : 1;
+
+function conclude(ran: number, failed: number, totals: Readonly<Record<string, number>>): void {
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
+  console.log(
+    `${ran - failed} of ${ran} seeds of ${options.steps} steps ran clean in ${seconds} s`,
+  );
+  console.log(
+    Object.entries(totals)
+      .map(([name, n]) => `${name} ${n}`)
+      .join(", "),
+  );
+}

@@ -113,7 +113,7 @@ function run({ says, file, from, to }: Mutation, place: string): boolean {
   if (!text.includes(from))
     throw new Error(`${file} does not hold what is to be replaced: ${from}`);
   writeFileSync(join(place, file), text.replace(from, to));
-  const args = ["--seeds", String(seedsMax), "--steps", "2000", "--first"];
+  const args = ["--seeds", String(seedsMax), "--steps", "2000", "--no-shrink"];
   const { exitCode, stdout } = Bun.spawnSync([process.execPath, "test/sim/main.ts", ...args], {
     cwd: place,
   });

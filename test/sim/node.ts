@@ -7,11 +7,13 @@ import { drainMicrotasks } from "bun:jsc";
 import { CorvoError } from "../../src/base/errors.ts";
 import type { Logger } from "../../src/base/ports.ts";
 import { type Change, decodeBatch } from "../../src/engine/change.ts";
+import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group } from "../../src/replica/group.ts";
 import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
+import { reaching } from "../../src/store/snapshots.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { type Disk, type DiskMood, emptyLog, type LogImage, SimLog } from "./disk.ts";
 import type { Network } from "./network.ts";
@@ -104,6 +106,14 @@ export class SimNode {
 
   get replica(): Replica | undefined {
     return this.#process?.replica;
+  }
+
+  /** What is wrong with the core of this process; looks at what has changed since it was last asked. */
+  findInvariantProblem(): string | undefined {
+    if (this.#process === undefined) return undefined;
+    const { group, log } = this.#process;
+    const from = Math.min(log.takeChangedFrom(), group.state.log.unstable.offset);
+    return findInvariantProblem(group.state, from);
   }
 
   get store(): SimStore | undefined {
@@ -279,7 +289,8 @@ export class SimNode {
       return;
     }
     const resetTo = { index, term: incoming.term };
-    log.append({ group: 0, entries: [], resetTo, hardState }, (fault) => {
+    const work = { group: 0, entries: [], resetTo, hardState: reaching(hardState, resetTo) };
+    log.append(work, (fault) => {
       done(fault === undefined);
       // The server does not come up on a disk that takes no writes; its supervisor starts it again.
       if (fault !== undefined) this.#world.events.after(500, () => this.start());

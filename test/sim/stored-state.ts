@@ -1,5 +1,6 @@
 /** The engine's state in memory, with a digest of everything that was ever written to it, and the means to store it. */
 import { CorvoError } from "../../src/base/errors.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { IdempotencyRecord, QueueRecord } from "../../src/engine/state.ts";
@@ -10,7 +11,7 @@ import type { Disk } from "./disk.ts";
 
 export class DigestState extends MemoryState {
   /** Two states that were written to in the same way have the same one. */
-  digest = 0n;
+  digest = 0;
   dirtyCount = 0;
   onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
 
@@ -48,19 +49,15 @@ export class DigestState extends MemoryState {
     this.#note([kind, key, value]);
   }
 
-  /** The engine changes queues and numbers in place and replaces everything else, so only those are copied. */
   copy(): DigestState {
-    const copy = new DigestState();
-    Object.assign(copy.meta, structuredClone(this.meta));
-    for (const [seq, job] of this.jobs) copy.jobs.set(seq, job);
-    for (const [seq, ofJob] of this.attempts) copy.attempts.set(seq, new Map(ofJob));
-    for (const queue of this.queues()) copy.putQueue(structuredClone(queue));
-    for (const [name, lock] of this.uniques) copy.uniques.set(name, lock);
-    for (const record of this.contents().idempotency()) copy.putIdempotency(record);
-    for (const record of this.contents().records()) copy.loadRecord(record);
+    const copy = new DigestState(this);
     copy.digest = this.digest;
-    copy.dirtyCount = 0;
     return copy;
+  }
+
+  /** By value, record by record. */
+  equals(other: DigestState): boolean {
+    return Bun.deepEquals(everythingOf(this), everythingOf(other));
   }
 
   #note(written: unknown): void {
@@ -69,9 +66,23 @@ export class DigestState extends MemoryState {
   }
 
   #mix(written: unknown): void {
-    this.digest = BigInt(Bun.hash(JSON.stringify(written) ?? "", this.digest));
+    this.digest = Bun.hash.xxHash32(JSON.stringify(written) ?? "", this.digest);
   }
 }
+
+/** Idempotency records in the order in which they are forgotten; everything else in any. */
+function everythingOf(state: DigestState): unknown[] {
+  const { meta, jobs, attempts, uniques } = state;
+  const contents = state.contents();
+  const queues = new Map([...contents.queues()].map((queue) => [queue.name, queue]));
+  const records = new Map(
+    [...contents.records()].map(({ kind, key, value }) => [`${kind}\n${key}`, value]),
+  );
+  return [meta, jobs, attempts, uniques, queues, [...contents.idempotency()], records];
+}
+
+/** As for the log, a disk that hangs does so for some seconds. */
+const checkpointMsMax = 8000;
 
 export interface StateImage {
   readonly state: DigestState;
@@ -79,7 +90,10 @@ export interface StateImage {
 }
 
 export function emptyState(): StateImage {
-  return { state: new DigestState(), point: { index: 0, conf: emptyConfState } };
+  const state = new DigestState();
+  // Every kind of change may be tried from the first entry on.
+  state.meta.featureLevel = newestFeatureLevel;
+  return { state, point: { index: 0, conf: emptyConfState } };
 }
 
 export class SimStore implements StateStore {
@@ -121,7 +135,8 @@ export class SimStore implements StateStore {
     this.#underWay = image;
     const { events, random, mood } = this.#disk;
     return new Promise((resolve, reject) => {
-      events.after(1 + mood.latencyMs * below(random, 20), () =>
+      const delayMs = Math.min(1 + mood.latencyMs * below(random, 20), checkpointMsMax);
+      events.after(delayMs, () =>
         this.#enter(() => {
           this.#underWay = undefined;
           if (mood.isFull) {

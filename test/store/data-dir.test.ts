@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { type DataDirError, openDataDir } from "../../src/store/data-dir.ts";
 import { openLog } from "../../src/store/worker-log.ts";
 import { TempDir } from "../support/log.ts";
@@ -65,8 +66,26 @@ test("[G43] a newer format is refused with both versions and what to do", () => 
   const error = problemOf(dir.path);
 
   expect(error.problem).toBe("too_new");
-  expect(error.message).toContain("format 7, this program reads up to 1");
+  expect(error.message).toContain(`format 7, this program reads up to ${newestFeatureLevel}`);
   expect(error.message).toContain("newer program");
+
+  writeFileSync(join(dir.path, "store.json"), '{"format":7,"version":"3.1.4"}');
+  expect(problemOf(dir.path).message).toContain("Start corvo 3.1.4 or later");
+});
+
+test("[F6] a directory whose format was raised keeps it, and stays the same store", () => {
+  using dir = new TempDir();
+  const first = openDataDir(dir.path);
+  first.raiseFormat(newestFeatureLevel);
+  first.raiseFormat(1);
+  first.close();
+
+  const again = openDataDir(dir.path);
+  again.close();
+
+  expect(again.storeId).toBe(first.storeId);
+  const kept = JSON.parse(readFileSync(join(dir.path, "store.json"), "utf8"));
+  expect(kept).toMatchObject({ format: newestFeatureLevel, storeId: first.storeId });
 });
 
 test("[G44] an identity that is broken, or missing beside a log, is refused", async () => {

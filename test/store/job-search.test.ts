@@ -163,7 +163,7 @@ const filterArbitrary: fc.Arbitrary<JobFilter> = fc
         .tuple(fc.integer({ min: 1, max: jobCount }), fc.integer({ min: 0, max: 31 }))
         .map(([nth, length]) => {
           const seq = nth * 3;
-          return `${formatJobId(seq, firstMs + Math.floor(seq / 10))}0`.slice(0, length);
+          return `${formatJobId(seq, firstMs + Math.floor(seq / 10), 0)}0`.slice(0, length);
         }),
     },
     { requiredKeys: [] },
@@ -198,7 +198,7 @@ function isMatch({ job, errors }: Known, filter: JobFilter): boolean {
     equal(job.workerId, filter.workerId) &&
     equal(job.options.parentId, filter.parentId) &&
     equal(errors.length > 0, filter.hasErrors) &&
-    formatJobId(job.seq, job.createdAtMs).startsWith(filter.jobIdPrefix ?? "")
+    formatJobId(job.seq, job.createdAtMs, 0).startsWith(filter.jobIdPrefix ?? "")
   );
 }
 

@@ -128,6 +128,10 @@ export class NaiveModel {
         return "ok";
       case "setStandby":
         return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
+      case "raiseFeatureLevel":
+        return "ok";
+      default:
+        throw new Error(`${change.kind}: its histories have a model of their own`);
     }
   }
 

@@ -5,6 +5,7 @@
 import type { InputOf } from "../../src/api/operation.ts";
 import { type Operations, Reply } from "../../src/api/operations.ts";
 import type { Clock, Timers } from "../../src/base/ports.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { type Entry, emptyConfState } from "../../src/raft/message.ts";
 import type { ProposeResult } from "../../src/raft/node.ts";
@@ -104,6 +105,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
   return {
     view: () => ({
       clusterId: "test",
+      featureLevel: newestFeatureLevel,
       selfId: 1,
       role: "leader",
       term: 1,
@@ -131,6 +133,7 @@ export class NodeRig {
 
   constructor() {
     const state = new MemoryState();
+    state.meta.featureLevel = newestFeatureLevel;
     this.replica = new Replica({
       clock: this.time,
       timers: this.time,
@@ -162,6 +165,7 @@ export class NodeRig {
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
       },
       {
+        shard: 0,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",

@@ -28,7 +28,7 @@ const layers: Readonly<Record<string, Layer>> = {
   replica: { folders: ["base", "engine", "raft"], packages: [] },
   service: {
     folders: ["base", "api", "engine", "replica"],
-    packages: ["@sinclair/typebox"],
+    packages: ["@sinclair/typebox", "croner"],
   },
   net: {
     folders: ["base", "api"],

@@ -7,6 +7,7 @@ import type { Operations } from "../../api/operations.ts";
 import { CorvoError, exitCodes } from "../../base/errors.ts";
 import { formatDuration } from "../../base/time.ts";
 import { pause } from "../../sdk/retry.ts";
+import { formatBytes } from "../_shared/bytes.ts";
 import type { Style } from "../_shared/colors.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
@@ -81,15 +82,32 @@ function print({ output }: Context, status: Status): void {
     paint(node.state, style),
     node.lag === undefined ? "-" : node.lag.toLocaleString("en-US"),
     node.last_contact_ms === undefined ? "-" : formatDuration(node.last_contact_ms),
+    bytesOf(node.data_bytes),
+    bytesOf(node.disk_free_bytes),
     printable(node.version) || "-",
     printable(node.http_url) || "-",
   ]);
-  const head = ["NODE", "ROLE", "STATE", "LAG", "LAST CONTACT", "VERSION", "ADDRESS"];
+  const head = [
+    "NODE",
+    "ROLE",
+    "STATE",
+    "LAG",
+    "LAST CONTACT",
+    "DATA",
+    "DISK FREE",
+    "VERSION",
+    "ADDRESS",
+  ];
   printGrid(output, head, rows);
   if (status.leader_id !== status.node_id) {
     output.note(`node ${status.node_id} answered, which does not lead: it does not know the rest`);
   }
   output.line(printable(status.summary));
+}
+
+/** What a node said; an older version, or one that was never reached, says nothing. */
+function bytesOf(bytes: number | undefined): string {
+  return bytes === undefined ? "-" : formatBytes(bytes);
 }
 
 /** The role, and whether the node votes where the role does not say it. */

@@ -2,6 +2,7 @@
 
 import { timingSafeEqual } from "node:crypto";
 import { CorvoError } from "../../base/errors.ts";
+import type { NodeCondition } from "../../net/peer/condition.ts";
 import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
@@ -12,14 +13,21 @@ import { joinProof } from "./identity.ts";
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
 
+interface ControlEnv {
+  readonly replica: Replica;
+  readonly secret: string | undefined;
+  /** How a node is by its own word, this one included. */
+  readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
+}
+
 export function createClusterControl(
   membership: Membership,
   group: Group,
-  env: { readonly replica: Replica; readonly secret: string | undefined },
+  env: ControlEnv,
 ): ClusterControl {
-  const { replica, secret } = env;
+  const { secret } = env;
   return {
-    view: () => viewOf(membership, group, replica),
+    view: () => viewOf(membership, group, env),
     async join({ proof, ...request }) {
       if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
         throw new CorvoError(
@@ -45,11 +53,13 @@ function isProven(proof: string | undefined, wanted: string | undefined): boolea
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-function viewOf(membership: Membership, group: Group, replica: Replica): ClusterView {
+function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterView {
+  const { replica } = env;
   const raft = group.state;
   const { self } = membership;
   return {
     clusterId: self.clusterId,
+    featureLevel: replica.engine.featureLevel,
     selfId: self.id,
     role: roleOfSelf(membership, group),
     term: raft.term,
@@ -61,6 +71,7 @@ function viewOf(membership: Membership, group: Group, replica: Replica): Cluster
       const voter = membership.conf.voters.includes(member.id);
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
+      const condition = env.conditionOf(member.id);
       const lag = isSelf
         ? raft.log.committed - replica.appliedIndex
         : progress === undefined
@@ -77,6 +88,10 @@ function viewOf(membership: Membership, group: Group, replica: Replica): Cluster
         self: isSelf,
         lag,
         lastContactMs,
+        disk:
+          condition === undefined
+            ? undefined
+            : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
         state: stateOf({ isSelf, lastContactMs, lag }),
       };
     }),

@@ -52,6 +52,7 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(
     {

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Member } from "../../engine/state.ts";
 import { decodeMessage, encodeMessage } from "../../net/peer/codec.ts";
+import type { NodeCondition } from "../../net/peer/condition.ts";
 import type { PeerTls } from "../../net/peer/connection.ts";
 import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
@@ -34,12 +35,15 @@ export interface Peers {
   sendSnapshot(to: number, message: Message, done: (ok: boolean) => void): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
+  /** How another node is, by its own word. */
+  conditionOf(nodeId: number): NodeCondition | undefined;
 }
 
 interface PeerEnv {
   readonly logger: Logger;
   readonly group: () => Group;
   readonly snapshots: () => Snapshots;
+  readonly condition: () => NodeCondition;
   /** A newer state has arrived; the node has to start again to take it on. */
   readonly onSnapshotKept: () => void;
 }
@@ -65,6 +69,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     random: systemRandom,
     logger: env.logger,
     groups: () => [mainGroup],
+    condition: env.condition,
     isMember: (uuid, nodeId) => known.get(nodeId)?.uuid === uuid,
     onMessages: (group, _from, messages) => {
       if (group === mainGroup) env.group().receive(messages);
@@ -85,6 +90,8 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       env.onSnapshotKept();
     },
   });
+  const statsOf = (nodeId: number) =>
+    transport.stats().peers.find((peer) => peer.nodeId === nodeId);
   const peers: Peers = {
     transport,
     send: (to, messages) => transport.send(to, mainGroup, messages),
@@ -117,8 +124,8 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       if (members.length > 0) for (const id of gone) known.delete(id);
       connect();
     },
-    lastContactMs: (nodeId) =>
-      transport.stats().peers.find((peer) => peer.nodeId === nodeId)?.lastContactMs,
+    lastContactMs: (nodeId) => statsOf(nodeId)?.lastContactMs,
+    conditionOf: (nodeId) => statsOf(nodeId)?.condition,
   };
   const connect = () => {
     const others = [...known.values()].filter((peer) => peer.id !== settings.nodeId);

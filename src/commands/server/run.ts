@@ -1,6 +1,7 @@
 /** A server from its start to its end: what it prints, and how signals and faults end it. */
 import { CorvoError, errorTable, exitCodes } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
+import { EntryTooNew } from "../../engine/feature-levels.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
@@ -113,6 +114,10 @@ function nextSignal(): Promise<undefined> {
 /** A broken guarantee anywhere ends the process at once: the log recovers it, going on would spread it. */
 function endOnBugs(log: Logger): void {
   const end = (error: unknown) => {
+    if (error instanceof EntryTooNew) {
+      log.error(`stopped: ${error.message}`);
+      process.exit(exitCodes.failed);
+    }
     log.error("stopped: a guarantee of the program was broken", {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });

@@ -2,7 +2,6 @@
  * The wiring of a node: real clock, disk and sockets around replica, service, HTTP and peers. Nothing else in the program
  * knows all of them.
  */
-import { statSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
@@ -30,7 +29,8 @@ import {
 } from "./identity.ts";
 import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { openStorage, type Storage } from "./storage.ts";
+import { conditionOf, sizesOf } from "./sizes.ts";
+import { mainGroup, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -117,6 +117,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       logger,
       group: () => group,
       snapshots: () => consensus.snapshots,
+      condition: () => conditionOf(storage),
       onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
     },
   );
@@ -125,9 +126,11 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const node = createNode(storage, replica, { options, search, logger, membership, group });
+  const env = { options, search, logger, membership, group, peers };
+  const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
+  group.whenReady(() => node.planner.lead());
   peers.transport.listen(peerBind.host, peerBind.port);
   const isAlone = await lead(group, replica);
   const replayed = replica.appliedIndex - storedIndex;
@@ -138,7 +141,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) await membership.keepOwnRecord();
+  if (isAlone) {
+    await membership.keepOwnRecord();
+    await membership.raiseFeatureLevel();
+  }
   return {
     url,
     peerAddress: self.peerAddress,
@@ -156,6 +162,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
+  parts.node.planner.stop();
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
@@ -222,6 +229,7 @@ function createNode(
     logger: Logger;
     membership: Membership;
     group: Group;
+    peers: Peers;
   },
 ): Node {
   return new Node(
@@ -236,10 +244,13 @@ function createNode(
       sizes: () => sizesOf(storage),
       cluster: createClusterControl(env.membership, env.group, {
         replica,
+        conditionOf: (nodeId) =>
+          nodeId === env.membership.self.id ? conditionOf(storage) : env.peers.conditionOf(nodeId),
         secret: env.options.cluster.secret,
       }),
     },
     {
+      shard: mainGroup,
       requireLeaseToken: env.options.requireLeaseToken,
       serverVersion: buildVersion,
       commit: buildCommit,
@@ -294,15 +305,6 @@ function countLive(replica: Replica): number {
     live += counts.pending + counts.scheduled + counts.active + counts.retrying + counts.held;
   }
   return live;
-}
-
-function sizesOf(storage: Storage): { logBytes: number; stateBytes: number; memoryBytes: number } {
-  const { bytes, walBytes } = storage.log.size();
-  return {
-    logBytes: bytes + walBytes,
-    stateBytes: statSync(storage.statePath).size,
-    memoryBytes: process.memoryUsage.rss(),
-  };
 }
 
 /** The line that a start prints about what it found. */

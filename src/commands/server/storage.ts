@@ -51,6 +51,8 @@ export async function openStorage(options: StorageOptions, logger: Logger): Prom
         dir.close();
       };
       if (received !== undefined) await alignLog(dir.path, log, mainGroup, received);
+      // A crash, or a snapshot of a later level, may have left it lower than what is kept.
+      dir.raiseFormat(store.state.meta.featureLevel);
       const snapshotPath = openSnapshotFolder(dir.path);
       const storage = { dir, statePath, snapshotPath, log, store, close };
       checkAlignment(storage);

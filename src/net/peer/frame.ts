@@ -19,6 +19,7 @@ export const frameTypes = {
   messages: 16,
   ping: 17,
   pong: 18,
+  condition: 19,
   snapshotBegin: 32,
   snapshotChunk: 33,
   snapshotEnd: 34,

@@ -17,7 +17,10 @@ import { encodeFrame, type FrameType, frameTypes } from "./frame.ts";
 import { peerLimits } from "./limits.ts";
 
 /** What this program speaks. The lowest one is raised only when no release that can still be upgraded from needs it. */
-export const peerVersions = { min: 1, max: 1 } as const;
+export const peerVersions = { min: 1, max: 2 } as const;
+
+/** From this version on a node tells its condition with every ping; an older one would end the connection. */
+export const conditionVersion = 2;
 
 /** What a connection is for: consensus messages, or one snapshot file. */
 export type Purpose = "messages" | "snapshot";

@@ -9,7 +9,9 @@
  * handshake proved, to this node, and of a kind that may cross the wire.
  */
 import { isLocalType, type Message } from "../../raft/message.ts";
+import { ByteReader } from "./bytes.ts";
 import { decodeBatch } from "./codec.ts";
+import { type NodeCondition, readCondition } from "./condition.ts";
 import type { Connection } from "./connection.ts";
 import { nameFault, type PeerDeps, type Traffic } from "./deps.ts";
 import { encodeFrame, type FrameType, frameTypes } from "./frame.ts";
@@ -23,6 +25,7 @@ export interface InboundEvents {
   /** Takes over a connection that brings a snapshot: it sets `events` at once. */
   readonly onSnapshotConnection: (connection: Connection, peer: KnownPeer) => void;
   readonly onContact: (nodeId: number) => void;
+  readonly onCondition: (nodeId: number, condition: NodeCondition) => void;
   /** A peer was proven: it can be called now. */
   readonly onProven: (nodeId: number) => void;
   readonly onRefused: (reason: string) => void;
@@ -189,6 +192,11 @@ export class Inbound {
       if (!connection.isBlocked) {
         connection.write(encodeFrame(frameTypes.pong, (writer) => writer.raw(payload)));
       }
+    } else if (type === frameTypes.condition) {
+      const reader = new ByteReader(payload);
+      const condition = readCondition(reader);
+      if (reader.fault === undefined) this.#events.onCondition(peer.nodeId, condition);
+      else connection.abort(`a condition is malformed: ${reader.fault}`);
     } else {
       connection.abort(`a frame of type ${type} does not belong on a connection for messages`);
     }

@@ -13,10 +13,11 @@ import type { Message } from "../../raft/message.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import { callPeer } from "./caller.ts";
 import { writeRun } from "./codec.ts";
+import { encodeCondition, type NodeCondition } from "./condition.ts";
 import type { Connection } from "./connection.ts";
 import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
 import { beginFrame, encodeFrame, endFrame, type FrameType, frameTypes } from "./frame.ts";
-import type { KnownPeer } from "./handshake.ts";
+import { conditionVersion, type KnownPeer } from "./handshake.ts";
 import { peerLimits } from "./limits.ts";
 import { MessageQueue, weigh } from "./queue.ts";
 
@@ -24,6 +25,8 @@ interface LinkOptions {
   readonly nodeId: number;
   readonly address: PeerAddress;
   readonly traffic: Traffic;
+  /** How this node is, to be told; undefined when it does not say. */
+  readonly condition: () => NodeCondition | undefined;
   /** Messages to this peer were lost. Never called from within `send`. */
   readonly onUnreachable: () => void;
   /** The peer gave a sign of life. */
@@ -42,6 +45,7 @@ export class PeerLink {
   readonly #queue = new MessageQueue(peerLimits.queueMessagesMax, peerLimits.queueBytesMax);
   readonly #writer = new ByteWriter(64 * 1024);
   #connection: Connection | undefined;
+  #version = 0;
   #cancelCall: (() => void) | undefined;
   #stopTimer: (() => void) | undefined;
   #backoffMs: number = peerLimits.backoffMsMin;
@@ -120,6 +124,7 @@ export class PeerLink {
   #onReady(connection: Connection, peer: KnownPeer): void {
     this.#cancelCall = undefined;
     this.#connection = connection;
+    this.#version = peer.version;
     this.#isLost = false;
     this.#silentPings = 0;
     this.#seenActivity = connection.activity;
@@ -201,8 +206,18 @@ export class PeerLink {
       const nowMs = this.#deps.clock.monotonicMs();
       this.#pingSentMs = nowMs;
       connection.write(encodeFrame(frameTypes.ping, (writer) => writer.f64(nowMs)));
+      this.#tellCondition(connection);
     }
     this.#stopTimer = this.#deps.timers.after(peerLimits.pingMs, () => this.#watch(connection));
+  }
+
+  #tellCondition(connection: Connection): void {
+    if (this.#version < conditionVersion) return;
+    const condition = this.#options.condition();
+    if (condition === undefined) return;
+    connection.write(
+      encodeFrame(frameTypes.condition, (writer) => writer.raw(encodeCondition(condition))),
+    );
   }
 
   /** Writes the queue as frames, as far as the kernel takes them. */

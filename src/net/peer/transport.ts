@@ -10,6 +10,7 @@ import { assert } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Random, Timers } from "../../base/ports.ts";
 import type { Message } from "../../raft/message.ts";
+import type { NodeCondition } from "./condition.ts";
 import { type Listener, listen, type PeerTls } from "./connection.ts";
 import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
 import { type PeerIdentity, peerVersions } from "./handshake.ts";
@@ -26,6 +27,8 @@ export interface PeerTransportOptions {
   readonly tls?: PeerTls;
   /** The groups this node hosts, told to others when a connection is made. */
   readonly groups?: () => readonly number[];
+  /** How this node is, told to the others about once a second. */
+  readonly condition?: () => NodeCondition;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -48,6 +51,8 @@ export interface PeerStats extends Readonly<Traffic> {
   /** Since anything came from it; absent if nothing ever did. */
   readonly lastContactMs: number | undefined;
   readonly rttMs: number | undefined;
+  /** What it last told about itself; older versions tell nothing. */
+  readonly condition: NodeCondition | undefined;
   readonly queuedMessages: number;
   readonly queuedBytes: number;
   readonly groups: readonly number[];
@@ -90,6 +95,7 @@ class Transport implements PeerTransport {
   readonly #senders = new Map<number, SnapshotSender>();
   readonly #traffic = new Map<number, Traffic>();
   readonly #lastContactMs = new Map<number, number>();
+  readonly #conditions = new Map<number, NodeCondition>();
   #listener: Listener | undefined;
   #lastRefusal: string | undefined;
   #stopped = false;
@@ -124,6 +130,7 @@ class Transport implements PeerTransport {
         },
         onSnapshotConnection: (connection, peer) => inbox.receive(connection, peer),
         onContact: (nodeId) => this.#touch(nodeId),
+        onCondition: (nodeId, condition) => this.#conditions.set(nodeId, condition),
         onProven: (nodeId) => this.#links.get(nodeId)?.wake(),
         onRefused: (reason) => {
           this.#lastRefusal = reason;
@@ -154,6 +161,7 @@ class Transport implements PeerTransport {
       if (peers.has(nodeId)) continue;
       this.#traffic.delete(nodeId);
       this.#lastContactMs.delete(nodeId);
+      this.#conditions.delete(nodeId);
     }
     for (const [nodeId, address] of peers) {
       if (nodeId === this.#options.self.nodeId) continue;
@@ -204,6 +212,7 @@ class Transport implements PeerTransport {
         isCalling: this.#inbound.isConnected(nodeId),
         lastContactMs: contactMs === undefined ? undefined : nowMs - contactMs,
         rttMs: link.rttMs,
+        condition: this.#conditions.get(nodeId),
         queuedMessages: link.queuedMessages,
         queuedBytes: link.queuedBytes,
         groups: link.groups,
@@ -229,6 +238,7 @@ class Transport implements PeerTransport {
       nodeId,
       address,
       traffic: this.#trafficOf(nodeId),
+      condition: () => this.#options.condition?.(),
       onUnreachable: () => {
         if (!this.#stopped) this.#options.onUnreachable(nodeId);
       },

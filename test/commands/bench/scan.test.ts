@@ -4,7 +4,7 @@ import { JobShape, payloadBytesMin } from "../../../src/commands/bench/job-shape
 import { readAnswer, readJobs } from "../../../src/commands/bench/scan.ts";
 
 const shape = new JobShape("mail", 100);
-const idOf = (seq: number) => formatJobId(seq, 1_700_000_000_000);
+const idOf = (seq: number) => formatJobId(seq, 1_700_000_000_000, 0);
 const payloadOf = (number: number) =>
   JSON.stringify((JSON.parse(shape.text(number)) as { payload: unknown }).payload);
 

@@ -50,6 +50,8 @@ export class ClusterLoad {
   #isOver = false;
   #lastAddedMs = performance.now();
   #longestGapMs = 0;
+  #struckMs = 0;
+  #nextWrite = Promise.withResolvers<number>();
   /** Answers that no fault excuses. */
   readonly problems: string[] = [];
   streamAcks = 0;
@@ -86,12 +88,28 @@ export class ClusterLoad {
     this.#isOver = true;
   }
 
-  /** Longest time without an acknowledged enqueue since this was last asked. */
-  takeGap(): number {
+  /** Begins to watch for times without an acknowledged enqueue. */
+  watch(): void {
     this.#noteGap();
-    const gapMs = this.#longestGapMs;
     this.#longestGapMs = 0;
-    return gapMs;
+    this.strike();
+  }
+
+  /** From now on counts the time to the next write. */
+  strike(): void {
+    this.#struckMs = performance.now();
+    this.#nextWrite = Promise.withResolvers();
+  }
+
+  /** What came of it. */
+  async seen(): Promise<{ readonly nextWriteMs: number; readonly gapMs: number }> {
+    let nextWriteMs = 0;
+    this.#nextWrite.promise.then((ms) => {
+      nextWriteMs = ms;
+    });
+    await until("an enqueue of a client is acknowledged", async () => nextWriteMs > 0, 20_000);
+    this.#noteGap();
+    return { nextWriteMs, gapMs: this.#longestGapMs };
   }
 
   #noteGap(): void {
@@ -166,8 +184,12 @@ export class ClusterLoad {
     const body = { jobs, ...(key === undefined ? {} : { idempotency_key: key }) };
     const events = tracks.map(({ marker }) => history.begin(marker, "enqueue"));
     for (let tries = 0; tries < 20; tries++) {
+      const sentMs = performance.now();
       const answer = await this.#post("/api/v1/enqueue/batch", body);
       this.#added(tracks, events, answer);
+      if (answer?.status === 201 && sentMs >= this.#struckMs) {
+        this.#nextWrite.resolve(performance.now() - this.#struckMs);
+      }
       const isKnown = answer !== undefined && answer.code !== "OUTCOME_UNKNOWN";
       // Once a try may have happened, only a success tells what became of it.
       if (answer?.status === 201) return;

@@ -5,6 +5,7 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Place, Server } from "../binary.ts";
+import { Machine, openWorkshop, type Workshop } from "./machine.ts";
 import { PeerNetwork } from "./peer-network.ts";
 
 export interface MemberShown {
@@ -16,6 +17,9 @@ export interface MemberShown {
   readonly role: string;
   readonly state: string;
   readonly lag?: number;
+  readonly version: string;
+  readonly disk_free_bytes?: number;
+  readonly data_bytes?: number;
 }
 
 export interface ClusterShown {
@@ -68,6 +72,10 @@ export class ClusterNode {
   readonly words: readonly string[];
   readonly url: string;
   readonly dataDir: string;
+  /** What it runs on, if that can be broken. */
+  readonly machine: Machine | undefined;
+  /** Errors that it is right to log, because of what was done to it. */
+  readonly excuses: RegExp[] = [];
   /** Known once it has answered for the first time. */
   id = 0;
   server: Server | undefined;
@@ -79,10 +87,17 @@ export class ClusterNode {
 
   constructor(
     place: Place,
-    spec: { name: string; words: readonly string[]; url: string; env: Record<string, string> },
+    spec: {
+      readonly name: string;
+      readonly words: readonly string[];
+      readonly url: string;
+      readonly env: Record<string, string>;
+      readonly machine: Machine | undefined;
+    },
   ) {
     this.#place = place;
-    this.#env = spec.env;
+    this.#env = { ...spec.machine?.env, ...spec.env };
+    this.machine = spec.machine;
     this.name = spec.name;
     this.words = spec.words;
     this.url = spec.url;
@@ -91,6 +106,11 @@ export class ClusterNode {
 
   get isRunning(): boolean {
     return this.server !== undefined;
+  }
+
+  /** False once its process has ended by itself, too. */
+  get isAlive(): boolean {
+    return this.server !== undefined && this.server.child.exitCode === null;
   }
 
   /** Starts the process; it may not be listening yet. */
@@ -123,6 +143,14 @@ export class ClusterNode {
 
   kill(): Promise<number> {
     return this.stop("SIGKILL");
+  }
+
+  /** Waits until the process ends by itself; its exit code. */
+  async ended(withinMs: number): Promise<number> {
+    const { server } = this;
+    if (server === undefined) throw new Error(`${this.name} does not run`);
+    await until(`${this.name} ends`, async () => !this.isAlive, withinMs);
+    return this.stop();
   }
 
   pause(): void {
@@ -176,33 +204,37 @@ interface NodeOptions {
   readonly name?: string;
 }
 
+interface ClusterOptions {
+  /** The nodes reach each other through a network that can be broken. */
+  readonly faulty?: boolean;
+  /** They run on machines that can be broken, as far as this one permits. */
+  readonly breakable?: boolean;
+  readonly words?: readonly string[];
+}
+
 export class Cluster {
   readonly place: Place;
   readonly network: PeerNetwork | undefined;
+  readonly workshop: Workshop | undefined;
   readonly nodes: ClusterNode[] = [];
   readonly #words: readonly string[];
+  readonly #machines: Machine[] = [];
   #made = 0;
 
-  private constructor(place: Place, network: PeerNetwork | undefined, words: readonly string[]) {
+  private constructor(place: Place, options: ClusterOptions) {
     this.place = place;
-    this.network = network;
-    this.#words = words;
+    this.network = options.faulty === true ? new PeerNetwork() : undefined;
+    this.workshop = options.breakable === true ? openWorkshop(place.path) : undefined;
+    this.#words = options.words ?? [];
   }
 
-  /** Nothing runs yet. With `faulty` the nodes reach each other through a network that can be broken. */
-  static async create(
-    options: { readonly faulty?: boolean; readonly words?: readonly string[] } = {},
-  ): Promise<Cluster> {
-    const place = await Place.create();
-    const network = options.faulty === true ? new PeerNetwork() : undefined;
-    return new Cluster(place, network, options.words ?? []);
+  /** Nothing runs yet. */
+  static async create(options: ClusterOptions = {}): Promise<Cluster> {
+    return new Cluster(await Place.create(), options);
   }
 
   /** A running cluster of this many voters. */
-  static async of(
-    count: number,
-    options: { readonly faulty?: boolean; readonly words?: readonly string[] } = {},
-  ): Promise<Cluster> {
+  static async of(count: number, options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = await Cluster.create(options);
     try {
       for (let i = 0; i < count; i++) await (await cluster.add()).start();
@@ -216,7 +248,7 @@ export class Cluster {
 
   /** A further node, which joins those that are there unless told otherwise. Not started. */
   async add(options: NodeOptions = {}): Promise<ClusterNode> {
-    const join = options.join ?? this.nodes;
+    const others = options.join ?? this.nodes;
     this.#made += 1;
     const name = options.name ?? `n${this.#made}`;
     const [httpPort, peerPort] = [await freePort(), await freePort()];
@@ -228,12 +260,13 @@ export class Cluster {
       name,
       url: `http://127.0.0.1:${httpPort}`,
       env: options.env ?? {},
+      machine: this.#machine(join(this.place.path, name)),
       words: [
         ...["server", "--json", "--bind", `127.0.0.1:${httpPort}`],
         ...["--peer-bind", `127.0.0.1:${peerPort}`, "--data-dir", name],
         ...(door === undefined ? [] : ["--peer-advertise", `127.0.0.1:${door}`]),
         ...(httpDoor === undefined ? [] : ["--advertise-url", `http://127.0.0.1:${httpDoor}`]),
-        ...join.flatMap(({ url }) => ["--join", url]),
+        ...others.flatMap(({ url }) => ["--join", url]),
         ...this.#words,
         ...(options.words ?? []),
       ],
@@ -241,6 +274,17 @@ export class Cluster {
     made = node;
     this.nodes.push(node);
     return node;
+  }
+
+  /** Half of the nodes, rounded down, have a disk that can be filled; the others keep the one with real syncs. */
+  #machine(dataDir: string): Machine | undefined {
+    if (this.workshop === undefined) return undefined;
+    const small = this.nodes.filter(({ machine }) => machine?.hasSmallDisk === true).length;
+    const machine = new Machine(this.workshop, dataDir, {
+      smallDisk: small < Math.floor((this.nodes.length + 1) / 2),
+    });
+    this.#machines.push(machine);
+    return machine;
   }
 
   get running(): ClusterNode[] {
@@ -301,6 +345,7 @@ export class Cluster {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const node of this.nodes) if (node.isPaused) node.resume();
     await this.network?.[Symbol.asyncDispose]();
+    for (const machine of this.#machines) machine[Symbol.dispose]();
     await this.place[Symbol.asyncDispose]();
   }
 }

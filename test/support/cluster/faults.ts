@@ -1,30 +1,16 @@
-/**
- * What can befall a cluster of processes. Each fault does its harm and hands back how to mend it; a mended cluster has all
- * its nodes running and a whole network again, and must then take writes.
- */
-import { type Cluster, type ClusterNode, until } from "./cluster.ts";
+/** Everything that can befall a cluster of processes, by name: their machines have a file of their own. */
+import { type Cluster, until } from "./cluster.ts";
+import {
+  bringBack,
+  type Fault,
+  type FaultEnv,
+  type Harm,
+  type Mend,
+  pick,
+  victim,
+} from "./fault.ts";
+import { machineFaults } from "./machine-faults.ts";
 import type { LinkFault } from "./peer-network.ts";
-
-interface FaultEnv {
-  readonly cluster: Cluster;
-  readonly chance: () => number;
-}
-
-/** Undoes a fault. */
-type Mend = () => Promise<void>;
-type Fault = (env: FaultEnv) => Promise<Mend>;
-
-function pick<T>(list: readonly T[], chance: () => number): T {
-  const item = list[Math.floor(chance() * list.length)];
-  if (item === undefined) throw new Error("picked from an empty list");
-  return item;
-}
-
-/** The leader in half of the cases, if there is one. */
-async function victim({ cluster, chance }: FaultEnv): Promise<ClusterNode> {
-  const leader = chance() < 0.5 ? await cluster.findLeader() : undefined;
-  return leader ?? pick(cluster.nodes, chance);
-}
 
 async function breakLinks(
   env: FaultEnv,
@@ -32,6 +18,7 @@ async function breakLinks(
 ): Promise<Mend> {
   const { network } = env.cluster;
   if (network === undefined) throw new Error("the cluster was made without a network");
+  env.strikes();
   await network.setFaults(faultOf);
   return () => network.setFaults(() => undefined);
 }
@@ -40,11 +27,7 @@ function holdOrCut(chance: () => number): LinkFault {
   return { kind: chance() < 0.5 ? "hold" : "cut" };
 }
 
-async function bringBack(nodes: readonly ClusterNode[]): Promise<void> {
-  await Promise.all(nodes.filter((node) => !node.isRunning).map((node) => node.start()));
-}
-
-/** Asks the leader for a change of members until it is done, or gives up: under faults either is right. */
+export /** Asks the leader for a change of members until it is done, or gives up: under faults either is right. */
 async function ask(cluster: Cluster, path: string, body: object): Promise<boolean> {
   return until(
     path,
@@ -58,26 +41,41 @@ async function ask(cluster: Cluster, path: string, body: object): Promise<boolea
   ).catch(() => false);
 }
 
-export const faults: Readonly<Record<string, Fault>> = {
+const toProcesses: Readonly<Record<string, Harm>> = {
   "kill -9 of one": async (env) => {
     const node = await victim(env);
+    env.strikes();
     await node.kill();
     return () => bringBack([node]);
   },
-  "kill -9 of the leader": async ({ cluster }) => {
+  "kill -9 of the leader": async ({ cluster, strikes }) => {
     const node = await cluster.leader();
+    strikes();
     await node.kill();
     return () => bringBack([node]);
   },
-  "kill -9 of all": async ({ cluster }) => {
+  "kill -9 of all": async ({ cluster, strikes }) => {
+    strikes();
     await Promise.all(cluster.nodes.map((node) => node.kill()));
     return () => bringBack(cluster.nodes);
   },
   "pause of one": async (env) => {
     const node = await victim(env);
+    env.strikes();
     node.pause();
     return async () => node.resume();
   },
+  "rolling restart": async ({ cluster }) => {
+    for (const node of cluster.nodes) {
+      await node.stop();
+      await node.start();
+      await until("a leader after a restart", () => cluster.findLeader(), 20_000);
+    }
+    return async () => undefined;
+  },
+};
+
+const toNetwork: Readonly<Record<string, Harm>> = {
   "one cut off": async (env) => {
     const { id } = await victim(env);
     const fault = holdOrCut(env.chance);
@@ -127,14 +125,9 @@ export const faults: Readonly<Record<string, Fault>> = {
       await mend();
     };
   },
-  "rolling restart": async ({ cluster }) => {
-    for (const node of cluster.nodes) {
-      await node.stop();
-      await node.start();
-      await until("a leader after a restart", () => cluster.findLeader(), 20_000);
-    }
-    return async () => undefined;
-  },
+};
+
+const toMembers: Readonly<Record<string, Harm>> = {
   "leadership handed over": async ({ cluster, chance }) => {
     for (let times = 0; times < 3; times++) {
       const leader = await cluster.leader();
@@ -165,3 +158,14 @@ export const faults: Readonly<Record<string, Fault>> = {
     };
   },
 };
+
+function ofKind(kind: Fault["kind"], harms: Readonly<Record<string, Harm>>): [string, Fault][] {
+  return Object.entries(harms).map(([name, harm]) => [name, { kind, harm }]);
+}
+
+export const faults: ReadonlyMap<string, Fault> = new Map([
+  ...ofKind("process", toProcesses),
+  ...ofKind("network", toNetwork),
+  ...ofKind("members", toMembers),
+  ...Object.entries(machineFaults),
+]);

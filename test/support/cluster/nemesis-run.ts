@@ -3,12 +3,14 @@
  * and must take a write; at the end every promise that was made to a client is held against what all nodes show.
  */
 
+import { must } from "../../../src/base/assert.ts";
 import { Journal } from "../crash/journal.ts";
 import { createChance } from "../crash/load.ts";
 import { type Shown, type ShownQueue, verify, verifyQueues } from "../crash/verify.ts";
 import { Cluster, until } from "./cluster.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { differences, listJobs } from "./compare.ts";
+import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
 import { History } from "./history.ts";
 
@@ -16,14 +18,23 @@ interface NemesisOptions {
   readonly nodes: number;
   readonly forMs: number;
   readonly seed: number;
-  /** Names of the faults to draw from; default all. */
+  /** The faults to draw from: those whose name has one of these in it; default all. */
   readonly only?: readonly string[];
   readonly onFault?: (sentence: string) => void;
 }
 
-interface NemesisReport extends Omit<LoadReport<void>, "result"> {
-  /** By fault, for each time it was done: the longest time in which no enqueue was acknowledged. */
-  readonly gapsMs: ReadonlyMap<string, readonly number[]>;
+/** One fault that was done and mended. */
+export interface FaultDone {
+  readonly name: string;
+  readonly kind: Fault["kind"];
+  /** From the harm to the first acknowledgement of an enqueue that was sent after it. */
+  readonly nextWriteMs: number;
+  /** The longest time in which no enqueue was acknowledged, until some time after the mending. */
+  readonly gapMs: number;
+}
+
+export interface NemesisReport extends Omit<LoadReport<void>, "result"> {
+  readonly faults: readonly FaultDone[];
 }
 
 const harmMsMax = 3500;
@@ -31,38 +42,65 @@ const calmMsMax = 1500;
 const recoverMsMax = 20_000;
 
 export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport> {
+  const names = namesOf(options.only);
   await using cluster = await Cluster.of(options.nodes, {
     faulty: true,
+    breakable: names.some((name) => faults.get(name)?.needs !== undefined),
     // Short, so that who was away for a while needs the whole state now and then.
     words: ["--log-tail", "300"],
   });
-  const gapsMs = new Map<string, number[]>();
+  for (const sentence of cluster.workshop?.missing ?? []) options.onFault?.(sentence);
+  const possible = names.filter((name) => isPossible(cluster, name));
+  if (possible.length === 0) throw new Error("no fault is left to draw from");
+  const done: FaultDone[] = [];
   const { result: _, ...report } = await underLoad(cluster, options.seed, (load) =>
-    harm(cluster, options, { load, gapsMs }),
+    harm(cluster, options, { load, done, names: possible }),
   );
-  return { ...report, gapsMs };
+  return { ...report, faults: done };
+}
+
+function namesOf(only: readonly string[] | undefined): string[] {
+  const all = [...faults.keys()];
+  for (const part of only ?? []) {
+    if (all.some((name) => name.includes(part))) continue;
+    throw new Error(
+      `no fault has ${JSON.stringify(part)} in its name; there are: ${all.join(", ")}`,
+    );
+  }
+  return all.filter((name) => only?.some((part) => name.includes(part)) !== false);
+}
+
+function isPossible({ workshop }: Cluster, name: string): boolean {
+  const needs = faults.get(name)?.needs;
+  if (needs === "shim") return workshop?.shim !== undefined;
+  return needs !== "smallDisk" || workshop?.canMount === true;
 }
 
 /** One fault after the other until the time is over. */
 async function harm(
   cluster: Cluster,
   options: NemesisOptions,
-  { load, gapsMs }: { load: ClusterLoad; gapsMs: Map<string, number[]> },
+  { load, done, names }: { load: ClusterLoad; done: FaultDone[]; names: readonly string[] },
 ): Promise<void> {
   const chance = createChance(options.seed);
-  const names = Object.keys(faults).filter((name) => options.only?.includes(name) !== false);
   const endMs = performance.now() + options.forMs;
   while (performance.now() < endMs) {
     const name = names[Math.floor(chance() * names.length)] ?? "";
-    load.takeGap();
-    const mend = await faults[name]?.({ cluster, chance });
-    await Bun.sleep(200 + chance() * harmMsMax);
-    await mend?.();
-    await nextWrite(cluster);
+    const fault = must(faults.get(name), "names are those of faults");
+    load.watch();
+    try {
+      const mend = await fault.harm({ cluster, chance, strikes: () => load.strike() });
+      await Bun.sleep(200 + chance() * harmMsMax);
+      await mend();
+      await nextWrite(cluster);
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+    }
     await Bun.sleep(200 + chance() * calmMsMax);
-    const gapMs = load.takeGap();
-    gapsMs.set(name, [...(gapsMs.get(name) ?? []), gapMs]);
-    options.onFault?.(`${name}: no write was taken for ${Math.round(gapMs)} ms`);
+    const seen = await load.seen();
+    done.push({ name, kind: fault.kind, ...seen });
+    const [next, gap] = [seen.nextWriteMs, seen.gapMs].map(Math.round);
+    options.onFault?.(`${name}: next write after ${next} ms, ${gap} ms without one at most`);
   }
   await cluster.settled(options.nodes, 30_000);
 }
@@ -76,6 +114,8 @@ interface LoadReport<T> {
   /** Of these, over streams. */
   readonly streamAcks: number;
   readonly events: number;
+  /** What the nodes that are left have logged. */
+  readonly logs: ReadonlyMap<string, string>;
   /** Undefined when the harm could not be done to its end, which is a problem too. */
   readonly result: T | undefined;
 }
@@ -113,6 +153,7 @@ export async function underLoad<T>(
     acks: calls.filter(({ kind, verdict }) => kind === "ack" && verdict === "ok").length,
     streamAcks: load.streamAcks,
     events: history.count,
+    logs: new Map(cluster.nodes.map(({ name, said }) => [name, said])),
     result,
   };
 }
@@ -159,12 +200,13 @@ async function judge(cluster: Cluster, journal: Journal, load: ClusterLoad): Pro
   ];
 }
 
-/** A node that ends itself over a broken guarantee says so. */
+/** A node that ends itself over a broken guarantee says so. What is excused follows from what was done to it. */
 function crashes(cluster: Cluster): string[] {
   return cluster.nodes.flatMap((node) =>
     node.said
       .split("\n")
       .filter((line) => line.includes('"level":"error"'))
+      .filter((line) => !node.excuses.some((excuse) => excuse.test(line)))
       .map((line) => `${node.name}: ${line}`),
   );
 }

@@ -1,0 +1,223 @@
+/**
+ * What a cluster of mixed versions may do. Each level is a set of changes that came together; a program knows all levels
+ * up to its newest. The cluster's level is replicated (`meta.featureLevel`) and only rises, by an entry, once the versions
+ * in the member records say that every node knows the next one. Until then a change of a higher level is refused before
+ * it reaches the log, and every entry is written so that the oldest program can read it.
+ *
+ * A member's level follows from its version, which programs of level 1 store as it comes: so the records are the same on
+ * all replicas, whatever program applied them.
+ *
+ * To add a kind of change, a member of one, or a job option, give it its level below; the compiler asks for it. What
+ * comes after a release that knows level N belongs to level N+1, with a row of its own in `featureLevels`.
+ */
+import type {
+  AckItem,
+  Change,
+  FailItem,
+  HeartbeatItem,
+  ManageAction,
+  NewJob,
+  ReleaseItem,
+  Retention,
+} from "./change.ts";
+import type { JobOptions } from "./options.ts";
+
+/** The first version of the program that knows the level; in the order of the levels, from 1. */
+export const featureLevels = [
+  { level: 1, version: "0.4.0" },
+  { level: 2, version: "0.5.0" },
+] as const;
+
+export const newestFeatureLevel: number = featureLevels.length;
+
+type Levels<T> = { readonly [Key in keyof Required<T>]: number };
+type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
+
+/** A kind of change: its own level, and that of each of its members. */
+const changes: {
+  readonly [Kind in Change["kind"]]: {
+    readonly level: number;
+    readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
+  };
+} = {
+  enqueue: { level: 1, members: { jobs: 1, idempotency: 1 } },
+  claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
+  ack: { level: 1, members: { items: 1 } },
+  fail: { level: 1, members: { items: 1 } },
+  release: { level: 1, members: { items: 1 } },
+  heartbeat: { level: 1, members: { items: 1 } },
+  manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
+  pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
+  clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
+  deleteQueue: { level: 1, members: { queue: 1 } },
+  advanceTime: { level: 1, members: { limit: 1 } },
+  configure: { level: 1, members: { retention: 1 } },
+  admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
+  forgetMember: { level: 1, members: { id: 1 } },
+  setStandby: { level: 1, members: { id: 1, standby: 1 } },
+  setSchedule: { level: 2, members: { name: 2, spec: 2 } },
+  deleteSchedule: { level: 2, members: { name: 2 } },
+  pauseSchedule: { level: 2, members: { name: 2, paused: 2 } },
+  runSchedule: { level: 2, members: { name: 2 } },
+  planSchedule: {
+    level: 2,
+    members: {
+      name: 2,
+      version: 2,
+      afterMs: 2,
+      dueMs: 2,
+      ends: 2,
+      missed: 2,
+      missedToMs: 2,
+    },
+  },
+  raiseFeatureLevel: { level: 2, members: { level: 2 } },
+};
+
+const jobMembers: Levels<NewJob> = {
+  queue: 1,
+  payload: 1,
+  priority: 1,
+  delayMs: 1,
+  scheduledAtMs: 1,
+  expireMs: 1,
+  checkpoint: 1,
+  options: 1,
+};
+
+const jobOptions: Levels<JobOptions> = {
+  maxRetries: 1,
+  backoff: 1,
+  baseDelayMs: 1,
+  maxDelayMs: 1,
+  jitter: 1,
+  timeoutMs: 1,
+  uniqueKey: 1,
+  uniqueMs: 1,
+  uniqueScope: 2,
+  onConflict: 2,
+  debounceMs: 2,
+  debounceMaxMs: 2,
+  merge: 2,
+  tags: 1,
+  parentId: 1,
+  schedule: 2,
+};
+
+const itemMembers: {
+  readonly ack: Levels<AckItem>;
+  readonly fail: Levels<FailItem>;
+  readonly release: Levels<ReleaseItem>;
+  readonly heartbeat: Levels<HeartbeatItem>;
+} = {
+  ack: { seq: 1, token: 1, result: 1, checkpoint: 1, output: 1 },
+  fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, output: 1 },
+  release: { seq: 1, token: 1, delayMs: 1 },
+  heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },
+};
+
+const manageActions: Readonly<Record<ManageAction, number>> = {
+  retry: 1,
+  requeue: 1,
+  cancel: 1,
+  delete: 1,
+  move: 1,
+  hold: 1,
+  approve: 1,
+  reject: 1,
+  changePriority: 1,
+};
+
+const retentionMembers: Levels<Retention> = { doneMs: 1, doneMax: 1, deadMs: 1, deadMax: 1 };
+
+/** The level that a change needs, and the part of it that needs it. */
+export interface Need {
+  readonly level: number;
+  /** Undefined when every program knows all of it. */
+  readonly because: string | undefined;
+}
+
+/** Only asked while the cluster's level is not the newest: it looks at every member of the change. */
+export function needOf(change: Change): Need {
+  const { level, members } = changes[change.kind];
+  const first: Need = { level, because: level > 1 ? change.kind : undefined };
+  const own = higher(first, change, { kind: level, ...members }, change.kind);
+  switch (change.kind) {
+    case "enqueue":
+      return change.jobs.reduce((need, job) => {
+        const next = higher(need, job, jobMembers, "job");
+        return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
+      }, own);
+    case "ack":
+    case "fail":
+    case "release":
+    case "heartbeat": {
+      const { kind } = change;
+      return change.items.reduce<Need>(
+        (need, item) => higher(need, item, itemMembers[kind], kind),
+        own,
+      );
+    }
+    case "manage":
+      return higher(own, { [change.action]: true }, manageActions, "manage");
+    case "configure":
+      return higher(own, change.retention, retentionMembers, "retention");
+    default:
+      return own;
+  }
+}
+
+/** The greater need of the two: the one so far, or that of a member that is there. */
+function higher(
+  need: Need,
+  value: object,
+  levels: Readonly<Record<string, number>>,
+  what: string,
+): Need {
+  let most = need;
+  for (const [member, given] of Object.entries(value)) {
+    if (given === undefined) continue;
+    // What has no row is not of any program's making so far: nothing may guess what it means.
+    const level = levels[member] ?? Number.POSITIVE_INFINITY;
+    if (level > most.level) most = { level, because: `${member} of ${what}` };
+  }
+  return most;
+}
+
+/** The highest level that programs of this version know. A version that cannot be read counts as the oldest. */
+export function levelOfVersion(version: string): number {
+  const known = featureLevels.filter((row) => !isOlder(version, row.version));
+  return Math.max(1, ...known.map((row) => row.level));
+}
+
+/** The first version that knows this level. */
+export function versionOfLevel(level: number): string {
+  const row = featureLevels.find((candidate) => candidate.level === level);
+  return row?.version ?? `later than ${featureLevels.at(-1)?.version}`;
+}
+
+/** Compares major, minor and patch; a pre-release counts as its release. */
+function isOlder(version: string, than: string): boolean {
+  const [one, other] = [numbersOf(version), numbersOf(than)];
+  for (let i = 0; i < 3; i++) {
+    const difference = (one[i] ?? 0) - (other[i] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}
+
+function numbersOf(version: string): number[] {
+  const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version);
+  return match === null ? [] : match.slice(1).map(Number);
+}
+
+/** An entry that only a later program can read. To go on without it would be to guess, so it ends the node. */
+export class EntryTooNew extends Error {
+  override name = "EntryTooNew";
+
+  constructor(level: number, version: string) {
+    super(
+      `the log has an entry of feature level ${level}, which needs corvo ${version} or later; this program knows levels up to ${newestFeatureLevel}. Start this node with that version: its data stays as it is.`,
+    );
+  }
+}

@@ -1,0 +1,28 @@
+/** How a node is, as it tells the others with every ping. Later versions append members, and readers skip what they do not know. */
+import { type ByteReader, ByteWriter } from "./bytes.ts";
+
+export interface NodeCondition {
+  /** Free bytes of the file system that its data directory is on. */
+  readonly diskFreeBytes: number;
+  /** Bytes of its log and state. */
+  readonly dataBytes: number;
+  /** It gives out no work, because somebody wants to stop it. */
+  readonly isDraining: boolean;
+}
+
+const drainingFlag = 1;
+
+export function encodeCondition(condition: NodeCondition): Uint8Array {
+  const writer = new ByteWriter(32);
+  writer.varint(condition.diskFreeBytes);
+  writer.varint(condition.dataBytes);
+  writer.varint(condition.isDraining ? drainingFlag : 0);
+  return writer.written();
+}
+
+/** Check the reader's fault before the result is believed. */
+export function readCondition(reader: ByteReader): NodeCondition {
+  const diskFreeBytes = reader.varint();
+  const dataBytes = reader.varint();
+  return { diskFreeBytes, dataBytes, isDraining: (reader.varint() & drainingFlag) !== 0 };
+}

@@ -1,0 +1,133 @@
+/**
+ * Whoever leads keeps some due times ahead in the plan of every schedule. Due times are computed from calendars and time
+ * zones, which are data of the host, so they are computed once, here, and travel through the log.
+ *
+ * A plan is bound to the version of its schedule and to the time up to which it was planned before: of two leaders that
+ * plan the same, the second changes nothing.
+ */
+import { CorvoError } from "../base/errors.ts";
+import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { PlanSchedule } from "../engine/change.ts";
+import type { Effects } from "../engine/outcome.ts";
+import { lateMs, type ScheduleRecord, type Timetable, wantsPlan } from "../engine/schedule.ts";
+import type { Replica } from "./replica.ts";
+
+/** Due times of a timetable after `afterMs`, growing, at most `count`; fewer when it ends. Knows no clock. */
+export type DueTimes = (timetable: Timetable, afterMs: number, count: number) => number[];
+
+interface PlannerDeps {
+  readonly replica: Replica;
+  readonly dueTimes: DueTimes;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+}
+
+/** Due times that are added to a plan at once. */
+const plannedMax = 8;
+/** Missed due times are counted up to this: computing one takes tens of microseconds. */
+const missedMax = 1000;
+const retryMs = 500;
+
+export class Planner {
+  readonly #deps: PlannerDeps;
+  readonly #wanted = new Set<string>();
+  #running = false;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(deps: PlannerDeps) {
+    this.#deps = deps;
+  }
+
+  /** This node leads now: plans that the last leader did not make are made. */
+  lead(): void {
+    for (const [name, record] of this.#schedules()) if (wantsPlan(record)) this.#wanted.add(name);
+    this.#run();
+  }
+
+  onEffects(effects: Effects): void {
+    if (effects.plansWanted.size === 0) return;
+    for (const name of effects.plansWanted) this.#wanted.add(name);
+    this.#run();
+  }
+
+  stop(): void {
+    this.#cancelRetry?.();
+    this.#wanted.clear();
+  }
+
+  #schedules() {
+    return this.#deps.replica.engine.state.records("schedule").entries();
+  }
+
+  #run(): void {
+    if (this.#running || this.#wanted.size === 0) return;
+    this.#running = true;
+    this.#planAll()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#running = false;
+      });
+  }
+
+  async #planAll(): Promise<void> {
+    const { replica } = this.#deps;
+    const table = replica.engine.state.records("schedule");
+    while (this.#wanted.size > 0) {
+      if (!replica.isLeader) {
+        this.#wanted.clear();
+        return;
+      }
+      const changes: PlanSchedule[] = [];
+      for (const name of this.#wanted) {
+        if (changes.length === 100) break;
+        const record = table.get(name);
+        if (record !== undefined && wantsPlan(record)) changes.push(this.#plan(record));
+        else this.#wanted.delete(name);
+      }
+      // They go into one batch; each is a change of its own.
+      await Promise.all(changes.map((change) => replica.submit(change, 256)));
+      for (const { name } of changes) this.#wanted.delete(name);
+    }
+  }
+
+  /** A refusal by the log is tried again, unless another node leads: then it is that node's matter. */
+  #failed(error: unknown): void {
+    const { replica, timers, logger } = this.#deps;
+    if (!(error instanceof CorvoError)) logger.error("schedules could not be planned", { error });
+    if (!replica.isLeader) return;
+    this.#cancelRetry?.();
+    this.#cancelRetry = timers.after(retryMs, () => this.#run());
+  }
+
+  #plan(record: ScheduleRecord): PlanSchedule {
+    const { spec, plannedToMs } = record;
+    const { dueTimes, clock } = this.#deps;
+    const timetable = withAnchor(spec.timetable, record.createdAtMs);
+    const fromMs = Math.max(plannedToMs, spec.startMs - 1);
+    const windowMs = Math.max(lateMs, spec.catchUp === "none" ? 0 : spec.catchUpMs);
+    const oldestMs = clock.nowMs() - windowMs - 1;
+    const skipped =
+      oldestMs > fromMs
+        ? dueTimes(timetable, fromMs, missedMax).filter((at) => at <= oldestMs)
+        : [];
+    const found = dueTimes(timetable, Math.max(fromMs, oldestMs), plannedMax + 1);
+    const inTime = found.filter((at) => spec.endMs === 0 || at <= spec.endMs);
+    const dueMs = inTime.slice(0, plannedMax);
+    return {
+      kind: "planSchedule",
+      name: record.name,
+      version: record.version,
+      afterMs: plannedToMs,
+      dueMs,
+      ends: inTime.length <= plannedMax,
+      missed: skipped.length,
+      missedToMs: skipped.at(-1) ?? 0,
+    };
+  }
+}
+
+function withAnchor(timetable: Timetable, createdAtMs: number): Timetable {
+  if (timetable.kind !== "every" || timetable.anchorMs > 0) return timetable;
+  return { ...timetable, anchorMs: createdAtMs };
+}

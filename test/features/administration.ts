@@ -1,0 +1,126 @@
+/** What an operator does with queues and jobs. */
+import { expect } from "bun:test";
+import type { Chapter } from "./feature.ts";
+
+export const administration: Chapter = {
+  title: "Queues and administration",
+  features: [
+    {
+      id: "queue-list",
+      what: "All queues with their counts in one call",
+      shows: "corvo queue list",
+      async story(api, queue) {
+        await api.add(queue);
+        return async () => {
+          const list = JSON.parse(await api.cli("queue", "list", "--json")) as { name: string }[];
+          expect(list.find(({ name }) => name === queue)).toMatchObject({ pending: 1 });
+        };
+      },
+    },
+    {
+      id: "queue-stats",
+      what: "Waiting, scheduled, running, retrying, dead jobs of a queue, and the oldest that waits",
+      shows: "GET /api/v1/queues/{name}",
+      async story(api, queue) {
+        await api.add(queue);
+        await api.take(queue);
+        await api.add(queue);
+        await api.add(queue, { delay: "1h" });
+        return async () => {
+          const shown = await api.queue(queue);
+          expect(shown).toMatchObject({ active: 1, pending: 1, scheduled: 1, enqueued: 3 });
+          expect(Date.parse(String(shown["oldest_pending_at"]))).toBeLessThanOrEqual(Date.now());
+        };
+      },
+    },
+    {
+      id: "pause-resume",
+      what: "Pause and resume a queue",
+      shows: "corvo queue pause QUEUE; corvo queue resume QUEUE",
+      async story(api, queue) {
+        const id = await api.add(queue);
+        await api.cli("queue", "pause", queue);
+        return async () => {
+          expect(await api.claim(queue)).toBeUndefined();
+          await api.cli("queue", "resume", queue);
+          expect((await api.take(queue)).job_id).toBe(id);
+        };
+      },
+    },
+    {
+      id: "clear-delete",
+      what: "Clear and delete a queue",
+      shows: "corvo queue clear QUEUE; corvo queue delete QUEUE",
+      async story(api, queue) {
+        await api.add(queue);
+        await api.add(queue, { delay: "1h" });
+        await api.cli("queue", "clear", queue, "--yes");
+        expect(await api.queue(queue)).toMatchObject({ pending: 0, scheduled: 0 });
+        await api.cli("queue", "delete", queue, "--yes");
+        return async () => {
+          await api.refused("NOT_FOUND", "GET", `/api/v1/queues/${queue}`);
+        };
+      },
+    },
+    {
+      id: "move",
+      what: "Move a job to another queue",
+      shows: "corvo jobs move ID QUEUE",
+      async story(api, queue) {
+        const id = await api.add(queue);
+        await api.json("POST", `/api/v1/jobs/${id}/move`, { queue: `${queue}.other` });
+        return async () => expect((await api.take(`${queue}.other`)).job_id).toBe(id);
+      },
+    },
+    {
+      id: "hold-approve-reject",
+      what: "Hold a job until somebody approves or rejects it",
+      shows: "corvo jobs hold ID; corvo jobs approve ID; corvo jobs reject ID",
+      async story(api, queue) {
+        const ids = [await api.add(queue), await api.add(queue)];
+        for (const id of ids) await api.json("POST", `/api/v1/jobs/${id}/hold`, { reason: "look" });
+        return async () => {
+          expect(await api.claim(queue)).toBeUndefined();
+          await api.json("POST", `/api/v1/jobs/${ids[0]}/approve`);
+          await api.json("POST", `/api/v1/jobs/${ids[1]}/reject`, { reason: "no" });
+          expect((await api.take(queue)).job_id).toBe(String(ids[0]));
+          expect(await api.job(String(ids[1]))).toMatchObject({ state: "dead" });
+        };
+      },
+    },
+    {
+      id: "bulk",
+      what: "One action on many jobs, by ids or by filter, counted first if asked",
+      shows: "POST /api/v1/jobs/bulk {filter, action, dry_run}",
+      async story(api, queue) {
+        const jobs = Array.from({ length: 30 }, () => ({ queue }));
+        await api.json("POST", "/api/v1/enqueue/batch", { jobs });
+        const bulk = { filter: { queue, state: ["pending"] }, action: "cancel" };
+        expect(
+          await api.json("POST", "/api/v1/jobs/bulk", { ...bulk, dry_run: true }),
+        ).toMatchObject({ matched: 30, affected: 0 });
+        expect(await api.json("POST", "/api/v1/jobs/bulk", bulk)).toMatchObject({ affected: 30 });
+        return async () => expect(await api.queue(queue)).toMatchObject({ cancelled: 30 });
+      },
+    },
+    {
+      id: "search",
+      what: "Search by filter and by text",
+      shows: "corvo jobs list --queue QUEUE; GET /api/v1/search/fulltext?q=",
+      async story(api, queue) {
+        const id = await api.add(queue, { payload: { note: `needle-${queue}` } });
+        await api.add(queue);
+        return async () => {
+          const found = await api.json("GET", `/api/v1/search/fulltext?q=needle-${queue}`);
+          expect(found["results"]).toMatchObject([{ id }]);
+          const by = { queue, payload_contains: "needle" };
+          expect(await api.json("POST", "/api/v1/jobs/search", by)).toMatchObject({
+            jobs: [{ id }],
+            total: 1,
+          });
+        };
+      },
+    },
+  ],
+  notOffered: [],
+};

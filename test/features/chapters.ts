@@ -1,0 +1,8 @@
+/** The whole list, in the order of the page. */
+import { administration } from "./administration.ts";
+import { delivery } from "./delivery.ts";
+import type { Chapter } from "./feature.ts";
+import { schedules } from "./schedules.ts";
+import { submitting } from "./submitting.ts";
+
+export const chapters: readonly Chapter[] = [submitting, delivery, administration, schedules];

@@ -1,0 +1,104 @@
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { alignLog, keepIncoming, placeIncoming } from "../../src/store/snapshots.ts";
+import { append, entriesFrom, openTestLog, readAll, TempDir } from "../support/log.ts";
+
+const point = { index: 40, term: 7 };
+
+/** A node that has an old state, and has received a newer one. */
+function received(dir: TempDir): { statePath: string } {
+  const statePath = join(dir.path, "state.db");
+  writeFileSync(statePath, "old");
+  writeFileSync(`${statePath}-wal`, "old too");
+  const file = join(dir.path, "received.db");
+  writeFileSync(file, "new");
+  keepIncoming(dir.path, file, point);
+  return { statePath };
+}
+
+test("a received snapshot takes the place of the state and of its write-ahead log", () => {
+  using dir = new TempDir();
+  const { statePath } = received(dir);
+
+  const placed = placeIncoming(dir.path, statePath);
+
+  expect(placed).toEqual(point);
+  expect(readFileSync(statePath, "utf8")).toBe("new");
+  expect(existsSync(`${statePath}-wal`)).toBe(false);
+});
+
+test("an installation that a crash cut short between its two halves is done again", () => {
+  using dir = new TempDir();
+  const { statePath } = received(dir);
+  placeIncoming(dir.path, statePath);
+
+  const placed = placeIncoming(dir.path, statePath);
+
+  expect(placed).toEqual(point);
+  expect(readFileSync(statePath, "utf8")).toBe("new");
+});
+
+test("a snapshot whose note was not written is not installed, and goes", () => {
+  using dir = new TempDir();
+  const statePath = join(dir.path, "state.db");
+  writeFileSync(statePath, "old");
+  writeFileSync(join(dir.path, "incoming.db"), "half of it");
+
+  const placed = placeIncoming(dir.path, statePath);
+
+  expect(placed).toBeUndefined();
+  expect(readFileSync(statePath, "utf8")).toBe("old");
+  expect(existsSync(join(dir.path, "incoming.db"))).toBe(false);
+});
+
+test("[RS6] a log that does not reach the snapshot begins after it, and no earlier than in its term", async () => {
+  using dir = new TempDir();
+  const { statePath } = received(dir);
+  placeIncoming(dir.path, statePath);
+  const log = await openTestLog(dir);
+  const hardState = { term: 5, vote: "2", commit: 3 };
+  await append(log, { group: 0, entries: entriesFrom(1, 3), hardState });
+
+  await alignLog(dir.path, log, 0, point);
+  await log.close();
+  const reopened = await openTestLog(dir);
+
+  expect(reopened.bounds(0)).toEqual({
+    first: 41,
+    last: 40,
+    previousTerm: 7,
+    lastTerm: 7,
+    // The vote was one of term 5.
+    hardState: { term: 7, vote: "0", commit: 40 },
+  });
+  expect(placeIncoming(dir.path, statePath)).toBeUndefined();
+  await reopened.close();
+});
+
+test("a vote of the snapshot's term or a later one stays when its log is replaced", async () => {
+  using dir = new TempDir();
+  const { statePath } = received(dir);
+  placeIncoming(dir.path, statePath);
+  const log = await openTestLog(dir);
+  await append(log, { group: 0, entries: [], hardState: { term: 8, vote: "2", commit: 0 } });
+
+  await alignLog(dir.path, log, 0, point);
+
+  expect(log.bounds(0).hardState).toEqual({ term: 8, vote: "2", commit: 40 });
+  await log.close();
+});
+
+test("a log that goes on from the snapshot's last entry is kept", async () => {
+  using dir = new TempDir();
+  const { statePath } = received(dir);
+  placeIncoming(dir.path, statePath);
+  const log = await openTestLog(dir);
+  const entries = entriesFrom(1, 50, { term: 7 });
+  await append(log, { group: 0, entries, hardState: { term: 7, vote: "1", commit: 2 } });
+
+  await alignLog(dir.path, log, 0, point);
+
+  expect(readAll(log)).toEqual(entries);
+  await log.close();
+});
