@@ -11,7 +11,7 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
                 set skip 1
                 continue
             case '-*'
@@ -82,6 +82,7 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l priority -x -d '0 (first) to 9,
 complete -c corvo -n '__corvo_at \'enqueue\'' -l delay -x -d 'How long to wait before the job may run.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l scheduled-at -x -d 'When the job may run; instead of a delay.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l expire-after -x -d 'A job that has not started by then is not run any more.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l deadline -x -d 'From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-period -x -d 'Seconds the key is held at most.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l unique-scope -x -a 'waiting done period' -d 'How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.'
@@ -96,6 +97,11 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-backoff -x -a 'none fixed
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-base-delay -x -d 'Delay before the second attempt. Default 5s.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-max-delay -x -d 'Longest delay between attempts. Default 10m.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-jitter-mode -x -a 'additive full equal' -d 'additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l retry-for -x -d 'No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l no-retry-on -x -d 'Classes of errors after which the job is not retried.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l max-lost-leases -x -d 'So many leases in a row that end without a word hold the job back. Default never.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l max-snoozes -x -d 'How many times workers may put the job off. Default 1000.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of one attempt.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
@@ -538,6 +544,7 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l max-runs -x -d 'Jobs added
 complete -c corvo -n '__corvo_at \'schedule set\'' -l priority -x -d '0 (first) to 9, or critical (0), high (1), normal (2), low (3).'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l delay -x -d 'How long to wait before the job may run.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l expire-after -x -d 'A job that has not started by then is not run any more.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l deadline -x -d 'From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-key -x -d 'At most one unfinished job of the queue holds this key.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-period -x -d 'Seconds the key is held at most.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l unique-scope -x -a 'waiting done period' -d 'How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.'
@@ -552,6 +559,11 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-backoff -x -a 'none 
 complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-base-delay -x -d 'Delay before the second attempt. Default 5s.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-max-delay -x -d 'Longest delay between attempts. Default 10m.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-jitter-mode -x -a 'additive full equal' -d 'additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l retry-for -x -d 'No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l no-retry-on -x -d 'Classes of errors after which the job is not retried.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l max-lost-leases -x -d 'So many leases in a row that end without a word hold the job back. Default never.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l max-snoozes -x -d 'How many times workers may put the job off. Default 1000.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l timeout -x -d 'Longest time of one attempt.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l checkpoint -x -d 'Initial checkpoint.'

@@ -47,6 +47,11 @@ export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
 });
+export const ErrorClass = Type.String({
+  description: "Class of the error, such as the name of an exception.",
+  minLength: 1,
+  maxLength: limits.errorClassLengthMax,
+});
 export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limits.tagLengthMax, {
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
@@ -119,6 +124,43 @@ const uniqueFields = {
   ),
 };
 
+/** What keeps retries from doing harm. */
+const retryFields = {
+  retry_jitter_mode: Maybe(
+    words(
+      "additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.",
+      "additive",
+      "full",
+      "equal",
+    ),
+  ),
+  retry_for: Maybe(
+    Duration,
+    "No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.",
+  ),
+  no_retry_on: Maybe(
+    Type.Array(ErrorClass, {
+      description: "Classes of errors after which the job is not retried.",
+      maxItems: limits.noRetryOnMax,
+    }),
+  ),
+  max_lost_leases: Maybe(
+    Type.Integer({
+      description:
+        "So many leases in a row that end without a word hold the job back. Default never.",
+      minimum: 1,
+      maximum: limits.retriesMax,
+    }),
+  ),
+  max_snoozes: Maybe(
+    Type.Integer({
+      description: "How many times workers may put the job off. Default 1000.",
+      minimum: 0,
+      maximum: limits.retriesMax,
+    }),
+  ),
+};
+
 /** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
 export const NewJob = Type.Object({
   queue: QueueName,
@@ -127,6 +169,10 @@ export const NewJob = Type.Object({
   delay: Maybe(Duration, "How long to wait before the job may run."),
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  deadline: Maybe(
+    Duration,
+    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
+  ),
   ...uniqueFields,
   max_retries: Maybe(
     Type.Integer({
@@ -155,6 +201,7 @@ export const NewJob = Type.Object({
       maximum: 1,
     }),
   ),
+  ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
   checkpoint: Maybe(Json("Initial checkpoint.")),
@@ -187,6 +234,7 @@ export const ClaimedJob = Type.Object({
   lease_token: Type.String(),
   lease_expires_at: Type.String(),
   timeout_ms: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
@@ -201,6 +249,7 @@ export const Attempt = Type.Object({
   /** Why the attempt ended. */
   outcome: Type.String(),
   error: Type.String(),
+  error_class: Type.Optional(Type.String()),
   backtrace: Type.Optional(Type.String()),
   output: Type.Optional(Type.String()),
   worker_id: Type.Optional(Type.String()),
@@ -235,6 +284,14 @@ export const Job = Type.Object({
   retry_base_delay_ms: Type.Integer(),
   retry_max_delay_ms: Type.Integer(),
   retry_jitter: Type.Optional(Type.Number()),
+  retry_jitter_mode: Type.Optional(Type.String()),
+  retry_for_ms: Type.Optional(Type.Integer()),
+  no_retry_on: Type.Optional(Type.Array(Type.String())),
+  max_lost_leases: Type.Optional(Type.Integer()),
+  max_snoozes: Type.Optional(Type.Integer()),
+  /** Times that a worker put the job off. */
+  snoozes: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
   timeout_ms: Type.Optional(Type.Integer()),
   unique_scope: Type.Optional(Type.String()),
   unique_period_ms: Type.Optional(Type.Integer()),

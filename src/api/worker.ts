@@ -1,4 +1,4 @@
-/** Operations of producers and workers: enqueue, claim, ack, fail, release, heartbeat. */
+/** Operations of producers and workers: enqueue, claim, ack, fail, release, snooze, heartbeat. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
@@ -6,6 +6,7 @@ import {
   ClaimedJob,
   Duration,
   EnqueueResult,
+  ErrorClass,
   ItemResult,
   JobId,
   LeaseToken,
@@ -39,6 +40,7 @@ export const AckItem = Type.Object({ job_id: JobId, ...ackFields });
 const failFields = {
   lease_token: Maybe(LeaseToken),
   error: Type.String({ description: "What went wrong." }),
+  error_class: Maybe(ErrorClass),
   backtrace: Maybe(Type.String()),
   retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
   output: Output,
@@ -50,6 +52,13 @@ const releaseFields = {
   delay: Maybe(Duration),
 };
 export const ReleaseItem = Type.Object({ job_id: JobId, ...releaseFields });
+
+const snoozeFields = {
+  lease_token: Maybe(LeaseToken),
+  delay: Duration,
+  checkpoint: Maybe(Json("Checkpoint that the next attempt gets.")),
+};
+export const SnoozeItem = Type.Object({ job_id: JobId, ...snoozeFields });
 
 const heartbeatFields = {
   lease_token: Maybe(LeaseToken),
@@ -238,6 +247,29 @@ export const workerOperations = {
     bodyOptional: true,
     result: Type.Object({ status: Type.String() }),
     errors: ["RELEASE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  snoozeJobs: operation({
+    method: "POST",
+    path: "/api/v1/snooze/batch",
+    tag: "worker",
+    summary: "Put many jobs off; each item has its own result",
+    placement: "parts",
+    body: Type.Object({
+      snoozes: Type.Array(SnoozeItem, { minItems: 1, maxItems: limits.batchItemsMax }),
+    }),
+    result: Type.Object({ snoozed: Type.Integer(), results: Type.Array(ItemResult) }),
+    errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
+  }),
+  snoozeJob: operation({
+    method: "POST",
+    path: "/api/v1/snooze/{job_id}",
+    tag: "worker",
+    summary: "Put a job off without spending the attempt, at most max_snoozes times",
+    placement: "job",
+    params: JobParams,
+    body: Type.Object(snoozeFields),
+    result: Type.Object({ status: Type.String(), next_attempt_at: Type.String() }),
+    errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
     method: "POST",

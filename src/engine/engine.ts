@@ -24,6 +24,7 @@ import {
   runSchedule,
   setSchedule,
 } from "./schedules.ts";
+import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 
 export class Engine {
@@ -86,6 +87,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return failJobs(core, change);
     case "release":
       return releaseJobs(core, change);
+    case "snooze":
+      return snoozeJobs(core, change);
     case "heartbeat":
       return heartbeatJobs(core, change);
     case "manage":

@@ -51,10 +51,16 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
       `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
     );
   }
-  const options: JobOptions =
-    spec.options === undefined ? defaultOptions : { ...defaultOptions, ...spec.options };
+  const options = optionsOf(core, spec);
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   return added(insertJob(core, spec, options));
+}
+
+function optionsOf(core: Core, spec: NewJob): JobOptions {
+  if (spec.options === undefined && spec.deadlineMs === undefined) return defaultOptions;
+  const options = { ...defaultOptions, ...spec.options };
+  if (spec.deadlineMs !== undefined) options.deadlineAtMs = core.nowMs + spec.deadlineMs;
+  return options;
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

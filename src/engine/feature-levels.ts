@@ -45,6 +45,7 @@ const changes: {
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
+  snooze: { level: 2, members: { items: 2 } },
   heartbeat: { level: 1, members: { items: 1 } },
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
@@ -81,6 +82,7 @@ const jobMembers: Levels<NewJob> = {
   delayMs: 1,
   scheduledAtMs: 1,
   expireMs: 1,
+  deadlineMs: 2,
   checkpoint: 1,
   options: 1,
 };
@@ -91,6 +93,12 @@ const jobOptions: Levels<JobOptions> = {
   baseDelayMs: 1,
   maxDelayMs: 1,
   jitter: 1,
+  jitterMode: 2,
+  retryForMs: 2,
+  noRetryOn: 2,
+  lostLeasesMax: 2,
+  snoozesMax: 2,
+  deadlineAtMs: 2,
   timeoutMs: 1,
   uniqueKey: 1,
   uniqueMs: 1,
@@ -111,7 +119,7 @@ const itemMembers: {
   readonly heartbeat: Levels<HeartbeatItem>;
 } = {
   ack: { seq: 1, token: 1, result: 1, checkpoint: 1, output: 1 },
-  fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, output: 1 },
+  fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, errorClass: 2, output: 1 },
   release: { seq: 1, token: 1, delayMs: 1 },
   heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },
 };

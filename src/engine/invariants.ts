@@ -58,11 +58,19 @@ function checkJob(report: Report, job: Job, meta: Meta): void {
   check(waitsForTime || job.dueAtMs === 0, `due at ${job.dueAtMs}`);
   check(isFinished(job.state) === job.finish > 0, `finish number ${job.finish}`);
   check(isFinished(job.state) === job.finishedAtMs > 0, `finished at ${job.finishedAtMs}`);
-  const deadlineMs = job.startedAtMs + job.options.timeoutMs;
+  const { timeoutMs, deadlineAtMs } = job.options;
   check(
-    job.options.timeoutMs === 0 || job.leaseExpiresAtMs <= deadlineMs,
+    timeoutMs === 0 || job.leaseExpiresAtMs <= job.startedAtMs + timeoutMs,
     "its lease outlasts its attempt's deadline",
   );
+  check(
+    deadlineAtMs === 0 || job.leaseExpiresAtMs <= deadlineAtMs,
+    "its lease outlasts its deadline",
+  );
+  const waits = !isActive && !isFinished(job.state);
+  const isBounded = job.expireAtMs > 0 && job.expireAtMs <= deadlineAtMs;
+  check(!waits || deadlineAtMs === 0 || isBounded, "it may wait beyond its deadline");
+  check(job.snoozes <= job.options.snoozesMax, `it was snoozed ${job.snoozes} times`);
 }
 
 /** Numbers that must be given once. */

@@ -43,6 +43,7 @@ export type Transition =
   | "hold"
   | "approve"
   | "reject"
+  | "quarantine"
   | "takeTurn"
   | "takeTurnLater"
   | "replace"
@@ -54,8 +55,8 @@ interface TransitionRule {
 }
 
 /**
- * The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry; `takeTurn` ends the
- * wait for a unique key; `replace` makes a waiting job that of a later enqueue.
+ * The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry; `quarantine` keeps a
+ * job from killing more workers; `takeTurn` ends the wait for a unique key; `replace` makes a waiting job that of a later enqueue.
  */
 export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   claim: { from: ["pending"], to: "active" },
@@ -72,6 +73,7 @@ export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   hold: { from: ["pending", "scheduled", "retrying", "active"], to: "held" },
   approve: { from: ["held"], to: "pending" },
   reject: { from: ["held"], to: "dead" },
+  quarantine: { from: ["active"], to: "held" },
   takeTurn: { from: ["held"], to: "pending" },
   takeTurnLater: { from: ["held"], to: "scheduled" },
   replace: { from: ["pending", "scheduled", "retrying"], to: "pending" },
@@ -103,7 +105,7 @@ export interface Job {
   readonly dueAtMs: number;
   /** The time the producer asked for; 0 when none. */
   readonly scheduledAtMs: number;
-  /** End of the time to live; 0 when none. */
+  /** When it is dead if it still waits: the end of its time to start or its deadline, whichever is first; 0 when neither. */
   readonly expireAtMs: number;
   /** Runs so far that count. */
   readonly attempt: number;
@@ -111,6 +113,10 @@ export interface Job {
   readonly history: number;
   /** Leases in a row that ended without a word from the worker. */
   readonly lostLeases: number;
+  /** Times that a worker put it off. */
+  readonly snoozes: number;
+  /** When the first attempt failed; 0 before. */
+  readonly firstFailedAtMs: number;
   /** Token of the live lease while active; of the attempt that ended the job afterwards; 0 when a lease was lost. */
   readonly token: number;
   /** Length of the live lease; 0 unless active. */
@@ -139,6 +145,7 @@ export interface Attempt {
   readonly attempt: number;
   readonly outcome: "completed" | "failed" | "timed_out" | "lease_lost" | "expired" | "cancelled";
   readonly error: string | undefined;
+  readonly errorClass: string | undefined;
   readonly backtrace: string | undefined;
   readonly output: string | undefined;
   readonly workerId: string | undefined;

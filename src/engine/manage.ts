@@ -71,6 +71,8 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
       return {
         attempt: 0,
         lostLeases: 0,
+        snoozes: 0,
+        firstFailedAtMs: 0,
         token: 0,
         dueAtMs: 0,
         scheduledAtMs: 0,
@@ -80,8 +82,7 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
         workerId: undefined,
         hostname: undefined,
         reason: undefined,
-        // Asked to run now, a job whose time to live is over would only die again.
-        expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : 0,
+        ...timeLeft(core, job),
       };
     case "requeue":
       return {
@@ -89,14 +90,18 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
         token: 0,
         finishedAtMs: 0,
         reason: undefined,
-        expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : 0,
+        ...timeLeft(core, job),
       };
     case "cancel":
       return { token: 0, dueAtMs: 0, finishedAtMs: core.nowMs, reason: change.reason };
     case "hold":
       return { token: 0, dueAtMs: 0, reason: change.reason ?? "held by an operator" };
     case "approve":
-      return { dueAtMs: 0, reason: undefined };
+      return {
+        dueAtMs: 0,
+        reason: undefined,
+        ...(job.options.lostLeasesMax > 0 ? { lostLeases: 0 } : {}),
+      };
     default:
       return {
         dueAtMs: 0,
@@ -111,6 +116,15 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
         }),
       };
   }
+}
+
+/** Asked to run now, a job whose time to live or deadline is over would only die again. */
+function timeLeft(core: Core, job: Job): Partial<Job> {
+  const { deadlineAtMs } = job.options;
+  if (deadlineAtMs > 0 && deadlineAtMs <= core.nowMs) {
+    return { expireAtMs: 0, options: { ...job.options, deadlineAtMs: 0 } };
+  }
+  return { expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : deadlineAtMs };
 }
 
 function moveJob(core: Core, job: Job, queue: string): ItemResult {

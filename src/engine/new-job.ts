@@ -35,9 +35,16 @@ export function chosenFields(
     priority: spec.priority ?? defaultPriority,
     dueAtMs: waits ? askedAtMs : 0,
     scheduledAtMs: waits ? askedAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
+    expireAtMs: endOfWait(spec.expireMs === undefined ? 0 : nowMs + spec.expireMs, options),
     checkpoint: spec.checkpoint,
   };
+}
+
+/** The earlier of the time to start by and the deadline; 0 when there is neither. */
+function endOfWait(startByMs: number, { deadlineAtMs }: JobOptions): number {
+  return startByMs === 0 || deadlineAtMs === 0
+    ? startByMs + deadlineAtMs
+    : Math.min(startByMs, deadlineAtMs);
 }
 
 /** The time asked for; 0 when none was. */
@@ -57,6 +64,8 @@ function startOf(
 export const untried = {
   attempt: 0,
   lostLeases: 0,
+  snoozes: 0,
+  firstFailedAtMs: 0,
   token: 0,
   workerId: undefined,
   hostname: undefined,
@@ -88,6 +97,8 @@ export function insertJob(core: Core, spec: NewJob, options: JobOptions, held?: 
     attempt: 0,
     history: 0,
     lostLeases: 0,
+    snoozes: 0,
+    firstFailedAtMs: 0,
     token: 0,
     leaseMs: 0,
     leaseExpiresAtMs: 0,

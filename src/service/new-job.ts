@@ -15,6 +15,7 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 export function toNewJob(spec: Spec): NewJob {
   refuseUnsupportedJob(spec);
   refuseContradictions(spec);
+  checkRetries(spec);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -30,21 +31,54 @@ export function toNewJob(spec: Spec): NewJob {
   if (spec.expire_after != null) {
     job.expireMs = Math.max(1, toDuration("expire_after", spec.expire_after));
   }
+  if (spec.deadline != null) job.deadlineMs = toDeadline(spec, job.delayMs);
   if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
   const options = toOptions(spec);
   if (options !== undefined) job.options = options;
   return job;
 }
 
+function toDeadline(spec: Spec, delayMs = 0): number {
+  const deadlineMs = toDuration("deadline", spec.deadline ?? "");
+  const startMs = Math.max(delayMs, optionalDuration("debounce", spec.debounce) ?? 0);
+  if (deadlineMs <= startMs) {
+    throw invalid("deadline", spec.deadline, "a time after the start of the job");
+  }
+  return deadlineMs;
+}
+
+function checkRetries(spec: Spec): void {
+  const mode = spec.retry_jitter_mode ?? "additive";
+  if (mode !== "additive" && spec.retry_jitter != null) {
+    throw invalid(
+      "retry_jitter",
+      spec.retry_jitter,
+      `nothing with retry_jitter_mode ${mode}, which leaves no share to choose`,
+    );
+  }
+  if (spec.retry_for != null && toDuration("retry_for", spec.retry_for) === 0) {
+    throw invalid("retry_for", spec.retry_for, "more than 0; max_retries 1 means no retry");
+  }
+}
+
 /** How each option is read; one that the engine has and this table lacks does not compile. */
 const readers: {
   readonly [Name in keyof JobOptions]: (spec: Spec) => JobOptions[Name] | undefined;
 } = {
-  maxRetries: (spec) => spec.max_retries ?? undefined,
+  // With a limit in time, a limit in number is only what was asked for.
+  maxRetries: (spec) =>
+    spec.max_retries ?? (spec.retry_for == null ? undefined : limits.retriesMax),
   backoff: (spec) => (spec.retry_backoff ?? undefined) as Backoff | undefined,
   baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay),
   maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
   jitter: (spec) => spec.retry_jitter ?? undefined,
+  jitterMode: (spec) => spec.retry_jitter_mode ?? undefined,
+  retryForMs: (spec) => optionalDuration("retry_for", spec.retry_for),
+  noRetryOn: (spec) => spec.no_retry_on ?? undefined,
+  lostLeasesMax: (spec) => spec.max_lost_leases ?? undefined,
+  snoozesMax: (spec) => spec.max_snoozes ?? undefined,
+  // By the engine, which knows the time of the enqueue.
+  deadlineAtMs: () => undefined,
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),

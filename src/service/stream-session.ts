@@ -1,6 +1,6 @@
 /**
  * One streaming connection. A frame's operations are proposed together, in the order enqueue, ack, fail, release,
- * heartbeat, so they land in one batch and cost one fsync; its claim is a standing waiter that is given jobs as long as
+ * snooze, heartbeat, so they land in one batch and cost one fsync; its claim is a standing waiter that is given jobs as long as
  * the client has credits.
  *
  * This is the path that must carry the most jobs a second, so answers are built as text, without objects in between.
@@ -8,7 +8,13 @@
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import type { AckJobs, FailJobs, HeartbeatJobs, ReleaseJobs } from "../engine/change.ts";
+import type {
+  AckJobs,
+  FailJobs,
+  HeartbeatJobs,
+  ReleaseJobs,
+  SnoozeJobs,
+} from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
@@ -16,7 +22,7 @@ import { claimRequestOf, giveBack } from "./fetch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
 import { enqueueStatus, formatToken, originOf } from "./views.ts";
-import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
   return { open: (push) => new Session(node, push) };
@@ -92,6 +98,10 @@ class Session implements StreamSession {
       const items = frame.release.map((item) => toRelease(node, item));
       steps.push(this.#itemStep("release", { kind: "release", items }, frame.release, undefined));
     }
+    if (frame.snooze != null && frame.snooze.length > 0) {
+      const items = frame.snooze.map((item) => toSnooze(node, item));
+      steps.push(this.#itemStep("snooze", { kind: "snooze", items }, frame.snooze, undefined));
+    }
     if (frame.heartbeat != null && frame.heartbeat.length > 0) {
       const items = frame.heartbeat.map((item) => toHeartbeat(node, item));
       steps.push(this.#itemStep("heartbeat", { kind: "heartbeat", items }, frame.heartbeat, "ok"));
@@ -121,8 +131,8 @@ class Session implements StreamSession {
   }
 
   #itemStep(
-    name: "ack" | "fail" | "release" | "heartbeat",
-    change: AckJobs | FailJobs | ReleaseJobs | HeartbeatJobs,
+    name: "ack" | "fail" | "release" | "snooze" | "heartbeat",
+    change: AckJobs | FailJobs | ReleaseJobs | SnoozeJobs | HeartbeatJobs,
     sent: readonly { job_id: string }[],
     okStatus: string | undefined,
   ): (answer: Answer) => void {
@@ -130,8 +140,12 @@ class Session implements StreamSession {
     return (answer) => {
       node.replica.propose(change, sizeOfItems(change.items), (outcome, fault) => {
         // After a refusal by the log nothing has ended, and the worker must still hear of a cancellation.
-        if (name !== "heartbeat" && fault === undefined) {
-          for (const item of change.items) node.disownLease(item.token);
+        if (name !== "heartbeat" && outcome?.kind === "items") {
+          change.items.forEach((item, i) => {
+            // A refused snooze ends nothing either.
+            const isOver = name !== "snooze" || outcome.results[i]?.kind === "done";
+            if (isOver) node.disownLease(item.token);
+          });
         }
         answer.add(name, outcome, fault, (done) =>
           done.kind === "items" ? itemTexts(sent, done.results, okStatus) : "[]",
@@ -294,6 +308,9 @@ function itemTexts(
 export function claimedText(id: string, job: Job): string {
   let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
   if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
+  if (job.options.deadlineAtMs > 0) {
+    text += `,"deadline_at":"${formatTime(job.options.deadlineAtMs)}"`;
+  }
   if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
   const origin = job.options.schedule === undefined ? undefined : originOf(job);
   if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;

@@ -65,6 +65,7 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   };
   if (job.options.jitter > 0) view.retry_jitter = job.options.jitter;
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  setRetries(view, job);
   setUnique(view, job.options);
   set(view, "hostname", job.hostname);
   set(view, "progress", raw(job.progress));
@@ -80,6 +81,17 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
   }
   return view;
+}
+
+/** What was asked about retries beyond the backoff, and what came of it. */
+function setRetries(view: JobView, { options, snoozes }: Job): void {
+  if (options.jitterMode !== defaultOptions.jitterMode) view.retry_jitter_mode = options.jitterMode;
+  if (options.retryForMs > 0) view.retry_for_ms = options.retryForMs;
+  if (options.noRetryOn !== undefined) view.no_retry_on = [...options.noRetryOn];
+  if (options.lostLeasesMax > 0) view.max_lost_leases = options.lostLeasesMax;
+  if (options.snoozesMax !== defaultOptions.snoozesMax) view.max_snoozes = options.snoozesMax;
+  if (snoozes > 0) view.snoozes = snoozes;
+  set(view, "deadline_at", time(options.deadlineAtMs));
 }
 
 /** What was asked about the unique key, where it differs from what a key means by itself. */
@@ -102,6 +114,7 @@ function attemptView(id: string, attempt: Attempt): AttemptView {
     error: attempt.error ?? "",
     created_at: formatTime(attempt.endedAtMs),
   };
+  set(view, "error_class", attempt.errorClass);
   set(view, "backtrace", attempt.backtrace);
   set(view, "output", attempt.output);
   set(view, "worker_id", attempt.workerId);
@@ -123,6 +136,7 @@ export function claimedView(id: string, job: Job): ClaimedView {
     created_at: formatTime(job.createdAtMs),
   };
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  set(view, "deadline_at", time(job.options.deadlineAtMs));
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
   set(view, "schedule", originOf(job));

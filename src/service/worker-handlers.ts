@@ -11,7 +11,7 @@ import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
-import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 type WorkerHandlers = Pick<
   Handlers,
@@ -24,6 +24,8 @@ type WorkerHandlers = Pick<
   | "failJob"
   | "failJobs"
   | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
   | "heartbeat"
 >;
 
@@ -132,7 +134,14 @@ function finishHandlers(
   node: Node,
 ): Pick<
   WorkerHandlers,
-  "ackJob" | "ackJobs" | "failJob" | "failJobs" | "releaseJob" | "heartbeat"
+  | "ackJob"
+  | "ackJobs"
+  | "failJob"
+  | "failJobs"
+  | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
+  | "heartbeat"
 > {
   return {
     async ackJob({ params, body }) {
@@ -176,6 +185,23 @@ function finishHandlers(
       const done = await node.proposeOne({ kind: "release", items: [item] }, 128);
       node.disownLease(item.token);
       return { status: done.state };
+    },
+    async snoozeJob({ params, body }) {
+      const item = toSnooze(node, { ...body, job_id: params.job_id });
+      const done = await node.proposeOne({ kind: "snooze", items: [item] }, sizeOfItems([item]));
+      node.disownLease(item.token);
+      return { status: done.state, next_attempt_at: formatTime(done.dueAtMs) };
+    },
+    async snoozeJobs({ body }) {
+      const items = body.snoozes.map((item) => toSnooze(node, item));
+      const results = await node.proposeItems({ kind: "snooze", items }, sizeOfItems(items));
+      items.forEach((item, i) => {
+        if (results[i]?.kind === "done") node.disownLease(item.token);
+      });
+      return {
+        snoozed: countDone(results),
+        results: results.map((result, i) => itemView(body.snoozes[i]?.job_id ?? "", result)),
+      };
     },
     heartbeat: ({ body }) => heartbeat(node, body.jobs),
   };

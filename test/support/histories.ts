@@ -17,6 +17,11 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     backoff: fc.constantFrom("none", "fixed", "linear", "exponential"),
     baseDelayMs: fc.integer({ min: 0, max: 2000 }),
     jitter: fc.constantFrom(0, 0.5, 1),
+    jitterMode: fc.constantFrom("additive", "full", "equal"),
+    retryForMs: fc.constantFrom(0, 1500, 5000),
+    noRetryOn: fc.constantFrom(["Fatal"], ["Other", "Fatal"]),
+    lostLeasesMax: fc.integer({ min: 0, max: 2 }),
+    snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
@@ -36,6 +41,7 @@ const newJob: fc.Arbitrary<NewJob> = fc
       priority: fc.integer({ min: 0, max: 4 }),
       delayMs: shortMs,
       expireMs: fc.constantFrom(1, 2500, 6000, 60_000, 60_001),
+      deadlineMs: fc.constantFrom(2000, 7000, 60_000),
       checkpoint: text,
       options,
     },
@@ -102,7 +108,12 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: itemsOf(
       leased(
         fc.record(
-          { retryable: fc.boolean(), backtrace: fc.constant("at x"), output: fc.constant("out") },
+          {
+            retryable: fc.boolean(),
+            errorClass: fc.constantFrom("Fatal", "Passing"),
+            backtrace: fc.constant("at x"),
+            output: fc.constant("out"),
+          },
           optional,
         ),
       ),
@@ -116,6 +127,12 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs }, optional))).map(
       (items) => ({ kind: "release", items }) as Change,
     ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(
+      leased(fc.record({ delayMs: shortMs, checkpoint: text }, { requiredKeys: ["delayMs"] })),
+    ).map((items) => ({ kind: "snooze", items }) as Change),
   },
   {
     weight: 2,

@@ -74,12 +74,34 @@ function viewOf(state: MemoryState, engine: Engine): unknown {
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs, payload } = job;
   const history = [...(state.attempts.get(seq)?.values() ?? [])].map(({ outcome }) => outcome);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.order}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
     { result, checkpoint, progress, history, payload, leaseEndsAtMs: job.leaseExpiresAtMs },
   ];
 }
@@ -94,11 +116,33 @@ function modelView(model: NaiveModel): unknown {
 }
 
 function modelJobView(job: ModelJob): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs, payload } = job;
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.state === "pending" ? job.order : 0}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
     { result, checkpoint, progress, history, payload, leaseEndsAtMs },
   ];
 }

@@ -34,6 +34,21 @@ export function startOf(
   return Math.min(at.nowMs + options.debounceMs, latestMs);
 }
 
+/** Until when a job may wait; 0 for ever. */
+export function endOfWait(spec: NewJob, options: JobOptions, nowMs: number): number {
+  const ends = [spec.expireMs === undefined ? 0 : nowMs + spec.expireMs, options.deadlineAtMs];
+  const given = ends.filter((atMs) => atMs > 0);
+  return given.length === 0 ? 0 : Math.min(...given);
+}
+
+/** For a job that is to run by an operator's word. */
+export function takeOffWhatIsOver(job: ModelJob, nowMs: number): void {
+  const { deadlineAtMs } = job.options;
+  const isOver = deadlineAtMs > 0 && deadlineAtMs <= nowMs;
+  if (isOver) job.options = { ...job.options, deadlineAtMs: 0 };
+  if (isOver || job.expireAtMs <= nowMs) job.expireAtMs = isOver ? 0 : deadlineAtMs;
+}
+
 export class NaiveKeys {
   #locks: Lock[] = [];
   #waiting: { queue: string; key: string; seq: number }[] = [];
@@ -123,11 +138,13 @@ export class NaiveKeys {
     job.options = options;
     job.priority = spec.priority ?? 2;
     job.askedAtMs = startOf(spec, options, { nowMs, firstMs: job.createdAtMs });
-    job.expireAtMs = spec.expireMs === undefined ? 0 : nowMs + spec.expireMs;
+    job.expireAtMs = endOfWait(spec, options, nowMs);
     job.checkpoint = spec.checkpoint;
     if (job.state === "held") return `replaced ${job.seq}`;
     job.attempt = 0;
     job.lostLeases = 0;
+    job.snoozes = 0;
+    job.firstFailedAtMs = 0;
     job.token = 0;
     job.startedAtMs = 0;
     job.progress = undefined;

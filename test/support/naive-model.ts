@@ -3,22 +3,18 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 import type {
-  AckItem,
   Batch,
   Change,
   ClaimJobs,
-  FailItem,
-  HeartbeatItem,
   ManageJobs,
   NewJob,
-  ReleaseItem,
   Retention,
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
-import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
-import { NaiveKeys, startOf } from "./naive-keys.ts";
+import { answerOf, NaiveAttempts } from "./naive-attempts.ts";
+import { endOfWait, NaiveKeys, startOf, takeOffWhatIsOver } from "./naive-keys.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 
@@ -37,6 +33,8 @@ export interface ModelJob {
   expireAtMs: number;
   attempt: number;
   lostLeases: number;
+  snoozes: number;
+  firstFailedAtMs: number;
   token: number;
   leaseMs: number;
   leaseEndsAtMs: number;
@@ -47,15 +45,14 @@ export interface ModelJob {
   history: string[];
 }
 
-type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
-const infinity = Number.POSITIVE_INFINITY;
 const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
   readonly #unique: NaiveKeys;
+  readonly #attempts: NaiveAttempts;
   #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -65,6 +62,13 @@ export class NaiveModel {
 
   constructor(retention: Retention) {
     this.#kept = new NaiveRetention(retention);
+    this.#attempts = new NaiveAttempts({
+      jobs: () => this.jobs,
+      nowMs: () => this.#nowMs,
+      seed: () => this.#seed,
+      finish: (job, state) => this.#finish(job, state),
+      endLease: (job, state) => this.#endLease(job, state),
+    });
     this.#unique = new NaiveKeys({
       jobs: () => this.jobs,
       nowMs: () => this.#nowMs,
@@ -99,13 +103,15 @@ export class NaiveModel {
       case "claim":
         return this.#claim(change);
       case "ack":
-        return change.items.map((item) => this.#ack(item));
+        return change.items.map((item) => this.#attempts.ack(item));
       case "fail":
-        return change.items.map((item) => this.#fail(item));
+        return change.items.map((item) => this.#attempts.fail(item));
       case "release":
-        return change.items.map((item) => this.#release(item));
+        return change.items.map((item) => this.#attempts.release(item));
+      case "snooze":
+        return change.items.map((item) => this.#attempts.snooze(item));
       case "heartbeat":
-        return change.items.map((item) => this.#heartbeat(item));
+        return change.items.map((item) => this.#attempts.heartbeat(item));
       case "manage":
         if (change.queue !== undefined) this.#open(change.queue);
         return change.seqs.map((seq) => this.#manage(seq, change));
@@ -174,6 +180,7 @@ export class NaiveModel {
   #add(spec: NewJob): ModelAnswer {
     this.#open(spec.queue);
     const options = { ...defaultOptions, ...spec.options };
+    if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
     const job = this.#insert(spec, options, false);
     return `${job.state} ${job.seq}`;
@@ -192,9 +199,11 @@ export class NaiveModel {
       order: 0,
       dueAtMs: 0,
       askedAtMs: startOf(spec, options, { nowMs: this.#nowMs, firstMs: this.#nowMs }),
-      expireAtMs: spec.expireMs === undefined ? 0 : this.#nowMs + spec.expireMs,
+      expireAtMs: endOfWait(spec, options, this.#nowMs),
       attempt: 0,
       lostLeases: 0,
+      snoozes: 0,
+      firstFailedAtMs: 0,
       token: 0,
       leaseMs: 0,
       leaseEndsAtMs: 0,
@@ -239,95 +248,13 @@ export class NaiveModel {
       job.token = this.#token++;
       job.leaseMs = change.leaseMs;
       job.startedAtMs = this.#nowMs;
-      job.leaseEndsAtMs = this.#leaseEnd(job);
+      job.leaseEndsAtMs = this.#attempts.leaseEnd(job);
       job.progress = undefined;
       claimed.push(
         `${job.seq} attempt ${job.attempt} token ${job.token} until ${job.leaseEndsAtMs}`,
       );
     }
     return claimed;
-  }
-
-  #leaseEnd(job: ModelJob): number {
-    const { timeoutMs } = job.options;
-    return Math.min(
-      this.#nowMs + job.leaseMs,
-      timeoutMs > 0 ? job.startedAtMs + timeoutMs : infinity,
-    );
-  }
-
-  /** The job when the item speaks for its lease; else the code of the refusal, or `repeated`. */
-  #holder(item: Item, stateCode: string): { job: ModelJob; repeated: boolean } | string {
-    const job = this.jobs.find(({ seq }) => seq === item.seq);
-    if (job === undefined) return "NOT_FOUND";
-    if (item.token === undefined)
-      return job.state === "active" ? { job, repeated: false } : stateCode;
-    if (item.token !== job.token) return "LEASE_LOST";
-    return { job, repeated: job.state !== "active" };
-  }
-
-  #ack(item: AckItem): ModelAnswer {
-    const found = this.#holder(item, "ACK_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return job.state === "completed" ? answerOf(job, "active") : "LEASE_LOST";
-    if (item.output !== undefined) job.history.push("completed");
-    job.result = item.result ?? job.result;
-    job.checkpoint = item.checkpoint ?? job.checkpoint;
-    job.lostLeases = 0;
-    this.#finish(job, "completed");
-    return answerOf(job, "active");
-  }
-
-  #fail(item: FailItem): ModelAnswer {
-    const found = this.#holder(item, "FAIL_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) {
-      return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
-    }
-    job.history.push("failed");
-    this.#retryOrDie(job, item.retryable === false);
-    return answerOf(job, "active");
-  }
-
-  #retryOrDie(job: ModelJob, isFinal: boolean): void {
-    job.lostLeases = 0;
-    if (isFinal || job.attempt >= job.options.maxRetries) {
-      this.#finish(job, "dead");
-      return;
-    }
-    this.#endLease(job, "retrying");
-    job.dueAtMs =
-      this.#nowMs + retryDelayMs(job.options, job.attempt, chanceOf(this.#seed, job.seq));
-  }
-
-  #release(item: ReleaseItem): ModelAnswer {
-    const found = this.#holder(item, "RELEASE_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return "LEASE_LOST";
-    job.attempt = Math.max(0, job.attempt - 1);
-    job.token = 0;
-    if ((item.delayMs ?? 0) > 0) {
-      this.#endLease(job, "retrying");
-      job.dueAtMs = this.#nowMs + (item.delayMs ?? 0);
-    } else {
-      this.#endLease(job, "pending");
-    }
-    return answerOf(job, "active");
-  }
-
-  #heartbeat(item: HeartbeatItem): ModelAnswer {
-    const found = this.#holder(item, "LEASE_LOST");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return "LEASE_LOST";
-    job.leaseMs = item.leaseMs ?? job.leaseMs;
-    job.leaseEndsAtMs = this.#leaseEnd(job);
-    job.progress = item.progress ?? job.progress;
-    job.checkpoint = item.checkpoint ?? job.checkpoint;
-    return answerOf(job, "active");
   }
 
   #endLease(job: ModelJob, state: JobState): void {
@@ -381,14 +308,14 @@ export class NaiveModel {
         this.#endLease(job, "held");
         return;
       case "approve":
+        if (job.options.lostLeasesMax > 0) job.lostLeases = 0;
         this.#endLease(job, "pending");
         return;
       default:
-        if (action === "retry") job.attempt = 0;
-        if (action === "retry") job.startedAtMs = 0;
+        if (action === "retry") startAnew(job);
         job.lostLeases = 0;
         job.token = 0;
-        if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
+        takeOffWhatIsOver(job, this.#nowMs);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#unique.retake(job);
@@ -442,7 +369,8 @@ export class NaiveModel {
       if (job.expireAtMs > 0 && waiting.includes(job.state)) {
         add(job.expireAtMs, 0, job.seq, () => this.#expire(job));
       }
-      if (job.state === "active") add(job.leaseEndsAtMs, 1, job.token, () => this.#loseLease(job));
+      if (job.state === "active")
+        add(job.leaseEndsAtMs, 1, job.token, () => this.#attempts.loseLease(job));
       if (job.state === "scheduled" || job.state === "retrying") {
         add(job.dueAtMs, 2, job.seq, () => this.#endLease(job, "pending"));
       }
@@ -469,22 +397,11 @@ export class NaiveModel {
     job.token = 0;
     this.#finish(job, "dead");
   }
-
-  #loseLease(job: ModelJob): void {
-    const { timeoutMs, maxRetries } = job.options;
-    job.token = 0;
-    if (timeoutMs > 0 && this.#nowMs >= job.startedAtMs + timeoutMs) {
-      job.history.push("timed_out");
-      this.#retryOrDie(job, false);
-      return;
-    }
-    job.history.push("lease_lost");
-    job.lostLeases++;
-    if (job.attempt >= maxRetries) this.#finish(job, "dead");
-    else this.#endLease(job, "pending");
-  }
 }
 
-function answerOf(job: ModelJob, from: JobState): string {
-  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
+function startAnew(job: ModelJob): void {
+  job.attempt = 0;
+  job.startedAtMs = 0;
+  job.snoozes = 0;
+  job.firstFailedAtMs = 0;
 }
