@@ -8,11 +8,11 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--deadline|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--retry-jitter-mode|--retry-for|--no-retry-on|--max-lost-leases|--max-snoozes|--timeout|--tags|--tag|--checkpoint|--parent-id|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--scheduled-at|--expire-after|--deadline|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--retry-jitter-mode|--retry-for|--no-retry-on|--max-lost-leases|--max-snoozes|--timeout|--tags|--tag|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples|--beside) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -25,6 +25,7 @@ _corvo() {
     'enqueue|--merge') values='shallow append' ;;
     'enqueue|--retry-backoff') values='none fixed linear exponential' ;;
     'enqueue|--retry-jitter-mode') values='additive full equal' ;;
+    'enqueue|--on-dependency-failure') values='fail wait ignore' ;;
     'jobs list|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs list|--sort') values='created_at priority started_at completed_at attempt' ;;
     'jobs list|--order') values='asc desc' ;;
@@ -43,6 +44,7 @@ _corvo() {
     'schedule set|--merge') values='shallow append' ;;
     'schedule set|--retry-backoff') values='none fixed linear exponential' ;;
     'schedule set|--retry-jitter-mode') values='additive full equal' ;;
+    'schedule set|--on-dependency-failure') values='fail wait ignore' ;;
     'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
@@ -52,7 +54,7 @@ _corvo() {
   case "$path" in
     '') words='server enqueue worker jobs queue schedule cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words=''; flags='--bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --checkpoint --parent-id --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'enqueue') words=''; flags='--file --dry-run --priority --delay --scheduled-at --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --checkpoint --parent-id --depends-on --on-dependency-failure --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs') words='list get wait retry cancel delete move hold approve reject'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs list') words=''; flags='--queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --has-errors --job-id-prefix --sort --order --limit --cursor --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -74,7 +76,7 @@ _corvo() {
     'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule') words='set list show preview run pause resume delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --checkpoint --parent-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --checkpoint --parent-id --depends-on --on-dependency-failure --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule list') words=''; flags='--prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule show') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule preview') words=''; flags='--cron --zone --every --start --end --count --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -82,14 +84,15 @@ _corvo() {
     'schedule pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule delete') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'cluster') words='status remove transfer-leader promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster') words='status remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster transfer-leader') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster snapshot') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster promote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster demote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --beside --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
   esac

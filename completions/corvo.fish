@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --tag --checkpoint --parent-id --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples
+            case --server --api-key --bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --file --priority --delay --scheduled-at --expire-after --deadline --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --tag --checkpoint --parent-id --depends-on --on-dependency-failure --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --job-id-prefix --sort --order --limit --cursor --to --reason --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --backlog --samples --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue clear' 'queue delete' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -106,6 +106,8 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of 
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l checkpoint -x -d 'Initial checkpoint.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l idempotency-key -x -d 'Repeating the same call with this key within 24 hours changes nothing and gives the first answer.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
@@ -568,6 +570,8 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l timeout -x -d 'Longest tim
 complete -c corvo -n '__corvo_at \'schedule set\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l checkpoint -x -d 'Initial checkpoint.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l parent-id -x -d 'Id of the job that this one belongs to.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l depends-on -x -d 'Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l on-dependency-failure -x -a 'fail wait ignore' -d 'When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -642,6 +646,7 @@ complete -c corvo -n '__corvo_at \'schedule delete\'' -l version -d 'Show the ve
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a status -d 'Nodes of the cluster, and in a sentence how it is'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a remove -d 'Remove a node for good'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a transfer-leader -d 'Hand leadership to another node'
+complete -c corvo -f -n '__corvo_at \'cluster\'' -a snapshot -d 'Make a snapshot of a node now, and shorten its log'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a promote -d 'Let a learner vote'
 complete -c corvo -f -n '__corvo_at \'cluster\'' -a demote -d 'Make a voter a learner'
 complete -c corvo -n '__corvo_at \'cluster\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
@@ -678,6 +683,14 @@ complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l no-color -d 'No
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster transfer-leader\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'cluster snapshot\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l yes -s y -d 'Do it without asking.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'cluster promote\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
@@ -718,6 +731,7 @@ complete -c corvo -n '__corvo_at \'bench\'' -l jobs -x -d 'Jobs of a run, for sc
 complete -c corvo -n '__corvo_at \'bench\'' -l parked -x -d 'Jobs that wait in other queues meanwhile (drain).'
 complete -c corvo -n '__corvo_at \'bench\'' -l backlog -x -d 'Size of the large backlog (backlog).'
 complete -c corvo -n '__corvo_at \'bench\'' -l samples -x -d 'Measured jobs (pickup, seq), or starts (startup).'
+complete -c corvo -n '__corvo_at \'bench\'' -l beside -x -d 'What the server carries besides: foreign, queues, due, schedules.'
 complete -c corvo -n '__corvo_at \'bench\'' -l batched-acks -d 'Let drain send acks together: the scenario drain-batched.'
 complete -c corvo -n '__corvo_at \'bench\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'bench\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'

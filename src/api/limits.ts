@@ -26,6 +26,8 @@ export const requestLimits = {
   noRetryOnMax: 64,
   /** Bytes of handler output kept with an attempt; the last ones win. */
   outputBytesMax: 64 * 1024,
+  /** Jobs that one job depends on. */
+  dependsOnMax: 1000,
   /** Ids in one bulk-get. */
   bulkGetMax: 1000,
   /** Ids in one bulk action. */

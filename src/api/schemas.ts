@@ -206,6 +206,19 @@ export const NewJob = Type.Object({
   tags: Maybe(Tags),
   checkpoint: Maybe(Json("Initial checkpoint.")),
   parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+  depends_on: Maybe(
+    Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+      description:
+        "Ids of jobs that must be completed first; $0, $1, … are earlier jobs of the same call.",
+      maxItems: limits.dependsOnMax,
+    }),
+  ),
+  on_dependency_failure: Maybe(
+    Type.Union([Type.Literal("fail"), Type.Literal("wait"), Type.Literal("ignore")], {
+      description:
+        "When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.",
+    }),
+  ),
 });
 
 export const EnqueueResult = Type.Object({
@@ -269,6 +282,8 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  /** Pending, but not to be claimed before the jobs that it depends on have ended. */
+  blocked: Type.Optional(Type.Boolean()),
   scheduled_at: Type.Optional(Type.String()),
   created_at: Type.String(),
   started_at: Type.Optional(Type.String()),
@@ -307,6 +322,10 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  depends_on: Type.Optional(Type.Array(Type.String())),
+  on_dependency_failure: Type.Optional(Type.String()),
+  /** Those of `depends_on` that the job waits for still. */
+  waits_for: Type.Optional(Type.Array(Type.String())),
   schedule: Type.Optional(ScheduleOrigin),
   /** Attempts that failed, the last 32. */
   errors: Type.Optional(Type.Array(Attempt)),

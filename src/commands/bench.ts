@@ -11,6 +11,7 @@ import { UsageError } from "./_shared/exit.ts";
 import { createProgress, type Progress } from "./_shared/progress.ts";
 import { readCount, readDuration } from "./_shared/readers.ts";
 import { nearest } from "./_shared/suggest.ts";
+import { burdens } from "./bench/burdens.ts";
 import { payloadBytesMin } from "./bench/job-shape.ts";
 import { jsonReport, printHost, printScenarios, printSummary } from "./bench/report.ts";
 import { runScenarios } from "./bench/run-scenarios.ts";
@@ -56,6 +57,12 @@ const args = {
   parked: size("Jobs that wait in other queues meanwhile (drain)."),
   backlog: size("Size of the large backlog (backlog)."),
   samples: size("Measured jobs (pickup, seq), or starts (startup)."),
+  beside: {
+    type: "string",
+    valueHint: "BURDEN[=N]",
+    repeatable: true,
+    description: `What the server carries besides: ${Object.keys(burdens).join(", ")}.`,
+  },
   "batched-acks": {
     type: "boolean",
     description: "Let drain send acks together: the scenario drain-batched.",
@@ -69,6 +76,10 @@ export default command({
     { line: "corvo bench", says: "A short tour of all scenarios" },
     { line: "corvo bench lifecycle --repeat 5", says: "Median and range of five runs" },
     { line: "corvo bench burst --batch 10 --payload 10000 --json", says: "Other sizes" },
+    {
+      line: "corvo bench lifecycle --beside foreign --beside queues=10000",
+      says: "With a million jobs and ten thousand queues of others on the server",
+    },
     { line: "corvo bench --list", says: "The scenarios" },
   ],
   args,
@@ -79,6 +90,12 @@ export default command({
       return undefined;
     }
     const names = namesOf(values.scenarios, values["batched-acks"] === true);
+    if (values.beside.length > 0 && namesServer(context.argv)) {
+      throw new UsageError(
+        "--beside cannot be used with --server",
+        "What it puts there would stay. Leave --server out, and the bench starts its own.",
+      );
+    }
     const server = namesServer(context.argv) ? context.globals.server : undefined;
     if (server !== undefined) {
       if (serversOf(server).length > 1) {
@@ -92,6 +109,7 @@ export default command({
       isTour: values.scenarios.length === 0,
       overrides: overridesOf(values),
       repeat: values.repeat,
+      burdens: burdensOf(values.beside),
       server,
       folder: values.dir,
       context,
@@ -132,6 +150,24 @@ function phasedProgress(context: Context): Progress {
     },
     done,
   };
+}
+
+/** Burdens and their sizes, from `NAME` or `NAME=N`. */
+function burdensOf(given: readonly string[]): ReadonlyMap<string, number> {
+  const asked = new Map<string, number>();
+  for (const text of given) {
+    const [name = "", size] = text.split("=");
+    const burden = burdens[name];
+    if (burden === undefined) {
+      const near = nearest(name, Object.keys(burdens));
+      throw new UsageError(
+        `unknown burden ${JSON.stringify(name)}`,
+        `${near === undefined ? "" : `Did you mean ${near}? `}There are ${Object.keys(burdens).join(", ")}.`,
+      );
+    }
+    asked.set(name, size === undefined ? burden.count : readCount(size));
+  }
+  return asked;
 }
 
 /** Is there a `--server` on the line itself? */

@@ -99,6 +99,10 @@ const cluster: Group = {
       summary: "Hand leadership to another node",
       load: () => import("./cluster/transfer-leader.ts"),
     },
+    snapshot: {
+      summary: "Make a snapshot of a node now, and shorten its log",
+      load: () => import("./cluster/snapshot.ts"),
+    },
     promote: { summary: "Let a learner vote", load: () => import("./cluster/promote.ts") },
     demote: {
       summary: "Make a voter a learner",

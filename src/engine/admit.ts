@@ -87,6 +87,13 @@ function isReplaceable(job: Job | undefined): job is Job {
 
 /** Makes a waiting job that of a later enqueue: its id stays, and its place in line where it can. */
 function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): EnqueueResult {
+  // What waits for the waiting job may be what the new one would wait for: a ring.
+  if (options.dependsOn !== undefined) {
+    return reject(
+      "CONFLICT",
+      "depends_on: the waiting job that this one would replace may not depend on others",
+    );
+  }
   const payload = mergePayloads(options.merge, job.payload, spec.payload);
   if (typeof payload !== "string") return payload;
   // It stays the run of the schedule that made it.
@@ -94,11 +101,11 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
   const kept = options.schedule === schedule ? options : { ...options, schedule };
   const chosen = chosenFields(core, { ...spec, payload }, kept, job.createdAtMs);
   const { state, dueAtMs, ...fields } = chosen;
+  core.dependencies.drop(job.seq);
   if (job.state === "held") {
     return replaced(core.amend(job, fields));
   }
-  const staysInLine =
-    job.state === "pending" && state === "pending" && job.priority === chosen.priority;
+  const staysInLine = job.order > 0 && state === "pending" && job.priority === chosen.priority;
   const next = staysInLine
     ? core.amend(job, { ...untried, ...fields })
     : core.move(job, state === "pending" ? "replace" : "replaceLater", {

@@ -21,8 +21,9 @@ export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 
-/** The earliest time at which something is to be done; Infinity when nothing is. */
+/** The earliest time at which something is to be done; Infinity when nothing is. What a batch left to do is for now. */
 export function nextDeadlineMs(core: Core): number {
+  if (core.aftermath.size > 0) return core.nowMs;
   dropStaleLeases(core);
   return Math.min(
     core.due.topTime(),

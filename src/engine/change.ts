@@ -25,6 +25,8 @@ export interface NewJob {
 export interface EnqueueJobs {
   readonly kind: "enqueue";
   readonly jobs: readonly NewJob[];
+  /** Shard that ids of these jobs name; 0 when absent. */
+  readonly shard?: number;
   /** The same key with the same fingerprint of the call gives the first answer again. */
   readonly idempotency?: { readonly key: string; readonly fingerprint: string };
 }

@@ -6,7 +6,9 @@
  * queue, and the derived order. Everything else in this folder decides; this file carries out.
  */
 import { assert, must } from "../base/assert.ts";
+import { Aftermath } from "./aftermath.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Dependencies } from "./dependencies.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { engineLimits } from "./limits.ts";
@@ -40,6 +42,9 @@ export class Core {
   readonly leases = new Map<number, number>();
   /** Unique keys that are held for a period. */
   readonly keyHolds: KeyHolds;
+  /** What the changes cause for other jobs, and is not done yet. */
+  readonly aftermath: Aftermath;
+  readonly dependencies: Dependencies;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
   effects: Effects = createEffects();
@@ -47,10 +52,13 @@ export class Core {
   nowMs = 0;
   seed = 0;
 
-  constructor(state: State) {
+  constructor(state: State, aftermathStepsMax: number) {
     this.state = state;
     this.nowMs = state.meta.nowMs;
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
+    const takeNumber = () => this.takeNumber();
+    this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
+    this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
   }
@@ -69,13 +77,13 @@ export class Core {
     return queue;
   }
 
-  /** Adds a job that did not exist. Its `order` is its sequence number. */
+  /** Adds a job that did not exist. Its `order` is its sequence number, or 0 when it is blocked. */
   insert(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]++;
     this.state.touchQueue(queue);
     this.state.putJob(job);
     this.#index(job);
-    if (job.state === "pending") this.effects.readyQueues.add(job.queue);
+    if (job.order > 0) this.effects.readyQueues.add(job.queue);
     react(this, undefined, job);
   }
 
@@ -168,7 +176,8 @@ export class Core {
     // One copy, finished before anybody sees it: every claim and ack makes one, and two showed in the profile.
     const next: Writable<Job> = { ...job, ...patch };
     const finishes = isFinished(next.state);
-    next.order = next.state === "pending" ? this.takeNumber() : 0;
+    const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
+    next.order = stands ? this.takeNumber() : 0;
     next.finish = finishes ? this.#takeFinish(next.state, next.queue) : 0;
     if (next.state !== "active") {
       next.leaseMs = 0;
@@ -181,7 +190,7 @@ export class Core {
     this.state.touchQueue(to);
     this.state.putJob(next);
     this.#index(next);
-    if (next.state === "pending") this.effects.readyQueues.add(next.queue);
+    if (stands) this.effects.readyQueues.add(next.queue);
     if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
     react(this, job, next);
     return next;
@@ -192,7 +201,7 @@ export class Core {
     queue.counts[job.state]--;
     switch (job.state) {
       case "pending":
-        this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
+        if (job.order > 0) this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
         break;
       case "scheduled":
       case "retrying":
@@ -215,7 +224,7 @@ export class Core {
   #index(job: LiveJob): void {
     switch (job.state) {
       case "pending":
-        this.#line(job.queue, job.priority).push(job.order, job.seq);
+        if (job.order > 0) this.#line(job.queue, job.priority).push(job.order, job.seq);
         break;
       case "scheduled":
       case "retrying":

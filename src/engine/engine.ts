@@ -5,12 +5,15 @@
 import { assert } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
+import type { Work } from "./aftermath.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
+import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
@@ -31,10 +34,10 @@ export class Engine {
   readonly state: State;
   readonly #core: Core;
 
-  /** Rebuilds the order of live jobs from the records. */
-  constructor(state: State) {
+  /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
+  constructor(state: State, aftermathStepsMax: number = engineLimits.aftermathStepsMax) {
     this.state = state;
-    this.#core = new Core(state);
+    this.#core = new Core(state, aftermathStepsMax);
   }
 
   /** Applies one log entry. One outcome per change, in order. */
@@ -44,7 +47,15 @@ export class Engine {
     core.nowMs = batch.nowMs;
     core.seed = batch.seed;
     this.state.meta.nowMs = batch.nowMs;
-    return batch.changes.map((change) => applyChange(core, change));
+    const { aftermath } = core;
+    aftermath.beginBatch();
+    const outcomes = batch.changes.map((change) => {
+      const outcome = applyChange(core, change);
+      if (aftermath.size > 0) aftermath.carryOn((work) => stepOf(core, work));
+      return outcome;
+    });
+    aftermath.endBatch();
+    return outcomes;
   }
 
   /** The level of changes that the log may hold. */
@@ -64,6 +75,11 @@ export class Engine {
     return nextDeadlineMs(this.#core);
   }
 
+  /** The jobs that a job waits for; empty when it waits for none. */
+  openDependencies(seq: number): readonly number[] {
+    return this.#core.dependencies.blockedOf(seq)?.open ?? [];
+  }
+
   /** How many jobs a claim of this queue could get. */
   claimable(queue: string): number {
     return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
@@ -72,6 +88,16 @@ export class Engine {
   /** Sequence number of the job that is next in line, or undefined. */
   nextReady(queue: string): number | undefined {
     return this.#core.firstReady(queue)?.peek();
+  }
+}
+
+/** One step of what is left to do; the work as it is after it, or undefined when that was all. */
+function stepOf(core: Core, work: Work): Work | undefined {
+  switch (work.kind) {
+    case "dependencyEnded":
+      return stepEnded(core, work);
+    case "dependenciesRemoved":
+      return stepRemoved(core, work);
   }
 }
 

@@ -1,15 +1,19 @@
 /** Adds jobs. */
+import { formatJobId } from "../base/ids.ts";
 import { admit } from "./admit.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
+import { refuseDependencies } from "./depend.ts";
 import { engineLimits } from "./limits.ts";
 import { added, insertJob } from "./new-job.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
-import { type EnqueueResult, type Outcome, reject } from "./outcome.ts";
+import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
-  if (idempotency === undefined) return { kind: "enqueued", results: addAll(core, change.jobs) };
+  if (idempotency === undefined) {
+    return refuseRelations(core, change) ?? { kind: "enqueued", results: addAll(core, change) };
+  }
 
   forgetOldKeys(core);
   const known = core.state.getIdempotency(idempotency.key);
@@ -27,7 +31,9 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
       `${engineLimits.idempotencyKeysMax} idempotency keys are remembered already (idempotencyKeysMax)`,
     );
   }
-  const results = addAll(core, change.jobs);
+  const refusal = refuseRelations(core, change);
+  if (refusal !== undefined) return refusal;
+  const results = addAll(core, change);
   core.state.putIdempotency({
     key: idempotency.key,
     fingerprint: idempotency.fingerprint,
@@ -37,10 +43,47 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   return { kind: "enqueued", results };
 }
 
-function addAll(core: Core, jobs: readonly NewJob[]): EnqueueResult[] {
+/** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
+function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefined {
+  for (let i = 0; i < jobs.length; i++) {
+    const options = jobs[i]?.options;
+    if (options?.dependsOn === undefined) continue;
+    const refusal = refuseDependencies(core, options);
+    if (refusal === undefined) continue;
+    return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
+  }
+  return undefined;
+}
+
+function addAll(core: Core, change: EnqueueJobs): EnqueueResult[] {
   const results: EnqueueResult[] = [];
-  for (const job of jobs) results.push(addJob(core, job));
+  for (const job of change.jobs) {
+    const spec =
+      job.options?.dependsOn === undefined ? job : resolveReferences(job, results, change);
+    results.push(spec === undefined ? notAdded() : addJob(core, spec));
+  }
   return results;
+}
+
+function notAdded(): Rejection {
+  return reject("CONFLICT", "depends_on: a job of this call that it names was not added");
+}
+
+/** Ids in the place of `$n`. Undefined when one of those jobs was not added. */
+function resolveReferences(
+  job: NewJob,
+  results: readonly EnqueueResult[],
+  change: EnqueueJobs,
+): NewJob | undefined {
+  const ids: string[] = [];
+  for (const id of job.options?.dependsOn ?? []) {
+    const result = id.startsWith("$") ? results[Number(id.slice(1))] : undefined;
+    if (result?.kind === "rejected") return undefined;
+    ids.push(
+      result === undefined ? id : formatJobId(result.seq, result.createdAtMs, change.shard ?? 0),
+    );
+  }
+  return { ...job, options: { ...job.options, dependsOn: [...new Set(ids)] } };
 }
 
 /** Adds one job, unless its unique key says otherwise; or says why not. */

@@ -40,7 +40,7 @@ const changes: {
     readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
   };
 } = {
-  enqueue: { level: 1, members: { jobs: 1, idempotency: 1 } },
+  enqueue: { level: 1, members: { jobs: 1, shard: 2, idempotency: 1 } },
   claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
@@ -109,6 +109,8 @@ const jobOptions: Levels<JobOptions> = {
   merge: 2,
   tags: 1,
   parentId: 1,
+  dependsOn: 2,
+  onDependencyFailure: 2,
   schedule: 2,
 };
 

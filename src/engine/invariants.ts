@@ -7,6 +7,7 @@ import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { uniqueName } from "./memory-state.ts";
+import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
 
@@ -29,6 +30,12 @@ export function findViolations(contents: StateContents, engine: Engine): string[
   checkUniques(report, contents, jobs);
   checkKeys(report, contents, jobs);
   checkAttempts(report, contents, jobs);
+  checkRelations(
+    (holds, violation) => report.check(holds, violation),
+    jobs,
+    [...contents.records()],
+    engine,
+  );
   checkSchedules(report, jobs, engine);
   return report.found;
 }
@@ -53,7 +60,7 @@ function checkJob(report: Report, job: Job, meta: Meta): void {
   check(isActive === job.leaseMs > 0, `lease of ${job.leaseMs} ms`);
   check(!isActive || job.token > 0, "it is active without a token");
   check(job.token < meta.nextToken, `token ${job.token} was never given`);
-  check((job.state === "pending") === job.order > 0, `place ${job.order}`);
+  check(job.state === "pending" || job.order === 0, `place ${job.order}`);
   check(job.order < meta.nextNumber, `place ${job.order} was never given`);
   check(waitsForTime || job.dueAtMs === 0, `due at ${job.dueAtMs}`);
   check(isFinished(job.state) === job.finish > 0, `finish number ${job.finish}`);
@@ -106,7 +113,7 @@ function checkCounts(report: Report, queue: QueueRecord, jobs: readonly Job[]): 
 
 /** The line holds exactly the pending jobs, and its first is the first of them. */
 function checkLine(report: Report, queue: QueueRecord, jobs: readonly Job[], engine: Engine): void {
-  const pending = jobs.filter((job) => job.state === "pending");
+  const pending = jobs.filter((job) => job.order > 0);
   pending.sort((one, other) => one.priority - other.priority || one.order - other.order);
   const claimable = engine.claimable(queue.name);
   const expected = queue.paused ? 0 : pending.length;

@@ -37,6 +37,7 @@ export type Transition =
   | "loseLease"
   | "becomeDue"
   | "expire"
+  | "abandon"
   | "cancel"
   | "runAgain"
   | "requeue"
@@ -55,8 +56,9 @@ interface TransitionRule {
 }
 
 /**
- * The whole life-cycle. `expire` is the end of the time to live; `runAgain` is the operator's retry; `quarantine` keeps a
- * job from killing more workers; `takeTurn` ends the wait for a unique key; `replace` makes a waiting job that of a later enqueue.
+ * The whole life-cycle. `expire` is the end of the time to live, `abandon` that of a job whose dependency failed; `runAgain`
+ * is the operator's retry; `quarantine` keeps a job from killing more workers; `takeTurn` ends the wait for a unique key;
+ * `replace` makes a waiting job that of a later enqueue.
  */
 export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   claim: { from: ["pending"], to: "active" },
@@ -67,6 +69,7 @@ export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   loseLease: { from: ["active"], to: "pending" },
   becomeDue: { from: ["scheduled", "retrying"], to: "pending" },
   expire: { from: ["pending", "scheduled", "retrying", "held"], to: "dead" },
+  abandon: { from: ["pending", "scheduled", "retrying", "held"], to: "dead" },
   cancel: { from: ["pending", "scheduled", "retrying", "active", "held"], to: "cancelled" },
   runAgain: { from: ["dead", "cancelled", "completed", "scheduled", "retrying"], to: "pending" },
   requeue: { from: ["dead"], to: "pending" },
@@ -99,7 +102,7 @@ export interface Job {
   readonly state: JobState;
   /** 0 (first) to 9. */
   readonly priority: number;
-  /** Place in the line of ready jobs; smaller is earlier. Only meaningful while pending. */
+  /** Place in the line of ready jobs; smaller is earlier. 0 unless pending, and while it waits for dependencies. */
   readonly order: number;
   /** When a scheduled or retrying job becomes ready; 0 otherwise. */
   readonly dueAtMs: number;
@@ -143,7 +146,14 @@ export interface Attempt {
   /** Position in the job's history. */
   readonly ordinal: number;
   readonly attempt: number;
-  readonly outcome: "completed" | "failed" | "timed_out" | "lease_lost" | "expired" | "cancelled";
+  readonly outcome:
+    | "completed"
+    | "failed"
+    | "timed_out"
+    | "lease_lost"
+    | "expired"
+    | "cancelled"
+    | "dependency_failed";
   readonly error: string | undefined;
   readonly errorClass: string | undefined;
   readonly backtrace: string | undefined;

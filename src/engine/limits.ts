@@ -14,6 +14,10 @@ export const engineLimits = {
   followUpsMax: 250_000,
   /** Characters of a payload that was put together from several. */
   mergedPayloadCharsMax: 256 * 1024,
+  /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
+  aftermathStepsMax: 1000,
+  /** Open dependencies over all jobs. */
+  dependenciesMax: 1_000_000,
   schedulesMax: 100_000,
   /** Entries kept of each schedule's history. */
   scheduleHistoryMax: 20,

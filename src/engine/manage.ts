@@ -4,6 +4,7 @@ import { must } from "../base/assert.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import type { ManageAction, ManageJobs } from "./change.ts";
 import type { Core } from "./core.ts";
+import { waitAgain } from "./depend.ts";
 import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
@@ -60,6 +61,7 @@ function moveState(core: Core, job: Job, change: ManageJobs): ItemResult {
     return reject(code, `the job is ${job.state}`);
   }
   if (job.state === "active") core.revoke(job, "cancel");
+  if (transition === "runAgain" || transition === "requeue") waitAgain(core, job);
   const next = core.move(job, transition, patchOf(core, job, change));
   if (transition === "runAgain" || transition === "requeue") retakeKey(core, next);
   return done(next, job.state);

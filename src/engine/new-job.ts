@@ -2,6 +2,7 @@
 import { must } from "../base/assert.ts";
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
+import { waitForDependencies } from "./depend.ts";
 import type { Job } from "./job.ts";
 import type { JobOptions } from "./options.ts";
 import type { EnqueueResult } from "./outcome.ts";
@@ -82,6 +83,7 @@ export function insertJob(core: Core, spec: NewJob, options: JobOptions, held?: 
   const seq = core.takeNumber();
   const chosen = chosenFields(core, spec, options, core.nowMs);
   const state = held === undefined ? chosen.state : "held";
+  const isBlocked = options.dependsOn !== undefined && waitForDependencies(core, seq, options);
   const job: Job = {
     seq,
     createdAtMs: core.nowMs,
@@ -90,7 +92,7 @@ export function insertJob(core: Core, spec: NewJob, options: JobOptions, held?: 
     options,
     state,
     priority: chosen.priority,
-    order: state === "pending" ? seq : 0,
+    order: state === "pending" && !isBlocked ? seq : 0,
     dueAtMs: state === "scheduled" ? chosen.dueAtMs : 0,
     scheduledAtMs: chosen.scheduledAtMs,
     expireAtMs: chosen.expireAtMs,

@@ -18,6 +18,8 @@ export type OnConflict = "existing" | "reject" | "replace" | "keep_last" | "canc
 
 /** How payloads of jobs that become one are joined. */
 export type Merge = "none" | "shallow" | "append";
+/** What becomes of a job when one that it depends on ends without success. */
+export type DependencyFailure = "fail" | "wait" | "ignore";
 
 export interface JobOptions {
   /** Runs in all before the job is dead; 0 and 1 both mean one run. */
@@ -53,6 +55,9 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
+  readonly dependsOn: readonly string[] | undefined;
+  readonly onDependencyFailure: DependencyFailure;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
 }
@@ -79,6 +84,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   merge: "none",
   tags: undefined,
   parentId: undefined,
+  dependsOn: undefined,
+  onDependencyFailure: "fail",
   schedule: undefined,
 });
 

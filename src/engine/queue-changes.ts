@@ -17,7 +17,7 @@ export function pauseQueue(core: Core, change: PauseQueue): Outcome {
 }
 
 /**
- * Deletes ready jobs from the front of the lines. Scheduled and retrying ones have no line of their own, so the caller
+ * Deletes ready jobs from the front of the lines. Scheduled, retrying and blocked ones stand in none, so the caller
  * names them by id through `manage`; `more` only speaks of ready ones.
  */
 export function clearQueue(core: Core, change: ClearQueue): Outcome {

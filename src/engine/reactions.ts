@@ -5,6 +5,7 @@
  * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
  */
 import type { Core } from "./core.ts";
+import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 import { runEnded } from "./schedules.ts";
 import { followKey } from "./unique-key.ts";
@@ -12,5 +13,6 @@ import { followKey } from "./unique-key.ts";
 /** `before` is undefined for a new job, `after` for a deleted one. */
 export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
   if ((after ?? before)?.options.uniqueKey !== undefined) followKey(core, before, after);
+  if (!core.dependencies.isIdle) reactForDependents(core, before, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

@@ -5,7 +5,8 @@
  * Values are never changed in place: a changed record is put again, which is how the state knows what to store. The
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
-
+import type { Work } from "./aftermath.ts";
+import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
@@ -13,6 +14,12 @@ import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 export interface RecordTypes {
   keyHolds: KeyHold;
   followUps: FollowUp;
+  /** Work that a change gave rise to and no batch has done yet; keys are in the order of coming. */
+  aftermath: Work;
+  /** By the number of a job that waits for others. */
+  blocked: Blocked;
+  /** By the number of a finished job that others wait for still. */
+  awaited: Awaited;
   schedule: ScheduleRecord;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;

@@ -7,6 +7,7 @@
  */
 import type { Configure } from "./change.ts";
 import type { Core } from "./core.ts";
+import { noteRemoval } from "./depend.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Meta, type RetentionClass, retentionClasses } from "./state.ts";
 
@@ -44,6 +45,7 @@ export function removeOldest(core: Core): boolean {
   meta.kept[kind] -= bucket.count;
   meta.floor[kind] = below;
   core.state.purgeFinished(kind, below);
+  noteRemoval(core, { of: kind, from: bucket.first, below });
   return true;
 }
 

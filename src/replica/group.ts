@@ -61,6 +61,9 @@ const readRetryTicks = 20;
  */
 const readTicksMax = 100;
 
+/** Tokens of reads, up to 2^52 in all, so that they stay exact. */
+const tokensPerRange = 2 ** 20;
+
 const fullDiskRetryMs = 500;
 
 /**
@@ -108,7 +111,11 @@ export class Group {
   readonly #readyListeners = new Set<() => void>();
   #ticks = 0;
   #appliedIndex: number;
-  #nextToken = 1;
+  /**
+   * Another range in each process: the leader's answer to a read of an earlier one may arrive in this one, and its index
+   * is too low for any read of this one.
+   */
+  #nextToken: number;
   /** Index of the first entry of the term that this node leads. */
   #termStart = Number.POSITIVE_INFINITY;
   readonly #reads = new Map<number, WaitingRead>();
@@ -123,6 +130,7 @@ export class Group {
     this.#storage = new RaftLogStorage(deps.log, options.group, options.start);
     this.#written = this.#storage.lastIndex();
     this.#appliedIndex = options.start.applied;
+    this.#nextToken = 1 + deps.random.uint32() * tokensPerRange;
     this.#node = new RaftNode({
       id: options.nodeId,
       storage: this.#storage,

@@ -29,7 +29,7 @@ interface SnapshotDeps {
 export class Snapshots {
   readonly #deps: SnapshotDeps;
   #latest: MadeSnapshot | undefined;
-  #making = false;
+  #making: Promise<MadeSnapshot> | undefined;
   #cancelDrop: (() => void) | undefined;
 
   constructor(deps: SnapshotDeps) {
@@ -39,13 +39,29 @@ export class Snapshots {
 
   /** The log must keep the entries after this index for the snapshot that may be on its way. */
   get neededAfter(): number {
-    if (this.#making || this.#latest !== undefined) return this.#latest?.index ?? 0;
+    if (this.#making !== undefined || this.#latest !== undefined) return this.#latest?.index ?? 0;
     return Number.POSITIVE_INFINITY;
   }
 
   /** The file behind a snapshot that the core has handed out. */
   fileOf(index: number): MadeSnapshot | undefined {
     return this.#latest?.index === index ? this.#latest : undefined;
+  }
+
+  /** Makes one of the state as it is now, after the one that may be under way. Rejects, and has logged why, when it cannot. */
+  async make(): Promise<MadeSnapshot> {
+    while (this.#making !== undefined) await this.#making.catch(() => undefined);
+    this.#making = this.#deps.make();
+    try {
+      const made = await this.#making;
+      this.#keepMade(made);
+      return made;
+    } catch (error) {
+      this.#deps.logger.error("no snapshot could be made", { error });
+      throw error;
+    } finally {
+      this.#making = undefined;
+    }
   }
 
   #for(to: NodeId): Snapshot | "unavailable" {
@@ -58,7 +74,8 @@ export class Snapshots {
         return { index: made.index, term, conf: made.conf, data: new Uint8Array(0) };
       }
     }
-    this.#make();
+    // A failure was logged, and the core asks again.
+    if (this.#making === undefined) this.make().catch(() => undefined);
     return "unavailable";
   }
 
@@ -70,24 +87,12 @@ export class Snapshots {
     });
   }
 
-  #make(): void {
-    if (this.#making) return;
-    this.#making = true;
-    this.#deps
-      .make()
-      .then(
-        (made) => {
-          if (this.#latest !== undefined && this.#latest.path !== made.path) {
-            this.#deps.remove(this.#latest.path);
-          }
-          this.#latest = made;
-          this.#keep();
-          this.#deps.logger.info("made a snapshot", { index: made.index, bytes: made.bytes });
-        },
-        (error: unknown) => this.#deps.logger.error("no snapshot could be made", { error }),
-      )
-      .finally(() => {
-        this.#making = false;
-      });
+  #keepMade(made: MadeSnapshot): void {
+    if (this.#latest !== undefined && this.#latest.path !== made.path) {
+      this.#deps.remove(this.#latest.path);
+    }
+    this.#latest = made;
+    this.#keep();
+    this.#deps.logger.info("made a snapshot", { index: made.index, bytes: made.bytes });
   }
 }

@@ -10,7 +10,13 @@ type StatusView = ResultOf<Operations["clusterStatus"]>;
 
 type ClusterHandlers = Pick<
   Handlers,
-  "clusterStatus" | "joinCluster" | "removeNode" | "transferLeader" | "promoteNode" | "demoteNode"
+  | "clusterStatus"
+  | "joinCluster"
+  | "removeNode"
+  | "transferLeader"
+  | "promoteNode"
+  | "demoteNode"
+  | "makeSnapshot"
 >;
 
 export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers {
@@ -55,6 +61,19 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
       const target = name === undefined ? undefined : findMember(cluster, name).id;
       await cluster.transferLeadership(target);
       return { status: "transferred" };
+    },
+    async makeSnapshot({ body }) {
+      const { node: name } = body;
+      const made = await cluster.snapshot(
+        name === undefined ? undefined : findMember(cluster, name).id,
+      );
+      return {
+        node_id: String(made.nodeId),
+        index: made.index,
+        bytes: made.bytes,
+        duration_ms: Math.round(made.durationMs),
+        log_first: made.logFirst,
+      };
     },
     promoteNode: ({ body }) => setVoter(body.node, true),
     demoteNode: ({ body }) => setVoter(body.node, false),

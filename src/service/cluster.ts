@@ -55,6 +55,16 @@ export interface JoinAnswer {
   }[];
 }
 
+export interface SnapshotMade {
+  readonly nodeId: number;
+  /** Last entry that it holds. */
+  readonly index: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** Where the node's log begins after it. */
+  readonly logFirst: number;
+}
+
 /** All of these reject with a CorvoError; those that change something only work on the leader. */
 export interface ClusterControl {
   view(): ClusterView;
@@ -64,6 +74,8 @@ export interface ClusterControl {
   /** Hands leadership to this member, or to the one that is furthest when none is named. */
   transferLeadership(nodeId: number | undefined): Promise<void>;
   setVoter(nodeId: number, voter: boolean): Promise<void>;
+  /** On this member, or on the leader when none is named. */
+  snapshot(nodeId: number | undefined): Promise<SnapshotMade>;
   /** HTTP address of the leader, when it is another node and known. */
   leaderUrl(): string | undefined;
 }

@@ -1,8 +1,9 @@
 /** Handlers of operations on jobs by id. */
 import type { Handlers } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
+import { parseJobId } from "../base/ids.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
-import { isFinished } from "../engine/job.ts";
+import { isFinished, type Job } from "../engine/job.ts";
 import type { BulkOperations } from "./bulk.ts";
 import type { Node } from "./node.ts";
 import { type JobView, jobView } from "./views.ts";
@@ -82,7 +83,16 @@ function reasonOf(body: { reason?: string | null }): { reason?: string } {
 
 function readJob(node: Node, jobId: string): JobView {
   const job = node.findJob(jobId);
-  return jobView(jobId, job, node.deps.attemptsOf(job));
+  const view = jobView(jobId, job, node.deps.attemptsOf(job));
+  const waitsFor = waitsForIds(node, job);
+  if (waitsFor.length > 0) view.waits_for = waitsFor;
+  return view;
+}
+
+function waitsForIds(node: Node, job: Job): string[] {
+  if (job.options.dependsOn === undefined) return [];
+  const open = new Set(node.replica.engine.openDependencies(job.seq));
+  return job.options.dependsOn.filter((id) => open.has(parseJobId(id)?.seq ?? 0));
 }
 
 function tryRead(node: Node, jobId: string): JobView | undefined {

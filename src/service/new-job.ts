@@ -4,7 +4,8 @@ import { requestLimits as limits } from "../api/limits.ts";
 import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { NewJob } from "../engine/change.ts";
-import type { Backoff, JobOptions } from "../engine/options.ts";
+import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
+import { type JobPlace, refuseBadDependencies } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
@@ -12,10 +13,12 @@ import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./val
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-export function toNewJob(spec: Spec): NewJob {
+/** `place` is where the job stands in its call, for references to earlier ones, and the shard of its queue. */
+export function toNewJob(spec: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(spec);
   refuseContradictions(spec);
   checkRetries(spec);
+  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -83,6 +86,12 @@ const readers: {
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  dependsOn: (spec) =>
+    spec.depends_on == null || spec.depends_on.length === 0
+      ? undefined
+      : [...new Set(spec.depends_on.map((id) => id.trim()))],
+  onDependencyFailure: (spec) =>
+    (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Not for producers to say.
   schedule: () => undefined,
 };
@@ -107,15 +116,22 @@ export function isReadyAtOnce(job: NewJob): boolean {
   return (
     job.delayMs === undefined &&
     job.scheduledAtMs === undefined &&
-    job.options?.debounceMs === undefined
+    job.options?.debounceMs === undefined &&
+    job.options?.dependsOn === undefined
   );
 }
 
+/** An id with its quotes and comma. */
+const idBytes = 33;
+
 /** Approximate size of a job in the log. */
 export function sizeOf(job: NewJob): number {
-  return (
-    120 + job.payload.length + (job.checkpoint?.length ?? 0) + (job.options?.tags?.length ?? 0)
-  );
+  const { options } = job;
+  const ofOptions =
+    options === undefined
+      ? 0
+      : (options.tags?.length ?? 0) + (options.dependsOn?.length ?? 0) * idBytes;
+  return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 
 function toTags(tags: Record<string, string>): string {

@@ -71,7 +71,7 @@ function refuseActive(queue: QueueRecord): void {
   );
 }
 
-/** The ready jobs go from the front of the line; scheduled and retrying ones are found by search. */
+/** The ready jobs go from the front of the line; scheduled, retrying and blocked ones are found by search. */
 async function clearWaiting(node: Node, queue: string): Promise<number> {
   let deleted = 0;
   for (;;) {
@@ -81,8 +81,9 @@ async function clearWaiting(node: Node, queue: string): Promise<number> {
     if (!outcome.more) break;
   }
   const counts = findQueue(node, queue).counts;
-  if (counts.scheduled + counts.retrying === 0) return deleted;
-  return deleted + (await deleteMatching(node, { queue, states: ["scheduled", "retrying"] }));
+  if (counts.scheduled + counts.retrying + counts.pending === 0) return deleted;
+  const states = ["scheduled", "retrying", "pending"] as const;
+  return deleted + (await deleteMatching(node, { queue, states }));
 }
 
 async function deleteMatching(node: Node, filter: JobFilter): Promise<number> {

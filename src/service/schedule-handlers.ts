@@ -66,7 +66,7 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
       return { ...scheduleView(node, record), job: new RawJson(record.spec.written), history };
     },
     async setSchedule({ params, body }) {
-      const spec = toSpec(body, node.deps.clock.nowMs());
+      const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
       const bytes = 512 + 2 * sizeOf(spec.job);
       await node.propose({ kind: "setSchedule", name: params.name, spec }, bytes);
       return scheduleView(node, find(params.name));
@@ -88,17 +88,20 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
   };
 }
 
-function toSpec(body: Settings, nowMs: number): ScheduleSpec {
+function toSpec(body: Settings, nowMs: number, shard: number): ScheduleSpec {
   const { overlap, catch_up, catch_up_window, jitter, max_runs } = body;
   if (body.job.scheduled_at != null) {
     throw invalid(
       "job.scheduled_at: the schedule says when its jobs run; use delay for a wait after that",
     );
   }
+  if (body.job.depends_on != null && body.job.depends_on.length > 0) {
+    throw invalid("job.depends_on: a schedule makes job after job, which cannot all wait for one");
+  }
   return {
     ...toTimetable(body, nowMs),
     ...toRange(body),
-    job: toNewJob(body.job),
+    job: toNewJob(body.job, { index: 0, shard }),
     written: stringifyJson(body.job),
     overlap: overlap ?? "allow",
     catchUp: catch_up ?? "latest",

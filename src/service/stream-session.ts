@@ -19,9 +19,10 @@ import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
-import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
 import { enqueueStatus, formatToken, originOf } from "./views.ts";
+import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
@@ -111,16 +112,13 @@ class Session implements StreamSession {
 
   #enqueueStep(specs: NonNullable<ClientFrame["enqueue"]>): (answer: Answer) => void {
     const node = this.#node;
-    const jobs = specs.map(toNewJob);
+    const { shard } = node.options;
+    const jobs = specs.map((spec, index) => toNewJob(spec, { index, shard }));
     let bytes = 64;
-    const expected = new Map<string, number>();
-    for (const job of jobs) {
-      bytes += sizeOf(job);
-      if (!isReadyAtOnce(job)) continue;
-      expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
-    }
+    for (const job of jobs) bytes += sizeOf(job);
+    const expected = expectedIn(jobs);
     return (answer) => {
-      node.replica.propose({ kind: "enqueue", jobs }, bytes, (outcome, fault) => {
+      node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
           done.kind === "enqueued" ? enqueueTexts(node, done.results) : "[]",

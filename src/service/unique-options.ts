@@ -101,6 +101,7 @@ export function refuseContradictions(spec: Spec): void {
   }
   checkDurations(spec);
   checkScope(spec);
+  checkDependencies(spec);
   checkMerge(spec);
 }
 
@@ -140,6 +141,15 @@ function checkScope(spec: Spec): void {
         : "with unique_scope period the key may be held by a job that is done, which nothing can cancel",
     );
   }
+}
+
+function checkDependencies(spec: Spec): void {
+  const rule = conflictOf(spec);
+  if ((rule !== "replace" && rule !== "keep_last") || (spec.depends_on ?? []).length === 0) return;
+  throw contradiction(
+    "depends_on",
+    "a job that may take the place of a waiting one cannot depend on others, since they may wait for that very job",
+  );
 }
 
 function checkMerge(spec: Spec): void {

@@ -1,18 +1,11 @@
 /**
  * Members of 0.3 that change what becomes of a job and that this server does not carry out. To drop them silently would
- * run a job before what it depends on, or end a chain after its first step, so they are refused. A value that means
+ * end a chain after its first step, so they are refused. A value that means
  * nothing was asked for (null, "", 0, an empty list) is no demand.
  */
 import { CorvoError } from "../base/errors.ts";
 
-const newJobMembers = [
-  "depends_on",
-  "chain",
-  "chain_id",
-  "chain_step",
-  "chain_config",
-  "agent",
-] as const;
+const newJobMembers = ["chain", "chain_id", "chain_step", "chain_config", "agent"] as const;
 const filterMembers = ["payload_jq", "batch_id", "chain_id"] as const;
 
 export function refuseUnsupportedJob(spec: object): void {

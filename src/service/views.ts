@@ -49,6 +49,7 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  if (job.state === "pending" && job.order === 0) view.blocked = true;
   set(view, "scheduled_at", time(job.dueAtMs === 0 ? job.scheduledAtMs : job.dueAtMs));
   set(view, "started_at", time(job.startedAtMs));
   set(view, "completed_at", job.state === "completed" ? time(job.finishedAtMs) : undefined);
@@ -75,6 +76,10 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  if (job.options.dependsOn !== undefined) {
+    view.depends_on = [...job.options.dependsOn];
+    view.on_dependency_failure = job.options.onDependencyFailure;
+  }
   set(view, "schedule", originOf(job));
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));

@@ -36,7 +36,8 @@ export function createWorkerHandlers(node: Node): WorkerHandlers {
 function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enqueueJobs"> {
   return {
     async enqueueJob({ body }) {
-      const [result] = await enqueue(node, [toNewJob(body)], body.idempotency_key);
+      const job = toNewJob(body, { index: 0, shard: node.options.shard });
+      const [result] = await enqueue(node, [job], body.idempotency_key);
       const done = accepted(result);
       const view = enqueueView(node.idOf(done), done);
       return view.unique_existing ? new Reply(200, view) : view;
@@ -45,7 +46,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       refuseUnsupportedBatch(body);
       const jobs = body.jobs.map((spec, i) => {
         try {
-          return toNewJob(spec);
+          return toNewJob(spec, { index: i, shard: node.options.shard });
         } catch (error) {
           if (!(error instanceof CorvoError)) throw error;
           throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
@@ -69,7 +70,7 @@ export function enqueue(
   return new Promise((resolve, reject) => {
     let bytes = 64;
     for (const job of jobs) bytes += sizeOf(job);
-    const change: EnqueueJobs = { kind: "enqueue", jobs };
+    const change = enqueueChange(node, jobs);
     const withKey: EnqueueJobs =
       idempotencyKey == null
         ? change
@@ -98,8 +99,13 @@ export function enqueue(
   });
 }
 
+export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
+  const { shard } = node.options;
+  return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
+}
+
 /** Jobs per queue that will be ready at once. */
-function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
+export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   const expected = new Map<string, number>();
   for (const job of jobs) {
     if (!isReadyAtOnce(job)) continue;

@@ -158,7 +158,7 @@ const refusals: readonly [
     "PAYLOAD_TOO_LARGE",
   ],
   ["a chain", "/enqueue", { queue: "q", chain: { steps: [{}, {}] } }, 501, "UNSUPPORTED"],
-  ["dependencies", "/enqueue", { queue: "q", depends_on: ["job_1"] }, 501, "UNSUPPORTED"],
+  ["an unknown dependency", "/enqueue", { queue: "q", depends_on: ["job_1"] }, 404, "NOT_FOUND"],
   ["an agent", "/enqueue", { queue: "q", agent: { max_iterations: 3 } }, 501, "UNSUPPORTED"],
   [
     "a chain in a batch",

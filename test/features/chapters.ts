@@ -2,7 +2,8 @@
 import { administration } from "./administration.ts";
 import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
+import { flow } from "./flow.ts";
 import { schedules } from "./schedules.ts";
 import { submitting } from "./submitting.ts";
 
-export const chapters: readonly Chapter[] = [submitting, delivery, administration, schedules];
+export const chapters: readonly Chapter[] = [submitting, flow, schedules, delivery, administration];

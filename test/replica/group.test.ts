@@ -1,9 +1,10 @@
 /** Groups that talk to each other directly, over logs in memory, while time is moved by hand. */
 import { expect, test } from "bun:test";
 import type { AppendWork, Log, LogBounds, LogEntry, LogFault } from "../../src/base/log.ts";
-import { emptyConfState } from "../../src/raft/message.ts";
+import { emptyConfState, type Message } from "../../src/raft/message.ts";
 import { Group } from "../../src/replica/group.ts";
 import { ManualTime } from "../support/node-rig.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
 const conf = { ...emptyConfState, voters: [1, 2, 3] };
@@ -47,33 +48,41 @@ class MemoryLogFile implements Log {
 
 function createGroups(time: ManualTime) {
   const groups = new Map<number, Group>();
-  const logs = new Map<number, MemoryLogFile>();
-  for (const id of [1, 2, 3]) {
-    const log = new MemoryLogFile();
-    logs.set(id, log);
-    let bits = id * 7919;
-    groups.set(
-      id,
-      new Group(
-        {
-          log,
-          timers: time,
-          random: { uint32: () => (bits = (Math.imul(bits, 1664525) + 1013904223) >>> 0) },
-          logger: memoryLogger(),
-          send: (to, messages) => queueMicrotask(() => groups.get(to)?.receive(messages)),
-          sendSnapshot: (_to, _message, done) => done(false),
-          onEntry: () => {},
-          onConf: () => {},
-          onSoft: () => {},
-          onLogFault: () => {},
-          onLogRecovered: () => {},
-        },
-        { group: 0, nodeId: id, tickMs: 50, start: { applied: 0, conf } },
-      ),
+  const logs = new Map([1, 2, 3].map((id) => [id, new MemoryLogFile()]));
+  const random = new SeededRandom(7919);
+  /** Messages for which it says so are kept back. */
+  const held: Message[] = [];
+  const hold = { isHeld: (_message: Message) => false };
+  const send = (to: number, messages: readonly Message[]) => {
+    held.push(...messages.filter(hold.isHeld));
+    const passed = messages.filter((message) => !hold.isHeld(message));
+    queueMicrotask(() => groups.get(to)?.receive(passed));
+  };
+  /** Also in place of the process that was there. */
+  const start = (id: number) => {
+    groups.get(id)?.stop();
+    const group = new Group(
+      {
+        log: logs.get(id) ?? new MemoryLogFile(),
+        timers: time,
+        random,
+        logger: memoryLogger(),
+        send,
+        sendSnapshot: (_to, _message, done) => done(false),
+        onEntry: () => {},
+        onConf: () => {},
+        onSoft: () => {},
+        onLogFault: () => {},
+        onLogRecovered: () => {},
+      },
+      { group: 0, nodeId: id, tickMs: 50, start: { applied: 0, conf } },
     );
-  }
-  for (const group of groups.values()) group.start();
-  return { groups, logs };
+    groups.set(id, group);
+    group.start();
+    return group;
+  };
+  for (const id of logs.keys()) start(id);
+  return { groups, logs, start, held, hold };
 }
 
 async function passUntil(time: ManualTime, isDone: () => boolean): Promise<number> {
@@ -102,4 +111,33 @@ test("a leader whose log does not answer hands its role over, and writes go on",
   expect(proposed?.kind).toBe("appended");
   const index = proposed?.kind === "appended" ? proposed.last : 0;
   await passUntil(time, () => (next?.appliedIndex ?? 0) >= index);
+});
+
+test("[RL2] a read after a restart is not answered with what an earlier process of the node had asked for", async () => {
+  const time = new ManualTime();
+  const { groups, start, held, hold } = createGroups(time);
+  const leader = () => [...groups].find(([, group]) => group.isReady)?.[0];
+  await passUntil(time, () => leader() !== undefined);
+  const id = [1, 2, 3].find((each) => each !== leader()) ?? 0;
+  hold.isHeld = ({ type, to }) => type === "MsgReadIndexResp" && to === id;
+  groups
+    .get(id)
+    ?.readBarrier()
+    .catch(() => undefined);
+  await passUntil(time, () => held.length > 0);
+  const late = held.splice(0);
+  const restarted = start(id);
+  await passUntil(time, () => restarted.state.leader === leader());
+
+  let isAnswered = false;
+  const read = restarted.readBarrier().then(() => {
+    isAnswered = true;
+  });
+  await passUntil(time, () => held.length > 0);
+  restarted.receive(late);
+  await time.pass(50);
+
+  expect(isAnswered).toBe(false);
+  restarted.receive(held);
+  await read;
 });

@@ -177,6 +177,11 @@ const contradictions: readonly [why: string, body: NewJobBody, field: string][] 
     keyed({ merge: "shallow", on_conflict: "replace", payload: json("[]") }),
     "merge",
   ],
+  [
+    "a dependency of what may replace a job",
+    keyed({ on_conflict: "replace", depends_on: ["job_00000000000000000000000001"] }),
+    "depends_on",
+  ],
   ["merge of no array", keyed({ merge: "append", on_conflict: "replace" }), "merge"],
 ];
 for (const [why, body, field] of contradictions) {

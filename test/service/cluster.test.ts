@@ -165,6 +165,10 @@ function control(given: ClusterView) {
     remove: (id) => note("remove", id),
     transferLeadership: (id) => note("transfer", id),
     setVoter: (id, voter) => note("setVoter", id, voter),
+    async snapshot(id) {
+      calls.push(["snapshot", id]);
+      return { nodeId: id ?? 1, index: 2000, bytes: 4096, durationMs: 12.4, logFirst: 1001 };
+    },
     leaderUrl: () => undefined,
   };
   return { calls, handlers: createClusterHandlers(cluster) };
@@ -242,6 +246,23 @@ describe("cluster operations", () => {
     const { handlers, calls } = control(view([member(1), member(2)]));
     await handlers.transferLeader({ params: {}, query: {}, body: {} }, context);
     expect(calls).toEqual([["transfer", undefined]]);
+  });
+
+  test("a snapshot is made on the node that is named, or on the leader", async () => {
+    const { handlers, calls } = control(view([member(1), member(2)]));
+    const made = await handlers.makeSnapshot(nodeInput("uuid-2"), context);
+    await handlers.makeSnapshot({ params: {}, query: {}, body: {} }, context);
+    expect(calls).toEqual([
+      ["snapshot", 2],
+      ["snapshot", undefined],
+    ]);
+    expect(made).toEqual({
+      node_id: "2",
+      index: 2000,
+      bytes: 4096,
+      duration_ms: 12,
+      log_first: 1001,
+    });
   });
 
   test("a name that no node has is refused with those there are", async () => {

@@ -2,6 +2,7 @@
  * What must be true of a cluster, whatever happens to it, and what its clients were told. Everything that is seen comes
  * here; the first thing that cannot be is the result of the run.
  */
+import { parseJobId } from "../../src/base/ids.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 
@@ -47,6 +48,9 @@ export class Oracle {
   readonly #applied = new Map<NodeId, number>();
   readonly #leaders = new Map<number, NodeId>();
   readonly #tokens = new Set<number>();
+  /** Jobs that were completed, and jobs that ended in any way, at any time. */
+  readonly #completed = new Set<number>();
+  readonly #ended = new Set<number>();
 
   report(problem: string): void {
     this.problem ??= problem;
@@ -114,7 +118,10 @@ export class Oracle {
 
   /** A job changes with a batch of this time, seen on the first node that applies it. */
   jobChanges(nowMs: number, previous: Job | undefined, next: Job): void {
+    if (next.state === "completed") this.#completed.add(next.seq);
+    if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
+    if (previous?.state !== "active") this.#checkDependencies(next);
     if (previous?.state === "active") {
       if (previous.token !== next.token) {
         this.report(
@@ -125,6 +132,15 @@ export class Oracle {
     }
     if (this.#tokens.has(next.token)) this.report(`token ${next.token} was given twice`);
     this.#tokens.add(next.token);
+  }
+
+  /** A job runs: what it depends on is done. An operator may run it all the same. */
+  #checkDependencies(job: Job): void {
+    if (job.options.dependsOn === undefined || this.#ended.has(job.seq)) return;
+    this.note("dependentsRun");
+    const done = job.options.onDependencyFailure === "ignore" ? this.#ended : this.#completed;
+    const open = job.options.dependsOn.find((id) => !done.has(parseJobId(id)?.seq ?? 0));
+    if (open !== undefined) this.report(`job ${job.seq} runs before ${open}`);
   }
 
   enqueued(seq: number, payload: string): void {

@@ -3,7 +3,9 @@
  * key until they have an answer, and leave jobs behind past their lease. They believe only what they were told.
  */
 import type { CorvoError, ErrorCode } from "../../src/base/errors.ts";
+import { formatJobId } from "../../src/base/ids.ts";
 import type { Change, NewJob } from "../../src/engine/change.ts";
+import type { JobOptions } from "../../src/engine/options.ts";
 import type { ItemResult, Outcome } from "../../src/engine/outcome.ts";
 import type { NodeId } from "../../src/raft/message.ts";
 import { Waiter } from "../../src/replica/claims.ts";
@@ -38,6 +40,8 @@ export class Workload {
   readonly #parts: WorkloadParts;
   readonly #random: SeededRandom;
   readonly #held: Held[] = [];
+  /** Ids of jobs that others may depend on. */
+  readonly #known: string[] = [];
   #calls = 0;
   /** Whom clients try first. */
   #favourite: NodeId = 1;
@@ -105,10 +109,21 @@ export class Workload {
         jitter: 0.5,
         ...(this.#chance(15) && { timeoutMs: 1000 + below(this.#random, 4000) }),
         ...(this.#chance(20) && { uniqueKey: `u${below(this.#random, 4)}`, uniqueMs: 5000 }),
+        ...(this.#chance(30) && this.#dependencies()),
       },
     };
     if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
     else this.#enqueueOnce(job, 3);
+  }
+
+  #dependencies(): Partial<JobOptions> {
+    const recent = this.#known.slice(-20);
+    const count = Math.min(recent.length, 1 + below(this.#random, 2));
+    const ids = Array.from({ length: count }, () => recent[below(this.#random, recent.length)]);
+    const dependsOn = [...new Set(ids.filter((id) => id !== undefined))];
+    if (dependsOn.length === 0) return {};
+    const policies = ["fail", "wait", "ignore"] as const;
+    return { dependsOn, onDependencyFailure: policies[below(this.#random, 3)] ?? "fail" };
   }
 
   #enqueueKeyed(jobs: readonly NewJob[], done: () => void): void {
@@ -149,7 +164,9 @@ export class Workload {
       return;
     }
     outcome.results.forEach((result, i) => {
-      if (result.kind === "added") this.#parts.oracle.enqueued(result.seq, jobs[i]?.payload ?? "");
+      if (result.kind !== "added") return;
+      this.#known.push(formatJobId(result.seq, result.createdAtMs, 0));
+      this.#parts.oracle.enqueued(result.seq, jobs[i]?.payload ?? "");
     });
   }
 

@@ -1,5 +1,6 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
+import { formatJobId } from "../../src/base/ids.ts";
 import type { Batch, Change, ManageAction, NewJob } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
@@ -10,6 +11,11 @@ const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
 const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
+
+/** `#n` stands for the id of the n-th job from the last, which only the run of the history knows; `#0` for that of none. */
+const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
+/** The n-th job of the same call; one that is not earlier is left out. */
+const earlierJob = fc.constantFrom("$0", "$1");
 
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
@@ -29,6 +35,8 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
     parentId: fc.constantFrom("job_00000000000000000000000001"),
+    dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
+    onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
   },
   { requiredKeys: [] },
 );
@@ -209,19 +217,46 @@ export interface BatchStep {
   readonly afterMs: number;
   readonly seed: number;
   readonly changes: readonly Change[];
+  /** Does the process start anew after it? */
+  readonly restarts: boolean;
 }
 
 export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
   afterMs: fc.constantFrom(0, 0, 1, 50, 300, 1000, 4000),
   seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   changes: fc.array(change, { minLength: 1, maxLength: 4 }),
+  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
 });
 
 export const startMs = 1_700_000_000_000;
 
-/** The batch that a step becomes at a time. */
-export function batchAt(step: BatchStep, lastMs: number): Batch {
-  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes: step.changes };
+/** The batch that a step becomes at a time, when there are these jobs. */
+export function batchAt(step: BatchStep, lastMs: number, jobs: readonly KnownJob[]): Batch {
+  const changes = step.changes.map((one) =>
+    one.kind === "enqueue"
+      ? { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, jobs)) }
+      : one,
+  );
+  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
+}
+
+interface KnownJob {
+  readonly seq: number;
+  readonly createdAtMs: number;
+}
+
+function withIds(job: NewJob, index: number, jobs: readonly KnownJob[]): NewJob {
+  if (job.options?.dependsOn === undefined) return job;
+  const dependsOn = job.options.dependsOn
+    .filter((text) => !text.startsWith("$") || Number(text.slice(1)) < index)
+    .map((text) => (text.startsWith("$") ? text : idOf(Number(text.slice(1)), jobs)));
+  return { ...job, options: { ...job.options, dependsOn: [...new Set(dependsOn)] } };
+}
+
+/** Mostly the id of one of the last jobs there are. */
+function idOf(draw: number, jobs: readonly KnownJob[]): string {
+  const job = draw === 0 ? undefined : jobs.at(-draw);
+  return formatJobId(job?.seq ?? 999, job?.createdAtMs ?? 0, 0);
 }
 
 /** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
@@ -274,4 +309,5 @@ export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
   afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
   seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
+  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
 });

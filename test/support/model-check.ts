@@ -6,15 +6,16 @@ import type { Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../../src/engine/outcome.ts";
 import { type BatchStep, batchAt, startMs } from "./histories.ts";
-import { type ModelAnswer, type ModelJob, NaiveModel } from "./naive-model.ts";
+import type { ModelJob } from "./naive-job.ts";
+import { type ModelAnswer, NaiveModel } from "./naive-model.ts";
 
-export function expectAnswersOfTheModel(steps: readonly BatchStep[]): void {
+export function expectAnswersOfTheModel(steps: readonly BatchStep[], stepsMax: number): void {
   const state = new MemoryState();
-  const engine = new Engine(state);
-  const model = new NaiveModel(state.meta.retention);
+  let engine = new Engine(state, stepsMax);
+  const model = new NaiveModel(state.meta.retention, stepsMax);
   let nowMs = startMs;
   for (const step of steps) {
-    const batch = batchAt(step, nowMs);
+    const batch = batchAt(step, nowMs, [...state.jobs.values()]);
     nowMs = batch.nowMs;
 
     const outcomes = engine.apply(batch).map(answerOf);
@@ -23,6 +24,8 @@ export function expectAnswersOfTheModel(steps: readonly BatchStep[]): void {
     expect(viewOf(state, engine)).toEqual(modelView(model));
     expect(engine.nextDeadlineMs()).toBe(model.nextDeadlineMs());
     expect(findViolations(state.contents(), engine)).toEqual([]);
+    // A process that starts here must go on alike.
+    if (step.restarts) engine = new Engine(state, stepsMax);
   }
 }
 

@@ -8,7 +8,8 @@ import type {
 } from "../../src/engine/change.ts";
 import type { JobState } from "../../src/engine/job.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
-import type { ModelAnswer, ModelJob } from "./naive-model.ts";
+import type { ModelJob } from "./naive-job.ts";
+import type { ModelAnswer } from "./naive-model.ts";
 
 interface Model {
   jobs(): readonly ModelJob[];

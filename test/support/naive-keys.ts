@@ -2,7 +2,7 @@
 import type { NewJob } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
-import type { ModelJob } from "./naive-model.ts";
+import { endOfWait, type ModelJob, startOf } from "./naive-job.ts";
 
 interface Lock {
   queue: string;
@@ -19,35 +19,11 @@ interface Model {
   insert(spec: NewJob, options: JobOptions, waitsForKey: boolean): ModelJob;
   place(job: ModelJob, dueAtMs: number): void;
   cancel(job: ModelJob): void;
+  /** It waits for no other job any more. */
+  unblock(job: ModelJob): void;
 }
 
 const forEver = Number.POSITIVE_INFINITY;
-
-/** When a job is to start. */
-export function startOf(
-  spec: NewJob,
-  options: JobOptions,
-  at: { readonly nowMs: number; readonly firstMs: number },
-): number {
-  if (options.debounceMs === 0) return at.nowMs + (spec.delayMs ?? 0);
-  const latestMs = options.debounceMaxMs === 0 ? forEver : at.firstMs + options.debounceMaxMs;
-  return Math.min(at.nowMs + options.debounceMs, latestMs);
-}
-
-/** Until when a job may wait; 0 for ever. */
-export function endOfWait(spec: NewJob, options: JobOptions, nowMs: number): number {
-  const ends = [spec.expireMs === undefined ? 0 : nowMs + spec.expireMs, options.deadlineAtMs];
-  const given = ends.filter((atMs) => atMs > 0);
-  return given.length === 0 ? 0 : Math.min(...given);
-}
-
-/** For a job that is to run by an operator's word. */
-export function takeOffWhatIsOver(job: ModelJob, nowMs: number): void {
-  const { deadlineAtMs } = job.options;
-  const isOver = deadlineAtMs > 0 && deadlineAtMs <= nowMs;
-  if (isOver) job.options = { ...job.options, deadlineAtMs: 0 };
-  if (isOver || job.expireAtMs <= nowMs) job.expireAtMs = isOver ? 0 : deadlineAtMs;
-}
 
 export class NaiveKeys {
   #locks: Lock[] = [];
@@ -130,10 +106,12 @@ export class NaiveKeys {
   }
 
   #rewrite(job: ModelJob, spec: NewJob, options: JobOptions): string {
+    if (options.dependsOn !== undefined) return "CONFLICT";
     const payload = joined(options, job.payload, spec.payload);
     if (payload === undefined) return "CONFLICT";
     const nowMs = this.#model.nowMs();
-    const wasPendingAs = job.state === "pending" ? job.priority : undefined;
+    this.#model.unblock(job);
+    const wasPendingAs = job.order > 0 && job.state === "pending" ? job.priority : undefined;
     job.payload = payload;
     job.options = options;
     job.priority = spec.priority ?? 2;

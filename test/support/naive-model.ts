@@ -2,6 +2,8 @@
  * The rules of docs/spec/jobs.md and docs/spec/leases.md, written down a second time with nothing but arrays and scans: no
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
+
+import { formatJobId } from "../../src/base/ids.ts";
 import type {
   Batch,
   Change,
@@ -14,36 +16,11 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { answerOf, NaiveAttempts } from "./naive-attempts.ts";
-import { endOfWait, NaiveKeys, startOf, takeOffWhatIsOver } from "./naive-keys.ts";
+import { NaiveDependencies } from "./naive-dependencies.ts";
+import { type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
+import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
-
-export interface ModelJob {
-  readonly seq: number;
-  readonly createdAtMs: number;
-  options: JobOptions;
-  payload: string;
-  queue: string;
-  state: JobState;
-  priority: number;
-  order: number;
-  dueAtMs: number;
-  /** The time its producer asked for. */
-  askedAtMs: number;
-  expireAtMs: number;
-  attempt: number;
-  lostLeases: number;
-  snoozes: number;
-  firstFailedAtMs: number;
-  token: number;
-  leaseMs: number;
-  leaseEndsAtMs: number;
-  startedAtMs: number;
-  result: string | undefined;
-  checkpoint: string | undefined;
-  progress: string | undefined;
-  history: string[];
-}
 
 export type ModelAnswer = unknown;
 
@@ -60,7 +37,9 @@ export class NaiveModel {
   #nowMs = 0;
   #seed = 0;
 
-  constructor(retention: Retention) {
+  readonly #waits: NaiveDependencies;
+
+  constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
     this.#attempts = new NaiveAttempts({
       jobs: () => this.jobs,
@@ -75,24 +54,45 @@ export class NaiveModel {
       insert: (spec, options, waits) => this.#insert(spec, options, waits),
       place: (job, dueAtMs) => this.#place(job, dueAtMs),
       cancel: (job) => this.#act(job, "cancel"),
+      unblock: (job) => this.#waits.drop(job.seq),
+    });
+    this.#waits = new NaiveDependencies({
+      stepsMax,
+      find: (seq) => this.jobs.find((job) => job.seq === seq),
+      nextNumber: () => this.#number,
+      takeNumber: () => this.#number++,
+      standInLine: (job) => this.#stand(job),
+      abandon: (job) => {
+        job.history.push("dependency_failed");
+        job.token = 0;
+        this.#finish(job, "dead");
+      },
     });
   }
 
   apply(batch: Batch): ModelAnswer[] {
     this.#nowMs = batch.nowMs;
     this.#seed = batch.seed;
-    return batch.changes.map((change) => this.#change(change));
+    this.#waits.beginBatch();
+    const answers = batch.changes.map((change) => {
+      const answer = this.#change(change);
+      this.#waits.carryOn();
+      return answer;
+    });
+    this.#waits.endBatch();
+    return answers;
   }
 
   /** Ready jobs of a queue, first in line first. */
   line(queue: string): ModelJob[] {
     return this.jobs
-      .filter((job) => job.queue === queue && job.state === "pending")
+      .filter((job) => job.queue === queue && job.state === "pending" && job.order > 0)
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
   }
 
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
+    if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
   }
 
@@ -165,21 +165,41 @@ export class NaiveModel {
     specs: readonly NewJob[],
     idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
   ): ModelAnswer {
-    if (idempotency === undefined) return specs.map((spec) => this.#add(spec));
+    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
     this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
     const known = this.#keys.find(({ key }) => key === idempotency.key);
     if (known !== undefined) {
       return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
     }
-    const answer = specs.map((spec) => this.#add(spec));
+    const answer = this.#addAll(specs);
+    if (answer === undefined) return "NOT_FOUND";
     const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
     this.#keys.push({ ...idempotency, expiresAtMs, answer });
     return answer;
   }
 
-  #add(spec: NewJob): ModelAnswer {
+  /** Undefined when one depends on a job that is not there: then none is added. */
+  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
+    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
+    const answers: string[] = [];
+    for (const spec of specs) answers.push(this.#add(spec, answers));
+    return answers;
+  }
+
+  /** The id behind `$n`, from the answer that job got. */
+  #idOf(reference: string, answers: readonly string[]): string {
+    if (!reference.startsWith("$")) return reference;
+    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
+    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
+  }
+
+  #add(spec: NewJob, answers: readonly string[]): string {
+    const isRefused = (id: string) =>
+      id.startsWith("$") && !/ \d+$/.test(answers[Number(id.slice(1))] ?? "");
+    if (spec.options?.dependsOn?.some(isRefused)) return "CONFLICT";
     this.#open(spec.queue);
-    const options = { ...defaultOptions, ...spec.options };
+    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
+    const options = { ...defaultOptions, ...spec.options, dependsOn };
     if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
     const job = this.#insert(spec, options, false);
@@ -188,37 +208,10 @@ export class NaiveModel {
 
   #insert(spec: NewJob, options: JobOptions, waitsForKey: boolean): ModelJob {
     const seq = this.#number++;
-    const job: ModelJob = {
-      seq,
-      createdAtMs: this.#nowMs,
-      options,
-      payload: spec.payload,
-      queue: spec.queue,
-      state: "held",
-      priority: spec.priority ?? 2,
-      order: 0,
-      dueAtMs: 0,
-      askedAtMs: startOf(spec, options, { nowMs: this.#nowMs, firstMs: this.#nowMs }),
-      expireAtMs: endOfWait(spec, options, this.#nowMs),
-      attempt: 0,
-      lostLeases: 0,
-      snoozes: 0,
-      firstFailedAtMs: 0,
-      token: 0,
-      leaseMs: 0,
-      leaseEndsAtMs: 0,
-      startedAtMs: 0,
-      result: undefined,
-      checkpoint: spec.checkpoint,
-      progress: undefined,
-      history: [],
-    };
+    this.#waits.added(seq, options);
+    const place = this.#waits.isBlocked(seq) ? 0 : seq;
+    const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place, waitsForKey });
     this.jobs.push(job);
-    if (!waitsForKey) {
-      this.#place(job, job.askedAtMs);
-      if (job.state === "pending") job.order = seq;
-      if (job.state === "pending") this.#number = seq + 1;
-    }
     return job;
   }
 
@@ -263,14 +256,20 @@ export class NaiveModel {
     job.leaseMs = 0;
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
-    if (state === "pending") job.order = this.#number++;
+    if (state === "pending") this.#stand(job);
     this.#unique.moved(job, from);
+  }
+
+  /** At the end of the line, unless it waits for other jobs. */
+  #stand(job: ModelJob): void {
+    job.order = this.#waits.isBlocked(job.seq) ? 0 : this.#number++;
   }
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
     this.#kept.leave(job);
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
+    this.#waits.ended(job.seq, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -285,7 +284,7 @@ export class NaiveModel {
     if (change.action === "changePriority") {
       if (!["pending", "scheduled", "retrying"].includes(from)) return "BULK_ERROR";
       job.priority = change.priority ?? 0;
-      if (from === "pending") job.order = this.#number++;
+      if (from === "pending") this.#stand(job);
       return answerOf(job, from);
     }
     if (sources[change.action]?.includes(from) !== true) return refusals[change.action];
@@ -316,6 +315,7 @@ export class NaiveModel {
         job.lostLeases = 0;
         job.token = 0;
         takeOffWhatIsOver(job, this.#nowMs);
+        this.#waits.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#unique.retake(job);
@@ -328,7 +328,7 @@ export class NaiveModel {
     const refusal = this.#unique.move(job, queue);
     if (refusal !== undefined) return refusal;
     job.queue = queue;
-    if (job.state === "pending") job.order = this.#number++;
+    if (job.state === "pending") this.#stand(job);
     if (isFinished(job.state)) {
       this.#kept.leave(job);
       this.#kept.join(job, this.#nowMs);
@@ -340,6 +340,7 @@ export class NaiveModel {
     this.#kept.leave(job);
     this.#unique.deleted(job);
     this.jobs = this.jobs.filter((one) => one !== job);
+    this.#waits.ended(job.seq, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -387,6 +388,7 @@ export class NaiveModel {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) break;
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
+        this.#waits.removed(removed);
       }
     }
     return `${steps} steps, more ${this.nextDeadlineMs() <= this.#nowMs}`;

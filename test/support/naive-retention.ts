@@ -1,7 +1,7 @@
 /** Which finished jobs the naive model still has: groups of jobs that finished one after the other, as plain lists. */
 import type { Retention } from "../../src/engine/change.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import type { ModelJob } from "./naive-model.ts";
+import type { ModelJob } from "./naive-job.ts";
 
 interface Group {
   readonly first: number;

@@ -1,4 +1,4 @@
-/** Tables of docs/spec/jobs.md: from which states an action goes, and how it is refused in others. */
+/** From which states an operator's action goes, and the code of its refusal from all others. */
 import type { JobState } from "../../src/engine/job.ts";
 
 export const sources: Readonly<Record<string, readonly JobState[]>> = {
@@ -9,6 +9,7 @@ export const sources: Readonly<Record<string, readonly JobState[]>> = {
   approve: ["held"],
   reject: ["held"],
 };
+
 export const refusals: Readonly<Record<string, string>> = {
   retry: "RETRY_ERROR",
   requeue: "RETRY_ERROR",

@@ -118,6 +118,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
     remove: refuse,
     transferLeadership: refuse,
     setVoter: refuse,
+    snapshot: refuse,
     leaderUrl: () => undefined,
   };
 }

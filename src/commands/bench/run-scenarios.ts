@@ -7,6 +7,7 @@ import { connect } from "../_shared/client.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
 import { Bench } from "./bench-run.ts";
+import { burdens } from "./burdens.ts";
 import { type Disk, describeHost, type Host, probeDisk } from "./conditions.ts";
 import { OwnServer } from "./own-server.ts";
 import type { Scenario, Settings } from "./scenario.ts";
@@ -18,6 +19,8 @@ export interface Plan {
   readonly isTour: boolean;
   readonly overrides: Settings;
   readonly repeat: number;
+  /** What each server carries besides, and how much of it. */
+  readonly burdens: ReadonlyMap<string, number>;
   /** Undefined: every run starts its own. */
   readonly server: string | undefined;
   readonly folder: string | undefined;
@@ -84,7 +87,10 @@ async function runScenario(plan: Plan, name: string, chosen: Chosen): Promise<Sc
         : undefined;
     try {
       const bench = createBench(plan, settings, { scenario, own, label });
-      if (scenario.needsNoServer !== true) server = await describeServer(bench);
+      if (scenario.needsNoServer !== true) {
+        server = await describeServer(bench);
+        await putBurdens(bench, plan.burdens, label);
+      }
       runs.push(await runOnce(bench, scenario));
     } finally {
       await own?.close();
@@ -110,6 +116,20 @@ function createBench(
     runId: context.system.random.uint32().toString(36),
     progress: (share, text) => progress(share, `${run.label}: ${text}`),
   });
+}
+
+async function putBurdens(bench: Bench, asked: Plan["burdens"], label: string): Promise<void> {
+  const { system, progress } = bench.deps;
+  for (const [name, count] of asked) {
+    const text = `${label}: ${count.toLocaleString("en-US")} ${burdens[name]?.summary}`;
+    await burdens[name]?.put({
+      client: bench.client,
+      count,
+      nowMs: system.clock.nowMs(),
+      progress: (share) => progress(share, text),
+    });
+    bench.note(`beside ${count.toLocaleString("en-US")} ${burdens[name]?.summary}`);
+  }
 }
 
 async function describeServer(bench: Bench): Promise<ScenarioResult["server"]> {

@@ -44,6 +44,8 @@ function printJob(output: Output, job: Job): void {
     ["timeout", job.timeout_ms === undefined ? undefined : formatDuration(job.timeout_ms)],
     ["unique key", job.unique_key],
     ["parent", job.parent_id],
+    ["depends on", job.depends_on?.join(" ")],
+    ["waits for", job.waits_for?.join(" ")],
     ["tags", tagText(job.tags)],
     ["worker", [job.worker_id, job.hostname].filter((part) => part !== undefined).join(" on ")],
     ["created", job.created_at],

@@ -7,8 +7,14 @@ import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
-import type { ClusterControl, ClusterMember, ClusterView } from "../../service/cluster.ts";
+import type {
+  ClusterControl,
+  ClusterMember,
+  ClusterView,
+  SnapshotMade,
+} from "../../service/cluster.ts";
 import { joinProof } from "./identity.ts";
+import { snapshotAt } from "./join.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
@@ -16,6 +22,7 @@ const silentMs = 3000;
 interface ControlEnv {
   readonly replica: Replica;
   readonly secret: string | undefined;
+  readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
   /** How a node is by its own word, this one included. */
   readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
 }
@@ -42,6 +49,17 @@ export function createClusterControl(
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
     setVoter: (nodeId, voter) => membership.setVoter(nodeId, voter),
+    async snapshot(nodeId) {
+      const { self } = membership;
+      const target = nodeId ?? group.state.leader;
+      if (target === self.id) return { ...(await env.snapshot()), nodeId: self.id };
+      const url = membership.members.find((member) => member.id === target)?.httpUrl;
+      if (url !== undefined) return snapshotAt(url, target);
+      throw new CorvoError("UNAVAILABLE", "no leader is known to this node at the moment", {
+        retryAfterMs: 250,
+        hint: "Name the node whose snapshot is wanted.",
+      });
+    },
     leaderUrl: () => membership.leaderUrl(),
   };
 }

@@ -12,7 +12,7 @@ import type { Peers } from "./peers.ts";
 import { mainGroup, type Storage } from "./storage.ts";
 
 /** Entries that a node on its own keeps at most, although its stored state covers them. */
-const aloneTailEntries = 1000;
+export const aloneTailEntries = 1000;
 const tickMs = 50;
 
 interface ConsensusEnv {
@@ -48,7 +48,7 @@ export function createConsensus(
       const members = replica.conf.voters.length + replica.conf.learners.length;
       const { logTailEntries } = env;
       const tail = members > 1 ? logTailEntries : Math.min(aloneTailEntries, logTailEntries);
-      compact(storage, snapshots, index - tail);
+      compactLog(storage, snapshots, index - tail);
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
@@ -96,7 +96,7 @@ export function createConsensus(
 }
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
-function compact(storage: Storage, snapshots: Snapshots, wanted: number): void {
+export function compactLog(storage: Storage, snapshots: Snapshots, wanted: number): void {
   const through = Math.min(wanted, snapshots.neededAfter);
   if (through > 0) storage.log.compact(mainGroup, through);
 }

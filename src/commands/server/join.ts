@@ -7,7 +7,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { type Client, createClient } from "../../sdk/client.ts";
 import type { RetryPolicy } from "../../sdk/retry.ts";
-import type { JoinAnswer, JoinRequest } from "../../service/cluster.ts";
+import type { JoinAnswer, JoinRequest, SnapshotMade } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
 /** Who asks, with the proof that it knows the cluster's secret. */
@@ -17,6 +17,8 @@ export type Joined = JoinAnswer;
 const retryMs = 1000;
 /** How long a node that starts again waits to hear whose cluster its --join names. */
 const askMs = 1000;
+/** As long as a server keeps a connection on which nothing moves. */
+const snapshotMs = 120_000;
 const defaultHttpPort = 8080;
 
 /** Joins through the first address that answers. Rejects only when no retry can help. */
@@ -110,6 +112,15 @@ async function clusterAt(address: string, httpUrl: string): Promise<string | und
     return status.cluster_id;
   }
   return undefined;
+}
+
+/** Has another member make a snapshot of itself. */
+export async function snapshotAt(url: string, nodeId: number): Promise<SnapshotMade> {
+  const input = { body: { node: String(nodeId) } };
+  const call = { timeoutMs: snapshotMs };
+  const made = await clientOf(url, { attemptsMax: 1 }).makeSnapshot(input, call);
+  const { index, bytes } = made;
+  return { nodeId, index, bytes, durationMs: made.duration_ms, logFirst: made.log_first };
 }
 
 function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {

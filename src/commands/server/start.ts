@@ -30,6 +30,7 @@ import {
 import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { conditionOf, sizesOf } from "./sizes.ts";
+import { snapshotNow } from "./snapshot-now.ts";
 import { mainGroup, openStorage, type Storage } from "./storage.ts";
 
 export interface ServerOptions {
@@ -126,7 +127,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const env = { options, search, logger, membership, group, peers };
+  const env = { options, search, logger, membership, consensus, peers };
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
@@ -228,7 +229,7 @@ function createNode(
     search: QueryStore;
     logger: Logger;
     membership: Membership;
-    group: Group;
+    consensus: Consensus;
     peers: Peers;
   },
 ): Node {
@@ -242,8 +243,9 @@ function createNode(
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
-      cluster: createClusterControl(env.membership, env.group, {
+      cluster: createClusterControl(env.membership, env.consensus.group, {
         replica,
+        snapshot: () => snapshotNow(storage, env.consensus, systemClock),
         conditionOf: (nodeId) =>
           nodeId === env.membership.self.id ? conditionOf(storage) : env.peers.conditionOf(nodeId),
         secret: env.options.cluster.secret,

@@ -21,17 +21,17 @@ import { SeededRandom } from "../../support/seeded-random.ts";
 import { Cluster, dropText } from "./cluster.ts";
 import { DirectiveError } from "./member.ts";
 import { Output } from "./output.ts";
-import type { Argument, Directive } from "./parse.ts";
+import { type Argument, type Directive, withFollowing } from "./parse.ts";
 
-const electionTicks = 3;
-const heartbeatTicks = 1;
+/** The one directive whose input is not more directives. */
+const inputCommand = "propose-conf-change";
 
 type Handler = (environment: InteractionEnvironment, directive: Directive) => void;
 
 /** Settings of a new node: nothing is limited and nothing is switched on unless asked for. */
 const plainSettings = {
-  electionTicks,
-  heartbeatTicks,
+  electionTicks: 3,
+  heartbeatTicks: 1,
   messageBytesMax: unbounded,
   uncommittedBytesMax: unbounded,
   inflightMessagesMax: 2 ** 31 - 1,
@@ -43,6 +43,8 @@ const plainSettings = {
 } as const satisfies Partial<RaftConfig>;
 
 const numericSettings: Record<string, keyof RaftConfig> = {
+  "election-tick": "electionTicks",
+  "heartbeat-tick": "heartbeatTicks",
   inflight: "inflightMessagesMax",
   "max-committed-size-per-ready": "applyingBytesMax",
   "max-message-bytes": "messageBytesMax",
@@ -63,8 +65,13 @@ export class InteractionEnvironment {
   readonly cluster = new Cluster(this.output);
 
   run(directive: Directive): string {
+    const outputs = directivesOf(directive).map((each) => this.#run(each).replace(/\n$/, ""));
+    return outputs.filter((output) => output !== "").join("\n") || "ok";
+  }
+
+  #run(directive: Directive): string {
     const handler = handlers[directive.command];
-    if (handler === undefined) return "unknown command";
+    if (handler === undefined) return `unknown command ${directive.command}`;
     this.output.take();
     try {
       handler(this, directive);
@@ -72,13 +79,16 @@ export class InteractionEnvironment {
       if (!(error instanceof DirectiveError)) throw error;
       return this.output.isQuiet ? error.message : this.output.take() + error.message;
     }
-    const text = this.output.take();
-    return text === "" ? "ok" : text;
+    return this.output.take();
   }
 }
 
-export function isInteractionCommand(command: string): boolean {
-  return command in handlers;
+export function isInteraction(directive: Directive): boolean {
+  return directivesOf(directive).every(({ command }) => command in handlers);
+}
+
+function directivesOf(directive: Directive): Directive[] {
+  return directive.command === inputCommand ? [directive] : withFollowing(directive);
 }
 
 const handlers: Record<string, Handler> = {
@@ -103,7 +113,7 @@ const handlers: Record<string, Handler> = {
     const data = new TextEncoder().encode(args[1]?.key ?? "");
     report(cluster.member(firstId(args)).node.propose([data]));
   },
-  "propose-conf-change": proposeConfChange,
+  [inputCommand]: proposeConfChange,
   "raft-log": printLog,
   "raft-state": printState,
   "read-index": ({ cluster, output }, { args }) => {
@@ -130,8 +140,10 @@ const handlers: Record<string, Handler> = {
     if (role === "leader") output.write(describeProgress(tracker.progress));
   },
   tick: ({ cluster }, { args }) => tick(cluster, args, Number(args[1]?.key)),
-  "tick-election": ({ cluster }, { args }) => tick(cluster, args, electionTicks),
-  "tick-heartbeat": ({ cluster }, { args }) => tick(cluster, args, heartbeatTicks),
+  "tick-election": ({ cluster }, { args }) =>
+    tick(cluster, args, cluster.member(firstId(args)).node.state.config.electionTicks),
+  "tick-heartbeat": ({ cluster }, { args }) =>
+    tick(cluster, args, cluster.member(firstId(args)).node.state.config.heartbeatTicks),
   "transfer-leadership": ({ cluster }, { args }) => {
     const from = cluster.member(Number(settingOf(args, "from")));
     from.node.transferLeadership(Number(settingOf(args, "to")));

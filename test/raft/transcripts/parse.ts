@@ -7,8 +7,9 @@
  *   ----
  *   expected output, up to a blank line
  *
- * A backslash at the end of a directive's line continues it. Output that contains blank lines stands
- * between doubled separators. Parsing keeps every other line as it is, so that a file can be
+ * A backslash at the end of a directive's line continues it. The input of a directive that takes none
+ * is further directives, one per line: their outputs follow one another in the one expected output.
+ * Output that contains blank lines stands between doubled separators. Parsing keeps every other line as it is, so that a file can be
  * rewritten with new outputs and otherwise unchanged.
  */
 export interface Argument {
@@ -70,6 +71,18 @@ export function parseTranscript(text: string): Transcript {
     start = position;
   }
   return { directives, rest: lines.slice(start).join("\n") };
+}
+
+/** The directive, and those that its input lines are. */
+export function withFollowing(directive: Directive): Directive[] {
+  const following = directive.input.split("\n").filter((line) => line.trim() !== "");
+  const heads = following.map((line) => ({ ...directive, ...parseHead(line.trim()), input: "" }));
+  return [{ ...directive, input: "" }, ...heads];
+}
+
+/** Whether a text has a directive with its expected output at all. */
+export function isTranscript(text: string): boolean {
+  return text.split("\n").includes(separator);
 }
 
 function readOutput(lines: readonly string[], from: number): { text: string; next: number } {

@@ -106,16 +106,13 @@ function lowered(
   return index;
 }
 
-/** A bar per voter: the more voters are behind it, the longer. */
+/** A bar per voter: the more voters are behind it, the longer. Equal indexes have equal bars. */
 function picture(voters: readonly NodeId[], indexes: ReadonlyMap<NodeId, number>): string {
   if (voters.length === 0) return "<empty majority quorum>";
   const rows = voters.map((id) => ({ id, index: indexes.get(id) ?? 0 }));
-  const ranked = rows.toSorted((a, b) => a.index - b.index || a.id - b.id);
   const blank = " ".repeat(voters.length);
   const lines = rows.map((row) => {
-    const rank = ranked.indexOf(row);
-    const isAhead = (ranked[rank - 1]?.index ?? row.index) < row.index;
-    const length = isAhead ? rank : 0;
+    const length = rows.filter((other) => other.index < row.index).length;
     const bar = indexes.has(row.id)
       ? `${"x".repeat(length)}>${" ".repeat(voters.length - length)}`
       : `?${blank}`;

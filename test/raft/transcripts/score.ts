@@ -8,7 +8,7 @@
  */
 import { AssertionError } from "../../../src/base/assert.ts";
 import { ConfChangeEnvironment, confChangeCommands } from "./conf-change-directives.ts";
-import { InteractionEnvironment, isInteractionCommand } from "./interaction-directives.ts";
+import { InteractionEnvironment, isInteraction } from "./interaction-directives.ts";
 import { type Directive, parseTranscript, renderTranscript } from "./parse.ts";
 import { quorumCommands, runQuorumDirective } from "./quorum-directives.ts";
 
@@ -17,10 +17,13 @@ export interface Tally {
   total: number;
 }
 
+export const levels = ["strict", "protocol", "state"] as const;
+
+export type Level = (typeof levels)[number];
+
 export interface Score {
-  readonly strict: Tally;
-  readonly protocol: Tally;
-  readonly state: Tally;
+  readonly tallies: Readonly<Record<Level, Tally>>;
+  /** Directives that the runner does not know; they are in no tally. */
   readonly unsupported: number;
   /** The first directive whose output differs, with both outputs. */
   readonly difference: string | undefined;
@@ -35,9 +38,7 @@ const stateCommands: ReadonlySet<string> = new Set(["raft-state", "raft-log", "s
 export function scoreTranscript(text: string): Score {
   const transcript = parseTranscript(text);
   const run = createRunner();
-  const strict = { passed: 0, total: 0 };
-  const protocol = { passed: 0, total: 0 };
-  const state = { passed: 0, total: 0 };
+  const tallies = { strict: emptyTally(), protocol: emptyTally(), state: emptyTally() };
   const outputs: string[] = [];
   let unsupported = 0;
   let difference: string | undefined;
@@ -51,14 +52,18 @@ export function scoreTranscript(text: string): Score {
     }
     const isEqual = output === directive.expected;
     const isSameProtocol = withoutLog(output) === withoutLog(directive.expected);
-    count(strict, isEqual);
-    count(protocol, isSameProtocol);
-    if (stateCommands.has(directive.command)) count(state, isEqual);
+    count(tallies.strict, isEqual);
+    count(tallies.protocol, isSameProtocol);
+    if (stateCommands.has(directive.command)) count(tallies.state, isEqual);
     if (!isEqual) difference ??= describeDifference(directive, output);
     if (!isSameProtocol) protocolDifference ??= describeDifference(directive, output);
   }
   const rewritten = renderTranscript(transcript, outputs);
-  return { strict, protocol, state, unsupported, difference, protocolDifference, rewritten };
+  return { tallies, unsupported, difference, protocolDifference, rewritten };
+}
+
+function emptyTally(): Tally {
+  return { passed: 0, total: 0 };
 }
 
 function count(tally: Tally, isPassed: boolean): void {
@@ -75,7 +80,7 @@ function createRunner(): (directive: Directive) => string | undefined {
     try {
       if (quorumCommands.has(command)) return trimEnd(runQuorumDirective(directive));
       if (confChangeCommands.has(command)) return trimEnd(confChange.run(directive));
-      if (!isInteractionCommand(command)) return undefined;
+      if (!isInteraction(directive)) return undefined;
       return trimEnd(interaction.run(directive));
     } catch (error) {
       if (!(error instanceof AssertionError)) throw error;

@@ -1,0 +1,183 @@
+/**
+ * What dependencies mean. A job waits until each job that it depends on is completed; what else may become of one is
+ * answered by the dependent's `onDependencyFailure`:
+ *
+ * - `fail`: the dependent is dead, with a reason that names the dependency;
+ * - `wait`: it waits on, until a retry by hand completes the dependency. One that no longer exists cannot be retried, so
+ *   then it fails: nothing is blocked for ever;
+ * - `ignore`: an end is an end.
+ *
+ * Rings cannot arise: what a job depends on exists before it.
+ */
+import { must } from "../base/assert.ts";
+import { parseJobId } from "../base/ids.ts";
+import type { Core } from "./core.ts";
+import type { DependenciesRemoved, DependencyEnd, DependencyEnded } from "./dependencies.ts";
+import { isFinished, type Job } from "./job.ts";
+import { recordAttempt } from "./lease.ts";
+import { engineLimits } from "./limits.ts";
+import type { JobOptions } from "./options.ts";
+import { type Rejection, reject } from "./outcome.ts";
+
+/** Why a job may not wait for these, before anything is added. `$n` has been resolved. */
+export function refuseDependencies(
+  core: Core,
+  options: Partial<JobOptions>,
+): Rejection | undefined {
+  const ids = options.dependsOn ?? [];
+  const isIgnorant = options.onDependencyFailure === "ignore";
+  for (const id of ids) {
+    if (id.startsWith("$") || isIgnorant || findByIdText(core, id) !== undefined) continue;
+    return reject(
+      "NOT_FOUND",
+      `depends_on: no job "${id}"; it may be gone already (on_dependency_failure "ignore" takes that for done)`,
+    );
+  }
+  const count = core.dependencies.openCount + ids.length;
+  if (count <= engineLimits.dependenciesMax) return undefined;
+  return reject(
+    "OVERLOADED",
+    `depends_on: jobs wait for ${core.dependencies.openCount} dependencies already, at most ${engineLimits.dependenciesMax} (dependenciesMax)`,
+  );
+}
+
+/** Lets a new job wait for its dependencies. False when none is open. */
+export function waitForDependencies(core: Core, seq: number, options: JobOptions): boolean {
+  const open: number[] = [];
+  for (const id of options.dependsOn ?? []) {
+    const job = findByIdText(core, id);
+    if (job === undefined || job.state === "completed") continue;
+    if (!isFinished(job.state)) open.push(job.seq);
+    else if (options.onDependencyFailure !== "ignore") {
+      open.push(job.seq);
+      tellDependents(core, job.seq, job.state === "dead" ? "dead" : "cancelled");
+    }
+  }
+  if (open.length > 0) core.dependencies.block(seq, open, seq);
+  return open.length > 0;
+}
+
+/**
+ * A finished job is run again by hand: it waits again for those dependencies that are unfinished now. One that ended
+ * without success does not stop it, since an operator's word counts more.
+ */
+export function waitAgain(core: Core, job: Job): void {
+  if (job.options.dependsOn === undefined || !isFinished(job.state)) return;
+  const open: number[] = [];
+  for (const id of job.options.dependsOn) {
+    const dependency = findByIdText(core, id);
+    if (dependency !== undefined && !isFinished(dependency.state)) open.push(dependency.seq);
+  }
+  if (open.length > 0) core.dependencies.block(job.seq, open, core.takeNumber());
+}
+
+/** A job changed: it may have been waiting, and others may be waiting for it. */
+export function reactForDependents(
+  core: Core,
+  before: Job | undefined,
+  after: Job | undefined,
+): void {
+  const { dependencies } = core;
+  const seq = (after ?? before)?.seq ?? 0;
+  if (after === undefined || isFinished(after.state)) dependencies.drop(seq);
+  if (!dependencies.hasDependents(seq)) return;
+  const wasFinished = before !== undefined && isFinished(before.state);
+  if (after === undefined) {
+    dependencies.forgetRemoval(seq);
+    tellDependents(core, seq, "deleted");
+  } else if (!isFinished(after.state)) {
+    dependencies.forgetRemoval(seq);
+  } else if (!wasFinished) {
+    tellDependents(core, seq, after.state as DependencyEnd);
+  } else if (dependencies.isAwaited(seq)) {
+    // Moved to another queue, it counts as finished anew.
+    dependencies.awaitRemoval(after);
+  }
+}
+
+/** Retention removed the finished jobs of a class with these finish numbers. */
+export function noteRemoval(core: Core, removed: Omit<DependenciesRemoved, "kind">): void {
+  const { of, from, below } = removed;
+  if (core.dependencies.awaitedBetween(of, from, below) === undefined) return;
+  core.aftermath.push({ kind: "dependenciesRemoved", of, from, below });
+}
+
+export function stepRemoved(
+  core: Core,
+  work: DependenciesRemoved,
+): DependenciesRemoved | undefined {
+  const seq = core.dependencies.awaitedBetween(work.of, work.from, work.below);
+  if (seq === undefined) return undefined;
+  core.dependencies.forgetRemoval(seq);
+  tellDependents(core, seq, "removed");
+  return work;
+}
+
+/** Tells the next dependent. */
+export function stepEnded(core: Core, work: DependencyEnded): DependencyEnded | undefined {
+  const { dependencies } = core;
+  const seq = dependencies.dependentAfter(work.seq, work.after);
+  if (seq === undefined) {
+    if (work.how === "dead" || work.how === "cancelled") watchEnded(core, work.seq);
+    return undefined;
+  }
+  const left = { ...work, after: seq };
+  const since = must(dependencies.blockedOf(seq), "a dependent is blocked").since;
+  if (since >= work.before) return left;
+  const job = must(core.state.getJob(seq), "a blocked job exists");
+  const policy = job.options.onDependencyFailure;
+  if (work.how === "completed" || policy === "ignore") {
+    if (dependencies.settle(seq, work.seq) && job.state === "pending") core.rehome(job, {});
+  } else if (policy === "fail" || work.how === "deleted" || work.how === "removed") {
+    failDependent(core, job, work);
+  }
+  return left;
+}
+
+/** Some wait for another end of a job that ended without success. */
+function watchEnded(core: Core, seq: number): void {
+  if (!core.dependencies.hasDependents(seq)) return;
+  const job = core.state.getJob(seq);
+  // Removed while its dependents were told: retention found nobody to be told then.
+  if (job === undefined) tellDependents(core, seq, "removed");
+  else if (job.state === "dead" || job.state === "cancelled") core.dependencies.awaitRemoval(job);
+}
+
+function tellDependents(core: Core, seq: number, how: DependencyEnd): void {
+  const before = core.state.meta.nextNumber;
+  core.aftermath.push({ kind: "dependencyEnded", seq, how, before, after: 0 });
+}
+
+const endings: Readonly<Record<DependencyEnd, string>> = {
+  completed: "is completed",
+  dead: "is dead",
+  cancelled: "was cancelled",
+  deleted: "was deleted",
+  removed: "ended without success and was removed after its retention time",
+};
+
+function failDependent(core: Core, job: Job, work: DependencyEnded): void {
+  const id = job.options.dependsOn?.find((one) => parseJobId(one)?.seq === work.seq);
+  const reason = `dependency ${id} ${endings[work.how]}`;
+  const history = recordAttempt(core, job, {
+    outcome: "dependency_failed",
+    error: reason,
+    backtrace: undefined,
+    output: undefined,
+  });
+  core.move(job, "abandon", {
+    history,
+    token: 0,
+    dueAtMs: 0,
+    reason,
+    finishedAtMs: core.nowMs,
+    failedAtMs: core.nowMs,
+  });
+}
+
+/** The job that an id names, if it exists: number and time of creation must both be right. */
+export function findByIdText(core: Core, id: string): Job | undefined {
+  const parsed = parseJobId(id);
+  const job = parsed === undefined ? undefined : core.state.getJob(parsed.seq);
+  return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+}

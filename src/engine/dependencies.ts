@@ -1,0 +1,162 @@
+/**
+ * Who waits for whom. A job with open dependencies has a `blocked` record for as long as it is unfinished; it stands in no line
+ * (`order` 0). From these records the reverse is kept in memory: the dependents of each job that somebody waits for.
+ *
+ * A dependent that waits for an end without success to be put right (`wait`) must hear when retention removes that job,
+ * which no transition tells. So the finish numbers of such jobs are kept too (`awaited`), in the order in which they go.
+ */
+import { must } from "../base/assert.ts";
+import type { Job } from "./job.ts";
+import { Links } from "./links.ts";
+import type { RecordTable } from "./records.ts";
+import { SeqList } from "./seq-list.ts";
+import { type RetentionClass, retentionClassOf } from "./state.ts";
+
+/** How a job ended for those who wait for it; `removed` is by retention. */
+export type DependencyEnd = "completed" | "dead" | "cancelled" | "deleted" | "removed";
+
+export interface Blocked {
+  /** Jobs that it waits for. Never empty. */
+  readonly open: readonly number[];
+  /** From the counter of the state: an end that was written down with a smaller number came before it waited. */
+  readonly since: number;
+}
+
+/** A finished job that others still wait for. */
+export interface Awaited {
+  readonly of: RetentionClass;
+  readonly finish: number;
+}
+
+/** A job ended that others wait for. */
+export interface DependencyEnded {
+  readonly kind: "dependencyEnded";
+  readonly seq: number;
+  readonly how: DependencyEnd;
+  /** Concerns those who waited before this number was given. */
+  readonly before: number;
+  /** The dependents up to this one have been told. */
+  readonly after: number;
+}
+
+/** Retention removed finished jobs, some of which others wait for. */
+export interface DependenciesRemoved {
+  readonly kind: "dependenciesRemoved";
+  readonly of: RetentionClass;
+  /** Their finish numbers: from this one up to, not with, the other. */
+  readonly from: number;
+  readonly below: number;
+}
+
+export class Dependencies {
+  readonly #blocked: RecordTable<Blocked>;
+  readonly #awaited: RecordTable<Awaited>;
+  readonly #dependents = new Links();
+  /** Finish numbers of awaited jobs per class, and whose they are. */
+  readonly #finishes = { done: new SeqList(), dead: new SeqList() };
+  readonly #finished = { done: new Map<number, number>(), dead: new Map<number, number>() };
+  #openCount = 0;
+
+  constructor(blocked: RecordTable<Blocked>, awaited: RecordTable<Awaited>) {
+    this.#blocked = blocked;
+    this.#awaited = awaited;
+    const numbers = [...blocked.entries()].map(([key, { open }]) => ({ seq: Number(key), open }));
+    for (const { seq, open } of numbers.sort((one, other) => one.seq - other.seq)) {
+      this.#link(seq, open);
+    }
+    const removals = [...awaited.entries()].sort(([, one], [, other]) => one.finish - other.finish);
+    for (const [key, { of, finish }] of removals) {
+      this.#finishes[of].add(finish);
+      this.#finished[of].set(finish, Number(key));
+    }
+  }
+
+  /** Nobody waits for anything. */
+  get isIdle(): boolean {
+    return this.#blocked.size === 0;
+  }
+
+  /** Dependencies that are open, over all jobs. */
+  get openCount(): number {
+    return this.#openCount;
+  }
+
+  isBlocked(seq: number): boolean {
+    return this.#blocked.size > 0 && this.#blocked.has(String(seq));
+  }
+
+  blockedOf(seq: number): Blocked | undefined {
+    return this.#blocked.get(String(seq));
+  }
+
+  hasDependents(seq: number): boolean {
+    return this.#dependents.has(seq);
+  }
+
+  /** The first dependent of a job whose number is above `after`, or undefined. */
+  dependentAfter(seq: number, after: number): number | undefined {
+    return this.#dependents.after(seq, after);
+  }
+
+  /** Lets a job wait for others, at least one. */
+  block(seq: number, open: readonly number[], since: number): void {
+    this.#blocked.put(String(seq), { open, since });
+    this.#link(seq, open);
+  }
+
+  /** The job waits for nothing any more. */
+  drop(seq: number): void {
+    const blocked = this.#blocked.get(String(seq));
+    if (blocked === undefined) return;
+    this.#blocked.delete(String(seq));
+    for (const dependency of blocked.open) this.#unlink(seq, dependency);
+  }
+
+  /** One dependency less. True when it was the last. */
+  settle(seq: number, dependency: number): boolean {
+    const blocked = must(this.#blocked.get(String(seq)), "a job with a dependency is blocked");
+    const open = blocked.open.filter((one) => one !== dependency);
+    if (open.length === 0) this.#blocked.delete(String(seq));
+    else this.#blocked.put(String(seq), { ...blocked, open });
+    this.#unlink(seq, dependency);
+    return open.length === 0;
+  }
+
+  /** A finished job is waited for still: from now on its removal matters. */
+  awaitRemoval(job: Job): void {
+    this.forgetRemoval(job.seq);
+    const of = retentionClassOf(job.state);
+    this.#awaited.put(String(job.seq), { of, finish: job.finish });
+    this.#finishes[of].add(job.finish);
+    this.#finished[of].set(job.finish, job.seq);
+  }
+
+  forgetRemoval(seq: number): void {
+    const awaited = this.#awaited.get(String(seq));
+    if (awaited === undefined) return;
+    this.#awaited.delete(String(seq));
+    this.#finishes[awaited.of].remove(awaited.finish);
+    this.#finished[awaited.of].delete(awaited.finish);
+  }
+
+  isAwaited(seq: number): boolean {
+    return this.#awaited.size > 0 && this.#awaited.has(String(seq));
+  }
+
+  /** The awaited job that finished first of those from one finish number up to, not with, another; or undefined. */
+  awaitedBetween(of: RetentionClass, from: number, below: number): number | undefined {
+    const finish = this.#finishes[of].after(from - 1);
+    return finish === undefined || finish >= below ? undefined : this.#finished[of].get(finish);
+  }
+
+  #link(seq: number, open: readonly number[]): void {
+    for (const dependency of open) this.#dependents.add(dependency, seq);
+    this.#openCount += open.length;
+  }
+
+  #unlink(seq: number, dependency: number): void {
+    this.#dependents.remove(dependency, seq);
+    this.#openCount--;
+    if (!this.#dependents.has(dependency)) this.forgetRemoval(dependency);
+  }
+}

@@ -1,0 +1,72 @@
+/** What must hold of the records about jobs that wait for others. Part of `findViolations`. */
+import type { Awaited, Blocked, DependenciesRemoved, DependencyEnded } from "./dependencies.ts";
+import type { Engine } from "./engine.ts";
+import { isFinished, type Job } from "./job.ts";
+import type { AnyRecord } from "./records.ts";
+
+/** Says what is wrong when it does not hold. */
+type Check = (holds: boolean, violation: string) => void;
+
+export function checkRelations(
+  check: Check,
+  jobs: readonly Job[],
+  records: readonly AnyRecord[],
+  engine: Engine,
+): void {
+  const bySeq = new Map(jobs.map((job) => [job.seq, job]));
+  const ofKind = <Value>(kind: string) =>
+    records
+      .filter((record) => record.kind === kind)
+      .map(({ key, value }) => [Number(key), value as Value] as const);
+  const blocked = new Map(ofKind<Blocked>("blocked"));
+  const awaited = new Map(ofKind<Awaited>("awaited"));
+  const news = ofKind<DependencyEnded | DependenciesRemoved>("aftermath").map(([, work]) => work);
+
+  for (const job of jobs) {
+    if (job.state !== "pending" || job.order > 0) continue;
+    check(blocked.has(job.seq), `job ${job.seq}: pending, in no line, and waits for nothing`);
+  }
+  for (const [seq, { open }] of blocked) {
+    const job = bySeq.get(seq);
+    const waits = job !== undefined && job.order === 0 && !isFinished(job.state);
+    check(
+      waits && job.state !== "active",
+      `blocked job ${seq} is ${job?.state ?? "gone"} at place ${job?.order}`,
+    );
+    check(
+      open.length > 0 && new Set(open).size === open.length,
+      `job ${seq} waits for [${open}], which is nothing or something twice`,
+    );
+    const asked = engine.openDependencies(seq);
+    check(asked.join() === open.join(), `job ${seq} waits for ${open}, the engine says ${asked}`);
+    for (const dependency of open) {
+      const other = bySeq.get(dependency);
+      const isAlive = other !== undefined && !isFinished(other.state);
+      // Who waits on after the news is watched over from the end of them.
+      const waitsOn = job?.options.onDependencyFailure === "wait";
+      const isTold = news.some(
+        (work) =>
+          work.kind === "dependencyEnded" &&
+          work.seq === dependency &&
+          (work.after < seq || waitsOn),
+      );
+      check(
+        isAlive || awaited.has(dependency) || isTold,
+        `job ${seq} waits for ${dependency}, which is ${other?.state ?? "gone"}, and nobody will tell it`,
+      );
+    }
+  }
+  const waitedFor = new Set([...blocked.values()].flatMap(({ open }) => open));
+  for (const [seq, { of, finish }] of awaited) {
+    const job = bySeq.get(seq);
+    const isRemoved = news.some(
+      (work) => work.kind === "dependenciesRemoved" && work.of === of && finish < work.below,
+    );
+    check(
+      isRemoved || job?.state === "dead" || job?.state === "cancelled",
+      `awaited job ${seq} is ${job?.state ?? "gone"}`,
+    );
+    check(isRemoved || job?.finish === finish, `awaited job ${seq} has finish ${job?.finish}`);
+    check(waitedFor.has(seq), `awaited job ${seq}: nobody waits for it`);
+  }
+}
