@@ -28,6 +28,9 @@ export const requestLimits = {
   outputBytesMax: 64 * 1024,
   /** Jobs that one job depends on. */
   dependsOnMax: 1000,
+  /** Steps of one chain, and bytes of its steps after the first. */
+  chainStepsMax: 100,
+  chainBytesMax: 1024 * 1024,
   /** Ids in one bulk-get. */
   bulkGetMax: 1000,
   /** Ids in one bulk action. */

@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { clusterOperations } from "./cluster.ts";
+import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
@@ -12,6 +13,7 @@ export const operations = {
   ...workerOperations,
   ...searchOperations,
   ...jobOperations,
+  ...flowOperations,
   ...queueOperations,
   ...scheduleOperations,
   ...systemOperations,

@@ -161,19 +161,17 @@ const retryFields = {
   ),
 };
 
-/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
-export const NewJob = Type.Object({
+/** What a job of its own and a step of a chain have in common. */
+const stepFields = {
   queue: QueueName,
   payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
   priority: Maybe(Priority),
   delay: Maybe(Duration, "How long to wait before the job may run."),
-  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
   deadline: Maybe(
     Duration,
     "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
   ),
-  ...uniqueFields,
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -204,6 +202,29 @@ export const NewJob = Type.Object({
   ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
+};
+
+export const ChainStep = Type.Object(stepFields);
+
+const Chain = Type.Object(
+  {
+    steps: Type.Array(ChainStep, { minItems: 2, maxItems: limits.chainStepsMax }),
+    on_failure: Maybe(
+      Type.Union([ChainStep, Type.Literal("stop"), Type.Literal("continue")], {
+        description:
+          "Run when a step is dead; or stop (default), or continue with the next step all the same.",
+      }),
+    ),
+    on_exit: Maybe(ChainStep, "Run when the chain ended well, or was ended early by a worker."),
+  },
+  { description: "Jobs to run one after the other, of which this one is the first." },
+);
+
+/** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
+export const NewJob = Type.Object({
+  ...stepFields,
+  scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
+  ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
   parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
   depends_on: Maybe(
@@ -219,6 +240,7 @@ export const NewJob = Type.Object({
         "When one of them ends without success: fail (default) with it, wait for its retry, or ignore it.",
     }),
   ),
+  chain: Maybe(Chain),
 });
 
 export const EnqueueResult = Type.Object({
@@ -231,6 +253,8 @@ export const EnqueueResult = Type.Object({
     Type.Literal("replaced"),
   ]),
   unique_existing: Type.Boolean(),
+  /** The chain that the job begins. */
+  chain_id: Type.Optional(Type.String()),
 });
 
 /** The schedule that made a job, and the due time it was made for. */
@@ -282,6 +306,9 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  chain_id: Type.Optional(Type.String()),
+  /** Place in the chain, from 0; -1 is what follows its end, -2 what follows its failure. */
+  chain_step: Type.Optional(Type.Integer()),
   /** Pending, but not to be claimed before the jobs that it depends on have ended. */
   blocked: Type.Optional(Type.Boolean()),
   scheduled_at: Type.Optional(Type.String()),

@@ -28,6 +28,7 @@ export const Filter = Type.Object({
   unique_key: Text("Exact unique key."),
   worker_id: Text("Exact worker id of the last attempt."),
   parent_id: Text("Exact id of the parent job."),
+  chain_id: Text("Exact id of the chain that the job is a step of."),
   has_errors: Maybe(Type.Boolean()),
   job_id_prefix: Text("First characters of the job id."),
   sort: Maybe(

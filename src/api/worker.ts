@@ -34,6 +34,14 @@ const ackFields = {
   result: Maybe(Json("Result of the job.")),
   checkpoint: Maybe(Json("Last checkpoint.")),
   output: Output,
+  step_status: Maybe(
+    Type.Union([Type.Literal("continue"), Type.Literal("exit")], {
+      description: "exit ends the chain that the job is a step of, as if this were its last.",
+    }),
+  ),
+  exit_reason: Maybe(
+    Type.String({ description: "Why the chain ends early; shown with it.", maxLength: 1024 }),
+  ),
 };
 export const AckItem = Type.Object({ job_id: JobId, ...ackFields });
 

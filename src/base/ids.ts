@@ -5,6 +5,7 @@
 
 const idPattern = /^job_[0-9a-f]{26}$/;
 
+const jobPrefix = "job";
 const zeros = "000000000000";
 
 let prefixTimeMs = -1;
@@ -36,4 +37,18 @@ export function parseJobId(text: string): ParsedJobId | undefined {
     shard: Number.parseInt(text.slice(15, 18), 16),
     seq: Number.parseInt(text.slice(18), 16),
   };
+}
+
+/** What ids of groups of jobs begin with; the rest is made as that of a job. */
+export type GroupPrefix = "chn" | "batch";
+
+export function formatGroupId(
+  prefix: GroupPrefix,
+  { seq, createdAtMs, shard }: ParsedJobId,
+): string {
+  return prefix + formatJobId(seq, createdAtMs, shard).slice(jobPrefix.length);
+}
+
+export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | undefined {
+  return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
 }

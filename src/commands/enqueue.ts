@@ -31,6 +31,14 @@ export default command({
       line: `echo '{"n":1}' | corvo enqueue mail - --unique-key welcome-42 --tags customer=42`,
       says: "Payload from a pipe, at most one unfinished job for this key",
     },
+    {
+      line: "corvo enqueue deploy --depends-on job_0193a1b2c3d000000000000001",
+      says: "Run it when that job is completed",
+    },
+    {
+      line: `corvo enqueue build --chain '{"steps":[{"queue":"build"},{"queue":"deploy"}]}'`,
+      says: "Two jobs, one after the other",
+    },
     { line: "corvo enqueue mail --file jobs.ndjson", says: "Many jobs, one JSON object per line" },
     {
       line: "corvo enqueue mail --file jobs.ndjson --dry-run",

@@ -1,4 +1,5 @@
 /** Finishes attempts that succeeded. */
+import { advanceChain } from "./chains.ts";
 import type { AckItem, AckJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import { done, findHolder, recordAttempt } from "./lease.ts";
@@ -26,12 +27,16 @@ function ackJob(core: Core, item: AckItem): ItemResult {
           backtrace: undefined,
           output: item.output,
         });
+  const plan = job.options.chain;
   const next = core.move(job, "ack", {
+    // What is left of a chain goes to the next job: one copy of it is enough.
+    options: plan === undefined ? job.options : { ...job.options, chain: undefined },
     history,
     result: item.result ?? job.result,
     checkpoint: item.checkpoint ?? job.checkpoint,
     finishedAtMs: core.nowMs,
     lostLeases: 0,
   });
+  if (plan !== undefined) advanceChain(core, next, plan, item.exit);
   return done(next, job.state);
 }

@@ -9,11 +9,12 @@
  */
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
+import { added, insertJob } from "./insert.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { uniqueName } from "./memory-state.ts";
 import { mergePayloads } from "./merge-payloads.ts";
-import { added, chosenFields, insertJob, untried } from "./new-job.ts";
+import { chosenFields, untried } from "./new-job.ts";
 import type { JobOptions } from "./options.ts";
 import { type EnqueueResult, reject } from "./outcome.ts";
 import {
@@ -92,6 +93,13 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
     return reject(
       "CONFLICT",
       "depends_on: the waiting job that this one would replace may not depend on others",
+    );
+  }
+  // Its place in a chain cannot be taken over, and a chain cannot begin in the middle of a life.
+  if (options.chain !== undefined || job.options.chainId !== undefined) {
+    return reject(
+      "CONFLICT",
+      "a waiting job that belongs to a chain is neither replaced nor replaces another",
     );
   }
   const payload = mergePayloads(options.merge, job.payload, spec.payload);

@@ -31,6 +31,7 @@ export function nextDeadlineMs(core: Core): number {
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
     nextRetentionMs(core.state.meta),
+    core.finishedGroups.nextMs(core.state),
   );
 }
 
@@ -42,7 +43,7 @@ function step(core: Core): boolean {
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
   const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
-  if (earliestMs > core.nowMs) return removeOldest(core);
+  if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);

@@ -47,6 +47,8 @@ interface Leased {
 }
 
 export interface AckItem extends Leased {
+  /** Ends the chain that the job is a step of, for this reason. */
+  readonly exit?: string;
   readonly result?: string;
   readonly checkpoint?: string;
   readonly output?: string;

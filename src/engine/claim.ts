@@ -21,8 +21,13 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     if (best?.head === undefined) break;
     const seq = must(core.firstReady(best.name)?.peek(), "a line with a head has a first job");
     const job = must(core.state.getJob(seq), "a job in the line exists");
-    if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) expireJob(core, job);
-    else jobs.push(lease(core, job, change));
+    if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
+      expireJob(core, job);
+      // What follows from its end may be a job in any of the queues.
+      for (const one of heads) one.head = core.headOf(one.name);
+      continue;
+    }
+    jobs.push(lease(core, job, change));
     best.head = core.headOf(best.name);
   }
   return { kind: "claimed", jobs };

@@ -9,6 +9,7 @@ import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
+import { FinishedGroups } from "./finished-groups.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { engineLimits } from "./limits.ts";
@@ -45,6 +46,9 @@ export class Core {
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
+  readonly finishedGroups: FinishedGroups;
+  /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
+  lastError: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
   effects: Effects = createEffects();
@@ -59,6 +63,7 @@ export class Core {
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
+    this.finishedGroups = new FinishedGroups(state);
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
   }

@@ -1,12 +1,13 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
 import { admit } from "./admit.ts";
+import { refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
+import { added, insertJob } from "./insert.ts";
 import { engineLimits } from "./limits.ts";
-import { added, insertJob } from "./new-job.ts";
-import { defaultOptions, type JobOptions } from "./options.ts";
+import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
@@ -45,10 +46,13 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
 
 /** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
 function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefined {
+  let chains = 0;
   for (let i = 0; i < jobs.length; i++) {
     const options = jobs[i]?.options;
-    if (options?.dependsOn === undefined) continue;
-    const refusal = refuseDependencies(core, options);
+    if (options === undefined) continue;
+    const refusal =
+      (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
+      (options.chain === undefined ? undefined : refuseChains(core, ++chains));
     if (refusal === undefined) continue;
     return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
   }
@@ -97,13 +101,6 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   const options = optionsOf(core, spec);
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   return added(insertJob(core, spec, options));
-}
-
-function optionsOf(core: Core, spec: NewJob): JobOptions {
-  if (spec.options === undefined && spec.deadlineMs === undefined) return defaultOptions;
-  const options = { ...defaultOptions, ...spec.options };
-  if (spec.deadlineMs !== undefined) options.deadlineAtMs = core.nowMs + spec.deadlineMs;
-  return options;
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

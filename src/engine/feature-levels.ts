@@ -111,6 +111,9 @@ const jobOptions: Levels<JobOptions> = {
   parentId: 1,
   dependsOn: 2,
   onDependencyFailure: 2,
+  chainId: 2,
+  chainStep: 2,
+  chain: 2,
   schedule: 2,
 };
 
@@ -120,7 +123,7 @@ const itemMembers: {
   readonly release: Levels<ReleaseItem>;
   readonly heartbeat: Levels<HeartbeatItem>;
 } = {
-  ack: { seq: 1, token: 1, result: 1, checkpoint: 1, output: 1 },
+  ack: { seq: 1, token: 1, exit: 2, result: 1, checkpoint: 1, output: 1 },
   fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, errorClass: 2, output: 1 },
   release: { seq: 1, token: 1, delayMs: 1 },
   heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },

@@ -94,6 +94,7 @@ export function recordAttempt(
     startedAtMs: job.startedAtMs,
     endedAtMs: core.nowMs,
   });
+  core.lastError = entry.error;
   const oldest = job.history - engineLimits.attemptsKeptMax;
   if (oldest >= 0) core.state.deleteAttempt(job.seq, oldest);
   return job.history + 1;

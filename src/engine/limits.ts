@@ -16,6 +16,10 @@ export const engineLimits = {
   mergedPayloadCharsMax: 256 * 1024,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
+  /** Chains that run at once. */
+  chainsMax: 1_000_000,
+  /** Chains that are over and are remembered; the oldest are forgotten first. */
+  groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,
   schedulesMax: 100_000,

@@ -1,13 +1,18 @@
-/** From what a producer asks for to a job record. */
-import { must } from "../base/assert.ts";
+/** From what a producer asks for to the fields of a job's record. */
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
-import { waitForDependencies } from "./depend.ts";
 import type { Job } from "./job.ts";
-import type { JobOptions } from "./options.ts";
-import type { EnqueueResult } from "./outcome.ts";
+import { defaultOptions, type JobOptions } from "./options.ts";
 
 const defaultPriority = 2;
+
+/** The options of a job that is added now. Jobs that chose nothing share one object. */
+export function optionsOf(core: Core, spec: NewJob): JobOptions {
+  if (spec.options === undefined && spec.deadlineMs === undefined) return defaultOptions;
+  const options = { ...defaultOptions, ...spec.options };
+  if (spec.deadlineMs !== undefined) options.deadlineAtMs = core.nowMs + spec.deadlineMs;
+  return options;
+}
 
 /** What the producer decides of a job; `firstMs` is when it was first enqueued. */
 export function chosenFields(
@@ -76,49 +81,3 @@ export const untried = {
   result: undefined,
   reason: undefined,
 } as const satisfies Partial<Job>;
-
-/** Adds a job to a queue that exists. `held` keeps it from becoming ready, with the reason. */
-export function insertJob(core: Core, spec: NewJob, options: JobOptions, held?: string): Job {
-  const queue = must(core.state.getQueue(spec.queue), "the queue was opened before");
-  const seq = core.takeNumber();
-  const chosen = chosenFields(core, spec, options, core.nowMs);
-  const state = held === undefined ? chosen.state : "held";
-  const isBlocked = options.dependsOn !== undefined && waitForDependencies(core, seq, options);
-  const job: Job = {
-    seq,
-    createdAtMs: core.nowMs,
-    queue: spec.queue,
-    payload: chosen.payload,
-    options,
-    state,
-    priority: chosen.priority,
-    order: state === "pending" && !isBlocked ? seq : 0,
-    dueAtMs: state === "scheduled" ? chosen.dueAtMs : 0,
-    scheduledAtMs: chosen.scheduledAtMs,
-    expireAtMs: chosen.expireAtMs,
-    attempt: 0,
-    history: 0,
-    lostLeases: 0,
-    snoozes: 0,
-    firstFailedAtMs: 0,
-    token: 0,
-    leaseMs: 0,
-    leaseExpiresAtMs: 0,
-    workerId: undefined,
-    hostname: undefined,
-    startedAtMs: 0,
-    finishedAtMs: 0,
-    failedAtMs: 0,
-    finish: 0,
-    checkpoint: chosen.checkpoint,
-    progress: undefined,
-    result: undefined,
-    reason: held,
-  };
-  core.insert(job, queue);
-  return job;
-}
-
-export function added(job: Job): EnqueueResult {
-  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
-}

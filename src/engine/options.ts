@@ -3,6 +3,7 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
+import type { ChainPlan } from "./chains.ts";
 import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
@@ -58,6 +59,11 @@ export interface JobOptions {
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
   readonly dependsOn: readonly string[] | undefined;
   readonly onDependencyFailure: DependencyFailure;
+  /** The chain that the job is a step of, and which; -1 is what follows its end, -2 what follows its failure. */
+  readonly chainId: string | undefined;
+  readonly chainStep: number | undefined;
+  /** What is left of the chain after this job. */
+  readonly chain: ChainPlan | undefined;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
 }
@@ -86,6 +92,9 @@ export const defaultOptions: JobOptions = Object.freeze({
   parentId: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",
+  chainId: undefined,
+  chainStep: undefined,
+  chain: undefined,
   schedule: undefined,
 });
 

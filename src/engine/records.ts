@@ -6,6 +6,7 @@
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
 import type { Work } from "./aftermath.ts";
+import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
@@ -20,6 +21,8 @@ export interface RecordTypes {
   blocked: Blocked;
   /** By the number of a finished job that others wait for still. */
   awaited: Awaited;
+  /** By the number of the chain's first job. */
+  chain: Chain;
   schedule: ScheduleRecord;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;

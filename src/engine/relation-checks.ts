@@ -1,4 +1,5 @@
 /** What must hold of the records about jobs that wait for others. Part of `findViolations`. */
+import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked, DependenciesRemoved, DependencyEnded } from "./dependencies.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job } from "./job.ts";
@@ -56,6 +57,7 @@ export function checkRelations(
       );
     }
   }
+  for (const [seq, chain] of ofKind<Chain>("chain")) checkChain(check, seq, chain, bySeq);
   const waitedFor = new Set([...blocked.values()].flatMap(({ open }) => open));
   for (const [seq, { of, finish }] of awaited) {
     const job = bySeq.get(seq);
@@ -69,4 +71,26 @@ export function checkRelations(
     check(isRemoved || job?.finish === finish, `awaited job ${seq} has finish ${job?.finish}`);
     check(waitedFor.has(seq), `awaited job ${seq}: nobody waits for it`);
   }
+}
+
+/** A chain runs as long as the job of its current step is unfinished. */
+function checkChain(
+  check: Check,
+  seq: number,
+  chain: Chain,
+  bySeq: ReadonlyMap<number, Job>,
+): void {
+  const isRunning = chain.state === "running";
+  check(isRunning === (chain.finishedAtMs === 0), `chain ${seq} is ${chain.state} and over`);
+  const last = chain.jobs.at(-1);
+  check(
+    chain.jobs.length === chain.at + 1,
+    `chain ${seq}: ${chain.jobs.length} jobs at ${chain.at}`,
+  );
+  const job = bySeq.get(last?.[0] ?? 0);
+  if (!isRunning) return;
+  check(
+    job !== undefined && !isFinished(job.state) && job.options.chainStep === chain.at,
+    `chain ${seq} runs, and its step ${chain.at} is ${job?.state ?? "gone"}`,
+  );
 }

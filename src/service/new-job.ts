@@ -5,6 +5,7 @@ import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
+import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { type JobPlace, refuseBadDependencies } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
@@ -14,8 +15,9 @@ type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** `place` is where the job stands in its call, for references to earlier ones, and the shard of its queue. */
-export function toNewJob(spec: Spec, place: JobPlace): NewJob {
-  refuseUnsupportedJob(spec);
+export function toNewJob(asked: Spec, place: JobPlace): NewJob {
+  refuseUnsupportedJob(asked);
+  const spec = asked.chain == null ? asked : firstJobOf(asked);
   refuseContradictions(spec);
   checkRetries(spec);
   if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
@@ -37,7 +39,9 @@ export function toNewJob(spec: Spec, place: JobPlace): NewJob {
   if (spec.deadline != null) job.deadlineMs = toDeadline(spec, job.delayMs);
   if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
   const options = toOptions(spec);
-  if (options !== undefined) job.options = options;
+  const chain = toChainPlan(spec, place, toNewJob);
+  if (chain !== undefined) job.options = { ...options, chain };
+  else if (options !== undefined) job.options = options;
   return job;
 }
 
@@ -92,7 +96,11 @@ const readers: {
       : [...new Set(spec.depends_on.map((id) => id.trim()))],
   onDependencyFailure: (spec) =>
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
+  // Made from the whole of the job.
+  chain: () => undefined,
   // Not for producers to say.
+  chainId: () => undefined,
+  chainStep: () => undefined,
   schedule: () => undefined,
 };
 const readerList = Object.entries(readers);
@@ -130,7 +138,9 @@ export function sizeOf(job: NewJob): number {
   const ofOptions =
     options === undefined
       ? 0
-      : (options.tags?.length ?? 0) + (options.dependsOn?.length ?? 0) * idBytes;
+      : (options.tags?.length ?? 0) +
+        (options.dependsOn?.length ?? 0) * idBytes +
+        (options.chain === undefined ? 0 : sizeOfPlan(options.chain));
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

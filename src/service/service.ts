@@ -4,6 +4,7 @@ import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
@@ -25,6 +26,7 @@ export function createService(node: Node): Service {
         ...createWorkerHandlers(node),
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
+        ...createFlowHandlers(node),
         ...createQueueHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),

@@ -12,6 +12,7 @@ import type {
   AckJobs,
   FailJobs,
   HeartbeatJobs,
+  NewJob,
   ReleaseJobs,
   SnoozeJobs,
 } from "../engine/change.ts";
@@ -21,7 +22,7 @@ import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { enqueueStatus, formatToken, originOf } from "./views.ts";
+import { chainIdOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
@@ -121,7 +122,7 @@ class Session implements StreamSession {
       node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
-          done.kind === "enqueued" ? enqueueTexts(node, done.results) : "[]",
+          done.kind === "enqueued" ? enqueueTexts(node, jobs, done.results) : "[]",
         );
       });
       for (const [queue, count] of expected) node.claims.expect(queue, count);
@@ -271,15 +272,25 @@ class Answer {
   }
 }
 
-function enqueueTexts(node: Node, results: readonly EnqueueResult[]): string {
+function enqueueTexts(
+  node: Node,
+  jobs: readonly NewJob[],
+  results: readonly EnqueueResult[],
+): string {
   let text = "[";
-  for (const result of results) {
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i] as EnqueueResult;
     if (text.length > 1) text += ",";
     if (result.kind === "rejected") {
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
       continue;
     }
-    text += `{"job_id":"${node.idOf(result)}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}}`;
+    const id = node.idOf(result);
+    text += `{"job_id":"${id}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}`;
+    if (result.kind === "added" && jobs[i]?.options?.chain !== undefined) {
+      text += `,"chain_id":"${chainIdOf(id)}"`;
+    }
+    text += "}";
   }
   return `${text}]`;
 }

@@ -102,6 +102,7 @@ export function refuseContradictions(spec: Spec): void {
   checkDurations(spec);
   checkScope(spec);
   checkDependencies(spec);
+  checkChain(spec);
   checkMerge(spec);
 }
 
@@ -149,6 +150,15 @@ function checkDependencies(spec: Spec): void {
   throw contradiction(
     "depends_on",
     "a job that may take the place of a waiting one cannot depend on others, since they may wait for that very job",
+  );
+}
+
+function checkChain(spec: Spec): void {
+  const rule = conflictOf(spec);
+  if ((rule !== "replace" && rule !== "keep_last") || spec.chain == null) return;
+  throw contradiction(
+    "chain",
+    "a job that begins a chain cannot take the place of a waiting one; on_conflict cancel ends the chain that waits and begins this one",
   );
 }
 

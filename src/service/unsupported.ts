@@ -5,8 +5,8 @@
  */
 import { CorvoError } from "../base/errors.ts";
 
-const newJobMembers = ["chain", "chain_id", "chain_step", "chain_config", "agent"] as const;
-const filterMembers = ["payload_jq", "batch_id", "chain_id"] as const;
+const newJobMembers = ["chain_id", "chain_step", "chain_config", "agent"] as const;
+const filterMembers = ["payload_jq", "batch_id"] as const;
 
 export function refuseUnsupportedJob(spec: object): void {
   refuse(spec, newJobMembers);

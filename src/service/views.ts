@@ -3,6 +3,7 @@ import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
+import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
@@ -49,6 +50,8 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "chain_id", job.options.chainId);
+  set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
   set(view, "scheduled_at", time(job.dueAtMs === 0 ? job.scheduledAtMs : job.dueAtMs));
   set(view, "started_at", time(job.startedAtMs));
@@ -170,11 +173,19 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
   return view;
 }
 
+/** The id of the chain that this job begins. */
+export function chainIdOf(jobId: string): string {
+  return `chn${jobId.slice("job".length)}`;
+}
+
 export function enqueueView(
   id: string,
   result: Exclude<EnqueueResult, { kind: "rejected" }>,
+  job: NewJob | undefined,
 ): EnqueueView {
+  const begins = result.kind === "added" && job?.options?.chain !== undefined;
   return {
+    ...(begins ? { chain_id: chainIdOf(id) } : {}),
     job_id: id,
     status: enqueueStatus(result),
     unique_existing: result.kind !== "added",

@@ -39,7 +39,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
       const [result] = await enqueue(node, [job], body.idempotency_key);
       const done = accepted(result);
-      const view = enqueueView(node.idOf(done), done);
+      const view = enqueueView(node.idOf(done), done, job);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
@@ -53,8 +53,10 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
         }
       });
       const results = await enqueue(node, jobs, body.idempotency_key);
-      const views = results.map((result) =>
-        result.kind === "rejected" ? itemView("", result) : enqueueView(node.idOf(result), result),
+      const views = results.map((result, i) =>
+        result.kind === "rejected"
+          ? itemView("", result)
+          : enqueueView(node.idOf(result), result, jobs[i]),
       );
       return { job_ids: views.map((view) => view.job_id), results: views };
     },

@@ -46,6 +46,7 @@ export function toAck(node: Node, item: Static<typeof AckSchema>): AckItem {
   if (item.result != null) ack.result = item.result.text;
   if (item.checkpoint != null) ack.checkpoint = item.checkpoint.text;
   if (item.output != null && item.output !== "") ack.output = tail(item.output);
+  if (item.step_status === "exit") ack.exit = item.exit_reason ?? "";
   return ack;
 }
 

@@ -107,6 +107,7 @@ function conditionsOf(filter: JobFilter): Sql[] {
   add("worker = ?", filter.workerId);
   add(`rest ->> '${restPath("uniqueKey")}' = ?`, filter.uniqueKey);
   add(`rest ->> '${restPath("parentId")}' = ?`, filter.parentId);
+  add(`rest ->> '${restPath("chainId")}' = ?`, filter.chainId);
   add(`${scheduledColumn} > ?`, filter.scheduledAfterMs);
   add(`${scheduledColumn} < ?`, filter.scheduledBeforeMs);
   // 0 stands for "never", which is neither before nor after anything.

@@ -85,7 +85,7 @@ interface Rest {
 
 /** JSON path in the `rest` column of what is searched there. */
 export function restPath(
-  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId">,
+  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "chainId">,
 ): string {
   const options: keyof Rest = "o";
   const scheduled: keyof Rest = "s";

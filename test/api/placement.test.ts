@@ -15,9 +15,9 @@ test.each(all.filter(([, { placement }]) => placement === "queue"))(
 );
 
 test.each(all.filter(([, { placement }]) => placement === "job"))(
-  "%s, placed by its job, names one",
+  "%s, placed by its job or group of jobs, names one",
   (_, operation) => {
-    expect(named(operation.params, "job_id")).toBe(true);
+    expect(["job_id", "chain_id"].some((id) => named(operation.params, id))).toBe(true);
   },
 );
 

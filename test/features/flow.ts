@@ -58,6 +58,65 @@ export const flow: Chapter = {
         };
       },
     },
+    {
+      id: "chain",
+      what: "Steps that run one after the other, each told the result of the one before",
+      shows: "POST /api/v1/enqueue {chain: {steps: […]}}; GET /api/v1/chains/{chain_id}",
+      async story(api, queue) {
+        const later = `${queue}-later`;
+        const steps = [{ queue }, { queue: later, payload: { own: 1 } }];
+        const body = { queue, chain: { steps }, idempotency_key: queue };
+        const { chain_id } = await api.json("POST", "/api/v1/enqueue", body);
+        const first = await api.take(queue);
+        await api.ack(first, { result: { pages: 3 } });
+        return async () => {
+          const next = await api.take(later);
+          const told = { previous_job_id: first.job_id, previous_result: { pages: 3 }, own: 1 };
+          expect(next.payload).toEqual(told);
+          await api.ack(next);
+          const chain = await api.json("GET", `/api/v1/chains/${chain_id}`);
+          expect(chain).toMatchObject({ state: "completed", current_step: 1 });
+        };
+      },
+    },
+    {
+      id: "chain-exit",
+      what: "A worker ends a chain early by any kind of ack; a last job runs then",
+      shows: 'POST /api/v1/ack/batch {acks: [{step_status: "exit"}]}',
+      async story(api, queue) {
+        const later = `${queue}-later`;
+        const end = `${queue}-end`;
+        const chain = { steps: [{ queue }, { queue: later }], on_exit: { queue: end } };
+        const added = await api.json("POST", "/api/v1/enqueue", { queue, chain });
+        const { job_id, lease_token } = await api.take(queue);
+        const acks = [{ job_id, lease_token, step_status: "exit", exit_reason: "all done" }];
+        await api.json("POST", "/api/v1/ack/batch", { acks });
+        return async () => {
+          await api.take(end);
+          expect(await api.claim(later)).toBeUndefined();
+          const shown = await api.json("GET", `/api/v1/chains/${added["chain_id"]}`);
+          expect(shown).toMatchObject({ state: "exited", reason: "all done" });
+        };
+      },
+    },
+    {
+      id: "chain-failure",
+      what: "A chain's failure handler runs once, however a step died; a retry by hand takes the chain up again",
+      shows: "POST /api/v1/enqueue {chain: {steps: […], on_failure: {queue}}}",
+      async story(api, queue) {
+        const [later, alert] = [`${queue}-later`, `${queue}-alert`];
+        const chain = { steps: [{ queue }, { queue: later }], on_failure: { queue: alert } };
+        const id = await api.add(queue, { max_retries: 1, chain });
+        await api.fail(await api.take(queue));
+        return async () => {
+          const told = { failed_job_id: id, failed_step: 0, error: "it broke" };
+          expect((await api.take(alert)).payload).toEqual(told);
+          await api.json("POST", `/api/v1/jobs/${id}/retry`);
+          await api.ack(await api.take(queue));
+          await api.take(later);
+        };
+      },
+    },
   ],
   notOffered: [],
 };

@@ -145,7 +145,7 @@ test("every operation of the table is served by its own handler", async () => {
       .sample(textFor(operation.body), 500)
       .find(
         (candidate) =>
-          candidate.length < 300 &&
+          candidate.length < 2000 &&
           !candidate.includes("\\u") &&
           check.Check(JSON.parse(candidate)),
       );

@@ -80,7 +80,7 @@ test("[S5] a frame that breaks the schema is answered with the reason, and the c
   expect(await client.next()).toEqual({
     id: 4,
     error:
-      "enqueue[1].queue: expected a string of 1 to 255 characters matching ^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$, got 7",
+      "enqueue[1].queue: expected a string of 1 to 255 characters matching ^[A-Za-z0-9{][A-Za-z0-9._:/@+{}-]*$, got 7",
     code: "VALIDATION_ERROR",
     details: { path: "enqueue[1].queue" },
     hint: "Correct the field that the message names.",

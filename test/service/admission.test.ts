@@ -182,6 +182,11 @@ const contradictions: readonly [why: string, body: NewJobBody, field: string][] 
     keyed({ on_conflict: "replace", depends_on: ["job_00000000000000000000000001"] }),
     "depends_on",
   ],
+  [
+    "a chain that may replace a job",
+    keyed({ debounce: "5s", chain: { steps: [{ queue: "q" }, { queue: "r" }] } }),
+    "chain",
+  ],
   ["merge of no array", keyed({ merge: "append", on_conflict: "replace" }), "merge"],
 ];
 for (const [why, body, field] of contradictions) {

@@ -63,7 +63,10 @@ export class EngineRig {
     return job;
   }
 
-  ack(job: { seq: number; token?: number }, extra: { result?: string; output?: string } = {}) {
+  ack(
+    job: { seq: number; token?: number },
+    extra: { result?: string; output?: string; exit?: string } = {},
+  ) {
     return this.#one({ kind: "ack", items: [{ ...heldBy(job), ...extra }] });
   }
 

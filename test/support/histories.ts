@@ -1,6 +1,7 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
 import { formatJobId } from "../../src/base/ids.ts";
+import type { ChainPlan } from "../../src/engine/chains.ts";
 import type { Batch, Change, ManageAction, NewJob } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
@@ -16,6 +17,26 @@ const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f6
 const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
 const earlierJob = fc.constantFrom("$0", "$1");
+
+const step: fc.Arbitrary<NewJob> = fc.record(
+  {
+    queue,
+    payload: fc.constant("{}"),
+    delayMs: shortMs,
+    options: fc.record({ maxRetries: fc.integer({ min: 0, max: 2 }) }),
+  },
+  { requiredKeys: ["queue", "payload"] },
+) as fc.Arbitrary<NewJob>;
+
+const chain = fc.record(
+  {
+    steps: fc.array(step, { minLength: 1, maxLength: 2 }),
+    onFailure: fc.oneof(step, fc.constant("continue" as const)),
+    onExit: step,
+    shard: fc.constant(0),
+  },
+  { requiredKeys: ["steps", "shard"] },
+) as fc.Arbitrary<ChainPlan>;
 
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
@@ -37,6 +58,7 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     parentId: fc.constantFrom("job_00000000000000000000000001"),
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
+    chain,
   },
   { requiredKeys: [] },
 );
@@ -108,7 +130,17 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   {
     weight: 4,
     arbitrary: itemsOf(
-      leased(fc.record({ result: text, checkpoint: text, output: fc.constant("out") }, optional)),
+      leased(
+        fc.record(
+          {
+            result: text,
+            checkpoint: text,
+            output: fc.constant("out"),
+            exit: fc.constantFrom("", "done"),
+          },
+          optional,
+        ),
+      ),
     ).map((items) => ({ kind: "ack", items }) as Change),
   },
   {
@@ -278,6 +310,10 @@ const keyedJob: fc.Arbitrary<NewJob> = fc
           debounceMs: fc.constantFrom(0, 0, 500),
           debounceMaxMs: fc.constantFrom(0, 800),
           merge: fc.constantFrom("none", "none", "shallow", "append"),
+          chain: fc.oneof(
+            { weight: 5, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: chain },
+          ),
         },
         { requiredKeys: ["uniqueKey"] },
       ),

@@ -73,7 +73,20 @@ function viewOf(state: MemoryState, engine: Engine): unknown {
     paused,
     next: engine.nextReady(name),
   }));
-  return { jobs: jobs.map((job) => jobView(job, state)), queues };
+  return { jobs: jobs.map((job) => jobView(job, state)), queues, chains: chainViews(state) };
+}
+
+function chainViews(state: MemoryState): unknown {
+  const views = [...state.records("chain").entries()].map(([key, chain]) => ({
+    seq: Number(key),
+    state: chain.state,
+    at: chain.at,
+    finishedAtMs: chain.finishedAtMs,
+    jobs: chain.jobs.map(([seq]) => seq),
+    exitJob: chain.exitJob?.[0],
+    failureJob: chain.failureJob?.[0],
+  }));
+  return views.sort((one, other) => one.seq - other.seq);
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
@@ -90,7 +103,8 @@ function jobView(job: Job, state: MemoryState): unknown {
     snoozes,
     firstFailedAtMs,
   } = job;
-  const { result, checkpoint, progress, startedAtMs, payload } = job;
+  const { result, checkpoint, progress, startedAtMs } = job;
+  const payload = comparedPayload(job);
   const history = [...(state.attempts.get(seq)?.values() ?? [])].map(({ outcome }) => outcome);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.order}`,
@@ -109,13 +123,21 @@ function jobView(job: Job, state: MemoryState): unknown {
   ];
 }
 
+/** What a step of a chain is given holds texts of errors, which are the engine's own. */
+function comparedPayload({
+  payload,
+  options,
+}: Pick<Job, "payload" | "options">): string | undefined {
+  return (options.chainStep ?? 0) === 0 ? payload : undefined;
+}
+
 function modelView(model: NaiveModel): unknown {
   const queues = model.queues.map(({ name, paused }) => ({
     name,
     paused,
     next: model.line(name)[0]?.seq,
   }));
-  return { jobs: model.jobs.map(modelJobView), queues };
+  return { jobs: model.jobs.map(modelJobView), queues, chains: model.chains.view() };
 }
 
 function modelJobView(job: ModelJob): unknown {
@@ -132,7 +154,8 @@ function modelJobView(job: ModelJob): unknown {
     snoozes,
     firstFailedAtMs,
   } = job;
-  const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs, payload } = job;
+  const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs } = job;
+  const payload = comparedPayload(job);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.state === "pending" ? job.order : 0}`,
     {

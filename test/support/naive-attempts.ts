@@ -1,4 +1,5 @@
 /** The rules of docs/spec/leases.md and of retries in docs/spec/jobs.md, with nothing but scans. */
+import type { ChainPlan } from "../../src/engine/chains.ts";
 import type {
   AckItem,
   FailItem,
@@ -8,7 +9,7 @@ import type {
 } from "../../src/engine/change.ts";
 import type { JobState } from "../../src/engine/job.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
-import type { ModelJob } from "./naive-job.ts";
+import { answerOf, type ModelJob } from "./naive-job.ts";
 import type { ModelAnswer } from "./naive-model.ts";
 
 interface Model {
@@ -17,6 +18,8 @@ interface Model {
   seed(): number;
   finish(job: ModelJob, state: "completed" | "dead"): void;
   endLease(job: ModelJob, state: JobState): void;
+  /** A step of a chain, of which `plan` was left. */
+  acked(job: ModelJob, plan: ChainPlan | undefined, exits: boolean): void;
 }
 
 type Item = { readonly seq: number; readonly token?: number };
@@ -58,7 +61,10 @@ export class NaiveAttempts {
     job.result = item.result ?? job.result;
     job.checkpoint = item.checkpoint ?? job.checkpoint;
     job.lostLeases = 0;
+    const plan = job.options.chain;
     this.#model.finish(job, "completed");
+    if (plan !== undefined) job.options = { ...job.options, chain: undefined };
+    this.#model.acked(job, plan, item.exit !== undefined);
     return answerOf(job, "active");
   }
 
@@ -161,8 +167,4 @@ export class NaiveAttempts {
     else if (job.attempt >= maxRetries || isTooLate) this.#model.finish(job, "dead");
     else this.#model.endLease(job, "pending");
   }
-}
-
-export function answerOf(job: ModelJob, from: JobState): string {
-  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
 }

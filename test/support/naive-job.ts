@@ -92,3 +92,8 @@ export function takeOffWhatIsOver(job: ModelJob, nowMs: number): void {
   if (isOver) job.options = { ...job.options, deadlineAtMs: 0 };
   if (isOver || job.expireAtMs <= nowMs) job.expireAtMs = isOver ? 0 : deadlineAtMs;
 }
+
+/** What a change of a job is answered with. */
+export function answerOf(job: ModelJob, from: JobState): string {
+  return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
+}

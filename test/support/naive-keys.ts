@@ -107,6 +107,7 @@ export class NaiveKeys {
 
   #rewrite(job: ModelJob, spec: NewJob, options: JobOptions): string {
     if (options.dependsOn !== undefined) return "CONFLICT";
+    if (options.chain !== undefined || job.options.chainId !== undefined) return "CONFLICT";
     const payload = joined(options, job.payload, spec.payload);
     if (payload === undefined) return "CONFLICT";
     const nowMs = this.#model.nowMs();

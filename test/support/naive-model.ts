@@ -3,7 +3,7 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import type {
   Batch,
   Change,
@@ -15,9 +15,10 @@ import type {
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
-import { answerOf, NaiveAttempts } from "./naive-attempts.ts";
+import { NaiveAttempts } from "./naive-attempts.ts";
+import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
+import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
 import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
@@ -38,6 +39,10 @@ export class NaiveModel {
   #seed = 0;
 
   readonly #waits: NaiveDependencies;
+  readonly chains = new NaiveChains({
+    nowMs: () => this.#nowMs,
+    add: (spec, of) => this.#insert(spec, { ...this.#optionsOf(spec), ...of }, false).seq,
+  });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
@@ -47,6 +52,7 @@ export class NaiveModel {
       seed: () => this.#seed,
       finish: (job, state) => this.#finish(job, state),
       endLease: (job, state) => this.#endLease(job, state),
+      acked: (job, plan, exits) => this.chains.acked(job, plan, exits),
     });
     this.#unique = new NaiveKeys({
       jobs: () => this.jobs,
@@ -93,7 +99,11 @@ export class NaiveModel {
   /** When time alone changes something next. */
   nextDeadlineMs(): number {
     if (this.#waits.hasNews) return this.#nowMs;
-    return Math.min(this.#kept.nextMs(), ...this.#events().map(({ atMs }) => atMs));
+    return Math.min(
+      this.#kept.nextMs(),
+      this.chains.nextMs(this.#kept.retention.doneMs),
+      ...this.#events().map(({ atMs }) => atMs),
+    );
   }
 
   #change(change: Change): ModelAnswer {
@@ -127,29 +137,11 @@ export class NaiveModel {
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
-      case "admitMember":
-        return `member ${this.#admit(change.uuid)}`;
-      case "forgetMember":
-        this.#members = this.#members.filter((member) => member.id !== change.id);
-        return "ok";
-      case "setStandby":
-        return this.#members.some((member) => member.id === change.id) ? "ok" : "NOT_FOUND";
       case "raiseFeatureLevel":
         return "ok";
       default:
         throw new Error(`${change.kind}: its histories have a model of their own`);
     }
-  }
-
-  #members: { uuid: string; id: number }[] = [];
-  #nextMember = 1;
-
-  #admit(uuid: string): number {
-    const known = this.#members.find((member) => member.uuid === uuid);
-    if (known !== undefined) return known.id;
-    const id = this.#nextMember++;
-    this.#members.push({ uuid, id });
-    return id;
   }
 
   #open(name: string): { name: string; paused: boolean } {
@@ -199,19 +191,29 @@ export class NaiveModel {
     if (spec.options?.dependsOn?.some(isRefused)) return "CONFLICT";
     this.#open(spec.queue);
     const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
-    const options = { ...defaultOptions, ...spec.options, dependsOn };
-    if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
+    const options = { ...this.#optionsOf(spec), dependsOn };
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
     const job = this.#insert(spec, options, false);
     return `${job.state} ${job.seq}`;
   }
 
-  #insert(spec: NewJob, options: JobOptions, waitsForKey: boolean): ModelJob {
+  #optionsOf(spec: NewJob): JobOptions {
+    const options = { ...defaultOptions, ...spec.options };
+    if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
+    return options;
+  }
+
+  #insert(spec: NewJob, asked: JobOptions, waitsForKey: boolean): ModelJob {
+    this.#open(spec.queue);
     const seq = this.#number++;
+    const chainId = formatGroupId("chn", { seq, createdAtMs: this.#nowMs, shard: 0 });
+    const isFirst = asked.chain !== undefined && asked.chainId === undefined;
+    const options = isFirst ? { ...asked, chainId, chainStep: 0 } : asked;
     this.#waits.added(seq, options);
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
     const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place, waitsForKey });
     this.jobs.push(job);
+    if (isFirst) this.chains.began(job);
     return job;
   }
 
@@ -270,6 +272,7 @@ export class NaiveModel {
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
     this.#waits.ended(job.seq, state);
+    this.chains.ended(job, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -316,6 +319,7 @@ export class NaiveModel {
         job.token = 0;
         takeOffWhatIsOver(job, this.#nowMs);
         this.#waits.runsAgain(job);
+        this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
         this.#unique.retake(job);
@@ -341,6 +345,7 @@ export class NaiveModel {
     this.#unique.deleted(job);
     this.jobs = this.jobs.filter((one) => one !== job);
     this.#waits.ended(job.seq, "deleted");
+    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -386,7 +391,10 @@ export class NaiveModel {
       if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
-        if (removed === undefined) break;
+        if (removed === undefined) {
+          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          break;
+        }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
         this.#waits.removed(removed);
       }

@@ -82,6 +82,10 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
   if (words !== undefined) return { type: "enum", options: words, description };
   if (schema["type"] === "boolean") return { type: "boolean", description };
   if (isList(schema)) return listFlag(schema, member, description);
+  // What has members of its own is written as JSON; the server checks it.
+  if (schema["properties"] !== undefined) {
+    return { type: "string", valueHint: "JSON", description, read: readJson };
+  }
   if (schema["type"] === "object") {
     return {
       type: "string",

@@ -44,6 +44,7 @@ function printJob(output: Output, job: Job): void {
     ["timeout", job.timeout_ms === undefined ? undefined : formatDuration(job.timeout_ms)],
     ["unique key", job.unique_key],
     ["parent", job.parent_id],
+    ["chain", job.chain_id === undefined ? undefined : `${job.chain_id}, step ${job.chain_step}`],
     ["depends on", job.depends_on?.join(" ")],
     ["waits for", job.waits_for?.join(" ")],
     ["tags", tagText(job.tags)],

@@ -35,7 +35,7 @@ export default command({
     },
     ...schemaFlags(schema, { omit: ["job"] }),
     ...schemaFlags(jobSchema, {
-      omit: ["queue", "payload", "scheduled_at"],
+      omit: ["queue", "payload", "scheduled_at", "depends_on", "on_dependency_failure"],
       alias: { tags: ["tag"] },
     }),
   },

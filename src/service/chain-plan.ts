@@ -1,0 +1,126 @@
+/** From a chain as a client describes it to the plan that the engine follows. */
+import type { Static } from "@sinclair/typebox";
+import { requestLimits as limits } from "../api/limits.ts";
+import type { ChainStep, NewJob as NewJobSchema } from "../api/schemas.ts";
+import { CorvoError } from "../base/errors.ts";
+import type { RawJson } from "../base/json.ts";
+import type { ChainPlan } from "../engine/chains.ts";
+import type { NewJob } from "../engine/change.ts";
+import type { JobPlace } from "./relations.ts";
+
+type Spec = Static<typeof NewJobSchema>;
+type Step = Static<typeof ChainStep>;
+type ToJob = (spec: Spec, place: JobPlace) => NewJob;
+
+/** What the steps of a chain take over from its first job, unless they say otherwise. */
+const inherited = [
+  "priority",
+  "max_retries",
+  "retry_backoff",
+  "retry_base_delay",
+  "retry_max_delay",
+  "retry_jitter",
+  "retry_jitter_mode",
+  "retry_for",
+  "no_retry_on",
+  "max_lost_leases",
+  "max_snoozes",
+  "timeout",
+  "tags",
+] as const;
+
+/**
+ * The first job of the chain that a job describes, without its chain: what is said of it outside of the chain goes before
+ * what the first step says.
+ */
+export function firstJobOf(spec: Spec): Spec {
+  const [first] = spec.chain?.steps ?? [];
+  if (first === undefined) return spec;
+  if (first.queue !== spec.queue) {
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `chain.steps[0].queue: expected "${spec.queue}", the queue of the first job, got "${first.queue}"`,
+    );
+  }
+  return { ...withoutNulls(first), ...withoutNulls(spec), queue: spec.queue };
+}
+
+export function toChainPlan(spec: Spec, place: JobPlace, toJob: ToJob): ChainPlan | undefined {
+  const { chain } = spec;
+  if (chain == null) return undefined;
+  const defaults = Object.fromEntries(
+    inherited.map((name) => [name, spec[name]]).filter(([, value]) => value != null),
+  );
+  const toStep = (step: Step, path: string) => stepJob(step, path, { defaults, place, toJob });
+  const plan = {
+    steps: chain.steps.slice(1).map((step, i) => toStep(step, `chain.steps[${i + 1}]`)),
+    shard: place.shard,
+    ...onFailureOf(chain.on_failure, toStep),
+    ...(chain.on_exit == null ? {} : { onExit: toStep(chain.on_exit, "chain.on_exit") }),
+  };
+  refuseLarge(sizeOfPlan(plan));
+  return plan;
+}
+
+/** Characters of a plan in the log, nearly. */
+export function sizeOfPlan(plan: ChainPlan): number {
+  const jobs = [...plan.steps, plan.onExit, plan.onFailure].filter(
+    (job) => typeof job === "object",
+  );
+  return jobs.reduce((sum, job) => sum + 120 + job.payload.length, 0);
+}
+
+function refuseLarge(size: number): void {
+  if (size <= limits.chainBytesMax) return;
+  throw new CorvoError(
+    "LIMIT_EXCEEDED",
+    `chain: its steps are ${size} bytes; at most ${limits.chainBytesMax} (chainBytesMax)`,
+  );
+}
+
+/** Clients of 0.3 may send a word instead of a step. */
+function onFailureOf(
+  given: Step | string | null | undefined,
+  toStep: (step: Step, path: string) => NewJob,
+): Pick<ChainPlan, "onFailure"> {
+  if (given == null || given === "stop") return {};
+  if (typeof given === "string") return { onFailure: "continue" };
+  return { onFailure: toStep(given, "chain.on_failure") };
+}
+
+function stepJob(
+  step: Step,
+  path: string,
+  { defaults, place, toJob }: { defaults: object; place: JobPlace; toJob: ToJob },
+): NewJob {
+  try {
+    refuseForeign(step);
+    if (step.payload != null && !isObject(step.payload)) {
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        "payload: expected an object, to which the result of the job before is added",
+      );
+    }
+    return toJob({ ...defaults, ...withoutNulls(step), queue: step.queue }, place);
+  } catch (error) {
+    if (!(error instanceof CorvoError)) throw error;
+    throw new CorvoError(error.code, `${path}: ${error.message}`, { hint: error.hint });
+  }
+}
+
+/** Options of a job that mean nothing for one that the chain itself adds. To drop them would be to promise them. */
+function refuseForeign(step: object): void {
+  for (const name of ["depends_on", "chain", "unique_key", "parent_id", "scheduled_at"]) {
+    if ((step as Readonly<Record<string, unknown>>)[name] == null) continue;
+    throw new CorvoError("VALIDATION_ERROR", `${name}: a step of a chain cannot have it`);
+  }
+}
+
+function isObject(payload: RawJson): boolean {
+  return payload.text.trimStart().startsWith("{");
+}
+
+function withoutNulls<T extends object>(value: T): T {
+  const kept = Object.entries(value).filter(([, member]) => member != null);
+  return Object.fromEntries(kept) as T;
+}

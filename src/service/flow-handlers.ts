@@ -1,0 +1,61 @@
+/** Handlers of chains. */
+import type { ResultOf } from "../api/operation.ts";
+import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import { parseGroupId } from "../base/ids.ts";
+import { formatTime } from "../base/time.ts";
+import type { Chain, JobRef } from "../engine/chains.ts";
+import { type Node, shorten } from "./node.ts";
+
+type ChainView = ResultOf<Operations["getChain"]>;
+type StepView = ChainView["steps"][number];
+
+export function createFlowHandlers(node: Node): Pick<Handlers, "getChain"> {
+  return {
+    getChain: async ({ params }) =>
+      chainView(node, params.chain_id, findChain(node, params.chain_id)),
+  };
+}
+
+function findChain(node: Node, id: string): Chain {
+  const parsed = parseGroupId("chn", id);
+  const chain =
+    parsed === undefined || parsed.shard !== node.options.shard
+      ? undefined
+      : node.replica.engine.state.records("chain").get(String(parsed.seq));
+  // The whole id must match: a guessed number is not an id.
+  if (chain === undefined || chain.createdAtMs !== parsed?.createdAtMs) {
+    throw new CorvoError("NOT_FOUND", `no chain "${shorten(id)}"`);
+  }
+  return chain;
+}
+
+function chainView(node: Node, id: string, chain: Chain): ChainView {
+  const steps: StepView[] = chain.jobs.map((ref, step) => ({ step, ...refView(node, ref) }));
+  const current = chain.jobs.at(-1);
+  const plan = current && node.replica.engine.state.getJob(current[0])?.options.chain;
+  for (const spec of plan?.steps ?? []) {
+    steps.push({ step: steps.length, queue: spec.queue, state: "waiting" });
+  }
+  const view: ChainView = {
+    id,
+    state: chain.state,
+    created_at: formatTime(chain.createdAtMs),
+    steps_total: chain.steps,
+    current_step: chain.at,
+    steps,
+  };
+  if (chain.reason !== undefined) view.reason = chain.reason;
+  if (chain.finishedAtMs > 0) view.finished_at = formatTime(chain.finishedAtMs);
+  if (chain.exitJob !== undefined) view.exit_job = refView(node, chain.exitJob);
+  if (chain.failureJob !== undefined) view.failure_job = refView(node, chain.failureJob);
+  return view;
+}
+
+function refView(node: Node, [seq, createdAtMs]: JobRef) {
+  const job = node.replica.engine.state.getJob(seq);
+  const job_id = node.idOf({ seq, createdAtMs });
+  return job === undefined
+    ? { job_id, state: "removed" }
+    : { job_id, queue: job.queue, state: job.state };
+}
