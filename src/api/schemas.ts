@@ -56,6 +56,12 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+const Units = (description: string) =>
+  Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
+const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
+  description: "Units of named resources that a run holds.",
+  maxProperties: limits.resourcesMax,
+});
 export const State = Type.Union(
   jobStates.map((state) => Type.Literal(state)),
   { description: "State of a job." },
@@ -202,6 +208,13 @@ const stepFields = {
   ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
+  limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
+  limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
+  resources: Maybe(Resources),
+  fifo_key: Maybe(
+    Key("Jobs of the queue with this key run one after the other, in the order of creation."),
+  ),
+  group: Maybe(Key("Groups of a queue take turns.")),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -345,6 +358,11 @@ export const Job = Type.Object({
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   result: Type.Optional(Json("Result of the last attempt.")),
+  limit_key: Type.Optional(Type.String()),
+  limit_cost: Type.Optional(Type.Integer()),
+  resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  fifo_key: Type.Optional(Type.String()),
+  group: Type.Optional(Type.String()),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
@@ -376,6 +394,9 @@ export const Queue = Type.Object({
   enqueued: Type.Integer(),
   failed: Type.Integer(),
   oldest_pending_at: Type.Optional(Type.String()),
+  max_concurrency: Type.Optional(Type.Integer()),
+  rate_limit: Type.Optional(Type.Integer()),
+  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

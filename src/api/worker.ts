@@ -45,6 +45,21 @@ const ackFields = {
 };
 export const AckItem = Type.Object({ job_id: JobId, ...ackFields });
 
+const pauseFields = {
+  pause: Maybe(Duration, "Stops what pause_scope names for so long, for all workers."),
+  pause_scope: Maybe(
+    Type.Union([Type.Literal("queue"), Type.Literal("key"), Type.Literal("resource")]),
+    "What to pause: the queue (default), the limit key of the job, or a resource.",
+  ),
+  pause_resource: Maybe(
+    Type.String({
+      description: "The resource, with pause_scope resource.",
+      minLength: 1,
+      maxLength: limits.keyLengthMax,
+    }),
+  ),
+};
+
 const failFields = {
   lease_token: Maybe(LeaseToken),
   error: Type.String({ description: "What went wrong." }),
@@ -52,12 +67,20 @@ const failFields = {
   backtrace: Maybe(Type.String()),
   retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
   output: Output,
+  ...pauseFields,
+  keep_attempt: Maybe(
+    Type.Boolean({
+      description:
+        "With a pause: the attempt is not spent, and the job is ready again when the pause is over.",
+    }),
+  ),
 };
 export const FailItem = Type.Object({ job_id: JobId, ...failFields });
 
 const releaseFields = {
   lease_token: Maybe(LeaseToken),
   delay: Maybe(Duration),
+  ...pauseFields,
 };
 export const ReleaseItem = Type.Object({ job_id: JobId, ...releaseFields });
 
@@ -181,6 +204,7 @@ export const workerOperations = {
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
     waits: true,
+    claims: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -196,6 +220,7 @@ export const workerOperations = {
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
     waits: true,
+    claims: true,
   }),
   ackJobs: operation({
     method: "POST",

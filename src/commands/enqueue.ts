@@ -63,7 +63,10 @@ export default command({
       description: "Add the jobs of a file, or of standard input with -.",
     },
     "dry-run": { type: "boolean", description: "Check the jobs of --file and add none." },
-    ...schemaFlags(schema, { omit: ["queue", "payload"], alias: { tags: ["tag"] } }),
+    ...schemaFlags(schema, {
+      omit: ["queue", "payload"],
+      alias: { tags: ["tag"], resources: ["resource"] },
+    }),
   },
   async run(args, context) {
     const options = schemaValues(schema, { ...args, queue: undefined, payload: undefined });

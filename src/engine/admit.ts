@@ -11,12 +11,14 @@ import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { added, insertJob } from "./insert.ts";
 import { isFinished, type Job } from "./job.ts";
+import { isSameLane } from "./limits/lane.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { uniqueName } from "./memory-state.ts";
 import { mergePayloads } from "./merge-payloads.ts";
 import { chosenFields, untried } from "./new-job.ts";
 import type { JobOptions } from "./options.ts";
-import { type EnqueueResult, reject } from "./outcome.ts";
+import { type EnqueueResult, type Rejection, reject } from "./outcome.ts";
 import {
   followUpOf,
   hasRoomForHold,
@@ -40,7 +42,9 @@ export function admit(core: Core, spec: NewJob, options: JobOptions): EnqueueRes
     if (next !== undefined) return rewrite(core, next, spec, options);
     if (holder?.job?.state === "active") return addFollowUp(core, spec, options, holder.job);
   }
-  if (holder === undefined) return addHolder(core, spec, options);
+  if (holder === undefined) {
+    return backlogFull(core, spec, options) ?? addHolder(core, spec, options);
+  }
   switch (options.onConflict) {
     case "existing":
       return duplicateOf(holder);
@@ -52,12 +56,36 @@ export function admit(core: Core, spec: NewJob, options: JobOptions): EnqueueRes
         ? rewrite(core, holder.job, spec, options)
         : duplicateOf(holder);
     case "cancel":
-      if (holder.job === undefined || isFinished(holder.job.state)) return duplicateOf(holder);
-      // The one that waits goes first: it would take the key that the other one leaves.
-      cancelFor(core, followUpOf(core, spec.queue, key));
-      cancelFor(core, holder.job);
-      return addHolder(core, spec, options);
+      return isUnfinished(holder.job)
+        ? replaceAll(core, spec, options, holder.job)
+        : duplicateOf(holder);
   }
+}
+
+/** Cancels whoever is there for the key, and adds the new job. */
+function replaceAll(core: Core, spec: NewJob, options: JobOptions, holder: Job): EnqueueResult {
+  const next = followUpOf(core, spec.queue, options.uniqueKey ?? "");
+  const refusal = backlogFull(core, spec, options, holder, next);
+  if (refusal !== undefined) return refusal;
+  // The one that waits goes first: it would take the key that the other one leaves.
+  if (next !== undefined) cancelFor(core, next);
+  cancelFor(core, holder);
+  return addHolder(core, spec, options);
+}
+
+/** Why the group of a new job may not get one more, which it does not if one of `gone` leaves it. */
+function backlogFull(
+  core: Core,
+  { queue }: NewJob,
+  { lane }: JobOptions,
+  ...gone: readonly (Job | undefined)[]
+): Rejection | undefined {
+  const group = lane?.group;
+  if (group === undefined) return undefined;
+  const makesRoom = gone.some(
+    (job) => job !== undefined && job.state !== "active" && job.options.lane?.group === group,
+  );
+  return makesRoom ? undefined : backlogRefusal(core, queue, group);
 }
 
 function addHolder(core: Core, spec: NewJob, options: JobOptions): EnqueueResult {
@@ -74,6 +102,8 @@ function addFollowUp(core: Core, spec: NewJob, options: JobOptions, holder: Job)
       `${engineLimits.followUpsMax} jobs wait for a unique key already (followUpsMax)`,
     );
   }
+  const refusal = backlogFull(core, spec, options);
+  if (refusal !== undefined) return refusal;
   const key = options.uniqueKey ?? "";
   pinKey(core, holder, key);
   const job = insertJob(core, spec, options, `waits for the running job with unique key "${key}"`);
@@ -102,6 +132,8 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
       "a waiting job that belongs to a chain is neither replaced nor replaces another",
     );
   }
+  const refusal = backlogFull(core, spec, options, job);
+  if (refusal !== undefined) return refusal;
   const payload = mergePayloads(options.merge, job.payload, spec.payload);
   if (typeof payload !== "string") return payload;
   // It stays the run of the schedule that made it.
@@ -113,7 +145,11 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
   if (job.state === "held") {
     return replaced(core.amend(job, fields));
   }
-  const staysInLine = job.order > 0 && state === "pending" && job.priority === chosen.priority;
+  const staysInLine =
+    job.order > 0 &&
+    state === "pending" &&
+    job.priority === chosen.priority &&
+    isSameLane(job.options.lane, options.lane);
   const next = staysInLine
     ? core.amend(job, { ...untried, ...fields })
     : core.move(job, state === "pending" ? "replace" : "replaceLater", {
@@ -125,8 +161,11 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
   return replaced(next);
 }
 
-function cancelFor(core: Core, job: Job | undefined): void {
-  if (job === undefined) return;
+function isUnfinished(job: Job | undefined): job is Job {
+  return job !== undefined && !isFinished(job.state);
+}
+
+function cancelFor(core: Core, job: Job): void {
   if (job.state === "active") core.revoke(job, "cancel");
   core.move(job, "cancel", {
     token: 0,

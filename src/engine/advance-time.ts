@@ -12,12 +12,17 @@ import type { Outcome } from "./outcome.ts";
 import { nextRetentionMs, removeOldest } from "./retention.ts";
 import { fireSchedule } from "./schedules.ts";
 
+/** Limits at rest that one change forgets. */
+const restedMax = 100;
+
 export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   let steps = 0;
   while (steps < change.limit) {
     if (!step(core)) break;
     steps++;
   }
+  core.lines.gates.forget(restedMax, core.nowMs);
+  core.lines.wakeDue();
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 

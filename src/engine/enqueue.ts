@@ -6,6 +6,7 @@ import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
 import { added, insertJob } from "./insert.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -100,7 +101,9 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   }
   const options = optionsOf(core, spec);
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
-  return added(insertJob(core, spec, options));
+  const group = options.lane?.group;
+  const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
+  return refusal ?? added(insertJob(core, spec, options));
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

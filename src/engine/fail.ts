@@ -4,6 +4,7 @@ import type { FailItem, FailJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Attempt, Job } from "./job.ts";
 import { done, findHolder, recordAttempt } from "./lease.ts";
+import { raisePause } from "./limits/limit-changes.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 import { chanceOf, retryDelayMs } from "./retry.ts";
 
@@ -20,6 +21,8 @@ function failJob(core: Core, item: FailItem): ItemResult {
     return reject("LEASE_LOST", `this lease is over: it ended with the job ${job.state}`);
   }
 
+  const refusal = item.pause === undefined ? undefined : raisePause(core, job, item.pause);
+  if (refusal !== undefined) return refusal;
   const history = recordAttempt(core, job, {
     outcome: "failed",
     error: item.error,
@@ -27,11 +30,13 @@ function failJob(core: Core, item: FailItem): ItemResult {
     backtrace: item.backtrace,
     output: item.output,
   });
-  const next = retryOrDie(core, job, {
-    history,
-    token: job.token,
-    finalReason: finalReasonOf(job, item),
-  });
+  if (item.keepAttempt === true) {
+    const attempt = Math.max(0, job.attempt - 1);
+    const next = core.move(job, "release", { history, attempt, token: 0, lostLeases: 0 });
+    return done(next, job.state);
+  }
+  const finalReason = finalReasonOf(job, item);
+  const next = retryOrDie(core, job, { history, token: job.token, finalReason });
   return done(next, job.state);
 }
 

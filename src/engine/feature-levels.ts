@@ -51,6 +51,9 @@ const changes: {
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
+  setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
+  removeLimit: { level: 2, members: { target: 2 } },
+  pauseLimit: { level: 2, members: { target: 2, pauseMs: 2 } },
   advanceTime: { level: 1, members: { limit: 1 } },
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
@@ -115,6 +118,7 @@ const jobOptions: Levels<JobOptions> = {
   chainStep: 2,
   chain: 2,
   schedule: 2,
+  lane: 2,
 };
 
 const itemMembers: {
@@ -124,8 +128,18 @@ const itemMembers: {
   readonly heartbeat: Levels<HeartbeatItem>;
 } = {
   ack: { seq: 1, token: 1, exit: 2, result: 1, checkpoint: 1, output: 1 },
-  fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, errorClass: 2, output: 1 },
-  release: { seq: 1, token: 1, delayMs: 1 },
+  fail: {
+    seq: 1,
+    token: 1,
+    error: 1,
+    backtrace: 1,
+    retryable: 1,
+    errorClass: 2,
+    output: 1,
+    pause: 2,
+    keepAttempt: 2,
+  },
+  release: { seq: 1, token: 1, delayMs: 1, pause: 2 },
   heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },
 };
 

@@ -115,11 +115,23 @@ function checkCounts(report: Report, queue: QueueRecord, jobs: readonly Job[]): 
 function checkLine(report: Report, queue: QueueRecord, jobs: readonly Job[], engine: Engine): void {
   const pending = jobs.filter((job) => job.order > 0);
   pending.sort((one, other) => one.priority - other.priority || one.order - other.order);
-  const claimable = engine.claimable(queue.name);
-  const expected = queue.paused ? 0 : pending.length;
+  const ready = engine.readyCount(queue.name);
   report.check(
-    claimable === expected,
-    `queue ${queue.name}: line of ${claimable}, not ${expected}`,
+    ready === pending.length,
+    `queue ${queue.name}: line of ${ready}, not ${pending.length}`,
+  );
+  const claimable = engine.claimable(queue.name);
+  const isSure = engine.nextClaimable(queue.name) !== undefined;
+  report.check(
+    claimable <= pending.length && claimable > 0 === isSure,
+    `queue ${queue.name}: ${claimable} claimable of ${pending.length}, and ${isSure ? "a" : "no"} next one`,
+  );
+  const laned = jobs.filter(
+    (job) => job.options.lane !== undefined && !isFinished(job.state),
+  ).length;
+  report.check(
+    (queue.lanedJobs ?? 0) === laned,
+    `queue ${queue.name}: counts ${queue.lanedJobs ?? 0} jobs with a lane, has ${laned}`,
   );
   const next = engine.nextReady(queue.name);
   report.check(

@@ -2,6 +2,10 @@
 export const engineLimits = {
   /** Queues that exist at once. */
   queuesMax: 100_000,
+  /** Limits that are set at once. */
+  limitsMax: 100_000,
+  /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
+  limitStatesMax: 1_000_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */

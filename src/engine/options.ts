@@ -4,6 +4,7 @@
  * so older entries read back unchanged.
  */
 import type { ChainPlan } from "./chains.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
@@ -56,6 +57,8 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** With whom it shares limits and turns. */
+  readonly lane: Lane | undefined;
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
   readonly dependsOn: readonly string[] | undefined;
   readonly onDependencyFailure: DependencyFailure;
@@ -90,6 +93,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   merge: "none",
   tags: undefined,
   parentId: undefined,
+  lane: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",
   chainId: undefined,

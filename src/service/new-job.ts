@@ -4,6 +4,7 @@ import { requestLimits as limits } from "../api/limits.ts";
 import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { NewJob } from "../engine/change.ts";
+import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { type JobPlace, refuseBadDependencies } from "./relations.ts";
@@ -90,6 +91,7 @@ const readers: {
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id ?? undefined,
+  lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
       ? undefined
@@ -119,6 +121,22 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
   return isEmpty ? undefined : options;
 }
 
+/** What was said about sharing limits and turns. */
+function toLane(spec: Spec): Lane | undefined {
+  const lane: Writable<Lane> = {};
+  if (spec.limit_key != null) lane.key = spec.limit_key;
+  // A cost of one is what a job without a lane has.
+  if (spec.limit_cost != null && spec.limit_cost !== 1) lane.cost = spec.limit_cost;
+  if (spec.resources != null) {
+    const resources = Object.entries(spec.resources);
+    resources.sort(([one], [other]) => (one < other ? -1 : 1));
+    if (resources.length > 0) lane.resources = resources;
+  }
+  if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
+  if (spec.group != null) lane.group = spec.group;
+  return Object.keys(lane).length === 0 ? undefined : lane;
+}
+
 /** May a worker that waits get it at once? */
 export function isReadyAtOnce(job: NewJob): boolean {
   return (
@@ -140,7 +158,8 @@ export function sizeOf(job: NewJob): number {
       ? 0
       : (options.tags?.length ?? 0) +
         (options.dependsOn?.length ?? 0) * idBytes +
-        (options.chain === undefined ? 0 : sizeOfPlan(options.chain));
+        (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
+        (options.lane === undefined ? 0 : laneName(options.lane).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

@@ -12,7 +12,7 @@ import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { ClusterControl } from "./cluster.ts";
+import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
@@ -33,6 +33,7 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
+  readonly drain: DrainControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;

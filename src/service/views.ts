@@ -5,6 +5,7 @@ import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
+import type { LimitValues } from "../engine/limits/setting.ts";
 import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
@@ -84,6 +85,14 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  const { lane } = job.options;
+  if (lane !== undefined) {
+    set(view, "limit_key", lane.key);
+    set(view, "limit_cost", lane.cost);
+    set(view, "resources", lane.resources && Object.fromEntries(lane.resources));
+    set(view, "fifo_key", lane.fifo);
+    set(view, "group", lane.group);
+  }
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
@@ -159,7 +168,11 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
     : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
-export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {
+export function queueView(
+  queue: QueueRecord,
+  oldestPendingMs: number | undefined,
+  limit: LimitValues | undefined,
+): QueueView {
   const { counts } = queue;
   const view: QueueView = {
     name: queue.name,
@@ -169,6 +182,9 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
     enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
     failed: counts.dead,
   };
+  set(view, "max_concurrency", limit?.concurrency);
+  set(view, "rate_limit", limit?.rate?.count);
+  set(view, "rate_window_ms", limit?.rate?.windowMs);
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }

@@ -13,6 +13,7 @@ import type {
   AckItem,
   FailItem,
   HeartbeatItem,
+  RaisedPause,
   ReleaseItem,
   SnoozeItem,
 } from "../engine/change.ts";
@@ -59,12 +60,25 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
   if (item.retryable === false) fail.retryable = false;
   if (item.error_class != null) fail.errorClass = item.error_class;
   if (item.output != null && item.output !== "") fail.output = tail(item.output);
+  const pause = toPause(item);
+  if (pause !== undefined) fail.pause = pause;
+  if (item.keep_attempt === true) {
+    if (pause === undefined) {
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        "keep_attempt: without a pause the job would fail again at once, for ever; give pause",
+      );
+    }
+    fail.keepAttempt = true;
+  }
   return fail;
 }
 
 export function toRelease(node: Node, item: Static<typeof ReleaseSchema>): ReleaseItem {
   const release: Writable<ReleaseItem> = leased(node, item.job_id, item.lease_token);
   if (item.delay != null) release.delayMs = toDuration("delay", item.delay);
+  const pause = toPause(item);
+  if (pause !== undefined) release.pause = pause;
   return release;
 }
 
@@ -75,6 +89,22 @@ export function toSnooze(node: Node, item: Static<typeof SnoozeSchema>): SnoozeI
   };
   if (item.checkpoint != null) snooze.checkpoint = item.checkpoint.text;
   return snooze;
+}
+
+/** The pause that a worker asks for with the end of its attempt. */
+function toPause(item: Static<typeof ReleaseSchema>): RaisedPause | undefined {
+  const { pause, pause_scope, pause_resource } = item;
+  const wrong = (message: string) => new CorvoError("VALIDATION_ERROR", message);
+  if (pause == null) {
+    if (pause_scope == null && pause_resource == null) return undefined;
+    throw wrong("pause_scope, pause_resource: how long is not said; give pause");
+  }
+  const pauseMs = toDuration("pause", pause);
+  const scope = pause_scope ?? (pause_resource == null ? "queue" : "resource");
+  if ((scope === "resource") !== (pause_resource != null)) {
+    throw wrong("pause_resource goes with pause_scope resource, and only with that");
+  }
+  return pause_resource == null ? { scope, pauseMs } : { scope, name: pause_resource, pauseMs };
 }
 
 export function toHeartbeat(node: Node, item: Static<typeof HeartbeatSchema>): HeartbeatItem {

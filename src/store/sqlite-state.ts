@@ -243,7 +243,10 @@ export class SqliteState implements State {
   purgeFinished(): void {}
 
   liveJobs(): Iterable<LiveJob> {
-    return readLiveJobs(this.#db, this.#queueNames);
+    return readLiveJobs(
+      this.#db,
+      new Map([...this.#queues.values()].map(({ id, record }) => [id, record])),
+    );
   }
 
   /** Everything there is, what the database holds and what it does not hold yet. */

@@ -147,6 +147,12 @@ export function stateOf(code: number): JobState {
   return must(jobStates[code], "a stored state is one of the table");
 }
 
+/** What the order of unfinished jobs needs of the `rest` column. */
+export function readRest(text: string | null): { leaseExpiresAtMs: number; options: JobOptions } {
+  const rest: Rest = text === null ? {} : (JSON.parse(text) as Rest);
+  return { leaseExpiresAtMs: rest.e ?? 0, options: unpackOptions(rest.o) };
+}
+
 /** The record behind a row; the reverse of `writeNumbers` and `packRest`. */
 export function readJob(row: JobRow, queue: string): Job {
   const rest: Rest = row.rest === null ? {} : (JSON.parse(row.rest) as Rest);

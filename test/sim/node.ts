@@ -11,8 +11,10 @@ import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group } from "../../src/replica/group.ts";
+import { Planner } from "../../src/replica/planner.ts";
 import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
+import { dueTimes } from "../../src/service/timetable.ts";
 import { reaching } from "../../src/store/snapshots.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { type Disk, type DiskMood, emptyLog, type LogImage, SimLog } from "./disk.ts";
@@ -54,6 +56,7 @@ interface Process {
   readonly group: Group;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly planner: Planner;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -161,6 +164,7 @@ export class SimNode {
     this.#isPaused = false;
     this.#backlog = [];
     if (process === undefined) return;
+    process.planner.stop();
     process.group.stop();
     process.log.crash();
     process.store.crash();
@@ -319,8 +323,9 @@ export class SimNode {
           if (through > 0) log.compact(0, through);
         },
         onFatal: () => this.#dieAndReturn(),
-        onEffects: ({ readyQueues }) => {
-          for (const queue of readyQueues) claims.wake(queue);
+        onEffects: (effects) => {
+          for (const queue of effects.readyQueues) claims.wake(queue);
+          planner.onEffects(effects);
         },
       },
       {
@@ -361,6 +366,8 @@ export class SimNode {
     );
     replica.attach(group);
     const claims = new Claims(replica, timers);
+    const planner = new Planner({ ...parts, clock: this.clock, replica, dueTimes });
+    group.whenReady(() => planner.lead());
     const snapshots = new Snapshots({
       timers,
       logger: silent,
@@ -368,7 +375,7 @@ export class SimNode {
       make: () => this.#makeSnapshot(replica, store, made),
       remove: (path) => made.delete(path),
     });
-    this.#process = { log, store, group, replica, claims, snapshots, made };
+    this.#process = { log, store, group, replica, claims, planner, snapshots, made };
     oracle.started(this.id, store.stored.index, store.state.digest);
     replica.start();
     group.start();
@@ -377,8 +384,13 @@ export class SimNode {
   #apply(replica: Replica, store: SimStore, entry: Entry): void {
     const { oracle } = this.#world;
     const batch = decodeBatch(new TextDecoder().decode(entry.data));
-    store.state.onJob = oracle.isFirst(entry.index)
-      ? (previous, next) => oracle.jobChanges(batch.nowMs, previous, next)
+    const isFirst = oracle.isFirst(entry.index);
+    const { nowMs } = batch;
+    store.state.onJob = isFirst
+      ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
+      : undefined;
+    store.state.onRecordPut = isFirst
+      ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
       : undefined;
     replica.applyEntry(entry);
     oracle.applied(this.id, entry, store.state.digest);

@@ -5,12 +5,12 @@
  */
 import { findViolations } from "../../src/engine/invariants.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
+import { nextStepMs, wantsPlan } from "../../src/engine/schedule.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
-import { encodeConfChange } from "../../src/raft/conf-change.ts";
-import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import type { NodeId } from "../../src/raft/message.ts";
 import type { Group } from "../../src/replica/group.ts";
-import { toLogEntry } from "../../src/replica/raft-log.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
+import { foundingMachine } from "./founding.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
 import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
@@ -137,6 +137,7 @@ export class Simulation {
   }
 
   #checkNodes(): void {
+    this.#oracle.schedules.check();
     for (const node of this.#nodes.values()) {
       const { group } = node;
       if (group === undefined) continue;
@@ -185,6 +186,8 @@ export class Simulation {
 
   /** No client says a word while leadership changes, and yet a job that is due later becomes due. */
   #changeLeaderInSilence(): void {
+    // Schedules go on, or nothing but the time of one job passes.
+    if (below(this.#random, 2) === 0) this.#workload.pauseSchedules();
     this.#workload.probe(() => {}, silenceMs / 2);
     this.#pass(silenceMs / 4);
     const leader = this.#leader();
@@ -192,7 +195,7 @@ export class Simulation {
     this.#pass(3000);
     leader?.start();
     this.#pass(silenceMs);
-    const unsettled = this.#findUnsettled();
+    const unsettled = this.#settleWithin(2000);
     if (unsettled !== undefined)
       this.#oracle.report(`after a silent change of leader, ${unsettled}`);
   }
@@ -203,6 +206,7 @@ export class Simulation {
     if (leader === undefined) return;
     // A call of before the end of all faults may have stopped one after it was resumed.
     this.#workload.resumeQueues();
+    this.#workload.pauseSchedules();
     this.#workload.drain(leader);
     // A job that waits for others is no matter of time: what holds of it is looked at in the end.
     const isOpen = ({ state, order }: Job) =>
@@ -220,6 +224,17 @@ export class Simulation {
     this.#pass(1000);
   }
 
+  /** Followers are a message behind while schedules fire. */
+  #settleWithin(durationMs: number): string | undefined {
+    const endMs = this.#events.nowMs + durationMs;
+    let unsettled = this.#findUnsettled();
+    while (unsettled !== undefined && this.#events.nowMs < endMs) {
+      this.#pass(130);
+      unsettled = this.#findUnsettled();
+    }
+    return unsettled;
+  }
+
   #leader(): SimNode | undefined {
     return [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
   }
@@ -228,6 +243,7 @@ export class Simulation {
     const leader = this.#leader();
     const replica = leader?.replica;
     if (leader === undefined || replica === undefined) return "no node leads";
+    this.#oracle.schedules.check();
     if (this.#workload.openCalls > 0) return `${this.#workload.openCalls} calls have no answer`;
     const { voters, learners, votersOutgoing } = replica.conf;
     if (votersOutgoing.length > 0) return "the membership change is not finished";
@@ -244,8 +260,19 @@ export class Simulation {
     }
     const nowMs = leader.clock.nowMs() - 1000;
     const forgotten = findForgotten(leader.store?.state.jobs ?? new Map(), nowMs);
-    if (forgotten === undefined) return undefined;
-    return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+    if (forgotten !== undefined)
+      return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+    return this.#findStoppedSchedule(leader, nowMs);
+  }
+
+  /** One whose next due time is past, or not planned. */
+  #findStoppedSchedule({ store }: SimNode, nowMs: number): string | undefined {
+    for (const [name, record] of store?.state.records("schedule").entries() ?? []) {
+      if (record.paused) continue;
+      if (wantsPlan(record)) return `schedule ${name} is not planned`;
+      if (nextStepMs(record) < nowMs) return `schedule ${name} is past its time`;
+    }
+    return undefined;
   }
 
   #checkEnd(): void {
@@ -276,24 +303,4 @@ export class Simulation {
 /** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */
 function stream(seed: number, purpose: string): SeededRandom {
   return new SeededRandom(Number(BigInt(Bun.hash(`${seed} ${purpose}`)) & 0xffff_ffffn));
-}
-
-/** The log that makes these nodes the voters, committed by decree: there was nobody before. */
-function foundingMachine(ids: readonly NodeId[]): MachineImage {
-  const machine = emptyMachine();
-  const entries = ids.map((id, i) =>
-    toLogEntry({
-      term: 1,
-      index: i + 1,
-      type: "EntryConfChangeV2",
-      data: encodeConfChange({
-        transition: "auto",
-        changes: [{ kind: "addVoter", id }],
-        context: emptyData,
-      }),
-    }),
-  );
-  machine.log.entries = entries;
-  machine.log.hardState = { term: 1, vote: "0", commit: ids.length };
-  return machine;
 }

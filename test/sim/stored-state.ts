@@ -3,6 +3,7 @@ import { CorvoError } from "../../src/base/errors.ts";
 import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
+import type { RecordListener } from "../../src/engine/records.ts";
 import type { IdempotencyRecord, QueueRecord } from "../../src/engine/state.ts";
 import { emptyConfState } from "../../src/raft/message.ts";
 import type { AppliedPoint, StateStore } from "../../src/replica/ports.ts";
@@ -14,6 +15,7 @@ export class DigestState extends MemoryState {
   digest = 0;
   dirtyCount = 0;
   onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
+  onRecordPut: RecordListener | undefined;
 
   override putJob(job: Job): void {
     this.onJob?.(this.jobs.get(job.seq), job);
@@ -46,6 +48,7 @@ export class DigestState extends MemoryState {
   }
 
   protected override onRecord(kind: string, key: string, value: unknown): void {
+    this.onRecordPut?.(kind, key, value);
     this.#note([kind, key, value]);
   }
 

@@ -2,7 +2,10 @@
 import fc from "fast-check";
 import { formatJobId } from "../../src/base/ids.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
-import type { Batch, Change, ManageAction, NewJob } from "../../src/engine/change.ts";
+import type { Batch, Change, ManageAction, NewJob, RaisedPause } from "../../src/engine/change.ts";
+import type { Lane } from "../../src/engine/limits/lane.ts";
+import type { Rate } from "../../src/engine/limits/rate.ts";
+import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
@@ -13,6 +16,108 @@ const shortMs = fc.integer({ min: 0, max: 6000 });
 const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
+/** Few keys, groups and resources, so that most jobs have one in common with another. */
+export const lane: fc.Arbitrary<Lane> = fc
+  .record(
+    {
+      key: fc.constantFrom("k1", "k2"),
+      cost: fc.integer({ min: 2, max: 4 }),
+      resources: fc.subarray(["r1", "r2"], { minLength: 1 }),
+      units: fc.integer({ min: 1, max: 3 }),
+      fifo: fc.constantFrom("f1", "f2"),
+      group: fc.constantFrom("g1", "g2", "g\n3"),
+    },
+    { requiredKeys: ["units"] },
+  )
+  .map(({ units, resources, ...rest }) => ({
+    ...rest,
+    ...(resources !== undefined && {
+      resources: resources.map((name): [string, number] => [name, units]),
+    }),
+  }))
+  .filter((made) => Object.keys(made).length > 0) as fc.Arbitrary<Lane>;
+
+const rate: fc.Arbitrary<Rate> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom("sliding" as const, "leaky" as const),
+    count: fc.integer({ min: 1, max: 3 }),
+    windowMs: fc.constantFrom(100, 1000, 4000),
+  }),
+  fc
+    .record(
+      {
+        kind: fc.constant("token" as const),
+        count: fc.integer({ min: 1, max: 3 }),
+        windowMs: fc.constantFrom(100, 1000, 4000),
+        burst: fc.integer({ min: 1, max: 4 }),
+      },
+      { requiredKeys: ["kind", "count", "windowMs"] },
+    )
+    .map((made) => made as Rate),
+);
+const concurrency = fc.integer({ min: 1, max: 3 });
+
+const limited: fc.Arbitrary<LimitTarget> = fc.oneof(
+  fc.record({
+    scope: fc.constantFrom("queue" as const, "eachKey" as const),
+    queue,
+    name: fc.constant(""),
+  }),
+  fc.record({ scope: fc.constant("key" as const), queue, name: fc.constantFrom("k1", "k2") }),
+  fc.record({
+    scope: fc.constant("resource" as const),
+    queue: fc.constant(""),
+    name: fc.constantFrom("r1", "r2"),
+  }),
+);
+const grouped: fc.Arbitrary<LimitTarget> = fc.oneof(
+  fc.record({ scope: fc.constant("eachGroup" as const), queue, name: fc.constant("") }),
+  fc.record({
+    scope: fc.constant("group" as const),
+    queue,
+    name: fc.constantFrom("g1", "g\n3", ""),
+  }),
+);
+export const pause: fc.Arbitrary<RaisedPause> = fc.oneof(
+  fc.record({ scope: fc.constantFrom("queue" as const, "key" as const), pauseMs: shortMs }),
+  fc.record({
+    scope: fc.constant("resource" as const),
+    name: fc.constantFrom("r1"),
+    pauseMs: shortMs,
+  }),
+);
+
+export const limitChange: fc.Arbitrary<Change> = fc.oneof(
+  fc
+    .tuple(limited, fc.record({ concurrency, rate }, { requiredKeys: [] }), fc.nat({ max: 5 }))
+    .map(([target, values, draw]) => {
+      const only = draw === 0 ? ("concurrency" as const) : ("rate" as const);
+      if (draw > 1) return { kind: "setLimit" as const, target, values } as Change;
+      const { [only]: value } = values;
+      return {
+        kind: "setLimit" as const,
+        target,
+        values: value === undefined ? {} : { [only]: value },
+        only,
+      } as Change;
+    }),
+  fc
+    .tuple(
+      grouped,
+      fc.record(
+        { weight: fc.integer({ min: 1, max: 3 }), backlog: fc.integer({ min: 1, max: 5 }) },
+        { requiredKeys: [] },
+      ),
+    )
+    .map(([target, values]) => ({ kind: "setLimit" as const, target, values }) as Change),
+  fc.oneof(limited, grouped).map((target) => ({ kind: "removeLimit" as const, target })),
+  fc
+    .tuple(
+      limited.filter(({ scope }) => scope !== "eachKey"),
+      fc.constantFrom(0, 50, 1000, 4000),
+    )
+    .map(([target, pauseMs]) => ({ kind: "pauseLimit" as const, target, pauseMs })),
+);
 /** `#n` stands for the id of the n-th job from the last, which only the run of the history knows; `#0` for that of none. */
 const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
@@ -56,6 +161,7 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
     parentId: fc.constantFrom("job_00000000000000000000000001"),
+    lane,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
     chain,
@@ -95,6 +201,7 @@ function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
 const optional = { requiredKeys: [] };
 
 const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 4, arbitrary: limitChange },
   {
     weight: 6,
     arbitrary: fc
@@ -153,6 +260,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
             errorClass: fc.constantFrom("Fatal", "Passing"),
             backtrace: fc.constant("at x"),
             output: fc.constant("out"),
+            pause,
+            keepAttempt: fc.constant(true as const),
           },
           optional,
         ),
@@ -164,7 +273,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs }, optional))).map(
+    arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs, pause }, optional))).map(
       (items) => ({ kind: "release", items }) as Change,
     ),
   },
@@ -313,6 +422,10 @@ const keyedJob: fc.Arbitrary<NewJob> = fc
           chain: fc.oneof(
             { weight: 5, arbitrary: fc.constant(undefined) },
             { weight: 1, arbitrary: chain },
+          ),
+          lane: fc.oneof(
+            { weight: 3, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: lane },
           ),
         },
         { requiredKeys: ["uniqueKey"] },

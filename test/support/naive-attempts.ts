@@ -4,6 +4,7 @@ import type {
   AckItem,
   FailItem,
   HeartbeatItem,
+  RaisedPause,
   ReleaseItem,
   SnoozeItem,
 } from "../../src/engine/change.ts";
@@ -18,6 +19,7 @@ interface Model {
   seed(): number;
   finish(job: ModelJob, state: "completed" | "dead"): void;
   endLease(job: ModelJob, state: JobState): void;
+  raise(job: ModelJob, pause: RaisedPause | undefined): "refused" | "done";
   /** A step of a chain, of which `plan` was left. */
   acked(job: ModelJob, plan: ChainPlan | undefined, exits: boolean): void;
 }
@@ -75,7 +77,15 @@ export class NaiveAttempts {
     if (repeated) {
       return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
     }
+    if (this.#model.raise(job, item.pause) === "refused") return "VALIDATION_ERROR";
     job.history.push("failed");
+    if (item.keepAttempt === true) {
+      job.attempt = Math.max(0, job.attempt - 1);
+      job.token = 0;
+      job.lostLeases = 0;
+      this.#model.endLease(job, "pending");
+      return answerOf(job, "active");
+    }
     const isFatal = job.options.noRetryOn?.some((name) => name === item.errorClass) ?? false;
     this.#retryOrDie(job, item.retryable === false || isFatal);
     return answerOf(job, "active");
@@ -123,6 +133,7 @@ export class NaiveAttempts {
     if (typeof found === "string") return found;
     const { job, repeated } = found;
     if (repeated) return "LEASE_LOST";
+    if (this.#model.raise(job, item.pause) === "refused") return "VALIDATION_ERROR";
     job.attempt = Math.max(0, job.attempt - 1);
     job.token = 0;
     if ((item.delayMs ?? 0) > 0) {

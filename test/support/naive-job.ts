@@ -1,4 +1,5 @@
 /** A job as the naive model keeps it. */
+import { formatJobId } from "../../src/base/ids.ts";
 import type { NewJob } from "../../src/engine/change.ts";
 import type { JobState } from "../../src/engine/job.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
@@ -96,4 +97,15 @@ export function takeOffWhatIsOver(job: ModelJob, nowMs: number): void {
 /** What a change of a job is answered with. */
 export function answerOf(job: ModelJob, from: JobState): string {
   return `${from} to ${job.state}, attempt ${job.attempt}, due ${job.dueAtMs}, lease ${job.leaseEndsAtMs}`;
+}
+
+/** The id behind `$n`, from the answer that job got; any other id is its own. */
+export function idBehind(
+  reference: string,
+  answers: readonly string[],
+  jobs: readonly ModelJob[],
+): string {
+  if (!reference.startsWith("$")) return reference;
+  const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
+  return formatJobId(seq, jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
 }

@@ -16,6 +16,7 @@ interface Lock {
 interface Model {
   jobs(): readonly ModelJob[];
   nowMs(): number;
+  isOverBacklog(spec: NewJob, options: JobOptions): boolean;
   insert(spec: NewJob, options: JobOptions, waitsForKey: boolean): ModelJob;
   place(job: ModelJob, dueAtMs: number): void;
   cancel(job: ModelJob): void;
@@ -42,6 +43,7 @@ export class NaiveKeys {
     const rule = options.onConflict;
     if (rule === "keep_last" && next !== undefined) return this.#rewrite(next, spec, options);
     if (rule === "keep_last" && lock !== undefined && holder?.state === "active") {
+      if (this.#model.isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
       const job = this.#model.insert(spec, options, true);
       this.#waiting.push({ queue: spec.queue, key, seq: job.seq });
       this.#take(holder);
@@ -49,6 +51,10 @@ export class NaiveKeys {
     }
     const isUnfinished = holder !== undefined && !isFinished(holder.state);
     if (lock !== undefined && rule === "cancel" && isUnfinished) {
+      const makesRoom = [next, holder].some(
+        (one) => one !== undefined && leavesGroup(one, options),
+      );
+      if (!makesRoom && this.#model.isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
       if (next !== undefined) this.#model.cancel(next);
       this.#model.cancel(holder);
     } else if (lock !== undefined) {
@@ -57,7 +63,7 @@ export class NaiveKeys {
       const replaces = rule === "replace" || rule === "keep_last";
       if (holder === undefined || !replaces || !isWaiting) return `duplicate of ${lock.seq}`;
       return this.#rewrite(holder, spec, options);
-    }
+    } else if (this.#model.isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
     const job = this.#model.insert(spec, options, false);
     this.#take(job);
     return `${job.state} ${job.seq}`;
@@ -108,11 +114,15 @@ export class NaiveKeys {
   #rewrite(job: ModelJob, spec: NewJob, options: JobOptions): string {
     if (options.dependsOn !== undefined) return "CONFLICT";
     if (options.chain !== undefined || job.options.chainId !== undefined) return "CONFLICT";
+    const isOver = !leavesGroup(job, options) && this.#model.isOverBacklog(spec, options);
+    if (isOver) return "LIMIT_EXCEEDED";
     const payload = joined(options, job.payload, spec.payload);
     if (payload === undefined) return "CONFLICT";
     const nowMs = this.#model.nowMs();
     this.#model.unblock(job);
-    const wasPendingAs = job.order > 0 && job.state === "pending" ? job.priority : undefined;
+    const isSame = JSON.stringify(job.options.lane) === JSON.stringify(options.lane);
+    const stays = isSame && job.order > 0 && job.state === "pending";
+    const wasPendingAs = stays ? job.priority : undefined;
     job.payload = payload;
     job.options = options;
     job.priority = spec.priority ?? 2;
@@ -177,6 +187,11 @@ export class NaiveKeys {
   #job(seq: number | undefined): ModelJob | undefined {
     return this.#model.jobs().find((job) => job.seq === seq);
   }
+}
+
+/** Does the job make room in the group of a job with these options when it is no longer there? */
+function leavesGroup(job: ModelJob, options: JobOptions): boolean {
+  return job.state !== "active" && job.options.lane?.group === options.lane?.group;
 }
 
 /** By the language's own JSON: the payloads of these tests have no number that it would change. */

@@ -3,11 +3,12 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId } from "../../src/base/ids.ts";
 import type {
   Batch,
   Change,
   ClaimJobs,
+  EnqueueJobs,
   ManageJobs,
   NewJob,
   Retention,
@@ -16,10 +17,13 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { NaiveAttempts } from "./naive-attempts.ts";
+import { NaiveCalls } from "./naive-calls.ts";
 import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
+import { answerOf, idBehind, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
 import { NaiveKeys } from "./naive-keys.ts";
+import { NaiveLimits } from "./naive-limits.ts";
+import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 
@@ -31,7 +35,9 @@ export class NaiveModel {
   queues: { name: string; paused: boolean }[] = [];
   readonly #unique: NaiveKeys;
   readonly #attempts: NaiveAttempts;
-  #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
+  readonly #calls = new NaiveCalls();
+  readonly #members = new NaiveMembers();
+  readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
   #token = 1;
@@ -52,11 +58,13 @@ export class NaiveModel {
       seed: () => this.#seed,
       finish: (job, state) => this.#finish(job, state),
       endLease: (job, state) => this.#endLease(job, state),
+      raise: (job, pause) => this.limits.raise(job, pause, this.#nowMs),
       acked: (job, plan, exits) => this.chains.acked(job, plan, exits),
     });
     this.#unique = new NaiveKeys({
       jobs: () => this.jobs,
       nowMs: () => this.#nowMs,
+      isOverBacklog: (spec, options) => this.#isOverBacklog(spec, options),
       insert: (spec, options, waits) => this.#insert(spec, options, waits),
       place: (job, dueAtMs) => this.#place(job, dueAtMs),
       cancel: (job) => this.#act(job, "cancel"),
@@ -82,7 +90,7 @@ export class NaiveModel {
     this.#waits.beginBatch();
     const answers = batch.changes.map((change) => {
       const answer = this.#change(change);
-      this.#waits.carryOn();
+      this.#seen(this.#waits.carryOn());
       return answer;
     });
     this.#waits.endBatch();
@@ -94,6 +102,11 @@ export class NaiveModel {
     return this.jobs
       .filter((job) => job.queue === queue && job.state === "pending" && job.order > 0)
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
+  }
+
+  /** The job of a queue that a claim would get. */
+  next(queue: string): ModelJob | undefined {
+    return this.limits.next(this.line(queue), this.jobs, this.#nowMs);
   }
 
   /** When time alone changes something next. */
@@ -109,39 +122,52 @@ export class NaiveModel {
   #change(change: Change): ModelAnswer {
     switch (change.kind) {
       case "enqueue":
-        return this.#enqueue(change.jobs, change.idempotency);
+        return this.#enqueue(change);
       case "claim":
         return this.#claim(change);
       case "ack":
-        return change.items.map((item) => this.#attempts.ack(item));
+        return change.items.map((item) => this.#seen(this.#attempts.ack(item)));
       case "fail":
-        return change.items.map((item) => this.#attempts.fail(item));
+        return change.items.map((item) => this.#seen(this.#attempts.fail(item)));
       case "release":
-        return change.items.map((item) => this.#attempts.release(item));
+        return change.items.map((item) => this.#seen(this.#attempts.release(item)));
       case "snooze":
-        return change.items.map((item) => this.#attempts.snooze(item));
+        return change.items.map((item) => this.#seen(this.#attempts.snooze(item)));
       case "heartbeat":
         return change.items.map((item) => this.#attempts.heartbeat(item));
       case "manage":
         if (change.queue !== undefined) this.#open(change.queue);
-        return change.seqs.map((seq) => this.#manage(seq, change));
+        return change.seqs.map((seq) => this.#seen(this.#manage(seq, change)));
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
       case "clearQueue":
-        return this.#clear(change.queue, change.limit);
+        return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
+      case "setLimit":
+      case "removeLimit":
+      case "pauseLimit": {
+        const { queue } = this.limits.opens(change);
+        if (queue !== undefined) this.#open(queue);
+        if (change.kind !== "setLimit") return this.limits.change(change, this.#nowMs);
+        if (this.limits.set(change, this.#number)) this.#number++;
+        return "ok";
+      }
       case "advanceTime":
         return this.#advance(change.limit);
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
-      case "raiseFeatureLevel":
-        return "ok";
       default:
-        throw new Error(`${change.kind}: its histories have a model of their own`);
+        return this.#members.change(change);
     }
+  }
+
+  /** After each job that changed: whose turn it is may have ended. */
+  #seen<Answer>(answer: Answer): Answer {
+    this.limits.look(this.jobs);
+    return answer;
   }
 
   #open(name: string): { name: string; paused: boolean } {
@@ -153,21 +179,10 @@ export class NaiveModel {
     return queue;
   }
 
-  #enqueue(
-    specs: readonly NewJob[],
-    idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
-  ): ModelAnswer {
-    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
-    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
-    const known = this.#keys.find(({ key }) => key === idempotency.key);
-    if (known !== undefined) {
-      return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
-    }
-    const answer = this.#addAll(specs);
-    if (answer === undefined) return "NOT_FOUND";
-    const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
-    this.#keys.push({ ...idempotency, expiresAtMs, answer });
-    return answer;
+  #enqueue({ jobs, idempotency }: EnqueueJobs): ModelAnswer {
+    const add = () => this.#addAll(jobs);
+    if (idempotency === undefined) return add() ?? "NOT_FOUND";
+    return this.#calls.once(idempotency, this.#nowMs, add) ?? "NOT_FOUND";
   }
 
   /** Undefined when one depends on a job that is not there: then none is added. */
@@ -178,23 +193,21 @@ export class NaiveModel {
     return answers;
   }
 
-  /** The id behind `$n`, from the answer that job got. */
-  #idOf(reference: string, answers: readonly string[]): string {
-    if (!reference.startsWith("$")) return reference;
-    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
-    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
-  }
-
   #add(spec: NewJob, answers: readonly string[]): string {
     const isRefused = (id: string) =>
       id.startsWith("$") && !/ \d+$/.test(answers[Number(id.slice(1))] ?? "");
     if (spec.options?.dependsOn?.some(isRefused)) return "CONFLICT";
     this.#open(spec.queue);
-    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
+    const dependsOn = spec.options?.dependsOn?.map((id) => idBehind(id, answers, this.jobs));
     const options = { ...this.#optionsOf(spec), dependsOn };
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
+    if (this.#isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
     const job = this.#insert(spec, options, false);
     return `${job.state} ${job.seq}`;
+  }
+
+  #isOverBacklog({ queue }: NewJob, { lane }: JobOptions): boolean {
+    return this.limits.isOverBacklog(queue, lane?.group, this.jobs);
   }
 
   #optionsOf(spec: NewJob): JobOptions {
@@ -228,16 +241,18 @@ export class NaiveModel {
     const claimed: string[] = [];
     const open = this.queues.filter(({ name, paused }) => !paused && change.queues.includes(name));
     while (claimed.length < change.count) {
-      const lines = open.flatMap(({ name }) => this.line(name));
-      const [job] = lines.sort(
+      const next = open.flatMap(({ name }) => this.next(name) ?? []);
+      const [job] = next.sort(
         (one, other) => one.priority - other.priority || one.order - other.order,
       );
       if (job === undefined) break;
       if (job.expireAtMs > 0 && job.expireAtMs <= this.#nowMs) {
-        this.#expire(job);
+        this.#seen(this.#expire(job));
         continue;
       }
+      this.limits.serve(job, this.jobs, this.#nowMs);
       job.state = "active";
+      this.limits.look(this.jobs);
       this.#unique.started(job);
       job.attempt++;
       job.token = this.#token++;
@@ -259,6 +274,7 @@ export class NaiveModel {
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
     if (state === "pending") this.#stand(job);
+    this.limits.look(this.jobs);
     this.#unique.moved(job, from);
   }
 
@@ -342,8 +358,9 @@ export class NaiveModel {
 
   #delete(job: ModelJob): void {
     this.#kept.leave(job);
-    this.#unique.deleted(job);
     this.jobs = this.jobs.filter((one) => one !== job);
+    this.limits.look(this.jobs);
+    this.#unique.deleted(job);
     this.#waits.ended(job.seq, "deleted");
     if (!isFinished(job.state)) this.chains.ended(job, "deleted");
   }
@@ -363,6 +380,7 @@ export class NaiveModel {
     if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
+    this.limits.forgetQueue(queue);
     return "ok";
   }
 
@@ -388,7 +406,7 @@ export class NaiveModel {
     let steps = 0;
     for (; steps < limit; steps++) {
       const [event] = this.#events();
-      if (event !== undefined && event.atMs <= this.#nowMs) event.happen();
+      if (event !== undefined && event.atMs <= this.#nowMs) this.#seen(event.happen());
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) {

@@ -13,9 +13,11 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import { type Admission, stopping } from "./admission.ts";
 import { BodyParser } from "./body.ts";
+import type { Drain } from "./drain.ts";
 import type { Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { errorBody } from "./reply.ts";
+import { StreamDrain } from "./stream-drain.ts";
 import { type ProxyTarget, StreamProxy } from "./stream-proxy.ts";
 import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
 
@@ -29,6 +31,7 @@ export interface StreamDeps {
   readonly timers: Timers;
   readonly leadership: Leadership;
   readonly watch: LeaderWatch;
+  readonly drain: Drain;
   readonly explain: (thrown: unknown) => CorvoError;
 }
 
@@ -48,9 +51,10 @@ export class StreamConnections {
   }
 
   /** A connection for a socket that is about to be opened. Throws when there are too many. */
-  create(): OpenStream {
+  create({ isPassedOn }: { readonly isPassedOn: boolean }): OpenStream {
     this.#admit();
-    return new StreamConnection(this.#deps, this.#parser, this.#open);
+    const watched = isPassedOn ? undefined : new StreamDrain(this.#deps.drain);
+    return new StreamConnection(this.#deps, this.#parser, { siblings: this.#open, drain: watched });
   }
 
   /** The same for a socket whose frames the leader answers. */
@@ -58,7 +62,8 @@ export class StreamConnections {
     this.#admit();
     const { watch, timers, limits } = this.#deps;
     const bufferBytesMax = limits.streamBufferBytesMax;
-    return new StreamProxy({ target, watch, timers, bufferBytesMax, siblings: this.#open });
+    const drain = new StreamDrain(this.#deps.drain);
+    return new StreamProxy({ target, watch, timers, bufferBytesMax, drain, siblings: this.#open });
   }
 
   #admit(): void {
@@ -82,10 +87,13 @@ export class StreamConnections {
   }
 }
 
+const notLeading = "this node does not lead any more";
+
 class StreamConnection implements OpenStream {
   readonly #deps: StreamDeps;
   readonly #parser: BodyParser;
   readonly #siblings: Set<OpenStream>;
+  readonly #drain: StreamDrain | undefined;
   #socket: ClientSocket | undefined;
   #session: StreamSession | undefined;
   #framesInFlight = 0;
@@ -94,26 +102,35 @@ class StreamConnection implements OpenStream {
   #full = false;
   #stopWatching: () => void = () => {};
 
-  constructor(deps: StreamDeps, parser: BodyParser, siblings: Set<OpenStream>) {
+  /** Without `drain` it comes from another node, and this one's draining does not concern it. */
+  constructor(
+    deps: StreamDeps,
+    parser: BodyParser,
+    { siblings, drain }: { siblings: Set<OpenStream>; drain: StreamDrain | undefined },
+  ) {
     this.#deps = deps;
     this.#parser = parser;
     this.#siblings = siblings;
+    this.#drain = drain;
   }
 
   opened(socket: ClientSocket): void {
     this.#socket = socket;
     this.#siblings.add(this);
+    this.#drain?.opened();
     const { leadership, watch } = this.#deps;
     this.#stopWatching = watch.whenOver(
-      () => leadership.isLeader(),
+      () => leadership.isLeader() && this.#drain?.isOver !== true,
       () => {
         this.announceClosing();
-        this.end(closeCodes.restart, "connect again: this node does not lead any more");
+        const reason = this.#drain?.isOver === true ? this.#drain.reason : notLeading;
+        this.end(closeCodes.restart, `connect again: ${reason}`);
       },
     );
     try {
       this.#session = this.#deps.stream.open((text) => {
         this.#flush();
+        this.#drain?.note(text);
         this.#send(text);
         return !this.#full;
       });
@@ -137,7 +154,8 @@ class StreamConnection implements OpenStream {
       }
       this.#admitFrame();
       this.#parser.check(message, value);
-      this.#run(value as ClientFrame, message.length);
+      const frame = value as ClientFrame;
+      this.#run(this.#drain?.mayClaim === false ? withoutClaim(frame) : frame, message.length);
     } catch (thrown) {
       const error = this.#deps.explain(thrown);
       if (id === undefined) this.end(closeCodes.notJson, error.message);
@@ -152,6 +170,7 @@ class StreamConnection implements OpenStream {
 
   closed(): void {
     this.#siblings.delete(this);
+    this.#drain?.closed();
     this.#stopWatching();
     this.#socket = undefined;
     this.#outbox = [];
@@ -238,6 +257,11 @@ class StreamConnection implements OpenStream {
     if (sent === -1) this.#full = true;
     if (sent === 0) this.#socket.terminate();
   }
+}
+
+/** Credits count for nothing where nothing is given out. */
+function withoutClaim({ claim: _, ...frame }: ClientFrame): ClientFrame {
+  return frame;
 }
 
 function idOf(value: unknown): number | undefined {

@@ -58,7 +58,7 @@ export async function until<T>(
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -202,6 +202,8 @@ interface NodeOptions {
   readonly env?: Record<string, string>;
   readonly words?: readonly string[];
   readonly name?: string;
+  /** Of its HTTP API, where others have to know it beforehand. */
+  readonly httpPort?: number;
 }
 
 interface ClusterOptions {
@@ -251,7 +253,8 @@ export class Cluster {
     const others = options.join ?? this.nodes;
     this.#made += 1;
     const name = options.name ?? `n${this.#made}`;
-    const [httpPort, peerPort] = [await freePort(), await freePort()];
+    const httpPort = options.httpPort ?? (await freePort());
+    const peerPort = await freePort();
     let made: ClusterNode | undefined;
     const nodeIdOf = () => made?.id ?? 0;
     const door = await this.network?.open(peerPort, nodeIdOf);
