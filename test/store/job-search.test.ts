@@ -67,6 +67,7 @@ beforeAll(() => {
         attempt: 1,
         outcome: "failed",
         error: ordinal === 0 && job.priority === 0 ? undefined : error,
+        errorClass: undefined,
         backtrace: undefined,
         output: undefined,
         workerId: undefined,
