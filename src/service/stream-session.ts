@@ -20,7 +20,13 @@ import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
-  return { open: (push) => new Session(node, push) };
+  return {
+    open: (push, isPassedOn = false) => {
+      const session = new Session(node, push);
+      if (isPassedOn) node.notePassedOn(session.onRevoke);
+      return session;
+    },
+  };
 }
 
 class Session implements StreamSession {
@@ -165,7 +171,7 @@ class Session implements StreamSession {
     // Refused, not lost: the waiter stands on, and is tried again.
     if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
-    for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
+    for (const job of jobs) this.#node.ownLease(job.token, this.onRevoke);
     if (
       !this.#push(
         `{"jobs":[${jobs.map((job) => claimedText(this.#node.idOf(job), job)).join(",")}]}`,
@@ -177,7 +183,7 @@ class Session implements StreamSession {
   }
 
   /** One function for all leases of the connection: one per job would cost more than the entry itself. */
-  readonly #onRevoke: RevokeListener = (lease) => {
+  readonly onRevoke: RevokeListener = (lease) => {
     if (this.#closed) return;
     this.#push(
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,

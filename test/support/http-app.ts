@@ -55,7 +55,9 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
     handlers: recording(options.handlers ?? {}, calls),
     stream: options.stream ?? echoIds,
     forward: options.forward ?? { isLeader: () => true, leaderUrl: () => undefined },
-    drain: options.drain ?? new Drain({ tokenOf: () => -1, isLive: () => false }),
+    drain:
+      options.drain ??
+      new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },

@@ -130,10 +130,9 @@ class StreamConnection implements OpenStream {
     try {
       this.#session = this.#deps.stream.open((text) => {
         this.#flush();
-        this.#drain?.note(text);
         this.#send(text);
         return !this.#full;
-      });
+      }, this.#drain === undefined);
     } catch (thrown) {
       this.end(closeCodes.failed, this.#deps.explain(thrown).message);
     }
