@@ -58,6 +58,8 @@ export interface StreamSession {
   frame(frame: ClientFrame): Promise<string>;
   /** The socket has room again after `push` returned false. */
   drained(): void;
+  /** No more jobs, whatever was asked for; everything else goes on. */
+  stopClaiming(): void;
   /** The socket is gone: no more pushes. */
   close(): void;
 }

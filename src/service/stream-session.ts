@@ -34,6 +34,7 @@ class Session implements StreamSession {
   readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
   #closed = false;
+  #mayClaim = true;
   /** The socket's buffer is full: no jobs until it has room. */
   #full = false;
 
@@ -46,7 +47,9 @@ class Session implements StreamSession {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
-        if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
+        const hasBegun = this.#begin(this.#stepsOf(frame), answer);
+        // Credits count for nothing where nothing is given out.
+        if (hasBegun && frame.claim != null && this.#mayClaim) {
           this.#claim(frame.claim, answer);
         }
       } catch (error) {
@@ -59,6 +62,13 @@ class Session implements StreamSession {
   drained(): void {
     this.#full = false;
     if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
+  }
+
+  stopClaiming(): void {
+    this.#mayClaim = false;
+    if (this.#waiter === undefined) return;
+    this.#waiter.takeBack();
+    this.#node.claims.remove(this.#waiter);
   }
 
   close(): void {
@@ -164,7 +174,7 @@ class Session implements StreamSession {
 
   #deliver(jobs: readonly Job[], fault: CorvoError | undefined): void {
     const waiter = this.#waiter;
-    if (waiter === undefined || this.#closed) {
+    if (waiter === undefined || this.#closed || !this.#mayClaim) {
       giveBack(this.#node, jobs);
       return;
     }

@@ -40,6 +40,7 @@ const echoIds: StreamService = {
   open: () => ({
     frame: async (frame) => JSON.stringify({ id: frame.id }),
     drained() {},
+    stopClaiming() {},
     close() {},
   }),
 };

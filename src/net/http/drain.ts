@@ -31,6 +31,7 @@ export class Drain {
   #isOn = false;
   /** Claims of own clients that wait for work, and streams that may get some. */
   #claimers = 0;
+  #quiet: (() => void)[] = [];
 
   constructor(deps: DrainDeps) {
     this.#deps = deps;
@@ -63,9 +64,17 @@ export class Drain {
     this.#claimers++;
     let isOver = false;
     return () => {
-      if (!isOver) this.#claimers--;
+      if (isOver) return;
       isOver = true;
+      this.#claimers--;
+      if (this.#claimers === 0) for (const resolve of this.#quiet.splice(0)) resolve();
     };
+  }
+
+  /** Resolves when nobody is given work any more: polls end at once, streams after a moment. */
+  quiet(): Promise<void> {
+    if (this.#claimers === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
   /** Nobody is given work any more, and nobody holds what was given out. */
