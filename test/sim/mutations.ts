@@ -10,6 +10,8 @@ import { families, type KnownBug, knownBugs } from "./known-bugs.ts";
 
 const seedsMax = Number(process.argv[2] ?? 60);
 const wanted = process.argv[3] ?? "";
+/** A bug may make something run for ever. */
+const runMsMax = 300_000;
 const root = join(import.meta.dir, "../..");
 const copied = ["src", "test/sim", "test/support", "test/raft", "docs/spec"];
 
@@ -65,9 +67,6 @@ function findByTests(place: string): string | undefined {
   const more = failed.length > 1 ? `, and ${failed.length - 1} more` : "";
   return `${failed[0]?.[1]}${more}`;
 }
-
-/** A bug that makes something run for ever is found by that. */
-const runMsMax = 300_000;
 
 function run(args: readonly string[], cwd: string) {
   const child = Bun.spawnSync([process.execPath, ...args], { cwd, timeout: runMsMax });
