@@ -13,8 +13,8 @@ interface BalanceDeps {
   readonly shards: readonly ShardMember[];
   readonly timers: Timers;
   readonly logger: Logger;
-  /** Was this node heard from lately? */
-  readonly isLive: (nodeId: number) => boolean;
+  /** Is this node in touch, and not about to stop? */
+  readonly mayLead: (nodeId: number) => boolean;
 }
 
 export interface Move {
@@ -46,12 +46,12 @@ export class Balance {
   }
 
   #look(): void {
-    const { shards, isLive, logger } = this.#deps;
+    const { shards, mayLead, logger } = this.#deps;
     const [main] = shards;
     if (main === undefined || !main.replica.isLeader) return;
     const leaders = shards.map(({ group }) => group.state.leader);
     const voters = main.replica.conf.voters.filter(
-      (id) => isLive(id) && shards.every(({ replica }) => replica.conf.voters.includes(id)),
+      (id) => mayLead(id) && shards.every(({ replica }) => replica.conf.voters.includes(id)),
     );
     for (const { shard, to } of movesFor(leaders, voters).slice(0, movesMax)) {
       logger.info(`shard ${shard}: node ${leaders[shard]} is asked to hand over to node ${to}`);

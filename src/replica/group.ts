@@ -11,21 +11,13 @@ import type { Logger, Random, Timers } from "../base/ports.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
 import { isConfChangeType } from "../raft/conf-change.ts";
 import type { RaftOptions } from "../raft/config.ts";
-import {
-  type ConfState,
-  type Entry,
-  type HardState,
-  type Message,
-  type NodeId,
-  none,
-  type SoftState,
-} from "../raft/message.ts";
+import type { ConfState, Entry, HardState, Message, NodeId, SoftState } from "../raft/message.ts";
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
 import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
 import { Doze, type DozeTicks } from "./doze.ts";
 import { GroupReads } from "./group-reads.ts";
-import { otherVoters } from "./progress.ts";
+import { successorOf } from "./handover.ts";
 import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
 import type { Ticker } from "./ticker.ts";
 
@@ -63,12 +55,6 @@ export interface GroupOptions {
 
 const fullDiskRetryMs = 500;
 
-/**
- * A leader whose oldest write is this many ticks old gives its role away: its network may be fine, so nobody else would notice that
- * nothing is acknowledged any more. One election timeout, as long as a dead leader would have been missed.
- */
-const stuckTicks = 20;
-
 interface Step {
   readonly work: AppendWork;
   /** When it was handed out. */
@@ -95,6 +81,8 @@ export class Group {
   readonly #steps: Step[] = [];
   /** A write found the disk full; nothing is written until it is tried again. */
   #isWaitingForDisk = false;
+  /** The last answer of the log was that the disk is full. */
+  #isDiskFull = false;
   #isRetryPlanned = false;
   #recovering = false;
   #wasReady = false;
@@ -247,7 +235,7 @@ export class Group {
   #tick(): void {
     this.#ticks++;
     if (this.#doze?.tick(this.#isQuiet()) !== true) this.#node.tick();
-    this.#handOverWhenStuck();
+    this.#handOverWhenUseless();
     this.#reads.tick();
     this.#pump();
   }
@@ -258,21 +246,25 @@ export class Group {
     return this.#steps.length === 0 && this.#reads.count === 0 && isApplied;
   }
 
-  #handOverWhenStuck(): void {
-    const raft = this.#node.state;
+  #handOverWhenUseless(): void {
     const oldest = this.#steps[0];
-    if (oldest === undefined || raft.role !== "leader" || raft.transferee !== none) return;
-    if (this.#ticks - oldest.tick < stuckTicks) return;
-    const isFit = (id: NodeId) => {
-      const progress = raft.tracker.get(id);
-      return progress?.isLearner === false && progress.recentActive;
-    };
-    const [best] = otherVoters(raft, raft.tracker.ids.filter(isFit));
-    if (best === undefined) return;
-    this.#deps.logger.warn(
-      `the log of this node has not answered for ${stuckTicks * this.#options.tickMs} ms; node ${best} is asked to lead`,
-    );
-    this.#node.transferLeadership(best);
+    if (oldest === undefined) return;
+    const successor = successorOf(this.#node.state, {
+      waitedTicks: this.#ticks - oldest.tick,
+      refused: this.#isDiskFull ? this.#firstUnstored() : undefined,
+    });
+    if (successor === undefined) return;
+    const { id, why } = successor;
+    this.#deps.logger.warn(`${why}; node ${id} is asked to lead`);
+    this.#node.transferLeadership(id);
+  }
+
+  #firstUnstored(): number | undefined {
+    for (const { work } of this.#steps) {
+      const entry = work.entries[0];
+      if (entry !== undefined) return entry.index;
+    }
+    return undefined;
   }
 
   /** Carries out everything there is to do. May be entered again from what it calls. */
@@ -350,6 +342,7 @@ export class Group {
   }
 
   #wrote(step: Step): void {
+    this.#isDiskFull = false;
     this.#storage.noteDurable(step.work.entries);
     if (this.#recovering) {
       this.#recovering = false;
@@ -373,6 +366,7 @@ export class Group {
   /** The log has nothing of a write that it refused, nor of those after it: all are made again, in order. */
   #writeFailed(fault: LogFault): void {
     this.#deps.onLogFault(fault);
+    this.#isDiskFull = fault.kind === "disk_full";
     if (fault.kind !== "io" && fault.kind !== "closed") this.#isWaitingForDisk = true;
   }
 

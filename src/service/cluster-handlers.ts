@@ -1,8 +1,15 @@
 /** Handlers about the cluster: its members, and the changes an operator asks for. */
-import type { ResultOf } from "../api/operation.ts";
+import type { BodyOf, ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { ClusterControl, ClusterMember, ClusterView, ShardView } from "./cluster.ts";
+import type {
+  ClusterControl,
+  ClusterMember,
+  ClusterView,
+  MeetAnswer,
+  MeetRequest,
+  ShardView,
+} from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
 
@@ -12,6 +19,7 @@ type ClusterHandlers = Pick<
   Handlers,
   | "clusterStatus"
   | "joinCluster"
+  | "meetNode"
   | "removeNode"
   | "transferLeader"
   | "promoteNode"
@@ -47,6 +55,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         cluster_id: answer.clusterId,
         node_id: String(answer.nodeId),
         ...(answer.shards === 1 ? {} : { shards: answer.shards }),
+        recovery_epoch: answer.recoveryEpoch,
         peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
           id: String(id),
           uuid,
@@ -54,6 +63,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         })),
       };
     },
+    meetNode: async ({ body }) => meetView(cluster.meet(meetRequestOf(body))),
     async removeNode({ body }) {
       await cluster.remove(findMember(cluster, body.node).id);
       return { status: "removed" };
@@ -80,6 +90,18 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
     promoteNode: ({ body }) => setVoter(body.node, true),
     demoteNode: ({ body }) => setVoter(body.node, false),
   };
+}
+
+export function meetRequestOf(body: BodyOf<Operations["meetNode"]>): MeetRequest {
+  const { uuid, http_url: httpUrl, peer_address: peerAddress, expect, proof } = body;
+  const request = { uuid, httpUrl, peerAddress, expect };
+  return proof === undefined ? request : { ...request, proof };
+}
+
+export function meetView(answer: MeetAnswer): ResultOf<Operations["meetNode"]> {
+  const { uuid, httpUrl, clusterId, hasSecret, knows } = answer;
+  const view = { uuid, http_url: httpUrl, has_secret: hasSecret, knows: [...knows] };
+  return clusterId === undefined ? view : { ...view, cluster_id: clusterId };
 }
 
 /** By id, uuid or one of its addresses: whatever the operator has at hand. */
@@ -113,6 +135,7 @@ function statusView(view: ClusterView): StatusView {
     status,
     summary: sentence,
     cluster_id: view.clusterId,
+    recovery_epoch: view.recoveryEpoch,
     node_id: String(view.selfId),
     state: stateNames[view.role],
     term: view.term,

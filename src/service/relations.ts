@@ -24,24 +24,25 @@ export function refuseBadDependencies(ids: readonly string[], place: JobPlace): 
   }
 }
 
-/** The queue of a job, and those of the jobs that may follow from it. */
-function queuesOf(job: NewJob): string[] {
-  const chain = job.options?.chain;
-  if (chain === undefined) return [job.queue];
+/** The queue of a job, those of the jobs that may follow from it, and the resources that all of them need. */
+function namesOf(job: NewJob): string[] {
+  const { chain, lane } = job.options ?? {};
+  const own = [job.queue, ...(lane?.resources ?? []).map(([name]) => name)];
+  if (chain === undefined) return own;
   const { steps, onExit, onFailure } = chain;
   const followers = [...steps, onExit, onFailure].filter((one) => typeof one === "object");
-  return [job.queue, ...followers.flatMap(queuesOf)];
+  return [...own, ...followers.flatMap(namesOf)];
 }
 
-/** A shard adds jobs only to itself. */
-export function refuseScattered(job: NewJob, shardOf: (queue: string) => number): void {
+/** A shard adds jobs only to itself, and knows the limits of its own resources only. */
+export function refuseScattered(job: NewJob, shardOf: (name: string) => number): void {
   const own = shardOf(job.queue);
-  const other = queuesOf(job).find((queue) => shardOf(queue) !== own);
+  const other = namesOf(job).find((name) => shardOf(name) !== own);
   if (other === undefined) return;
   throw new CorvoError(
     "VALIDATION_ERROR",
-    `chain: queue "${other}" is in shard ${shardOf(other)}, and the first job in shard ${own}`,
-    { hint: "Queues whose names have the same {tag} in braces share a shard." },
+    `"${other}" is in shard ${shardOf(other)}, and queue "${job.queue}" in shard ${own}: the steps of a chain and the resources of a job are where its queue is`,
+    { hint: "Names with the same {tag} in braces share a shard." },
   );
 }
 

@@ -1,4 +1,4 @@
-/** Which member of which cluster a data directory is. Written once, when the node forms or joins a cluster. */
+/** Which member of which cluster a data directory is. Written when the node forms or joins a cluster, and when that is recovered. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeDurably } from "./durable-file.ts";
@@ -9,6 +9,10 @@ export interface NodeIdentity {
   readonly nodeId: number;
   /** Shards of the cluster; chosen by its founder, and the same for ever. */
   readonly shards: number;
+  /** How often the cluster was cut down to one node by force. Nodes of another epoch have nothing to do with this one. */
+  readonly recoveryEpoch: number;
+  /** Voters that the cluster was to have when it was formed; left out once it has them. */
+  readonly expect?: number;
 }
 
 const fileName = "node.json";
@@ -17,8 +21,12 @@ const fileName = "node.json";
 export function readNodeIdentity(directory: string): NodeIdentity | undefined {
   const file = join(directory, fileName);
   if (!existsSync(file)) return undefined;
-  const value = withShards(JSON.parse(readFileSync(file, "utf8")));
-  if (isIdentity(value)) return value;
+  const value: unknown = JSON.parse(readFileSync(file, "utf8"));
+  if (isIdentity(value)) {
+    const { clusterId, nodeId, shards = 1, recoveryEpoch = 0, expect } = value;
+    const known = { clusterId, nodeId, shards, recoveryEpoch };
+    return expect === undefined ? known : { ...known, expect };
+  }
   throw new Error(
     `${file} is not what this program wrote; restore the directory from a backup as a whole`,
   );
@@ -28,18 +36,18 @@ export function writeNodeIdentity(directory: string, identity: NodeIdentity): vo
   writeDurably(directory, fileName, `${JSON.stringify(identity)}\n`);
 }
 
-/** A file from before there were shards has no number of them. */
-function withShards(value: unknown): unknown {
-  return typeof value === "object" && value !== null ? { shards: 1, ...value } : value;
-}
+/** A directory from before there were shards says nothing of them, and one that was never recovered may not of that. */
+type Written = Omit<NodeIdentity, "recoveryEpoch" | "shards"> & Partial<NodeIdentity>;
 
-function isIdentity(value: unknown): value is NodeIdentity {
+function isIdentity(value: unknown): value is Written {
   if (typeof value !== "object" || value === null) return false;
   if (!("clusterId" in value) || typeof value.clusterId !== "string") return false;
-  return isPositive(value, "nodeId") && isPositive(value, "shards");
+  if (!("nodeId" in value) || !isCount(value.nodeId) || value.nodeId === 0) return false;
+  if ("shards" in value && (!isCount(value.shards) || value.shards === 0)) return false;
+  if ("expect" in value && !isCount(value.expect)) return false;
+  return !("recoveryEpoch" in value) || isCount(value.recoveryEpoch);
 }
 
-function isPositive(value: object, name: string): boolean {
-  const number = (value as Readonly<Record<string, unknown>>)[name];
-  return Number.isSafeInteger(number) && (number as number) > 0;
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

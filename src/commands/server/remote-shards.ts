@@ -2,6 +2,7 @@
 import type { Operation } from "../../api/operation.ts";
 import { type OperationName, type Operations, operations, Reply } from "../../api/operations.ts";
 import { shardHeader } from "../../api/shard-header.ts";
+import { forwardedHeader } from "../../net/http/hops.ts";
 import { type CallOptions, type Client, createClient } from "../../sdk/client.ts";
 import type { RemoteShards } from "../../service/shards/shard-calls.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
@@ -34,7 +35,7 @@ export function createRemoteShards(): RemoteShards {
         signal,
         // That a key makes repeating harmless is for the caller to use: here it must know what may have happened.
         mayRepeat: operation.method === "GET" || operation.read || operation.waits,
-        headers: { [shardHeader]: String(shard) },
+        headers: { [shardHeader]: String(shard), [forwardedHeader]: "1" },
         onStatus: (given) => {
           status = given;
         },

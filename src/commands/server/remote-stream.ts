@@ -6,6 +6,7 @@
 import { shardHeader } from "../../api/shard-header.ts";
 import { type ClientFrame, type StreamSession, streamPath } from "../../api/stream.ts";
 import { stringifyJson } from "../../base/json.ts";
+import { forwardedHeader } from "../../net/http/hops.ts";
 import { systemTimers } from "../_shared/system.ts";
 
 interface Events {
@@ -46,7 +47,7 @@ class RemoteStream implements StreamSession {
     this.#events = events;
     this.#url = target.url;
     this.#socket = new WebSocket(target.url.replace(/^http/, "ws") + streamPath, {
-      headers: { [shardHeader]: String(target.shard) },
+      headers: { [shardHeader]: String(target.shard), [forwardedHeader]: "1" },
       perMessageDeflate: false,
     });
     this.#stopTimer = systemTimers.after(connectMsMax, () => this.#end());
@@ -71,6 +72,9 @@ class RemoteStream implements StreamSession {
 
   /** What the other node pushes is bounded by the credits that it was lent. */
   drained(): void {}
+
+  /** Its credits are lent by the session that it is a part of, which takes them back. */
+  stopClaiming(): void {}
 
   close(): void {
     this.#end();

@@ -1,7 +1,7 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
-import type { ClusterControl } from "../../service/cluster.ts";
+import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
@@ -26,6 +26,7 @@ export interface Shard extends ShardCore {
 interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
+  readonly drain: DrainControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
@@ -48,6 +49,7 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
+      drain: env.drain,
     },
     {
       shard,

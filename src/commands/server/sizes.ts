@@ -20,10 +20,13 @@ export function sizesOf({ log, files }: Pick<ShardStorage, "log" | "files">): Si
 }
 
 /** How this node is, as it tells the others. */
-export function conditionOf({ dir, shards }: Storage): NodeCondition {
+export function conditionOf(
+  { dir, shards }: Storage,
+  drain: { readonly isOn: boolean },
+): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
   const stateBytes = sizes.reduce((sum, size) => sum + size.stateBytes, 0);
   const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
-  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: false };
+  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
 }

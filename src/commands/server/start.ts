@@ -7,30 +7,22 @@ import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
 import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
+import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
-import { Balance } from "../../replica/balance.ts";
 import { Membership } from "../../replica/membership.ts";
-import { ShardMembers } from "../../replica/shard-members.ts";
 import { Ticker } from "../../replica/ticker.ts";
-import { type DataDir, openDataDir } from "../../store/data-dir.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
-import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import { choosePeerBind, reachableHost } from "./addresses.ts";
 import { createClusterControl, silentMs } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
-import {
-  aloneOptions,
-  type ClusterOptions,
-  choosePeerBind,
-  clusterSecret,
-  joinProof,
-  openIdentity,
-  reachableHost,
-  tryPort,
-} from "./identity.ts";
-import { announce, type JoinSelf } from "./join.ts";
+import type { FormingGate } from "./forming-gate.ts";
+import { aloneOptions, type ClusterOptions } from "./identity.ts";
+import { announce } from "./join.ts";
+import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
+import { clusterSecret } from "./secret.ts";
 import {
   countLive,
   openShard,
@@ -39,9 +31,10 @@ import {
   stopShard,
   whenLeading,
 } from "./shard.ts";
+import { createShardDuties, type ShardDuties } from "./shard-duties.ts";
 import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
-import { foundCluster, openStorage, type Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -84,8 +77,7 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
-type PeerBind = { readonly host: string; readonly port: number };
-type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
+export type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
 
 interface Parts {
   readonly storage: Storage;
@@ -93,6 +85,8 @@ interface Parts {
   readonly membership: Membership;
   readonly duties: ShardDuties;
   readonly shards: readonly Shard[];
+  readonly drain: Drain;
+  readonly gate: FormingGate;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -109,11 +103,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     fail: (reason) => end({ kind: "failed", reason }),
     onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
     peers: () => peers,
-    onConf: () => membership?.confChanged(),
-    ticker: storage.shards.length === 1 ? undefined : new Ticker(systemTimers, tickMs),
+    onConf: () => {
+      membership?.confChanged();
+      gate?.look();
+    },
     logTailEntries: options.logTailEntries,
   });
   const [first] = cores as [ShardCore, ...ShardCore[]];
+  const drain = createDrain(cores, () => shards);
+  const gate: FormingGate = createGate(storage, identity, { cores, logger });
   const peers: Peers = createPeers(
     {
       ...identity,
@@ -127,85 +125,86 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     {
       logger,
       shards: () => cores,
-      condition: () => conditionOf(storage),
-      onSnapshotKept: restartSoon(cores.length, () =>
-        end({ kind: "restart", reason: "a newer state was received" }),
-      ),
+      condition: () => conditionOf(storage, drain),
+      onSnapshotKept: restartSoon(cores.length, end),
     },
   );
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
-  const duties = createShardDuties(cores, peers, logger);
-  const cluster = createClusterControl(membership, cores, {
-    conditionOf: (nodeId) =>
-      nodeId === identity.nodeId ? conditionOf(storage) : peers.conditionOf(nodeId),
-    secret: clusterText,
-    snapshot: () => snapshotNow(cores, systemClock),
+  const conditionOfNode = (id: number) =>
+    id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
+  const duties = createShardDuties(cores, {
+    logger,
+    mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
-  const shardEnv = { ...options, logger, cluster, storeId: self.uuid, shards: cores.length };
+  const { recoveryEpoch } = identity;
+  const snapshot = () => snapshotNow(cores, systemClock);
+  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
+  const cluster = createClusterControl(membership, cores, known);
+  const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
   const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
-  const stored = cores.map(({ replica }) => replica.appliedIndex);
   for (const shard of shards) whenLeading(shard, options.retention, logger);
   peers.transport.listen(peerBind.host, peerBind.port);
-  const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
-  const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
+  const { isAlone, replayed } = await leadAll(cores);
+  gate.look();
   for (const { replica } of cores) replica.start();
   membership.start();
   duties.start();
 
-  const parts: Parts = { storage, peers, membership, duties, shards };
+  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone === true) {
-    await membership.keepOwnRecord();
-    await membership.raiseFeatureLevel();
-    await duties.settle();
-  }
+  if (isAlone) await settleAlone(membership, duties);
   return {
     ...identity,
     url,
     peerAddress: self.peerAddress,
     storeId: self.uuid,
     liveJobs: sum(cores.map(countLive)),
-    replayed: sum(replayed),
+    replayed,
     startMs: systemClock.monotonicMs() - startedMs,
-    isAlone: isAlone === true,
+    isAlone,
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
 }
 
-/** Who this node is, and what it has on disk. */
-async function openNode(options: FullOptions, peerBind: PeerBind, logger: Logger) {
-  const dir = openDataDir(options.dataDir);
-  try {
-    const port = await httpPortToTell(options);
-    const self = describeSelf(dir, { ...options, port }, peerBind);
-    const asking = { join: options.cluster.join, self, shards: options.shards };
-    const { isFounder, ...membered } = await openIdentity(dir.path, asking, logger);
-    const { shards } = membered.identity;
-    const storage = await openStorage(dir, { ...options, shards }, logger);
-    if (isFounder) await foundCluster(storage, membered.identity);
-    return { ...membered, self, port, storage };
-  } catch (error) {
-    dir.close();
-    throw error;
-  }
+/** Starts all groups; with the number of entries that this replayed. */
+async function leadAll(
+  cores: readonly ShardCore[],
+): Promise<{ readonly isAlone: boolean; readonly replayed: number }> {
+  const stored = cores.map(({ replica }) => replica.appliedIndex);
+  const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
+  const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
+  return { isAlone: isAlone === true, replayed: sum(replayed) };
 }
 
-interface CoresEnv extends Omit<ConsensusEnv, "onEffects"> {
+/** Nobody else has to agree, so it is done before the first call is served. */
+async function settleAlone(membership: Membership, duties: ShardDuties): Promise<void> {
+  await membership.keepOwnRecord();
+  await membership.raiseFeatureLevel();
+  await duties.settle();
+}
+
+function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
+  return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
+}
+
+interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "ticker"> {
   readonly onEffects: (shard: number, effects: Effects) => void;
 }
 
 function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): ShardCore[] {
+  const ticker = storage.shards.length === 1 ? undefined : new Ticker(systemTimers, tickMs);
   return storage.shards.map((stored) => ({
     shard: stored.shard,
     storage: stored,
     ...createConsensus(stored, identity, {
       ...env,
+      ticker,
       onEffects: (effects) => env.onEffects(stored.shard, effects),
     }),
   }));
@@ -224,7 +223,8 @@ async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
 }
 
 /** One start takes on what several shards have received: those that follow soon are waited for. */
-function restartSoon(shards: number, restart: () => void): () => void {
+function restartSoon(shards: number, end: (ending: Ending) => void): () => void {
+  const restart = () => end({ kind: "restart", reason: "a newer state was received" });
   if (shards === 1) return restart;
   let isDue = false;
   return () => {
@@ -238,62 +238,9 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-/** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
-async function httpPortToTell({ host, port, cluster }: FullOptions): Promise<number> {
-  return port === 0 && cluster.join.length > 0 ? tryPort(host, 0) : port;
-}
-
 function reachableUrl(url: string): string {
   const { hostname, port } = new URL(url);
   return `http://${reachableHost(hostname)}:${port}`;
-}
-
-function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): JoinSelf {
-  const { cluster } = options;
-  const uuid = dir.storeId;
-  const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
-  const proof = joinProof(cluster.secret, uuid, peerAddress);
-  return {
-    uuid,
-    httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
-    peerAddress,
-    version: buildVersion,
-    ...(proof === undefined ? {} : { proof }),
-  };
-}
-
-interface ShardDuties {
-  start(): void;
-  stop(): void;
-  /** For a node alone: what the other shards take over from shard 0 is there when this resolves. */
-  settle(): Promise<void>;
-}
-
-/** What keeps the shards together: they follow shard 0, and their leaders are spread. */
-function createShardDuties(cores: readonly ShardCore[], peers: Peers, logger: Logger): ShardDuties {
-  const [main, ...others] = cores as [ShardCore, ...ShardCore[]];
-  const members = others.map(
-    (own) => new ShardMembers({ shard: own.shard, own, main, timers: systemTimers, logger }),
-  );
-  const self = main.group.state.id;
-  const balance = new Balance({
-    shards: cores,
-    timers: systemTimers,
-    logger,
-    isLive: (id) => id === self || (peers.lastContactMs(id) ?? silentMs) < silentMs,
-  });
-  const all = others.length === 0 ? [] : [...members, balance];
-  return {
-    start: () => {
-      for (const duty of all) duty.start();
-    },
-    stop: () => {
-      for (const duty of all) duty.stop();
-    },
-    async settle() {
-      for (const member of members) await member.duty();
-    },
-  };
 }
 
 function createMembership(
@@ -324,7 +271,7 @@ function openApp(
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
   return createApp({
-    ...createRouting(parts.shards, parts.membership),
+    ...createRouting(parts),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,

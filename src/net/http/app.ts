@@ -15,7 +15,9 @@ import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { Admission } from "./admission.ts";
-import { Forwarder, passedOn } from "./forward.ts";
+import { type Drain, draining } from "./drain.ts";
+import { Forwarder } from "./forward.ts";
+import { isPassedOn, passedOn } from "./hops.ts";
 import { splitUrl } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -32,6 +34,7 @@ export interface AppDeps {
   readonly forward: Leadership;
   /** The single shards, for other nodes that split a call; only where there are several. */
   readonly shards?: (shard: number) => ShardPart | undefined;
+  readonly drain: Drain;
   readonly limits: HttpLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -94,12 +97,15 @@ class HttpApp implements App {
     const { limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
-    const leadership = deps.forward;
+    const { forward: leadership, drain } = deps;
     const watch = this.#watch;
-    const whenNotLeading = (ended: () => void) =>
-      watch.whenOver(() => leadership.isLeader(), ended);
+    drain.whenChanged = () => watch.look();
+    const whenNotLeading = (request: Request, ended: () => void) => {
+      const isOwn = !isPassedOn(request);
+      return watch.whenOver(() => leadership.isLeader() && !(isOwn && drain.isOn), ended);
+    };
     const { clock, timers } = deps;
-    const shared = { limits, admission, explain, clock, timers, whenNotLeading };
+    const shared = { limits, admission, explain, clock, timers, whenNotLeading, drain };
     this.#streams = new StreamConnections({ ...shared, stream: deps.stream, leadership, watch });
     this.#forwarder = new Forwarder({ ...shared, leadership, watch });
     this.#methods = new PathMethods();
@@ -113,7 +119,8 @@ class HttpApp implements App {
         leadership.isLeader() || !this.#forwarder.isForLeader(operation, request)
           ? route.serve(request)
           : this.#forwarder.serve(operation, request);
-      const serve = deps.shards === undefined ? whole : this.#byShard(name, route, whole);
+      const answer = deps.shards === undefined ? whole : this.#byShard(name, route, whole);
+      const serve = operation.claims ? unlessDraining(drain, answer) : answer;
       this.#add(operation.method, operation.path, serve);
       if (!operation.path.includes("{")) {
         this.#fixedPaths[operation.path] = {
@@ -136,7 +143,7 @@ class HttpApp implements App {
       try {
         const { handlers, leadership } = this.#ledShard(named);
         const handler = handlers[name] as AnyHandler;
-        const whenNotLeading = (ended: () => void) =>
+        const whenNotLeading = (_: Request, ended: () => void) =>
           this.#watch.whenOver(() => leadership.isLeader(), ended);
         return await route.serve(request, { handler, whenNotLeading });
       } catch (thrown) {
@@ -232,11 +239,12 @@ class HttpApp implements App {
       }
       const shard = this.#deps.shards === undefined ? null : request.headers.get(shardHeader);
       if (shard !== null) {
-        this.#open(request, this.#streams.create(this.#ledShard(shard)));
+        const { stream, leadership } = this.#ledShard(shard);
+        this.#open(request, this.#streams.create({ isPassedOn: true }, { stream, leadership }));
         return undefined;
       }
       if (!this.#deps.forward.isLeader()) return this.#upgradeToProxy(request);
-      this.#open(request, this.#streams.create());
+      this.#open(request, this.#streams.create({ isPassedOn: isPassedOn(request) }));
       return undefined;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
@@ -319,6 +327,20 @@ class HttpApp implements App {
 
 type ServeOperation = (request: Request) => Promise<Response>;
 type Serve = (request: Request) => Promise<Response | undefined> | Response | undefined;
+
+/** What gives out work is refused while the node drains, unless another node passes it on. */
+function unlessDraining(drain: Drain, answer: ServeOperation): ServeOperation {
+  return async (request) => {
+    if (isPassedOn(request)) return answer(request);
+    if (drain.isOn) return errorReply(draining(), 0);
+    const stop = drain.claiming();
+    try {
+      return await answer(request);
+    } finally {
+      stop();
+    }
+  };
+}
 
 let openApiText: string | undefined;
 

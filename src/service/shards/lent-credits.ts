@@ -51,6 +51,7 @@ export class LentCredits {
   #moveMs = moveMsMin;
   #cancelMove: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
+  #isStopped = false;
   #isClosed = false;
 
   constructor(deps: LenderDeps) {
@@ -62,6 +63,10 @@ export class LentCredits {
    * still to come was pushed.
    */
   async add(claim: Claim): Promise<void> {
+    if (this.#isStopped) {
+      if (claim.credits === 0) await this.#takeAllBack();
+      return;
+    }
     const old = this.#claim;
     const isEnd = claim.credits === 0;
     const isOther = old !== undefined && !isSameClaim(old, claim);
@@ -95,6 +100,13 @@ export class LentCredits {
     loan.isDown = true;
     this.#retryLater();
     this.#lend();
+  }
+
+  /** From now on credits count for nothing. What is on its way may still come. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#discard();
+    void this.#takeAllBack();
   }
 
   close(): void {
@@ -134,7 +146,7 @@ export class LentCredits {
 
   /** Gives every free credit to the shard that has the fewest, the one that had its turn longest ago first. */
   #lend(): void {
-    if (this.#isClosed || this.#claim === undefined) return;
+    if (this.#isClosed || this.#isStopped || this.#claim === undefined) return;
     const open = [...this.#loans].filter(
       ([, loan]) => loan.queues.length > 0 && !loan.isDown && loan.returning === undefined,
     );

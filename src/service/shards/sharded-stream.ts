@@ -17,6 +17,8 @@ interface StreamDeps {
   readonly timers: Timers;
   /** Throws what is wrong with any item of the frame, before any shard has its part. */
   readonly check: (frame: ClientFrame) => void;
+  /** Hears what other nodes push: its leases go out through this one. */
+  readonly note: (text: string) => void;
 }
 
 export function createShardedStream(deps: StreamDeps): StreamService {
@@ -76,6 +78,10 @@ class ShardedSession implements StreamSession {
     for (const { session } of this.#links.values()) session.drained();
   }
 
+  stopClaiming(): void {
+    this.#credits.stop();
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#credits.close();
@@ -118,7 +124,10 @@ class ShardedSession implements StreamSession {
     const session = this.#deps.set.remote.openStream(
       { url, shard },
       {
-        push: (text) => this.#pushed(shard, text),
+        push: (text) => {
+          this.#deps.note(text);
+          this.#pushed(shard, text);
+        },
         lost: () => this.#lost(shard, link),
       },
     );

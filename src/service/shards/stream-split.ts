@@ -7,7 +7,7 @@ import type { CorvoError } from "../../base/errors.ts";
 import { splitJobs } from "./batch-jobs.ts";
 import { type ShardCalls, splitBy } from "./shard-calls.ts";
 
-const itemKinds = ["ack", "fail", "release", "heartbeat"] as const;
+const itemKinds = ["ack", "fail", "release", "snooze", "heartbeat"] as const;
 const kinds = ["enqueue", ...itemKinds] as const;
 type Kind = (typeof kinds)[number];
 

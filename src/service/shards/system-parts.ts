@@ -1,5 +1,8 @@
 /** What the shards are together: their queues, their counts, and whether the node can serve. */
+
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
+import { must } from "../../base/assert.ts";
+import { defaultLimitsPage, sortNameOf } from "../limit-handlers.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type StatusView = ResultFor<"status">;
@@ -17,7 +20,7 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
-): Pick<Handlers, "listQueues" | "status" | "health"> {
+): Pick<Handlers, "listQueues" | "listLimits" | "status" | "health" | "ready"> {
   return {
     async listQueues(
       input: InputFor<"listQueues">,
@@ -27,6 +30,21 @@ export function createSystemParts(
         calls.all.map((shard) => calls.body(shard, "listQueues", input, context)),
       );
       return parts.flat().sort((one, other) => (one.name < other.name ? -1 : 1));
+    },
+
+    async listLimits(
+      input: InputFor<"listLimits">,
+      context: CallContext,
+    ): Promise<ResultFor<"listLimits">> {
+      const parts = await Promise.all(
+        calls.all.map((shard) => calls.body(shard, "listLimits", input, context)),
+      );
+      const found = parts.flatMap(({ limits }) => limits);
+      found.sort((one, other) => (sortNameOf(one) < sortNameOf(other) ? -1 : 1));
+      const page = found.slice(0, input.query.limit ?? defaultLimitsPage);
+      const last = page.at(-1);
+      const hasMore = found.length > page.length || parts.some((part) => part.cursor !== undefined);
+      return { limits: page, ...(hasMore && last ? { cursor: sortNameOf(last) } : {}) };
     },
 
     /** About the node that was asked, with the jobs of all shards. */
@@ -52,15 +70,23 @@ export function createSystemParts(
       return view;
     },
 
-    /** Well when every shard of this node is. */
-    async health(input: InputFor<"health">, context: CallContext): Promise<AnswerFor<"health">> {
-      for (const shard of calls.all) {
-        const answer = await calls.here(shard, "health", input, context);
-        if (!(answer instanceof Reply)) continue;
-        const reason = `shard ${shard}: ${answer.body?.reason ?? ""}`;
-        return new Reply(answer.status, { status: "unhealthy", reason });
-      }
-      return { status: "ok" };
-    },
+    /** Well, or ready, when every shard of this node is. */
+    health: (input, context) => worstOf(calls, "health", input, context),
+    ready: (input, context) => worstOf(calls, "ready", input, context),
   };
+}
+
+async function worstOf<Name extends "health" | "ready">(
+  calls: ShardCalls,
+  name: Name,
+  input: InputFor<Name>,
+  context: CallContext,
+): Promise<AnswerFor<Name>> {
+  let good: AnswerFor<Name> | undefined;
+  for (const shard of calls.all) {
+    const answer = await calls.here(shard, name, input, context);
+    if (answer instanceof Reply) return answer;
+    good ??= answer;
+  }
+  return must(good, "there is a shard");
 }

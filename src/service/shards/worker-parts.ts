@@ -24,7 +24,7 @@ type ItemView = ResultFor<"ackJobs">["results"][number];
 
 export function createWorkerParts(
   calls: ShardCalls,
-): Pick<Handlers, "enqueueJobs" | "ackJobs" | "failJobs" | "heartbeat"> {
+): Pick<Handlers, "enqueueJobs" | "ackJobs" | "failJobs" | "snoozeJobs" | "heartbeat"> {
   return {
     async enqueueJobs(
       input: InputFor<"enqueueJobs">,
@@ -67,6 +67,16 @@ export function createWorkerParts(
         calls.body(shard, "failJobs", { ...input, body: { fails } }, context),
       );
       return { failed: countDone(results), results };
+    },
+
+    async snoozeJobs(
+      input: InputFor<"snoozeJobs">,
+      context: CallContext,
+    ): Promise<ResultFor<"snoozeJobs">> {
+      const results = await itemResults(calls, input.body.snoozes, (shard, snoozes) =>
+        calls.body(shard, "snoozeJobs", { ...input, body: { snoozes } }, context),
+      );
+      return { snoozed: countDone(results), results };
     },
 
     /** A refused part refuses the call: to extend the other leases once more does no harm. */
