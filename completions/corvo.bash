@@ -8,7 +8,7 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--join|--token|--expect|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--timeout|--file|--priority|--delay|--expire-after|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--tags|--tag|--limit-key|--limit-cost|--resources|--resource|--fifo-key|--group|--scheduled-at|--unique-key|--unique-period|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--key|--rate|--rate-kind|--burst|--weight|--backlog|--for|--until|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--yes-i-lose-data|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--samples|--beside) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--join|--token|--expect|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--timeout|--file|--priority|--delay|--expire-after|--deadline|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--retry-jitter-mode|--retry-for|--no-retry-on|--max-lost-leases|--max-snoozes|--tags|--tag|--limit-key|--limit-cost|--resources|--resource|--fifo-key|--group|--scheduled-at|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--key|--rate|--rate-kind|--burst|--weight|--backlog|--for|--until|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--yes-i-lose-data|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--samples|--beside) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
@@ -20,6 +20,11 @@ _corvo() {
     'server|--log-format') values='human json' ;;
     'server|--log-level') values='debug info warn error' ;;
     'enqueue|--retry-backoff') values='none fixed linear exponential' ;;
+    'enqueue|--retry-jitter-mode') values='additive full equal' ;;
+    'enqueue|--unique-scope') values='waiting done period' ;;
+    'enqueue|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'enqueue|--singleton') values='skip cancel' ;;
+    'enqueue|--merge') values='shallow append' ;;
     'enqueue|--on-dependency-failure') values='fail wait ignore' ;;
     'jobs list|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs list|--sort') values='created_at priority started_at completed_at attempt' ;;
@@ -35,6 +40,11 @@ _corvo() {
     'schedule set|--overlap') values='allow skip buffer cancel' ;;
     'schedule set|--catch-up') values='latest none all' ;;
     'schedule set|--retry-backoff') values='none fixed linear exponential' ;;
+    'schedule set|--retry-jitter-mode') values='additive full equal' ;;
+    'schedule set|--unique-scope') values='waiting done period' ;;
+    'schedule set|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'schedule set|--singleton') values='skip cancel' ;;
+    'schedule set|--merge') values='shallow append' ;;
     'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'recover|--data-dir'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
@@ -45,7 +55,7 @@ _corvo() {
     '') words='server enqueue worker jobs queue limit schedule cluster status recover bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words='drain'; flags='--bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server drain') words=''; flags='--timeout --undo --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs') words='list get wait retry cancel delete move hold approve reject'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs list') words=''; flags='--queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --chain-id --has-errors --job-id-prefix --sort --order --limit --cursor --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -75,7 +85,7 @@ _corvo() {
     'limit pause') words=''; flags='--queue --resource --key --for --until --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit resume') words=''; flags='--queue --resource --key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule') words='set list show preview run pause resume delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --unique-key --unique-period --checkpoint --parent-id --chain --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --chain --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule list') words=''; flags='--prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule show') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule preview') words=''; flags='--cron --zone --every --start --end --count --server --api-key --json --quiet --no-color --verbose --help --version' ;;

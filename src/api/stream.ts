@@ -5,7 +5,14 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { ClaimedJob, EnqueueResult, ItemResult, Maybe, NewJob } from "./schemas.ts";
-import { AckItem, ClaimRequest, FailItem, HeartbeatItem, ReleaseItem } from "./worker.ts";
+import {
+  AckItem,
+  ClaimRequest,
+  FailItem,
+  HeartbeatItem,
+  ReleaseItem,
+  SnoozeItem,
+} from "./worker.ts";
 
 export const streamPath = "/api/v1/stream";
 
@@ -16,6 +23,7 @@ export const ClientFrame = Type.Object({
   ack: Maybe(Type.Array(AckItem, { maxItems: limits.batchItemsMax })),
   fail: Maybe(Type.Array(FailItem, { maxItems: limits.batchItemsMax })),
   release: Maybe(Type.Array(ReleaseItem, { maxItems: limits.batchItemsMax })),
+  snooze: Maybe(Type.Array(SnoozeItem, { maxItems: limits.batchItemsMax })),
   heartbeat: Maybe(Type.Array(HeartbeatItem, { maxItems: limits.batchItemsMax })),
   claim: Maybe(ClaimRequest),
 });
@@ -28,6 +36,7 @@ export const AnswerFrame = Type.Object({
   ack: Type.Optional(Type.Array(ItemResult)),
   fail: Type.Optional(Type.Array(ItemResult)),
   release: Type.Optional(Type.Array(ItemResult)),
+  snooze: Type.Optional(Type.Array(ItemResult)),
   heartbeat: Type.Optional(Type.Array(ItemResult)),
   /** Something was refused: the operations that the answer does not list did not happen, nor did the claim. */
   error: Type.Optional(Type.String()),

@@ -18,6 +18,7 @@ export interface NewJob {
   readonly delayMs?: number;
   readonly scheduledAtMs?: number;
   readonly expireMs?: number;
+  readonly deadlineMs?: number;
   readonly checkpoint?: string;
   readonly options?: Partial<JobOptions>;
 }
@@ -73,6 +74,7 @@ export interface FailItem extends Leased {
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  readonly errorClass?: string;
   readonly output?: string;
 }
 export interface FailJobs {
@@ -87,6 +89,16 @@ export interface ReleaseItem extends Leased {
 export interface ReleaseJobs {
   readonly kind: "release";
   readonly items: readonly ReleaseItem[];
+}
+
+/** Not now: the attempt is not spent, and the job comes again after the delay. */
+export interface SnoozeItem extends Leased {
+  readonly delayMs: number;
+  readonly checkpoint?: string;
+}
+export interface SnoozeJobs {
+  readonly kind: "snooze";
+  readonly items: readonly SnoozeItem[];
 }
 
 export interface HeartbeatItem extends Leased {
@@ -251,6 +263,7 @@ export type Change =
   | AckJobs
   | FailJobs
   | ReleaseJobs
+  | SnoozeJobs
   | HeartbeatJobs
   | ManageJobs
   | PauseQueue

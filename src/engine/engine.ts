@@ -29,6 +29,7 @@ import {
   runSchedule,
   setSchedule,
 } from "./schedules.ts";
+import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 
 export class Engine {
@@ -143,6 +144,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return failJobs(core, change);
     case "release":
       return releaseJobs(core, change);
+    case "snooze":
+      return snoozeJobs(core, change);
     case "heartbeat":
       return heartbeatJobs(core, change);
     case "manage":

@@ -13,6 +13,11 @@ export const engineLimits = {
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
+  /** Unique keys that are held for a period, and jobs that wait for their key to be free. */
+  keyHoldsMax: 250_000,
+  followUpsMax: 250_000,
+  /** Characters of a payload that was put together from several. */
+  mergedPayloadCharsMax: 256 * 1024,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
   /** Chains that run at once. */

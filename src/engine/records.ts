@@ -9,12 +9,15 @@
 import type { Work } from "./aftermath.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
+import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
+  keyHolds: KeyHold;
+  followUps: FollowUp;
   /** Work that a change gave rise to and no batch has done yet; keys are in the order of coming. */
   aftermath: Work;
   /** By the number of a job that waits for others. */

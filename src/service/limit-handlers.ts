@@ -13,8 +13,8 @@ import {
   type LimitValues,
   nameOf,
 } from "../engine/limits/setting.ts";
-import { toDuration, toTime } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { toDuration, toTime } from "./values.ts";
 
 type LimitHandlers = Pick<
   Handlers,

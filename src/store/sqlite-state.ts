@@ -26,6 +26,7 @@ import { DirtyTable } from "./dirty-table.ts";
 import { JobCache } from "./job-cache.ts";
 import {
   type AttemptRow,
+  outcomeColumn,
   readAttempt,
   readAttempts,
   readLiveJobs,
@@ -480,7 +481,7 @@ function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.seq,
     attempt.ordinal,
     attempt.attempt,
-    attempt.outcome,
+    outcomeColumn(attempt),
     attempt.error ?? null,
     attempt.backtrace ?? null,
     attempt.output ?? null,

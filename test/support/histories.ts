@@ -13,6 +13,7 @@ const queue = fc.constantFrom("a", "b", "c/d");
 const seq = fc.integer({ min: 1, max: 12 });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
+const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
@@ -148,9 +149,16 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     backoff: fc.constantFrom("none", "fixed", "linear", "exponential"),
     baseDelayMs: fc.integer({ min: 0, max: 2000 }),
     jitter: fc.constantFrom(0, 0.5, 1),
+    jitterMode: fc.constantFrom("additive", "full", "equal"),
+    retryForMs: fc.constantFrom(0, 1500, 5000),
+    noRetryOn: fc.constantFrom(["Fatal"], ["Other", "Fatal"]),
+    lostLeasesMax: fc.integer({ min: 0, max: 2 }),
+    snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
+    uniqueScope: fc.constantFrom("waiting", "done", "period"),
+    onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
     parentId: fc.constantFrom("job_00000000000000000000000001"),
     lane,
@@ -165,10 +173,11 @@ const newJob: fc.Arbitrary<NewJob> = fc
   .record(
     {
       queue,
-      payload: text,
+      payload,
       priority: fc.integer({ min: 0, max: 4 }),
       delayMs: shortMs,
       expireMs: fc.constantFrom(1, 2500, 6000, 60_000, 60_001),
+      deadlineMs: fc.constantFrom(2000, 7000, 60_000),
       checkpoint: text,
       options,
     },
@@ -248,6 +257,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
         fc.record(
           {
             retryable: fc.boolean(),
+            errorClass: fc.constantFrom("Fatal", "Passing"),
             backtrace: fc.constant("at x"),
             output: fc.constant("out"),
             pause,
@@ -266,6 +276,12 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs, pause }, optional))).map(
       (items) => ({ kind: "release", items }) as Change,
     ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(
+      leased(fc.record({ delayMs: shortMs, checkpoint: text }, { requiredKeys: ["delayMs"] })),
+    ).map((items) => ({ kind: "snooze", items }) as Change),
   },
   {
     weight: 2,
@@ -338,7 +354,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
-interface BatchStep {
+export interface BatchStep {
   readonly afterMs: number;
   readonly seed: number;
   readonly changes: readonly Change[];
@@ -383,3 +399,64 @@ function idOf(draw: number, jobs: readonly KnownJob[]): string {
   const job = draw === 0 ? undefined : jobs.at(-draw);
   return formatJobId(job?.seq ?? 999, job?.createdAtMs ?? 0, 0);
 }
+
+/** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
+const keyedJob: fc.Arbitrary<NewJob> = fc
+  .record(
+    {
+      queue: fc.constantFrom("a", "a", "a", "b"),
+      payload,
+      delayMs: fc.constantFrom(0, 0, 0, 700),
+      expireMs: fc.constantFrom(2500, 60_000),
+      options: fc.record(
+        {
+          maxRetries: fc.constantFrom(1, 3),
+          baseDelayMs: fc.constant(500),
+          uniqueKey: fc.constantFrom("k", "k", "l"),
+          uniqueMs: fc.constantFrom(300, 4000, 100_000),
+          uniqueScope: fc.constantFrom("waiting", "done", "period"),
+          onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
+          debounceMs: fc.constantFrom(0, 0, 500),
+          debounceMaxMs: fc.constantFrom(0, 800),
+          merge: fc.constantFrom("none", "none", "shallow", "append"),
+          chain: fc.oneof(
+            { weight: 5, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: chain },
+          ),
+          lane: fc.oneof(
+            { weight: 3, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: lane },
+          ),
+        },
+        { requiredKeys: ["uniqueKey"] },
+      ),
+    },
+    { requiredKeys: ["queue", "payload", "options"] },
+  )
+  .map((job) => job as NewJob);
+
+const keyedChange: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(keyedJob, { minLength: 1, maxLength: 2 })
+      .map((jobs): Change => ({ kind: "enqueue", jobs })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      queues: fc.constant(["a", "b"]),
+      count: fc.constantFrom(1, 3),
+      leaseMs: fc.constantFrom(500, 10_000),
+    }),
+  },
+  { weight: 4, arbitrary: change },
+);
+
+export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
+  afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
+  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+});

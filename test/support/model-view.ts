@@ -33,9 +33,8 @@ export function answerOf(outcome: Outcome): ModelAnswer {
 
 function addedAnswer(result: EnqueueResult): string {
   if (result.kind === "rejected") return result.code;
-  return result.kind === "duplicate"
-    ? `duplicate of ${result.seq}`
-    : `${result.state} ${result.seq}`;
+  if (result.kind === "duplicate") return `duplicate of ${result.seq}`;
+  return `${result.kind === "replaced" ? "replaced" : result.state} ${result.seq}`;
 }
 
 function itemAnswer(result: ItemResult): string {
@@ -69,14 +68,45 @@ function chainViews(state: MemoryState): unknown {
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs } = job;
+  const payload = comparedPayload(job);
   const history = [...(state.attempts.get(seq)?.values() ?? [])].map(({ outcome }) => outcome);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.order}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
-    { result, checkpoint, progress, history, leaseEndsAtMs: job.leaseExpiresAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
+    { result, checkpoint, progress, history, payload, leaseEndsAtMs: job.leaseExpiresAtMs },
   ];
+}
+
+/** What a step of a chain is given holds texts of errors, which are the engine's own. */
+function comparedPayload({
+  payload,
+  options,
+}: Pick<Job, "payload" | "options">): string | undefined {
+  return (options.chainStep ?? 0) === 0 ? payload : undefined;
 }
 
 export function modelView(model: NaiveModel): unknown {
@@ -90,11 +120,34 @@ export function modelView(model: NaiveModel): unknown {
 }
 
 function modelJobView(job: ModelJob): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs } = job;
+  const payload = comparedPayload(job);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.state === "pending" ? job.order : 0}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
-    { result, checkpoint, progress, history, leaseEndsAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
+    { result, checkpoint, progress, history, payload, leaseEndsAtMs },
   ];
 }
