@@ -2,6 +2,7 @@
 import { clusterOperations } from "./cluster.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
+import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
 import { scheduleOperations } from "./schedules.ts";
@@ -15,6 +16,7 @@ export const operations = {
   ...jobOperations,
   ...flowOperations,
   ...queueOperations,
+  ...limitOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

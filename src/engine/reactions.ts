@@ -9,10 +9,12 @@ import type { Core } from "./core.ts";
 import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 import { runEnded } from "./schedules.ts";
+import { followKey } from "./unique-key.ts";
 
 /** `before` is undefined for a new job, `after` for a deleted one. */
 export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if ((after ?? before)?.options.uniqueKey !== undefined) followKey(core, before, after);
   if (!core.dependencies.isIdle) reactForDependents(core, before, after);
-  if (before?.options.chainId !== undefined) reactForChains(core, before, after);
+  if ((after ?? before)?.options.chainId !== undefined) reactForChains(core, before, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

@@ -4,8 +4,10 @@ import type { StreamService } from "../api/stream.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createDrainHandlers } from "./drain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
+import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
@@ -28,9 +30,11 @@ export function createService(node: Node): Service {
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createQueueHandlers(node),
+        ...createLimitHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
+        ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },
       node,
     ),

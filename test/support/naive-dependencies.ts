@@ -72,6 +72,12 @@ export class NaiveDependencies {
     if (open.length > 0) this.#waits.push({ seq, open, since: seq });
   }
 
+  /** It waits for nobody any more. */
+  drop(seq: number): void {
+    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
+    this.#forgetUnwaited();
+  }
+
   /** Before a finished job is run again by hand. */
   runsAgain(job: ModelJob): void {
     if (isFinished(job.state)) {
@@ -87,8 +93,7 @@ export class NaiveDependencies {
   }
 
   ended(seq: number, how: How): void {
-    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
-    this.#forgetUnwaited();
+    this.drop(seq);
     if (how === "deleted") this.#unwatch(seq);
     if (this.#dependents(seq).length > 0) this.#tell(seq, how);
   }
