@@ -28,6 +28,10 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** Cancelled with its parent. */
+  readonly cascadeCancel: boolean;
+  /** The batch that the job is counted in. */
+  readonly batchId: string | undefined;
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
   readonly dependsOn: readonly string[] | undefined;
   readonly onDependencyFailure: DependencyFailure;
@@ -51,6 +55,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   uniqueMs: 3_600_000,
   tags: undefined,
   parentId: undefined,
+  cascadeCancel: false,
+  batchId: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",
   chainId: undefined,

@@ -4,6 +4,7 @@
  *
  * Each feature that watches jobs has one line here, and each line ends quickly for jobs that it does not concern.
  */
+import { reactForChildren, reactForOwners } from "./belonging.ts";
 import { reactForChains } from "./chains.ts";
 import type { Core } from "./core.ts";
 import { reactForDependents } from "./depend.ts";
@@ -13,6 +14,11 @@ import { runEnded } from "./schedules.ts";
 /** `before` is undefined for a new job, `after` for a deleted one. */
 export function react(core: Core, before: Job | undefined, after: Job | undefined): void {
   if (!core.dependencies.isIdle) reactForDependents(core, before, after);
+  const options = (after ?? before)?.options;
+  if (options?.batchId !== undefined || options?.cascadeCancel === true) {
+    reactForOwners(core, before, after);
+  }
+  if (core.ties.size > 0) reactForChildren(core, before, after);
   if (before?.options.chainId !== undefined) reactForChains(core, before, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

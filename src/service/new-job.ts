@@ -7,7 +7,7 @@ import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
-import { type JobPlace, refuseBadDependencies } from "./relations.ts";
+import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 
 type Spec = Static<typeof NewJobSchema>;
@@ -17,7 +17,7 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(asked);
   const spec = asked.chain == null ? asked : firstJobOf(asked);
-  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
+  refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -54,7 +54,9 @@ const readers: {
   uniqueKey: (spec) => spec.unique_key ?? undefined,
   uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
-  parentId: (spec) => spec.parent_id ?? undefined,
+  parentId: (spec) => spec.parent_id?.trim() ?? undefined,
+  cascadeCancel: (spec) => spec.cascade_cancel ?? undefined,
+  batchId: (spec) => spec.batch_id?.trim() ?? undefined,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
       ? undefined

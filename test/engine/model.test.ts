@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Engine } from "../../src/engine/engine.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
@@ -17,11 +18,12 @@ test.each([engineLimits.aftermathStepsMax, 1])(
     fc.assert(
       fc.property(fc.array(batchStep, { minLength: 1, maxLength: 40, size: "max" }), (steps) => {
         const state = new MemoryState();
+        state.meta.featureLevel = newestFeatureLevel;
         let engine = new Engine(state, stepsMax);
         const model = new NaiveModel(state.meta.retention, stepsMax);
         let nowMs = startMs;
         for (const step of steps) {
-          const batch = batchAt(step, nowMs, [...state.jobs.values()]);
+          const batch = batchAt(step, nowMs, state);
           nowMs = batch.nowMs;
 
           const outcomes = engine.apply(batch).map(answerOf);
@@ -49,8 +51,10 @@ function answerOf(outcome: Outcome): ModelAnswer {
       return "ok";
     case "member":
       return `member ${outcome.id}`;
-    case "enqueued":
-      return outcome.results.map(addedAnswer);
+    case "enqueued": {
+      const batch = outcome.batch === undefined ? [] : [`batch ${outcome.batch[0]}`];
+      return [...outcome.results.map(addedAnswer), ...batch];
+    }
     case "claimed":
       return outcome.jobs.map(
         (job) =>
@@ -85,7 +89,26 @@ function viewOf(state: MemoryState, engine: Engine): unknown {
     paused,
     next: engine.nextReady(name),
   }));
-  return { jobs: jobs.map((job) => jobView(job, state)), queues, chains: chainViews(state) };
+  return { jobs: jobs.map((job) => jobView(job, state)), queues, ...groupViews(state) };
+}
+
+function groupViews(state: MemoryState): object {
+  return { chains: chainViews(state), batches: batchViews(state) };
+}
+
+function batchViews(state: MemoryState): unknown {
+  const views = [...state.records("batch").entries()].map(([key, batch]) => ({
+    seq: Number(key),
+    ...{ state: batch.state, sealAtMs: batch.sealAtMs, finishedAtMs: batch.finishedAtMs },
+    ...{ total: batch.total, pending: batch.pending, completed: batch.completed },
+    ...{ dead: batch.dead, cancelled: batch.cancelled },
+    callbacks: [
+      ...(batch.successJob === undefined ? [] : [`success ${batch.successJob[0]}`]),
+      ...(batch.failureJob === undefined ? [] : [`failure ${batch.failureJob[0]}`]),
+      ...(batch.completeJob === undefined ? [] : [`complete ${batch.completeJob[0]}`]),
+    ],
+  }));
+  return views.sort((one, other) => one.seq - other.seq);
 }
 
 function chainViews(state: MemoryState): unknown {
@@ -118,7 +141,12 @@ function modelView(model: NaiveModel): unknown {
     paused,
     next: model.line(name)[0]?.seq,
   }));
-  return { jobs: model.jobs.map(modelJobView), queues, chains: model.chains.view() };
+  return {
+    jobs: model.jobs.map(modelJobView),
+    queues,
+    chains: model.chains.view(),
+    batches: model.belonging.view(),
+  };
 }
 
 function modelJobView(job: ModelJob): unknown {

@@ -35,7 +35,7 @@ test.each([0, 3, Number.POSITIVE_INFINITY])(
         for (const one of steps) {
           switch (one.kind) {
             case "batch": {
-              const batch = batchAt(one.batch, nowMs, [...memory.jobs.values()]);
+              const batch = batchAt(one.batch, nowMs, memory);
               nowMs = batch.nowMs;
               const answer = canonical(reference.apply(batch));
               batches.push(batch);

@@ -1,21 +1,34 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
-import { formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
-import type { Batch, Change, ManageAction, NewJob } from "../../src/engine/change.ts";
+import type {
+  Batch,
+  Change,
+  EnqueueJobs,
+  ManageAction,
+  NewBatch,
+  NewJob,
+} from "../../src/engine/change.ts";
+import type { Job } from "../../src/engine/job.ts";
+import type { MemoryState } from "../../src/engine/memory-state.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
-/** Numbers of jobs; most histories have about as many. */
-const seq = fc.integer({ min: 1, max: 12 });
+/** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
+const seqsMax = 12;
+const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
-/** `#n` stands for the id of the n-th job from the last, which only the run of the history knows; `#0` for that of none. */
-const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
+/** `#n` stands for the id of one of the last jobs, which only the run of the history knows; `#0` for that of none. */
+const jobNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
 const earlierJob = fc.constantFrom("$0", "$1");
+
+/** `#n` stands for the id of one of the batches there are, `#0` for that of none. */
+const batchNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 
 const step: fc.Arbitrary<NewJob> = fc.record(
   {
@@ -37,6 +50,11 @@ const chain = fc.record(
   { requiredKeys: ["steps", "shard"] },
 ) as fc.Arbitrary<ChainPlan>;
 
+const newBatch = fc.record(
+  { openMs: shortMs, onSuccess: step, onFailure: step, onComplete: step, shard: fc.constant(0) },
+  { requiredKeys: ["shard"] },
+) as fc.Arbitrary<NewBatch>;
+
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
     maxRetries: fc.integer({ min: 0, max: 3 }),
@@ -47,7 +65,9 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
-    parentId: fc.constantFrom("job_00000000000000000000000001"),
+    parentId: fc.oneof(jobNumber, earlierJob),
+    cascadeCancel: fc.boolean(),
+    batchId: batchNumber,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
     chain,
@@ -92,7 +112,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       .record(
         {
           kind: fc.constant("enqueue" as const),
-          jobs: fc.array(newJob, { minLength: 1, maxLength: 4 }),
+          jobs: fc.array(newJob, { minLength: 0, maxLength: 4 }),
+          batch: newBatch,
           idempotency: fc.record({
             key: fc.constantFrom("i1", "i2"),
             fingerprint: fc.constantFrom("f1", "f2"),
@@ -206,6 +227,13 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("deleteQueue" as const), queue }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("sealBatch" as const, "sealBatch" as const, "cancelBatch" as const),
+      batch: fc.integer({ min: 0, max: 12 }),
+    }),
+  },
+  {
     weight: 7,
     arbitrary: fc.record({
       kind: fc.constant("advanceTime" as const),
@@ -242,31 +270,84 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
-/** The batch that a step becomes at a time, when there are these jobs. */
-export function batchAt(step: BatchStep, lastMs: number, jobs: readonly KnownJob[]): Batch {
-  const changes = step.changes.map((one) =>
-    one.kind === "enqueue"
-      ? { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, jobs)) }
-      : one,
-  );
+/** The batch that a step becomes at a time, in a state that holds these jobs and batches. */
+export function batchAt(step: BatchStep, lastMs: number, state: MemoryState): Batch {
+  const known: Known = { jobs: [...state.jobs.values()], batches: batchesOf(state) };
+  const live = known.jobs.filter(({ finish }) => finish === 0);
+  const seqOf = (draw: number) => live[draw % live.length]?.seq ?? draw;
+  const aimed = (draw: number) => (draw > seqsMax ? seqOf(draw) : draw);
+  const withSeqs = <Item extends { readonly seq: number }>(items: readonly Item[]) =>
+    items.map((item) => ({ ...item, seq: aimed(item.seq) }));
+  const changes = step.changes.map((one): Change => {
+    switch (one.kind) {
+      case "ack":
+        return { ...one, items: withSeqs(one.items) };
+      case "fail":
+        return { ...one, items: withSeqs(one.items) };
+      case "release":
+        return { ...one, items: withSeqs(one.items) };
+      case "heartbeat":
+        return { ...one, items: withSeqs(one.items) };
+      case "manage":
+        return { ...one, seqs: one.seqs.map(aimed) };
+      case "enqueue":
+        return { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, known, one)) };
+      case "sealBatch":
+      case "cancelBatch":
+        return { ...one, batch: drawn(one.batch, known.batches).seq };
+      default:
+        return one;
+    }
+  });
   return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
 }
 
-interface KnownJob {
+interface Numbered {
   readonly seq: number;
   readonly createdAtMs: number;
 }
 
-function withIds(job: NewJob, index: number, jobs: readonly KnownJob[]): NewJob {
-  if (job.options?.dependsOn === undefined) return job;
-  const dependsOn = job.options.dependsOn
-    .filter((text) => !text.startsWith("$") || Number(text.slice(1)) < index)
-    .map((text) => (text.startsWith("$") ? text : idOf(Number(text.slice(1)), jobs)));
-  return { ...job, options: { ...job.options, dependsOn: [...new Set(dependsOn)] } };
+interface Known {
+  readonly jobs: readonly Job[];
+  readonly batches: readonly Numbered[];
 }
 
-/** Mostly the id of one of the last jobs there are. */
-function idOf(draw: number, jobs: readonly KnownJob[]): string {
-  const job = draw === 0 ? undefined : jobs.at(-draw);
-  return formatJobId(job?.seq ?? 999, job?.createdAtMs ?? 0, 0);
+function batchesOf(state: MemoryState): Numbered[] {
+  return [...state.records("batch").entries()]
+    .map(([key, { createdAtMs }]) => ({ seq: Number(key), createdAtMs }))
+    .sort((one, other) => one.seq - other.seq);
+}
+
+function withIds(job: NewJob, index: number, known: Known, call: EnqueueJobs): NewJob {
+  if (job.options === undefined) return job;
+  const { dependsOn, parentId, cascadeCancel, batchId, ...others } = job.options;
+  const isEarlier = (text: string) =>
+    text.startsWith("$") ? Number(text.slice(1)) < index : known.jobs.length > 0;
+  const jobId = (text: string) => {
+    if (text.startsWith("$")) return text;
+    const { seq, createdAtMs } = drawn(Number(text.slice(1)), known.jobs);
+    return formatJobId(seq, createdAtMs, 0);
+  };
+  const isChild = parentId !== undefined && isEarlier(parentId);
+  const joins = batchId !== undefined && call.batch === undefined && known.batches.length > 0;
+  const options = {
+    ...others,
+    ...(dependsOn !== undefined && {
+      dependsOn: [...new Set(dependsOn.filter(isEarlier).map(jobId))],
+    }),
+    ...(isChild && { parentId: jobId(parentId) }),
+    ...(isChild && cascadeCancel !== undefined && { cascadeCancel }),
+    ...(joins && { batchId: batchIdAt(Number(batchId.slice(1)), known) }),
+  };
+  return { ...job, options };
+}
+
+function batchIdAt(draw: number, { batches }: Known): string {
+  return formatGroupId("batch", { ...drawn(draw, batches), shard: 0 });
+}
+
+/** One of the last there are; 0 is one that is not there. */
+function drawn(draw: number, of: readonly Numbered[]): Numbered {
+  const found = draw === 0 ? undefined : of.at(-1 - (draw % of.length));
+  return found ?? { seq: 999, createdAtMs: 0 };
 }

@@ -11,7 +11,9 @@ type How = "completed" | "dead" | "cancelled" | "deleted" | "removed";
 
 type News =
   | { kind: "ended"; seq: number; how: How; before: number; after: number; isStored: boolean }
-  | { kind: "removed"; seqs: readonly number[]; isStored: boolean };
+  | { kind: "removed"; seqs: readonly number[]; isStored: boolean }
+  /** Of other rules; false when nothing was left to do. */
+  | { kind: "other"; step: () => boolean; isStored: boolean };
 
 interface Wait {
   readonly seq: number;
@@ -99,6 +101,10 @@ export class NaiveDependencies {
     if (seqs.length > 0) this.#push({ kind: "removed", seqs, isStored: false });
   }
 
+  later(step: () => boolean): void {
+    this.#push({ kind: "other", step, isStored: false });
+  }
+
   beginBatch(): void {
     this.#stepsLeft = this.#host.stepsMax;
   }
@@ -121,6 +127,7 @@ export class NaiveDependencies {
 
   /** False when there was nobody left to tell. */
   #step(news: News): boolean {
+    if (news.kind === "other") return news.step();
     if (news.kind === "removed") {
       const seq = news.seqs.find((one) => this.#watched.includes(one));
       if (seq === undefined) return false;

@@ -3,7 +3,7 @@
  * counters, no lines, no heaps, no indexes. Whatever the engine answers, this must answer too.
  */
 
-import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
+import { formatGroupId } from "../../src/base/ids.ts";
 import type {
   AckItem,
   Batch,
@@ -20,8 +20,11 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveBelonging } from "./naive-belonging.ts";
+import { NaiveCalls } from "./naive-calls.ts";
 import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
+import { NaiveGroups } from "./naive-groups.ts";
 import { answerOf, type ModelJob, newModelJob } from "./naive-job.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
@@ -35,7 +38,6 @@ export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
   #locks: { queue: string; key: string; seq: number; untilMs: number }[] = [];
-  #keys: { key: string; fingerprint: string; expiresAtMs: number; answer: ModelAnswer[] }[] = [];
   readonly #kept: NaiveRetention;
   #number = 1;
   #token = 1;
@@ -46,6 +48,27 @@ export class NaiveModel {
   readonly chains = new NaiveChains({
     nowMs: () => this.#nowMs,
     add: (spec, of) => this.#insert(spec, { ...defaultOptions, ...spec.options, ...of }).seq,
+  });
+  readonly belonging = new NaiveBelonging({
+    nowMs: () => this.#nowMs,
+    takeNumber: () => this.#number++,
+    jobs: () => this.jobs,
+    cancel: (job) => this.#act(job, "cancel"),
+    add: (spec) => this.#insert(spec, { ...defaultOptions, ...spec.options }).seq,
+    later: (step) => this.#waits.later(step),
+  });
+  readonly #groups = new NaiveGroups([this.chains, this.belonging]);
+  readonly #calls = new NaiveCalls({
+    nowMs: () => this.#nowMs,
+    find: (seq) => this.jobs.find((job) => job.seq === seq),
+    add: (spec) => this.#add(spec),
+    refusal: ({ options }) =>
+      this.belonging.refusal(options) ?? (this.#waits.isRefused(options) ? "NOT_FOUND" : undefined),
+    begin: (batch) => {
+      const seq = this.belonging.begin(batch);
+      return { seq, id: this.belonging.idOf(seq) };
+    },
+    begun: (batch) => this.belonging.begun(batch),
   });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
@@ -89,7 +112,7 @@ export class NaiveModel {
     if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(
       this.#kept.nextMs(),
-      this.chains.nextMs(this.#kept.retention.doneMs),
+      this.#groups.nextMs(this.#kept.retention.doneMs),
       ...this.#events().map(({ atMs }) => atMs),
     );
   }
@@ -97,7 +120,7 @@ export class NaiveModel {
   #change(change: Change): ModelAnswer {
     switch (change.kind) {
       case "enqueue":
-        return this.#enqueue(change.jobs, change.idempotency);
+        return this.#calls.enqueue(change);
       case "claim":
         return this.#claim(change);
       case "ack":
@@ -123,6 +146,10 @@ export class NaiveModel {
       case "configure":
         this.#kept.retention = change.retention;
         return "ok";
+      case "sealBatch":
+        return this.belonging.seal(change.batch);
+      case "cancelBatch":
+        return this.belonging.cancel(change.batch);
       case "raiseFeatureLevel":
         return "ok";
       default:
@@ -139,42 +166,9 @@ export class NaiveModel {
     return queue;
   }
 
-  #enqueue(
-    specs: readonly NewJob[],
-    idempotency: { readonly key: string; readonly fingerprint: string } | undefined,
-  ): ModelAnswer {
-    if (idempotency === undefined) return this.#addAll(specs) ?? "NOT_FOUND";
-    this.#keys = this.#keys.filter(({ expiresAtMs }) => expiresAtMs > this.#nowMs);
-    const known = this.#keys.find(({ key }) => key === idempotency.key);
-    if (known !== undefined) {
-      return known.fingerprint === idempotency.fingerprint ? known.answer : "CONFLICT";
-    }
-    const answer = this.#addAll(specs);
-    if (answer === undefined) return "NOT_FOUND";
-    const expiresAtMs = this.#nowMs + engineLimits.idempotencyMs;
-    this.#keys.push({ ...idempotency, expiresAtMs, answer });
-    return answer;
-  }
-
-  /** Undefined when one depends on a job that is not there: then none is added. */
-  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
-    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
-    const answers: string[] = [];
-    for (const spec of specs) answers.push(this.#add(spec, answers));
-    return answers;
-  }
-
-  /** The id behind `$n`, from the answer that job got. */
-  #idOf(reference: string, answers: readonly string[]): string {
-    if (!reference.startsWith("$")) return reference;
-    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
-    return formatJobId(seq, this.jobs.find((job) => job.seq === seq)?.createdAtMs ?? 0, 0);
-  }
-
-  #add(spec: NewJob, answers: readonly string[]): string {
+  #add(spec: NewJob): string {
     this.#open(spec.queue);
-    const dependsOn = spec.options?.dependsOn?.map((id) => this.#idOf(id, answers));
-    const options = { ...defaultOptions, ...spec.options, dependsOn };
+    const options = { ...defaultOptions, ...spec.options };
     const lock = this.#lock(spec.queue, options.uniqueKey);
     if (lock !== undefined && lock.untilMs > this.#nowMs) return `duplicate of ${lock.seq}`;
     const job = this.#insert(spec, options);
@@ -193,6 +187,7 @@ export class NaiveModel {
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
     const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
     this.jobs.push(job);
+    this.belonging.changed(job);
     return job;
   }
 
@@ -343,7 +338,9 @@ export class NaiveModel {
     this.#kept.join(job, this.#nowMs);
     this.#freeLock(job);
     this.#waits.ended(job.seq, state);
-    this.chains.ended(job, state);
+    this.belonging.changed(job);
+    if (state === "cancelled") this.belonging.parentGone(job);
+    this.chains.stepEnded(job, state);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -393,6 +390,7 @@ export class NaiveModel {
         this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
+        this.belonging.changed(job);
         this.#retakeLock(job);
     }
   }
@@ -426,7 +424,10 @@ export class NaiveModel {
     this.#freeLock(job);
     this.jobs = this.jobs.filter((one) => one !== job);
     this.#waits.ended(job.seq, "deleted");
-    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
+    if (isFinished(job.state)) return;
+    this.belonging.deleted(job);
+    this.belonging.parentGone(job);
+    this.chains.stepEnded(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -457,6 +458,9 @@ export class NaiveModel {
         add(job.dueAtMs, 2, job.seq, () => this.#endLease(job, "pending"));
       }
     }
+    for (const { atMs, seq } of this.belonging.sealTimes()) {
+      events.push({ atMs, rank: 3, key: seq, happen: () => this.belonging.seal(seq) });
+    }
     return events.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank || a.key - b.key);
   }
 
@@ -468,7 +472,7 @@ export class NaiveModel {
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) {
-          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          if (this.#groups.forgetOldest(this.#kept.retention.doneMs, this.#nowMs)) continue;
           break;
         }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
