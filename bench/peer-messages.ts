@@ -17,7 +17,7 @@ const directory = mkdtempSync(join(tmpdir(), "corvo-bench-"));
 
 function open(nodeId: number, onMessages: (messages: readonly Message[]) => void): PeerTransport {
   return createPeerTransport({
-    self: { clusterId, uuid: uuidOf(nodeId), nodeId },
+    self: { clusterId, uuid: uuidOf(nodeId), nodeId, recoveryEpoch: 0 },
     secret: new TextEncoder().encode("the secret of the benchmark"),
     clock: { nowMs: Date.now, monotonicMs: () => performance.now() },
     timers: {

@@ -8,11 +8,11 @@ _corvo() {
     if [[ -n $skip ]]; then [[ $word == '=' ]] && continue; skip=''; continue; fi
     case $word in
       --) return ;;
-      --server|--api-key|--bind|--data-dir|--join|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--file|--priority|--delay|--expire-after|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--timeout|--tags|--tag|--scheduled-at|--unique-key|--unique-period|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--backlog|--samples|--beside) skip=1; continue ;;
+      --server|--api-key|--bind|--data-dir|--join|--token|--expect|--peer-bind|--peer-advertise|--advertise-url|--cluster-secret|--peer-tls-cert|--peer-tls-key|--peer-tls-ca|--retention|--retention-count|--retention-dead|--retention-dead-count|--max-payload-size|--max-body-size|--cache-jobs|--log-tail|--shutdown-timeout|--log-format|--log-level|--timeout|--file|--priority|--delay|--expire-after|--deadline|--max-retries|--retry-backoff|--retry-base-delay|--retry-max-delay|--retry-jitter|--retry-jitter-mode|--retry-for|--no-retry-on|--max-lost-leases|--max-snoozes|--tags|--tag|--limit-key|--limit-cost|--resources|--resource|--fifo-key|--group|--scheduled-at|--unique-key|--unique-period|--unique-scope|--on-conflict|--debounce|--debounce-max|--throttle|--singleton|--merge|--checkpoint|--parent-id|--depends-on|--on-dependency-failure|--chain|--idempotency-key|--concurrency|-c|--kill-after|--grace|--lease|--worker-id|--queue|--state|--payload-contains|--error-contains|--created-after|--created-before|--scheduled-after|--scheduled-before|--started-after|--started-before|--completed-after|--completed-before|--expire-before|--attempt-min|--attempt-max|--chain-id|--job-id-prefix|--sort|--order|--limit|--cursor|--to|--reason|--key|--rate|--rate-kind|--burst|--weight|--backlog|--for|--until|--cron|--zone|--every|--start|--end|--overlap|--catch-up|--catch-up-window|--jitter|--max-runs|--prefix|--count|--yes-i-lose-data|--dir|--duration|--warmup|--repeat|--connections|--batch|--frames|--payload|--jobs|--parked|--samples|--beside) skip=1; continue ;;
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue clear'|'queue delete'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'server drain'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs get'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue blocked'|'queue clear'|'queue delete'|'limit'|'limit set'|'limit list'|'limit show'|'limit remove'|'limit pause'|'limit resume'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'cluster'|'cluster status'|'cluster token'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'status'|'recover'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -20,6 +20,11 @@ _corvo() {
     'server|--log-format') values='human json' ;;
     'server|--log-level') values='debug info warn error' ;;
     'enqueue|--retry-backoff') values='none fixed linear exponential' ;;
+    'enqueue|--retry-jitter-mode') values='additive full equal' ;;
+    'enqueue|--unique-scope') values='waiting done period' ;;
+    'enqueue|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'enqueue|--singleton') values='skip cancel' ;;
+    'enqueue|--merge') values='shallow append' ;;
     'enqueue|--on-dependency-failure') values='fail wait ignore' ;;
     'jobs list|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs list|--sort') values='created_at priority started_at completed_at attempt' ;;
@@ -31,19 +36,26 @@ _corvo() {
     'jobs hold|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs approve|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
     'jobs reject|--state') values='pending scheduled active retrying completed dead cancelled held' ;;
+    'limit set|--rate-kind') values='token sliding leaky' ;;
     'schedule set|--overlap') values='allow skip buffer cancel' ;;
     'schedule set|--catch-up') values='latest none all' ;;
     'schedule set|--retry-backoff') values='none fixed linear exponential' ;;
-    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'schedule set|--retry-jitter-mode') values='additive full equal' ;;
+    'schedule set|--unique-scope') values='waiting done period' ;;
+    'schedule set|--on-conflict') values='existing reject replace keep_last cancel' ;;
+    'schedule set|--singleton') values='skip cancel' ;;
+    'schedule set|--merge') values='shallow append' ;;
+    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'recover|--data-dir'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
     COMPREPLY=($(compgen -W "$values" -- "$current"))
     return
   fi
   case "$path" in
-    '') words='server enqueue worker jobs queue schedule cluster status bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'server') words=''; flags='--bind --data-dir --join --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --scheduled-at --unique-key --unique-period --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    '') words='server enqueue worker jobs queue limit schedule cluster status recover bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'server') words='drain'; flags='--bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --require-lease-token --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'server drain') words=''; flags='--timeout --undo --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'worker') words=''; flags='--concurrency --persistent --timeout --kill-after --grace --lease --drain --worker-id --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs') words='list get wait retry cancel delete move hold approve reject'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs list') words=''; flags='--queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --chain-id --has-errors --job-id-prefix --sort --order --limit --cursor --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -56,16 +68,24 @@ _corvo() {
     'jobs hold') words=''; flags='--all --dry-run --yes --reason --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --chain-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs approve') words=''; flags='--all --dry-run --yes --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --chain-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'jobs reject') words=''; flags='--all --dry-run --yes --reason --queue --state --priority --tags --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-after --expire-before --attempt-min --attempt-max --unique-key --worker-id --parent-id --chain-id --has-errors --job-id-prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'queue') words='list get pause resume drain clear delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue') words='list get pause resume drain blocked clear delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue list') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue get') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue drain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'queue blocked') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue clear') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'queue delete') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit') words='set list show remove pause resume'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit set') words=''; flags='--queue --resource --key --each-key --group --each-group --concurrency --rate --rate-kind --burst --weight --backlog --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit list') words=''; flags='--queue --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit show') words=''; flags='--queue --resource --key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit remove') words=''; flags='--queue --resource --key --each-key --group --each-group --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit pause') words=''; flags='--queue --resource --key --for --until --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit resume') words=''; flags='--queue --resource --key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule') words='set list show preview run pause resume delete'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --timeout --tags --unique-key --unique-period --checkpoint --parent-id --chain --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'schedule set') words=''; flags='--cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --tags --limit-key --limit-cost --resources --fifo-key --group --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --chain --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule list') words=''; flags='--prefix --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule show') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule preview') words=''; flags='--cron --zone --every --start --end --count --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -73,14 +93,16 @@ _corvo() {
     'schedule pause') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule resume') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'schedule delete') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'cluster') words='status remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster') words='status token remove transfer-leader snapshot promote demote'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster status') words=''; flags='--watch --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'cluster token') words=''; flags='--cluster-secret --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster remove') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster transfer-leader') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster snapshot') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster promote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'cluster demote') words=''; flags='--yes --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'recover') words=''; flags='--data-dir --unsafe --yes-i-lose-data --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --beside --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'completion') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;

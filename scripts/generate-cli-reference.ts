@@ -3,7 +3,7 @@ import { exitCodes } from "../src/base/errors.ts";
 import { styleOf } from "../src/commands/_shared/colors.ts";
 import { loadAll } from "../src/commands/_shared/describe.ts";
 import { commandHelp, groupHelp } from "../src/commands/_shared/help.ts";
-import { type Group, isGroup } from "../src/commands/_shared/table.ts";
+import { commandsBelow, type Group, isGroup } from "../src/commands/_shared/table.ts";
 import { aliases, commands } from "../src/commands/index.ts";
 
 const style = styleOf({ isTty: false, columns: 100, write: () => undefined }, {}, true);
@@ -44,6 +44,11 @@ export async function cliReference(): Promise<string> {
           "address of the server, or of several nodes of a cluster with commas between them, when `--server` is not given",
         ],
         ["`CORVO_API_KEY`", "key for the server, when `--api-key` is not given"],
+        [
+          "`CORVO_CLUSTER_SECRET`",
+          "secret of the cluster, for `corvo server` and `corvo cluster token`, when `--cluster-secret` is not given",
+        ],
+        ["`CORVO_JOIN_TOKEN`", "join token for `corvo server`, when `--token` is not given"],
       ],
     ),
     "## Names of 0.3",
@@ -70,6 +75,11 @@ async function chapters(group: Group, path: readonly string[]): Promise<readonly
     }
     const spec = loaded.find((one) => one.path.join(" ") === inner.join(" "))?.spec;
     if (spec !== undefined) parts.push(chapter(inner, commandHelp(inner, entry, spec, style)));
+    for (const [below, leaf] of Object.entries(commandsBelow(entry))) {
+      const found = loaded.find((one) => one.path.join(" ") === [...inner, below].join(" "));
+      if (found === undefined) continue;
+      parts.push(chapter(found.path, commandHelp(found.path, leaf, found.spec, style)));
+    }
   }
   return parts;
 }

@@ -25,6 +25,22 @@ const Member = Type.Object({
   data_bytes: Type.Optional(Type.Integer({ description: "Size of its log and state." })),
 });
 
+const Uuid = Type.String({ pattern: "^[0-9a-f-]{36}$" });
+const HttpUrl = Type.String({ maxLength: 256, pattern: "^https?://[^\\s/]+$" });
+/** `HOST:PORT`, as the other nodes reach it. */
+const PeerAddress = Type.String({
+  maxLength: 256,
+  pattern: "^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$",
+});
+const Proof = Type.Optional(
+  Type.String({
+    description: "HMAC-SHA256 with the cluster's secret over uuid and peer address, in hex.",
+    maxLength: 64,
+  }),
+);
+/** More nodes than `membersMax` never form a cluster. */
+const meetNodesMax = 64;
+
 const NodeName = Type.String({
   description: "Id, uuid or address of the node.",
   minLength: 1,
@@ -45,6 +61,9 @@ export const clusterOperations = {
       status: Type.String(),
       summary: Type.String(),
       cluster_id: Type.String(),
+      recovery_epoch: Type.Integer({
+        description: "How often `corvo recover` has cut the cluster down to one node.",
+      }),
       node_id: Type.String(),
       state: Type.String(),
       term: Type.Integer(),
@@ -67,20 +86,11 @@ export const clusterOperations = {
     placement: "global",
     summary: "Add a node; it votes as soon as it has caught up",
     body: Type.Object({
-      uuid: Type.String({ pattern: "^[0-9a-f-]{36}$" }),
-      http_url: Type.String({ maxLength: 256, pattern: "^https?://[^\\s/]+$" }),
-      /** `HOST:PORT`, as the other nodes reach it. */
-      peer_address: Type.String({
-        maxLength: 256,
-        pattern: "^(\\[[0-9a-fA-F:]+\\]|[A-Za-z0-9.-]+):[1-9][0-9]{0,4}$",
-      }),
+      uuid: Uuid,
+      http_url: HttpUrl,
+      peer_address: PeerAddress,
       version: Type.String({ maxLength: 64 }),
-      proof: Type.Optional(
-        Type.String({
-          description: "HMAC-SHA256 with the cluster's secret over uuid and peer address, in hex.",
-          maxLength: 64,
-        }),
-      ),
+      proof: Proof,
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
       ),
@@ -88,11 +98,43 @@ export const clusterOperations = {
     result: Type.Object({
       cluster_id: Type.String(),
       node_id: Type.String(),
+      recovery_epoch: Type.Optional(Type.Integer()),
       peers: Type.Array(
         Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),
       ),
     }),
     errors: ["CONFLICT", "UNAUTHORIZED"],
+  }),
+  meetNode: operation({
+    method: "POST",
+    path: "/api/v1/cluster/meet",
+    tag: "cluster",
+    placement: "node",
+    summary: "How nodes that are to form a cluster find each other, and those that have one",
+    body: Type.Object({
+      uuid: Uuid,
+      http_url: HttpUrl,
+      peer_address: PeerAddress,
+      expect: Type.Integer({
+        description: "Nodes that it waits for.",
+        minimum: 1,
+        maximum: meetNodesMax,
+      }),
+      proof: Proof,
+    }),
+    result: Type.Object({
+      uuid: Type.String(),
+      http_url: Type.String(),
+      cluster_id: Type.Optional(
+        Type.String({ description: "Left out by a node that belongs to no cluster yet." }),
+      ),
+      has_secret: Type.Boolean({ description: "Nodes have to prove that they know a secret." }),
+      knows: Type.Array(Type.String(), {
+        description: "Nodes that wait as well and that it has met lately.",
+      }),
+    }),
+    errors: ["CONFLICT", "UNAUTHORIZED"],
+    answeredBy: "any",
   }),
   removeNode: operation({
     method: "POST",

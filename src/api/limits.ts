@@ -8,7 +8,7 @@ export const requestLimits = {
   jsonDepthMax: 128,
   /** Jobs in one enqueue call. */
   enqueueJobsMax: 10_000,
-  /** Jobs in one claim, ack, fail, release or heartbeat call. */
+  /** Jobs in one claim, ack, fail, release, snooze or heartbeat call. */
   batchItemsMax: 512,
   /** Queues in one claim. */
   claimQueuesMax: 100,
@@ -19,8 +19,19 @@ export const requestLimits = {
   /** Tags of one job, and characters of a tag's name and value. */
   tagCountMax: 64,
   tagLengthMax: 256,
+  /** Units of a limit, and of what one run needs of it. */
+  limitUnitsMax: 1_000_000,
+  /** Longest window of a rate. */
+  rateWindowMsMax: 30 * 86_400_000,
+  /** Resources that one job may name. */
+  resourcesMax: 16,
+  /** Largest weight of a group. */
+  groupWeightMax: 1000,
   /** Characters of an error text and of a backtrace; longer ones are cut, with a note. */
   errorLengthMax: 16 * 1024,
+  /** Characters of an error's class, and classes of one job that are not retried. */
+  errorClassLengthMax: 256,
+  noRetryOnMax: 64,
   /** Bytes of handler output kept with an attempt; the last ones win. */
   outputBytesMax: 64 * 1024,
   /** Jobs that one job depends on. */

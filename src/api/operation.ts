@@ -34,6 +34,7 @@ export interface Operation<
     | "jobs"
     | "flow"
     | "queues"
+    | "limits"
     | "schedules"
     | "search"
     | "system"
@@ -57,6 +58,8 @@ export interface Operation<
   readonly read: boolean;
   /** May be held open until something happens; a server that stops ends it at once. */
   readonly waits: boolean;
+  /** Gives out work: refused by a node that drains. */
+  readonly claims: boolean;
 }
 
 type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary"> & {
@@ -71,6 +74,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly errors?: readonly ErrorCode[];
   readonly answeredBy?: Operation["answeredBy"];
   readonly waits?: boolean;
+  readonly claims?: boolean;
 };
 
 type Empty = TObject<Record<never, never>>;
@@ -101,6 +105,7 @@ export function operation<
     placement: draft.placement,
     read: false,
     waits: draft.waits ?? false,
+    claims: draft.claims ?? false,
   };
 }
 

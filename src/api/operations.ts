@@ -3,6 +3,7 @@ import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
+import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
 import { scheduleOperations } from "./schedules.ts";
@@ -17,6 +18,7 @@ export const operations = {
   ...flowOperations,
   ...batchOperations,
   ...queueOperations,
+  ...limitOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

@@ -56,9 +56,20 @@ export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
 });
+export const ErrorClass = Type.String({
+  description: "Class of the error, such as the name of an exception.",
+  minLength: 1,
+  maxLength: limits.errorClassLengthMax,
+});
 export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limits.tagLengthMax, {
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
+});
+const Units = (description: string) =>
+  Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
+const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
+  description: "Units of named resources that a run holds.",
+  maxProperties: limits.resourcesMax,
 });
 export const State = Type.Union(
   jobStates.map((state) => Type.Literal(state)),
@@ -72,6 +83,99 @@ export const Priority = Type.Union(
   { description: "0 (first) to 9, or critical (0), high (1), normal (2), low (3)." },
 );
 
+const words = <Word extends string>(description: string, ...all: readonly Word[]) =>
+  Type.Union(
+    all.map((word) => Type.Literal(word)),
+    { description },
+  );
+
+/** What becomes of a job when another one with its key is there. `docs/reference/admission.md` says which go together. */
+const uniqueFields = {
+  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
+  unique_period: Maybe(
+    Type.Integer({
+      description: "Seconds the key is held at most.",
+      minimum: 1,
+      maximum: 315_360_000,
+    }),
+  ),
+  unique_scope: Maybe(
+    words(
+      "How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.",
+      "waiting",
+      "done",
+      "period",
+    ),
+  ),
+  on_conflict: Maybe(
+    words(
+      "What happens when the key is held: the holder is the answer, a refusal, the waiting job becomes this one, at most one waits beside a running one, or the holder is cancelled. Default existing.",
+      "existing",
+      "reject",
+      "replace",
+      "keep_last",
+      "cancel",
+    ),
+  ),
+  debounce: Maybe(
+    Duration,
+    "Start this long after the last enqueue with the key, with the payload of that one.",
+  ),
+  debounce_max: Maybe(Duration, "Start at the latest this long after the first enqueue."),
+  throttle: Maybe(Duration, "The first job with the key runs, others within this time do not."),
+  singleton: Maybe(
+    words(
+      "One unfinished job with the key at a time: skip the new one, or cancel the old one.",
+      "skip",
+      "cancel",
+    ),
+  ),
+  merge: Maybe(
+    words(
+      "Join the payload with that of the job that is replaced: members of objects, or items of arrays.",
+      "shallow",
+      "append",
+    ),
+  ),
+};
+
+/** What keeps retries from doing harm. */
+const retryFields = {
+  retry_jitter_mode: Maybe(
+    words(
+      "additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.",
+      "additive",
+      "full",
+      "equal",
+    ),
+  ),
+  retry_for: Maybe(
+    Duration,
+    "No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.",
+  ),
+  no_retry_on: Maybe(
+    Type.Array(ErrorClass, {
+      description: "Classes of errors after which the job is not retried.",
+      maxItems: limits.noRetryOnMax,
+    }),
+  ),
+  max_lost_leases: Maybe(
+    Type.Integer({
+      description:
+        "So many leases in a row that end without a word hold the job back. Default never.",
+      minimum: 1,
+      maximum: limits.retriesMax,
+    }),
+  ),
+  max_snoozes: Maybe(
+    Type.Integer({
+      description: "How many times workers may put the job off. Default 1000.",
+      minimum: 0,
+      maximum: limits.retriesMax,
+    }),
+  ),
+};
+
 /** What a job of its own and a step of a chain have in common. */
 const stepFields = {
   queue: QueueName,
@@ -79,6 +183,10 @@ const stepFields = {
   priority: Maybe(Priority),
   delay: Maybe(Duration, "How long to wait before the job may run."),
   expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  deadline: Maybe(
+    Duration,
+    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
+  ),
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -106,8 +214,16 @@ const stepFields = {
       maximum: 1,
     }),
   ),
+  ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
   tags: Maybe(Tags),
+  limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
+  limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
+  resources: Maybe(Resources),
+  fifo_key: Maybe(
+    Key("Jobs of the queue with this key run one after the other, in the order of creation."),
+  ),
+  group: Maybe(Key("Groups of a queue take turns.")),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -130,14 +246,7 @@ const Chain = Type.Object(
 export const NewJob = Type.Object({
   ...stepFields,
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
-  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
-  unique_period: Maybe(
-    Type.Integer({
-      description: "Seconds the key is held at most.",
-      minimum: 1,
-      maximum: 315_360_000,
-    }),
-  ),
+  ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
   parent_id: Maybe(
     JobId,
@@ -185,7 +294,9 @@ export const EnqueueResult = Type.Object({
   status: Type.Union([
     Type.Literal("pending"),
     Type.Literal("scheduled"),
+    Type.Literal("held"),
     Type.Literal("duplicate"),
+    Type.Literal("replaced"),
   ]),
   unique_existing: Type.Boolean(),
   /** The chain that the job begins. */
@@ -206,6 +317,7 @@ export const ClaimedJob = Type.Object({
   lease_token: Type.String(),
   lease_expires_at: Type.String(),
   timeout_ms: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
@@ -220,6 +332,7 @@ export const Attempt = Type.Object({
   /** Why the attempt ended. */
   outcome: Type.String(),
   error: Type.String(),
+  error_class: Type.Optional(Type.String()),
   backtrace: Type.Optional(Type.String()),
   output: Type.Optional(Type.String()),
   worker_id: Type.Optional(Type.String()),
@@ -260,11 +373,30 @@ export const Job = Type.Object({
   retry_base_delay_ms: Type.Integer(),
   retry_max_delay_ms: Type.Integer(),
   retry_jitter: Type.Optional(Type.Number()),
+  retry_jitter_mode: Type.Optional(Type.String()),
+  retry_for_ms: Type.Optional(Type.Integer()),
+  no_retry_on: Type.Optional(Type.Array(Type.String())),
+  max_lost_leases: Type.Optional(Type.Integer()),
+  max_snoozes: Type.Optional(Type.Integer()),
+  /** Times that a worker put the job off. */
+  snoozes: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
   timeout_ms: Type.Optional(Type.Integer()),
+  unique_scope: Type.Optional(Type.String()),
+  unique_period_ms: Type.Optional(Type.Integer()),
+  on_conflict: Type.Optional(Type.String()),
+  debounce_ms: Type.Optional(Type.Integer()),
+  debounce_max_ms: Type.Optional(Type.Integer()),
+  merge: Type.Optional(Type.String()),
   hostname: Type.Optional(Type.String()),
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   result: Type.Optional(Json("Result of the last attempt.")),
+  limit_key: Type.Optional(Type.String()),
+  limit_cost: Type.Optional(Type.Integer()),
+  resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
+  fifo_key: Type.Optional(Type.String()),
+  group: Type.Optional(Type.String()),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
@@ -298,6 +430,9 @@ export const Queue = Type.Object({
   enqueued: Type.Integer(),
   failed: Type.Integer(),
   oldest_pending_at: Type.Optional(Type.String()),
+  max_concurrency: Type.Optional(Type.Integer()),
+  rate_limit: Type.Optional(Type.Integer()),
+  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

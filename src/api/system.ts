@@ -4,6 +4,16 @@ import { operation, readOperation } from "./operation.ts";
 
 const Counts = Type.Record(Type.String(), Type.Integer());
 
+const DrainState = Type.Object({
+  node_id: Type.String(),
+  state: Type.String({
+    description:
+      "serving, draining, or drained: then the node can be stopped without a loss of work.",
+  }),
+  leases: Type.Integer({ description: "Leases that went out through this node and still live." }),
+  leads: Type.Boolean({ description: "It still leads, for want of another voter that could." }),
+});
+
 export const systemOperations = {
   health: operation({
     method: "GET",
@@ -13,6 +23,35 @@ export const systemOperations = {
     summary: "200 while the server accepts work, 503 otherwise",
     result: Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) }),
     errors: ["UNAVAILABLE", "READ_ONLY"],
+    answeredBy: "any",
+  }),
+  ready: operation({
+    method: "GET",
+    path: "/readyz",
+    tag: "system",
+    placement: "node",
+    summary: "200 while clients should be sent to this node: it is healthy, and not draining",
+    result: Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) }),
+    errors: ["UNAVAILABLE", "READ_ONLY"],
+    answeredBy: "any",
+  }),
+  drainNode: operation({
+    method: "POST",
+    path: "/api/v1/node/drain",
+    tag: "system",
+    placement: "node",
+    summary:
+      "Let this node give out no more work, and hand leadership away; ask again to see how far it is",
+    result: DrainState,
+    answeredBy: "any",
+  }),
+  resumeNode: operation({
+    method: "POST",
+    path: "/api/v1/node/resume",
+    tag: "system",
+    placement: "node",
+    summary: "Let this node give out work again",
+    result: DrainState,
     answeredBy: "any",
   }),
   info: operation({

@@ -1,4 +1,4 @@
-/** Operations of producers and workers: enqueue, claim, ack, fail, release, heartbeat. */
+/** Operations of producers and workers: enqueue, claim, ack, fail, release, snooze, heartbeat. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
@@ -6,6 +6,7 @@ import {
   ClaimedJob,
   Duration,
   EnqueueResult,
+  ErrorClass,
   IdempotencyKey,
   ItemResult,
   JobId,
@@ -38,20 +39,51 @@ const ackFields = {
 };
 export const AckItem = Type.Object({ job_id: JobId, ...ackFields });
 
+const pauseFields = {
+  pause: Maybe(Duration, "Stops what pause_scope names for so long, for all workers."),
+  pause_scope: Maybe(
+    Type.Union([Type.Literal("queue"), Type.Literal("key"), Type.Literal("resource")]),
+    "What to pause: the queue (default), the limit key of the job, or a resource.",
+  ),
+  pause_resource: Maybe(
+    Type.String({
+      description: "The resource, with pause_scope resource.",
+      minLength: 1,
+      maxLength: limits.keyLengthMax,
+    }),
+  ),
+};
+
 const failFields = {
   lease_token: Maybe(LeaseToken),
   error: Type.String({ description: "What went wrong." }),
+  error_class: Maybe(ErrorClass),
   backtrace: Maybe(Type.String()),
   retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
   output: Output,
+  ...pauseFields,
+  keep_attempt: Maybe(
+    Type.Boolean({
+      description:
+        "With a pause: the attempt is not spent, and the job is ready again when the pause is over.",
+    }),
+  ),
 };
 export const FailItem = Type.Object({ job_id: JobId, ...failFields });
 
 const releaseFields = {
   lease_token: Maybe(LeaseToken),
   delay: Maybe(Duration),
+  ...pauseFields,
 };
 export const ReleaseItem = Type.Object({ job_id: JobId, ...releaseFields });
+
+const snoozeFields = {
+  lease_token: Maybe(LeaseToken),
+  delay: Duration,
+  checkpoint: Maybe(Json("Checkpoint that the next attempt gets.")),
+};
+export const SnoozeItem = Type.Object({ job_id: JobId, ...snoozeFields });
 
 const heartbeatFields = {
   lease_token: Maybe(LeaseToken),
@@ -136,7 +168,9 @@ export const workerOperations = {
     body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
     result: EnqueueResult,
     status: 201,
-    otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
+    otherStatuses: {
+      200: "A job with this unique key exists; it is the answer, or became this one (`replaced`).",
+    },
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
@@ -152,7 +186,8 @@ export const workerOperations = {
     }),
     result: Type.Object({
       job_ids: Type.Array(Type.String()),
-      results: Type.Array(EnqueueResult),
+      /** One per job. A job that was refused has an empty id, `status: error`, and the code and text of the refusal. */
+      results: Type.Array(Type.Union([EnqueueResult, ItemResult])),
       batch_id: Type.Optional(Type.String()),
     }),
     status: 201,
@@ -168,6 +203,7 @@ export const workerOperations = {
     result: ClaimedJob,
     otherStatuses: { 204: "No job came in time." },
     waits: true,
+    claims: true,
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
@@ -183,6 +219,7 @@ export const workerOperations = {
     result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
     errors: ["OVERLOADED", "READ_ONLY"],
     waits: true,
+    claims: true,
   }),
   ackJobs: operation({
     method: "POST",
@@ -242,6 +279,29 @@ export const workerOperations = {
     bodyOptional: true,
     result: Type.Object({ status: Type.String() }),
     errors: ["RELEASE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  snoozeJobs: operation({
+    method: "POST",
+    path: "/api/v1/snooze/batch",
+    tag: "worker",
+    summary: "Put many jobs off; each item has its own result",
+    placement: "parts",
+    body: Type.Object({
+      snoozes: Type.Array(SnoozeItem, { minItems: 1, maxItems: limits.batchItemsMax }),
+    }),
+    result: Type.Object({ snoozed: Type.Integer(), results: Type.Array(ItemResult) }),
+    errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
+  }),
+  snoozeJob: operation({
+    method: "POST",
+    path: "/api/v1/snooze/{job_id}",
+    tag: "worker",
+    summary: "Put a job off without spending the attempt, at most max_snoozes times",
+    placement: "job",
+    params: JobParams,
+    body: Type.Object(snoozeFields),
+    result: Type.Object({ status: Type.String(), next_attempt_at: Type.String() }),
+    errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
     method: "POST",

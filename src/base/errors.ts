@@ -48,6 +48,9 @@ export const errorTable = {
   ACK_ERROR: wrongState("Only an active job can be acked; look at its state."),
   FAIL_ERROR: wrongState("Only an active job can be failed; look at its state."),
   RELEASE_ERROR: wrongState("Only an active job can be released; look at its state."),
+  SNOOZE_ERROR: wrongState(
+    "Only an active job can be snoozed, and max_snoozes times in all; ack or fail it.",
+  ),
   RETRY_ERROR: wrongState(
     "Only dead, cancelled, completed, scheduled or retrying jobs can be retried.",
   ),

@@ -42,6 +42,10 @@ const queue: Group = {
       summary: "Stop handing out jobs; running ones finish",
       load: () => import("./queue/drain.ts"),
     },
+    blocked: {
+      summary: "Keys whose jobs wait for an older one",
+      load: () => import("./queue/blocked.ts"),
+    },
     clear: {
       summary: "Delete the waiting jobs of a queue",
       load: () => import("./queue/clear.ts"),
@@ -50,6 +54,28 @@ const queue: Group = {
       summary: "Delete a queue with all its jobs",
       load: () => import("./queue/delete.ts"),
     },
+  },
+};
+
+const limit: Group = {
+  summary: "Limit how much runs at once and how fast, pause it, share it between groups",
+  examples: [
+    { line: "corvo limit set --queue mail --concurrency 5", says: "At most five at once" },
+    { line: "corvo limit list", says: "All limits, and what of them is in use" },
+  ],
+  commands: {
+    set: { summary: "Set a limit", load: () => import("./limit/set.ts") },
+    list: { summary: "All limits and pauses", load: () => import("./limit/list.ts") },
+    show: {
+      summary: "What holds for a queue, a key or a resource",
+      load: () => import("./limit/show.ts"),
+    },
+    remove: { summary: "Remove a limit", load: () => import("./limit/remove.ts") },
+    pause: {
+      summary: "Start no jobs of a queue, a key or a resource for a time",
+      load: () => import("./limit/pause.ts"),
+    },
+    resume: { summary: "End such a pause", load: () => import("./limit/resume.ts") },
   },
 };
 
@@ -91,6 +117,10 @@ const cluster: Group = {
       summary: "Nodes of the cluster, and in a sentence how it is",
       load: () => import("./cluster/status.ts"),
     },
+    token: {
+      summary: "Print a word with which a new node joins",
+      load: () => import("./cluster/token.ts"),
+    },
     remove: {
       summary: "Remove a node for good",
       load: () => import("./cluster/remove.ts"),
@@ -123,6 +153,12 @@ export const commands: Group = {
     server: {
       summary: "Run a server",
       load: () => import("./server.ts"),
+      below: {
+        drain: {
+          summary: "Let a running server give out no more work, so that it can be stopped",
+          load: () => import("./server/drain.ts"),
+        },
+      },
     },
     enqueue: {
       summary: "Add a job to a queue, or many from a file",
@@ -134,11 +170,17 @@ export const commands: Group = {
     },
     jobs,
     queue,
+    limit,
     schedule,
     cluster,
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
+    },
+    recover: {
+      summary:
+        "Make a stopped node the only one, when the majority of its cluster is gone for good",
+      load: () => import("./recover.ts"),
     },
     bench: {
       summary: "Measure this machine and this version, and prove that nothing was lost",

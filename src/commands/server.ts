@@ -2,8 +2,9 @@
 import { requestLimits } from "../api/limits.ts";
 import { command } from "./_shared/command.ts";
 import { UsageError } from "./_shared/exit.ts";
+import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
 import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
-import { readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+import { BadValue, readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
 
 export default command({
   examples: [
@@ -12,7 +13,15 @@ export default command({
       line: "corvo server --join 127.0.0.1:8080 --bind 127.0.0.1:8081 --data-dir ./data-2",
       says: "A second node of the first one's cluster",
     },
+    {
+      line: "corvo server --join 10.0.0.7 --bind :8080 --peer-bind :9000",
+      says: "On another machine, with the word of `corvo cluster token` in CORVO_JOIN_TOKEN",
+    },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
+    {
+      line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
+      says: "The same on three machines: one of them founds the cluster, the others join it",
+    },
     {
       line: "corvo server --retention 24h --retention-dead 30d",
       says: "Keep finished jobs for less",
@@ -41,6 +50,20 @@ export default command({
       valueHint: "ADDRESS",
       repeatable: true,
     },
+    token: {
+      type: "string",
+      description:
+        "Join token of the cluster, from `corvo cluster token`: its id and its secret. Better set by CORVO_JOIN_TOKEN.",
+      valueHint: "TOKEN",
+      read: readJoinToken,
+    },
+    expect: {
+      type: "string",
+      description:
+        "Found a cluster together with the nodes of --join, as soon as so many have met; the same line on all of them, itself among its addresses.",
+      valueHint: "N",
+      read: readCount,
+    },
     "peer-bind": {
       type: "string",
       description:
@@ -61,7 +84,7 @@ export default command({
     "cluster-secret": {
       type: "string",
       description:
-        "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address.",
+        "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address, unless --token has it.",
       valueHint: "TEXT",
     },
     "peer-tls-cert": {
@@ -162,17 +185,27 @@ export default command({
     if (args["max-payload-size"] > args["max-body-size"]) {
       throw new UsageError("--max-payload-size is larger than --max-body-size");
     }
+    if (args.expect !== undefined && args.join.length === 0) {
+      throw new UsageError(
+        "--expect needs the addresses of the nodes",
+        "Name every node with --join, this one too, or one name that has all their addresses.",
+      );
+    }
     const { runServer } = await import("./server/run.ts");
     return runServer(
       {
         ...args.bind,
         cluster: {
           join: args.join,
+          expect: args.expect,
           peerBind: args["peer-bind"],
           peerAdvertise: args["peer-advertise"],
           advertiseUrl: args["advertise-url"],
           tls: tlsFilesOf(args["peer-tls-cert"], args["peer-tls-key"], args["peer-tls-ca"]),
-          secret: args["cluster-secret"] ?? system.env["CORVO_CLUSTER_SECRET"],
+          ...membershipOf(args.token ?? tokenOfEnv(system.env["CORVO_JOIN_TOKEN"]), {
+            secret: args["cluster-secret"] ?? (system.env["CORVO_CLUSTER_SECRET"] || undefined),
+            expect: args.expect,
+          }),
         },
         dataDir: args["data-dir"],
         cachedJobsMax: args["cache-jobs"],
@@ -191,6 +224,35 @@ export default command({
     );
   },
 });
+
+function tokenOfEnv(text: string | undefined): JoinToken | undefined {
+  if (text === undefined || text === "") return undefined;
+  try {
+    return readJoinToken(text);
+  } catch (error) {
+    if (error instanceof BadValue)
+      throw new UsageError(`CORVO_JOIN_TOKEN: ${error.message}`, error.hint);
+    throw error;
+  }
+}
+
+/** The secret, and the cluster that the token names. */
+function membershipOf(
+  token: JoinToken | undefined,
+  given: { readonly secret: string | undefined; readonly expect: number | undefined },
+): { secret: string | undefined; clusterId: string | undefined } {
+  if (token === undefined) return { secret: given.secret, clusterId: undefined };
+  if (given.expect !== undefined) {
+    throw new UsageError(
+      "a join token is of a cluster that exists, and --expect forms one",
+      "Leave one of them out.",
+    );
+  }
+  if (given.secret !== undefined && token.secret !== undefined && given.secret !== token.secret) {
+    throw new UsageError("the join token has another secret than CORVO_CLUSTER_SECRET");
+  }
+  return { secret: token.secret ?? given.secret, clusterId: token.clusterId };
+}
 
 /** All three files, or none. */
 function tlsFilesOf(

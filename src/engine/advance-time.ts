@@ -6,12 +6,15 @@ import { must } from "../base/assert.ts";
 import { endOpenTime } from "./batches.ts";
 import type { AdvanceTime } from "./change.ts";
 import type { Core } from "./core.ts";
-import { loseLease } from "./fail.ts";
+import { isPastDeadline, loseLease, overdue } from "./fail.ts";
 import type { Job } from "./job.ts";
 import { recordAttempt } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
 import { nextRetentionMs, removeOldest } from "./retention.ts";
 import { fireSchedule } from "./schedules.ts";
+
+/** Limits at rest that one change forgets. */
+const restedMax = 100;
 
 export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   let steps = 0;
@@ -19,6 +22,8 @@ export function advanceTime(core: Core, change: AdvanceTime): Outcome {
     if (!step(core)) break;
     steps++;
   }
+  core.lines.gates.forget(restedMax, core.nowMs);
+  core.lines.wakeDue();
   return { kind: "advanced", steps, more: nextDeadlineMs(core) <= core.nowMs };
 }
 
@@ -82,11 +87,12 @@ function endLife(core: Core): void {
   expireJob(core, must(core.state.getJob(core.lives.topKey()), "a job whose life ends exists"));
 }
 
-/** Sends a waiting job whose time to live is over to dead. */
+/** Sends a waiting job whose time to live or deadline is over to dead. */
 export function expireJob(core: Core, job: Job): void {
+  const isOverdue = isPastDeadline(core, job);
   const history = recordAttempt(core, job, {
     outcome: "expired",
-    error: "job expired",
+    error: isOverdue ? overdue : "job expired",
     backtrace: undefined,
     output: undefined,
   });
@@ -94,7 +100,7 @@ export function expireJob(core: Core, job: Job): void {
     history,
     token: 0,
     dueAtMs: 0,
-    reason: "job expired: its time to live ended before it was run",
+    reason: isOverdue ? overdue : "job expired: its time to live ended before it was run",
     finishedAtMs: core.nowMs,
     failedAtMs: core.nowMs,
   });

@@ -59,7 +59,7 @@ export function refuseChains(core: Core, count: number): Rejection | undefined {
 }
 
 /** A new job is the first of a chain. */
-export function beginChain(core: Core, job: Job, plan: ChainPlan): void {
+function beginChain(core: Core, job: Job, plan: ChainPlan): void {
   core.state.records("chain").put(String(job.seq), {
     createdAtMs: job.createdAtMs,
     state: "running",
@@ -95,8 +95,14 @@ export function advanceChain(
   finish(core, found, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
 }
 
-/** A step ended without success, or is run again by hand. */
-export function reactForChains(core: Core, before: Job, after: Job | undefined): void {
+/** A job of a chain is new, ended without success, or is run again by hand. */
+export function reactForChains(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if (before === undefined) {
+    if (after?.options.chain !== undefined && after.options.chainStep === 0) {
+      beginChain(core, after, after.options.chain);
+    }
+    return;
+  }
   const job = after ?? before;
   const found = currentChain(core, job);
   if (found === undefined) return;

@@ -7,6 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
+import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
 import type { ScheduleSpec } from "./schedule.ts";
 
@@ -17,6 +18,7 @@ export interface NewJob {
   readonly delayMs?: number;
   readonly scheduledAtMs?: number;
   readonly expireMs?: number;
+  readonly deadlineMs?: number;
   readonly checkpoint?: string;
   readonly options?: Partial<JobOptions>;
 }
@@ -71,10 +73,22 @@ export interface AckJobs {
   readonly items: readonly AckItem[];
 }
 
+/** What a worker stops for others too, because what it needs told it to come back later. */
+export interface RaisedPause {
+  readonly scope: "queue" | "key" | "resource";
+  /** Of a resource. */
+  readonly name?: string;
+  readonly pauseMs: number;
+}
+
 export interface FailItem extends Leased {
+  readonly pause?: RaisedPause;
+  /** The attempt is not spent, and the job is ready again as soon as the pause is over. */
+  readonly keepAttempt?: true;
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  readonly errorClass?: string;
   readonly output?: string;
 }
 export interface FailJobs {
@@ -84,10 +98,21 @@ export interface FailJobs {
 
 export interface ReleaseItem extends Leased {
   readonly delayMs?: number;
+  readonly pause?: RaisedPause;
 }
 export interface ReleaseJobs {
   readonly kind: "release";
   readonly items: readonly ReleaseItem[];
+}
+
+/** Not now: the attempt is not spent, and the job comes again after the delay. */
+export interface SnoozeItem extends Leased {
+  readonly delayMs: number;
+  readonly checkpoint?: string;
+}
+export interface SnoozeJobs {
+  readonly kind: "snooze";
+  readonly items: readonly SnoozeItem[];
 }
 
 export interface HeartbeatItem extends Leased {
@@ -138,6 +163,26 @@ export interface ClearQueue {
 export interface DeleteQueue {
   readonly kind: "deleteQueue";
   readonly queue: string;
+}
+
+/** Sets a limit in place of the one that the target had. With `only`, no more than that member of it. */
+export interface SetLimit {
+  readonly kind: "setLimit";
+  readonly target: LimitTarget;
+  readonly values: LimitValues;
+  readonly only?: "concurrency" | "rate";
+}
+
+export interface RemoveLimit {
+  readonly kind: "removeLimit";
+  readonly target: LimitTarget;
+}
+
+/** Stops what has to do with a target for a time; 0 lets it go on. */
+export interface PauseLimit {
+  readonly kind: "pauseLimit";
+  readonly target: LimitTarget;
+  readonly pauseMs: number;
 }
 
 /** Carries out what time alone causes, at most `limit` steps: due jobs, ended leases, ended lives, retention. */
@@ -245,11 +290,15 @@ export type Change =
   | AckJobs
   | FailJobs
   | ReleaseJobs
+  | SnoozeJobs
   | HeartbeatJobs
   | ManageJobs
   | PauseQueue
   | ClearQueue
   | DeleteQueue
+  | SetLimit
+  | RemoveLimit
+  | PauseLimit
   | AdvanceTime
   | Configure
   | AdmitMember

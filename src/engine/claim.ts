@@ -1,44 +1,54 @@
 /**
- * Hands ready jobs to a worker under a lease. The order is exact over all the queues asked for: priority first, then
- * the time of becoming ready.
+ * Hands ready jobs to a worker under a lease. The order is exact: each queue gives the first of its jobs that no limit
+ * stops (`ready-lines.ts`), and of those of all the queues asked for the best priority goes first, then the earliest place.
  */
 import { must } from "../base/assert.ts";
 import { expireJob } from "./advance-time.ts";
 import type { ClaimJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
+import { leaseEndMs } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Head } from "./ready-lines.ts";
 
 export function claimJobs(core: Core, change: ClaimJobs): Outcome {
   const jobs: Job[] = [];
   const heads = [...new Set(change.queues)]
     .filter((name) => core.state.getQueue(name)?.paused === false)
-    .map((name) => ({ name, head: core.headOf(name) }));
+    .map((name) => ({ name, head: core.lines.head(name) }));
 
   while (jobs.length < change.count) {
     const best = heads.length === 1 ? heads[0] : earliest(heads);
     if (best?.head === undefined) break;
-    const seq = must(core.firstReady(best.name)?.peek(), "a line with a head has a first job");
-    const job = must(core.state.getJob(seq), "a job in the line exists");
+    if (heads.length > 1 && best.head.line !== undefined && hasChanged(core, best)) continue;
+    const job = must(core.state.getJob(best.head.seq), "a job in the line exists");
     if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
       expireJob(core, job);
       // What follows from its end may be a job in any of the queues.
-      for (const one of heads) one.head = core.headOf(one.name);
+      for (const one of heads) one.head = core.lines.head(one.name);
       continue;
     }
+    core.lines.serve(best.name, best.head);
     jobs.push(lease(core, job, change));
-    best.head = core.headOf(best.name);
+    best.head = core.lines.head(best.name);
   }
   return { kind: "claimed", jobs };
 }
 
-interface Head {
+interface Candidate {
   readonly name: string;
-  head: { priority: number; order: number } | undefined;
+  head: Head | undefined;
 }
 
-function earliest(heads: readonly Head[]): Head | undefined {
-  let best: Head | undefined;
+/** What was claimed from another queue may have taken what this one's next job needs. */
+function hasChanged(core: Core, candidate: Candidate): boolean {
+  const before = candidate.head;
+  candidate.head = core.lines.head(candidate.name);
+  return candidate.head?.seq !== before?.seq;
+}
+
+function earliest(heads: readonly Candidate[]): Candidate | undefined {
+  let best: Candidate | undefined;
   for (const candidate of heads) {
     if (candidate.head === undefined) continue;
     if (best?.head === undefined || isBefore(candidate.head, best.head)) best = candidate;
@@ -56,13 +66,12 @@ function isBefore(
 }
 
 function lease(core: Core, job: Job, change: ClaimJobs): Job {
-  const endsAtMs = core.nowMs + change.leaseMs;
-  const timeoutMs = job.options.timeoutMs;
+  const { leaseMs } = change;
   return core.move(job, "claim", {
     attempt: job.attempt + 1,
     token: core.state.meta.nextToken++,
-    leaseMs: change.leaseMs,
-    leaseExpiresAtMs: timeoutMs > 0 ? Math.min(endsAtMs, core.nowMs + timeoutMs) : endsAtMs,
+    leaseMs,
+    leaseExpiresAtMs: leaseEndMs(core, job.options, { leaseMs, startedAtMs: core.nowMs }),
     workerId: change.workerId,
     hostname: change.hostname,
     startedAtMs: core.nowMs,

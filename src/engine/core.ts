@@ -1,9 +1,9 @@
 /**
  * The engine's working set: the records (`State`), and what is derived from them and rebuilt at start — the lines of
- * ready jobs, the heaps of times, the live leases.
+ * ready jobs (`ready-lines.ts`), the heaps of times, the live leases.
  *
- * `move` is the only place where a job changes state. It keeps four things in step: the record, the counters of the
- * queue, the derived order, and the unique lock. Everything else in this folder decides; this file carries out.
+ * `move` is the only place where a job changes state. It keeps three things in step: the record, the counters of the
+ * queue, and the derived order. Everything else in this folder decides; this file carries out.
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
@@ -11,10 +11,12 @@ import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { FinishedGroups } from "./finished-groups.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { KeyHolds } from "./key-holds.ts";
+import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import { react } from "./reactions.ts";
-import { ReadyQueue } from "./ready-queue.ts";
+import { ReadyLines } from "./ready-lines.ts";
 import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
@@ -31,8 +33,8 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Core {
   readonly state: State;
-  /** Per queue, one line per priority. */
-  readonly #ready = new Map<string, (ReadyQueue | undefined)[]>();
+  /** Ready jobs in the order in which they are claimed, and what stops them. */
+  readonly lines: ReadyLines;
   /** Scheduled and retrying jobs by due time. */
   readonly due = new Deadlines();
   /** Waiting jobs by the end of their life. */
@@ -41,6 +43,8 @@ export class Core {
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
   readonly leases = new Map<number, number>();
+  /** Unique keys that are held for a period. */
+  readonly keyHolds: KeyHolds;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -61,6 +65,8 @@ export class Core {
   constructor(state: State, aftermathStepsMax: number) {
     this.state = state;
     this.nowMs = state.meta.nowMs;
+    this.keyHolds = new KeyHolds(state.records("keyHolds"));
+    this.lines = new ReadyLines(this);
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
@@ -71,6 +77,7 @@ export class Core {
     }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
+    this.lines.settle();
   }
 
   takeNumber(): number {
@@ -90,9 +97,11 @@ export class Core {
   /** Adds a job that did not exist. Its `order` is its sequence number, or 0 when it is blocked. */
   insert(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]++;
+    countLane(queue, job, 1);
     this.state.touchQueue(queue);
     this.state.putJob(job);
     this.#index(job);
+    this.lines.settle();
     if (job.order > 0) this.effects.readyQueues.add(job.queue);
     react(this, undefined, job);
   }
@@ -110,6 +119,29 @@ export class Core {
     return this.#replace(job, patch);
   }
 
+  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  amend(job: Job, patch: Partial<Job>): Job {
+    assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
+    const next: Job = { ...job, ...patch };
+    if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
+    if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
+    if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
+    this.state.putJob(next);
+    this.lines.settle();
+    react(this, job, next);
+    return next;
+  }
+
+  #changeLane(job: Job, next: Job): void {
+    assert(job.order === 0, "a job that stands in the line of its lane is moved");
+    const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.lines.leave(job);
+    countLane(queue, job, -1);
+    this.lines.join(next);
+    countLane(queue, next, 1);
+    this.state.touchQueue(queue);
+  }
+
   /** Moves the end of a lease. A later end is corrected when the old entry comes up; an earlier one needs its own. */
   extendLease(job: Job, beforeMs: number): void {
     assert(this.leases.get(job.token) === job.seq, "only a live lease is extended");
@@ -121,43 +153,15 @@ export class Core {
     const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, queue);
     this.state.touchQueue(queue);
-    this.#freeUnique(job);
     this.state.deleteJob(job.seq);
+    this.lines.settle();
     this.effects.finished.push(job.seq);
     react(this, job, undefined);
   }
 
-  /** The line that holds the next job of the queue, or undefined when none is ready. */
-  firstReady(queue: string): ReadyQueue | undefined {
-    const lines = this.#ready.get(queue);
-    if (lines === undefined) return undefined;
-    for (const line of lines) {
-      if (line !== undefined && line.size > 0) return line;
-    }
-    return undefined;
-  }
-
-  /** How many jobs of the queue are in line. */
-  readyCount(queue: string): number {
-    let count = 0;
-    for (const line of this.#ready.get(queue) ?? []) count += line?.size ?? 0;
-    return count;
-  }
-
-  /** Priority and order of the next job of a queue as one comparable pair. */
-  headOf(queue: string): { priority: number; order: number } | undefined {
-    const lines = this.#ready.get(queue);
-    if (lines === undefined) return undefined;
-    for (let priority = 0; priority < lines.length; priority++) {
-      const line = lines[priority];
-      if (line !== undefined && line.size > 0) return { priority, order: line.headOrder() };
-    }
-    return undefined;
-  }
-
   /** Forgets the lines of a queue that no longer exists. */
   forgetQueue(name: string): void {
-    this.#ready.delete(name);
+    this.lines.forgetQueue(name);
     this.state.deleteQueue(name);
   }
 
@@ -186,15 +190,14 @@ export class Core {
     const to = next.queue === job.queue ? from : this.openQueue(next.queue);
     assert(to !== undefined, "the queue to move to was made before");
     to.counts[next.state]++;
+    countLane(to, next, 1);
     this.state.touchQueue(from);
     this.state.touchQueue(to);
     this.state.putJob(next);
     this.#index(next);
+    this.lines.settle();
     if (stands) this.effects.readyQueues.add(next.queue);
-    if (finishes && !isFinished(job.state)) {
-      this.#freeUnique(job);
-      this.effects.finished.push(job.seq);
-    }
+    if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
     react(this, job, next);
     return next;
   }
@@ -202,10 +205,9 @@ export class Core {
   /** Undoes what `#index` and the counters hold for a job. A lease's heap entry stays; it is recognised as stale later. */
   #leave(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]--;
+    countLane(queue, job, -1);
+    if (!isFinished(job.state)) this.lines.leave(job);
     switch (job.state) {
-      case "pending":
-        if (job.order > 0) this.#ready.get(job.queue)?.[job.priority]?.remove(job.order);
-        break;
       case "scheduled":
       case "retrying":
         this.due.remove(job.dueAtMs, job.seq);
@@ -213,6 +215,7 @@ export class Core {
       case "active":
         this.leases.delete(job.token);
         return;
+      case "pending":
       case "held":
         break;
       case "completed":
@@ -225,10 +228,8 @@ export class Core {
   }
 
   #index(job: LiveJob): void {
+    if (!isFinished(job.state)) this.lines.join(job);
     switch (job.state) {
-      case "pending":
-        if (job.order > 0) this.#line(job.queue, job.priority).push(job.order, job.seq);
-        break;
       case "scheduled":
       case "retrying":
         this.due.add(job.dueAtMs, job.seq);
@@ -237,6 +238,7 @@ export class Core {
         this.leases.set(job.token, job.seq);
         this.#pushLease(job.leaseExpiresAtMs, job.token);
         return;
+      case "pending":
       case "held":
         break;
       case "completed":
@@ -252,29 +254,6 @@ export class Core {
     this.leaseEnds.push(endsAtMs, token);
     if (this.leaseEnds.size > 4096 && this.leaseEnds.size > this.leases.size * 2) {
       this.leaseEnds.prune((key) => this.leases.has(key));
-    }
-  }
-
-  #line(queue: string, priority: number): ReadyQueue {
-    let lines = this.#ready.get(queue);
-    if (lines === undefined) {
-      lines = [];
-      this.#ready.set(queue, lines);
-    }
-    let line = lines[priority];
-    if (line === undefined) {
-      while (lines.length <= priority) lines.push(undefined);
-      line = new ReadyQueue();
-      lines[priority] = line;
-    }
-    return line;
-  }
-
-  #freeUnique(job: Job): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    if (this.state.getUnique(job.queue, key)?.seq === job.seq) {
-      this.state.deleteUnique(job.queue, key);
     }
   }
 
@@ -334,6 +313,12 @@ export class Core {
       queue.finished[kind].delete(bucket.first);
     }
   }
+}
+
+/** Keeps count of the unfinished jobs of a queue that have a lane. */
+function countLane(queue: QueueRecord, job: Job, by: number): void {
+  if (job.options.lane === undefined || isFinished(job.state)) return;
+  queue.lanedJobs = (queue.lanedJobs ?? 0) + by || undefined;
 }
 
 function clamp(value: number, low: number, high: number): number {

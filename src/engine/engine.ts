@@ -15,6 +15,8 @@ import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
+import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
@@ -29,16 +31,19 @@ import {
   runSchedule,
   setSchedule,
 } from "./schedules.ts";
+import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 
 export class Engine {
   readonly state: State;
+  readonly limits: LimitView;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
   constructor(state: State, aftermathStepsMax: number = engineLimits.aftermathStepsMax) {
     this.state = state;
     this.#core = new Core(state, aftermathStepsMax);
+    this.limits = new LimitView(this.#core);
   }
 
   /** Applies one log entry. One outcome per change, in order. */
@@ -76,19 +81,46 @@ export class Engine {
     return nextDeadlineMs(this.#core);
   }
 
+  /**
+   * When `advanceTime` may let go a job that a limit stopped when somebody looked; Infinity when never. Differs between
+   * engines of equal state, since it says nothing of jobs that nobody asked for.
+   */
+  nextWakeMs(): number {
+    return this.#core.lines.nextWakeMs();
+  }
+
   /** The jobs that a job waits for; empty when it waits for none. */
   openDependencies(seq: number): readonly number[] {
     return this.#core.dependencies.blockedOf(seq)?.open ?? [];
   }
 
-  /** How many jobs a claim of this queue could get. */
+  /**
+   * How many jobs a claim of this queue could get; with limits an estimate that is 0 exactly when it could get none. May
+   * bring the next wake-up forward.
+   */
   claimable(queue: string): number {
-    return this.state.getQueue(queue)?.paused === false ? this.#core.readyCount(queue) : 0;
+    return this.state.getQueue(queue)?.paused === false ? this.#core.lines.claimable(queue) : 0;
   }
 
-  /** Sequence number of the job that is next in line, or undefined. */
+  /** The job that a claim of this queue would get, or undefined. */
+  nextClaimable(queue: string): number | undefined {
+    if (this.state.getQueue(queue)?.paused !== false) return undefined;
+    return this.#core.lines.head(queue)?.seq;
+  }
+
+  /** How many jobs of the queue are ready, whether or not something stops them. */
+  readyCount(queue: string): number {
+    return this.#core.lines.size(queue);
+  }
+
+  /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
+  mayHoldLease(token: number): boolean {
+    return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
+  /** The job that is first in line, whether or not something stops it, or undefined. */
   nextReady(queue: string): number | undefined {
-    return this.#core.firstReady(queue)?.peek();
+    return this.#core.lines.first(queue);
   }
 }
 
@@ -120,6 +152,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return failJobs(core, change);
     case "release":
       return releaseJobs(core, change);
+    case "snooze":
+      return snoozeJobs(core, change);
     case "heartbeat":
       return heartbeatJobs(core, change);
     case "manage":
@@ -130,6 +164,12 @@ function applyChange(core: Core, change: Change): Outcome {
       return clearQueue(core, change);
     case "deleteQueue":
       return deleteQueue(core, change);
+    case "setLimit":
+      return setLimit(core, change);
+    case "removeLimit":
+      return removeLimit(core, change);
+    case "pauseLimit":
+      return pauseLimit(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":

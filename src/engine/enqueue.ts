@@ -1,15 +1,16 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
+import { admit } from "./admit.ts";
 import { batchIdOf, beginBatch, noteBegun, refuseBatch, refuseMember } from "./batches.ts";
 import { refuseParent, refuseTies } from "./belonging.ts";
-import { beginChain, type JobRef, refuseChains } from "./chains.ts";
+import { type JobRef, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
-import { createJob } from "./insert.ts";
-import type { Job } from "./job.ts";
+import { added, insertJob } from "./insert.ts";
+import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
-import { defaultOptions, type JobOptions } from "./options.ts";
+import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
@@ -91,7 +92,7 @@ function addAll(core: Core, change: EnqueueJobs): Enqueued {
 }
 
 function notAdded(): Rejection {
-  return reject("LIMIT_EXCEEDED", "a job of this call that this one names was not added");
+  return reject("CONFLICT", "a job of this call that this one names was not added");
 }
 
 /** Ids in the place of `$n`. Undefined when one of those jobs was not added. */
@@ -119,45 +120,19 @@ function resolveReferences(
   return isLost ? undefined : { ...job, options };
 }
 
-/** Adds one job, or says why not. */
+/** Adds one job, unless its unique key says otherwise; or says why not. */
 export function addJob(core: Core, spec: NewJob): EnqueueResult {
-  const queue = core.openQueue(spec.queue);
-  if (queue === undefined) {
+  if (core.openQueue(spec.queue) === undefined) {
     return reject(
       "LIMIT_EXCEEDED",
       `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
     );
   }
-  const options: JobOptions =
-    spec.options === undefined ? defaultOptions : { ...defaultOptions, ...spec.options };
-  const holder = uniqueHolder(core, spec.queue, options);
-  if (holder !== undefined) {
-    return {
-      kind: "duplicate",
-      seq: holder.seq,
-      createdAtMs: holder.createdAtMs,
-      state: holder.state,
-    };
-  }
-
-  const job = createJob(core, spec, options);
-  core.insert(job, queue);
-  if (options.chain !== undefined) beginChain(core, job, options.chain);
-  if (options.uniqueKey !== undefined) {
-    core.state.putUnique(job.queue, options.uniqueKey, {
-      seq: job.seq,
-      untilMs: core.nowMs + options.uniqueMs,
-    });
-  }
-  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
-}
-
-/** The unfinished job that holds the unique key now, if any. */
-function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | undefined {
-  if (options.uniqueKey === undefined) return undefined;
-  const lock = core.state.getUnique(queue, options.uniqueKey);
-  if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
-  return core.state.getJob(lock.seq);
+  const options = optionsOf(core, spec);
+  if (options.uniqueKey !== undefined) return admit(core, spec, options);
+  const group = options.lane?.group;
+  const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
+  return refusal ?? added(insertJob(core, spec, options));
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

@@ -48,11 +48,15 @@ const changes: {
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
+  snooze: { level: 2, members: { items: 2 } },
   heartbeat: { level: 1, members: { items: 1 } },
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
+  setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
+  removeLimit: { level: 2, members: { target: 2 } },
+  pauseLimit: { level: 2, members: { target: 2, pauseMs: 2 } },
   advanceTime: { level: 1, members: { limit: 1 } },
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
@@ -86,6 +90,7 @@ const jobMembers: Levels<NewJob> = {
   delayMs: 1,
   scheduledAtMs: 1,
   expireMs: 1,
+  deadlineMs: 2,
   checkpoint: 1,
   options: 1,
 };
@@ -96,9 +101,20 @@ const jobOptions: Levels<JobOptions> = {
   baseDelayMs: 1,
   maxDelayMs: 1,
   jitter: 1,
+  jitterMode: 2,
+  retryForMs: 2,
+  noRetryOn: 2,
+  lostLeasesMax: 2,
+  snoozesMax: 2,
+  deadlineAtMs: 2,
   timeoutMs: 1,
   uniqueKey: 1,
   uniqueMs: 1,
+  uniqueScope: 2,
+  onConflict: 2,
+  debounceMs: 2,
+  debounceMaxMs: 2,
+  merge: 2,
   tags: 1,
   parentId: 1,
   cascadeCancel: 2,
@@ -109,6 +125,7 @@ const jobOptions: Levels<JobOptions> = {
   chainStep: 2,
   chain: 2,
   schedule: 2,
+  lane: 2,
 };
 
 const itemMembers: {
@@ -118,8 +135,18 @@ const itemMembers: {
   readonly heartbeat: Levels<HeartbeatItem>;
 } = {
   ack: { seq: 1, token: 1, exit: 2, result: 1, checkpoint: 1, output: 1 },
-  fail: { seq: 1, token: 1, error: 1, backtrace: 1, retryable: 1, output: 1 },
-  release: { seq: 1, token: 1, delayMs: 1 },
+  fail: {
+    seq: 1,
+    token: 1,
+    error: 1,
+    backtrace: 1,
+    retryable: 1,
+    errorClass: 2,
+    output: 1,
+    pause: 2,
+    keepAttempt: 2,
+  },
+  release: { seq: 1, token: 1, delayMs: 1, pause: 2 },
   heartbeat: { seq: 1, token: 1, leaseMs: 1, progress: 1, checkpoint: 1 },
 };
 

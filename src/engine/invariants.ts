@@ -7,6 +7,7 @@ import { checkBelonging } from "./belonging-checks.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import { uniqueName } from "./memory-state.ts";
 import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
@@ -28,6 +29,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     report.check(known.has(job.queue), `job ${job.seq}: no queue ${job.queue}`);
   checkRetention(report, contents.meta, jobs, queues);
   checkUniques(report, contents, jobs);
+  checkKeys(report, contents, jobs);
   checkAttempts(report, contents, jobs);
   checkRelations(
     (holds, violation) => report.check(holds, violation),
@@ -67,11 +69,19 @@ function checkJob(report: Report, job: Job, meta: Meta): void {
   check(waitsForTime || job.dueAtMs === 0, `due at ${job.dueAtMs}`);
   check(isFinished(job.state) === job.finish > 0, `finish number ${job.finish}`);
   check(isFinished(job.state) === job.finishedAtMs > 0, `finished at ${job.finishedAtMs}`);
-  const deadlineMs = job.startedAtMs + job.options.timeoutMs;
+  const { timeoutMs, deadlineAtMs } = job.options;
   check(
-    job.options.timeoutMs === 0 || job.leaseExpiresAtMs <= deadlineMs,
+    timeoutMs === 0 || job.leaseExpiresAtMs <= job.startedAtMs + timeoutMs,
     "its lease outlasts its attempt's deadline",
   );
+  check(
+    deadlineAtMs === 0 || job.leaseExpiresAtMs <= deadlineAtMs,
+    "its lease outlasts its deadline",
+  );
+  const waits = !isActive && !isFinished(job.state);
+  const isBounded = job.expireAtMs > 0 && job.expireAtMs <= deadlineAtMs;
+  check(!waits || deadlineAtMs === 0 || isBounded, "it may wait beyond its deadline");
+  check(job.snoozes <= job.options.snoozesMax, `it was snoozed ${job.snoozes} times`);
 }
 
 /** Numbers that must be given once. */
@@ -109,11 +119,23 @@ function checkCounts(report: Report, queue: QueueRecord, jobs: readonly Job[]): 
 function checkLine(report: Report, queue: QueueRecord, jobs: readonly Job[], engine: Engine): void {
   const pending = jobs.filter((job) => job.order > 0);
   pending.sort((one, other) => one.priority - other.priority || one.order - other.order);
-  const claimable = engine.claimable(queue.name);
-  const expected = queue.paused ? 0 : pending.length;
+  const ready = engine.readyCount(queue.name);
   report.check(
-    claimable === expected,
-    `queue ${queue.name}: line of ${claimable}, not ${expected}`,
+    ready === pending.length,
+    `queue ${queue.name}: line of ${ready}, not ${pending.length}`,
+  );
+  const claimable = engine.claimable(queue.name);
+  const isSure = engine.nextClaimable(queue.name) !== undefined;
+  report.check(
+    claimable <= pending.length && claimable > 0 === isSure,
+    `queue ${queue.name}: ${claimable} claimable of ${pending.length}, and ${isSure ? "a" : "no"} next one`,
+  );
+  const laned = jobs.filter(
+    (job) => job.options.lane !== undefined && !isFinished(job.state),
+  ).length;
+  report.check(
+    (queue.lanedJobs ?? 0) === laned,
+    `queue ${queue.name}: counts ${queue.lanedJobs ?? 0} jobs with a lane, has ${laned}`,
   );
   const next = engine.nextReady(queue.name);
   report.check(
@@ -174,6 +196,32 @@ function checkShare(
       share[state] === recount,
       `queue ${queue.name}, ${kind} ${first}: counts ${share[state]} ${state}, has ${recount}`,
     );
+  }
+}
+
+/** A hold belongs to a job that may be done; who waits for a key waits for an unfinished job that holds it by a lock. */
+function checkKeys(report: Report, contents: StateContents, jobs: readonly Job[]): void {
+  const bySeq = new Map(jobs.map((job) => [job.seq, job]));
+  const locks = new Map(
+    [...contents.uniques()].map(({ queue, key, lock }) => [uniqueName(queue, key), lock]),
+  );
+  for (const { kind, key: name, value } of contents.records()) {
+    const { seq } = value as { readonly seq: number };
+    const job = bySeq.get(seq);
+    const isItsKey =
+      job !== undefined && uniqueName(job.queue, job.options.uniqueKey ?? "") === name;
+    if (kind === "keyHolds") {
+      const isGone = job === undefined && seq < contents.meta.nextNumber;
+      report.check(isGone || isItsKey, `hold ${name}: job ${seq} does not have this key`);
+      report.check(!locks.has(name), `hold ${name}: there is a lock as well`);
+    } else if (kind === "followUps") {
+      const lock = locks.get(name);
+      report.check(isItsKey && job.state === "held", `job ${seq} does not wait for key ${name}`);
+      report.check(
+        lock !== undefined && lock.seq !== seq && lock.untilMs > contents.meta.nowMs,
+        `job ${seq} waits for key ${name}, which nobody holds`,
+      );
+    }
   }
 }
 

@@ -2,6 +2,10 @@
 export const engineLimits = {
   /** Queues that exist at once. */
   queuesMax: 100_000,
+  /** Limits that are set at once. */
+  limitsMax: 100_000,
+  /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
+  limitStatesMax: 1_000_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
@@ -9,6 +13,11 @@ export const engineLimits = {
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
+  /** Unique keys that are held for a period, and jobs that wait for their key to be free. */
+  keyHoldsMax: 250_000,
+  followUpsMax: 250_000,
+  /** Characters of a payload that was put together from several. */
+  mergedPayloadCharsMax: 256 * 1024,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
   /** Chains that run at once. */

@@ -11,7 +11,8 @@ export interface Rejection {
 
 export type EnqueueResult =
   | {
-      readonly kind: "added" | "duplicate";
+      /** `duplicate`: nothing was added; `replaced`: a waiting job became this one. */
+      readonly kind: "added" | "duplicate" | "replaced";
       readonly seq: number;
       readonly createdAtMs: number;
       readonly state: JobState;

@@ -2,6 +2,7 @@
 import { must } from "../base/assert.ts";
 import type { ClearQueue, DeleteQueue, PauseQueue } from "./change.ts";
 import type { Core } from "./core.ts";
+import { forgetQueueLimits } from "./limits/limit-changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
 /** Pausing a queue that does not exist makes it, so that it can be stopped before its first job. */
@@ -26,12 +27,12 @@ export function clearQueue(core: Core, change: ClearQueue): Outcome {
   }
   let deleted = 0;
   while (deleted < change.limit) {
-    const seq = core.firstReady(change.queue)?.peek();
+    const seq = core.lines.first(change.queue);
     if (seq === undefined) return { kind: "cleared", deleted, more: false };
     core.delete(must(core.state.getJob(seq), "a job in the line exists"));
     deleted++;
   }
-  return { kind: "cleared", deleted, more: core.firstReady(change.queue) !== undefined };
+  return { kind: "cleared", deleted, more: core.lines.first(change.queue) !== undefined };
 }
 
 export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
@@ -41,6 +42,7 @@ export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
   if (left !== undefined) {
     return reject("QUEUE_ERROR", `queue "${change.queue}" still has ${left[1]} ${left[0]} jobs`);
   }
+  forgetQueueLimits(core, change.queue);
   core.forgetQueue(change.queue);
   return { kind: "ok" };
 }

@@ -5,15 +5,21 @@
  * Values are never changed in place: a changed record is put again, which is how the state knows what to store. The
  * order of `entries` differs between replicas, so no outcome may depend on it. Whoever puts records bounds their number.
  */
+
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
+import type { FollowUp, KeyHold } from "./key-holds.ts";
+import type { LimitSetting, LimitState } from "./limits/setting.ts";
+import type { Turn } from "./limits/turns.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
+  keyHolds: KeyHold;
+  followUps: FollowUp;
   /** Work that a change gave rise to and no batch has done yet; keys are in the order of coming. */
   aftermath: Work;
   /** By the number of a job that waits for others. */
@@ -29,6 +35,9 @@ export interface RecordTypes {
   schedule: ScheduleRecord;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;
+  limits: LimitSetting;
+  limitStates: LimitState;
+  turns: Turn;
 }
 
 export type RecordKind = keyof RecordTypes & string;

@@ -2,6 +2,7 @@
 import type { ReleaseItem, ReleaseJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import { done, findHolder } from "./lease.ts";
+import { raisePause } from "./limits/limit-changes.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 
 export function releaseJobs(core: Core, change: ReleaseJobs): Outcome {
@@ -16,6 +17,8 @@ function releaseJob(core: Core, item: ReleaseItem): ItemResult {
     return reject("LEASE_LOST", `this lease is over: it ended with the job ${job.state}`);
   }
 
+  const refusal = item.pause === undefined ? undefined : raisePause(core, job, item.pause);
+  if (refusal !== undefined) return refusal;
   const attempt = Math.max(0, job.attempt - 1);
   const delayMs = item.delayMs ?? 0;
   if (delayMs > 0) {

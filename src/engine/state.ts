@@ -6,6 +6,7 @@
 import type { JobRef } from "./chains.ts";
 import type { Retention } from "./change.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
+import type { JobOptions } from "./options.ts";
 import type { EnqueueResult } from "./outcome.ts";
 import type { RecordKind, RecordTable, RecordTypes } from "./records.ts";
 
@@ -67,6 +68,8 @@ export interface QueueRecord {
   readonly name: string;
   readonly createdAtMs: number;
   paused: boolean;
+  /** Unfinished jobs with a lane, which a start has to read; undefined when there are none, as before there were lanes. */
+  lanedJobs: number | undefined;
   readonly counts: Counts;
   /** Per class and bucket: how many finished jobs of each final state this queue has in it. */
   readonly finished: Record<
@@ -100,6 +103,8 @@ export interface LiveJob {
   readonly expireAtMs: number;
   readonly token: number;
   readonly leaseExpiresAtMs: number;
+  /** The defaults when they do not matter for the order. */
+  readonly options: JobOptions;
 }
 
 export interface State {
@@ -168,6 +173,7 @@ export function createQueue(name: string, createdAtMs: number): QueueRecord {
     name,
     createdAtMs,
     paused: false,
+    lanedJobs: undefined,
     counts: {
       pending: 0,
       scheduled: 0,

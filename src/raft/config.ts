@@ -88,6 +88,16 @@ const defaults = {
   applyUnstable: false,
 } as const satisfies Partial<RaftConfig>;
 
+/** A message of no more than 0 bytes still carries one entry. */
+const leastBounds = {
+  messageBytesMax: 0,
+  applyingBytesMax: 1,
+  uncommittedBytesMax: 1,
+  inflightMessagesMax: 1,
+  inflightBytesMax: 1,
+  pendingReadsMax: 1,
+} as const satisfies Partial<RaftConfig>;
+
 export function resolveConfig(options: RaftOptions): RaftConfig {
   const config: RaftConfig = {
     ...defaults,
@@ -108,17 +118,10 @@ function findProblem(config: RaftConfig): string | undefined {
   if (!(electionTicks > heartbeatTicks)) {
     return `electionTicks is ${electionTicks}; use more than heartbeatTicks (${heartbeatTicks})`;
   }
-  const bounds = {
-    messageBytesMax: config.messageBytesMax,
-    applyingBytesMax: config.applyingBytesMax - 1,
-    uncommittedBytesMax: config.uncommittedBytesMax - 1,
-    inflightMessagesMax: config.inflightMessagesMax - 1,
-    inflightBytesMax: config.inflightBytesMax - 1,
-    pendingReadsMax: config.pendingReadsMax - 1,
-  };
-  for (const [name, value] of Object.entries(bounds)) {
-    if (!Number.isSafeInteger(value) || value < 0) {
-      return `${name} is not a whole number within its range; use a positive number`;
+  for (const [name, least] of Object.entries(leastBounds)) {
+    const value = config[name as keyof typeof leastBounds];
+    if (!Number.isSafeInteger(value) || value < least) {
+      return `${name} is ${value}; use a whole number from ${least}`;
     }
   }
   if (config.inflightBytesMax < config.messageBytesMax) {

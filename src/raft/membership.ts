@@ -108,7 +108,6 @@ function switchMembership(raft: RaftState, layout: Layout): ConfState {
   );
   const conf = raft.tracker.confState();
   const own = raft.tracker.get(raft.id);
-  raft.isLearner = own?.isLearner ?? false;
   if (raft.role !== "leader") return conf;
   if (own === undefined || own.isLearner) {
     // Without the option it keeps leading, without counting itself, until somebody replaces it.

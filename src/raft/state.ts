@@ -75,7 +75,6 @@ export class RaftState {
   transferee: NodeId = none;
   /** In this term somebody was told to campaign; that message may still be on its way. */
   handedOver = false;
-  isLearner = false;
   readonly log: RaftLog;
   readonly tracker: Tracker;
   reads = new ReadQueue();

@@ -201,7 +201,7 @@ export class Claims {
   #available(queue: string): number {
     const stand = this.#stands.get(queue);
     const onTheWay = stand === undefined ? 0 : stand.expected - stand.promised;
-    return this.#replica.engine.claimable(queue) + onTheWay;
+    return this.#replica.claimable(queue) + onTheWay;
   }
 
   #promise(queues: readonly string[], count: number): void {

@@ -63,31 +63,31 @@ export class Planner {
   #run(): void {
     if (this.#running || this.#wanted.size === 0) return;
     this.#running = true;
-    this.#planAll()
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => {
-        this.#running = false;
-      });
+    this.#planAll().catch((error: unknown) => this.#failed(error));
   }
 
+  /** What is wanted is looked at again after each plan: one of a schedule that changed meanwhile had no effect. */
   async #planAll(): Promise<void> {
     const { replica } = this.#deps;
     const table = replica.engine.state.records("schedule");
-    while (this.#wanted.size > 0) {
-      if (!replica.isLeader) {
-        this.#wanted.clear();
-        return;
+    try {
+      while (this.#wanted.size > 0) {
+        if (!replica.isLeader) {
+          this.#wanted.clear();
+          return;
+        }
+        const changes: PlanSchedule[] = [];
+        for (const name of this.#wanted) {
+          if (changes.length === 100) break;
+          const record = table.get(name);
+          if (record !== undefined && wantsPlan(record)) changes.push(this.#plan(record));
+          else this.#wanted.delete(name);
+        }
+        // They go into one batch; each is a change of its own.
+        await Promise.all(changes.map((change) => replica.submit(change, 256)));
       }
-      const changes: PlanSchedule[] = [];
-      for (const name of this.#wanted) {
-        if (changes.length === 100) break;
-        const record = table.get(name);
-        if (record !== undefined && wantsPlan(record)) changes.push(this.#plan(record));
-        else this.#wanted.delete(name);
-      }
-      // They go into one batch; each is a change of its own.
-      await Promise.all(changes.map((change) => replica.submit(change, 256)));
-      for (const { name } of changes) this.#wanted.delete(name);
+    } finally {
+      this.#running = false;
     }
   }
 

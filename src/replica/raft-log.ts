@@ -168,7 +168,7 @@ export function toLogEntry(entry: Entry): LogEntry {
   return { index: entry.index, term: entry.term, kind: kindOfType[entry.type], data: entry.data };
 }
 
-function toEntry(entry: LogEntry): Entry {
+export function toEntry(entry: LogEntry): Entry {
   const type = typeOfKind.get(entry.kind);
   assert(type !== undefined, `entry ${entry.index} is of the unknown kind ${entry.kind}`);
   return { index: entry.index, term: entry.term, type, data: entry.data };

@@ -103,7 +103,7 @@ export class Replica {
       ...deps,
       time: this.#time,
       isOnDuty: () => this.#stopped === undefined && this.isLeader,
-      nextDeadlineMs: () => this.engine.nextDeadlineMs(),
+      nextDeadlineMs: () => Math.min(this.engine.nextDeadlineMs(), this.engine.nextWakeMs()),
       advance: (done) =>
         this.propose({ kind: "advanceTime", limit: advanceStepsMax }, 64, (outcome) =>
           done(outcome !== undefined),
@@ -181,6 +181,13 @@ export class Replica {
         else resolve(outcome);
       });
     });
+  }
+
+  /** How many jobs a claim of the queue could get. Somebody waits there, so what stops the others is timed from now on. */
+  claimable(queue: string): number {
+    const count = this.engine.claimable(queue);
+    if (this.engine.nextWakeMs() !== Number.POSITIVE_INFINITY) this.#alarm.arm();
+    return count;
   }
 
   /** Resolves when a read of the engine sees everything that was acknowledged before the call. */

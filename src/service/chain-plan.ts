@@ -20,6 +20,11 @@ const inherited = [
   "retry_base_delay",
   "retry_max_delay",
   "retry_jitter",
+  "retry_jitter_mode",
+  "retry_for",
+  "no_retry_on",
+  "max_lost_leases",
+  "max_snoozes",
   "timeout",
   "tags",
 ] as const;

@@ -1,8 +1,14 @@
 /** Handlers about the cluster: its members, and the changes an operator asks for. */
-import type { ResultOf } from "../api/operation.ts";
+import type { BodyOf, ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import type { ClusterControl, ClusterMember, ClusterView } from "./cluster.ts";
+import type {
+  ClusterControl,
+  ClusterMember,
+  ClusterView,
+  MeetAnswer,
+  MeetRequest,
+} from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
 
@@ -12,6 +18,7 @@ type ClusterHandlers = Pick<
   Handlers,
   | "clusterStatus"
   | "joinCluster"
+  | "meetNode"
   | "removeNode"
   | "transferLeader"
   | "promoteNode"
@@ -45,6 +52,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
       return {
         cluster_id: answer.clusterId,
         node_id: String(answer.nodeId),
+        recovery_epoch: answer.recoveryEpoch,
         peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
           id: String(id),
           uuid,
@@ -52,6 +60,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         })),
       };
     },
+    meetNode: async ({ body }) => meetView(cluster.meet(meetRequestOf(body))),
     async removeNode({ body }) {
       await cluster.remove(findMember(cluster, body.node).id);
       return { status: "removed" };
@@ -78,6 +87,18 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
     promoteNode: ({ body }) => setVoter(body.node, true),
     demoteNode: ({ body }) => setVoter(body.node, false),
   };
+}
+
+export function meetRequestOf(body: BodyOf<Operations["meetNode"]>): MeetRequest {
+  const { uuid, http_url: httpUrl, peer_address: peerAddress, expect, proof } = body;
+  const request = { uuid, httpUrl, peerAddress, expect };
+  return proof === undefined ? request : { ...request, proof };
+}
+
+export function meetView(answer: MeetAnswer): ResultOf<Operations["meetNode"]> {
+  const { uuid, httpUrl, clusterId, hasSecret, knows } = answer;
+  const view = { uuid, http_url: httpUrl, has_secret: hasSecret, knows: [...knows] };
+  return clusterId === undefined ? view : { ...view, cluster_id: clusterId };
 }
 
 /** By id, uuid or one of its addresses: whatever the operator has at hand. */
@@ -111,6 +132,7 @@ function statusView(view: ClusterView): StatusView {
     status,
     summary: sentence,
     cluster_id: view.clusterId,
+    recovery_epoch: view.recoveryEpoch,
     node_id: String(view.selfId),
     state: stateNames[view.role],
     term: view.term,

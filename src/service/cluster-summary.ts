@@ -31,7 +31,10 @@ export function summarizeCluster(view: ClusterView): ClusterSummary {
   if (view.members.length === 1) {
     return {
       status: "healthy",
-      sentence: "A single node: healthy; losing its disk loses its jobs.",
+      sentence: [
+        "A single node: healthy; losing its disk loses its jobs.",
+        ...drainingOnes(view),
+      ].join(" "),
     };
   }
   return judge(view, voters, down);
@@ -81,7 +84,7 @@ function judge(
 
 /** What does not endanger writes, and is worth a word all the same. */
 function others(view: ClusterView): string[] {
-  const parts: string[] = [];
+  const parts = drainingOnes(view);
   const slow = view.members.filter((member) => member.voter && member.state === "catching up");
   if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
   for (const learner of view.members.filter((member) => !member.voter)) {
@@ -94,6 +97,15 @@ function others(view: ClusterView): string[] {
     }
   }
   return parts;
+}
+
+function drainingOnes({ members }: ClusterView): string[] {
+  return members
+    .filter((member) => member.state === "draining")
+    .map(
+      ({ id }) =>
+        `Node ${id} is draining: it gives out no work. Stop it, or let it go on with \`corvo server drain --undo\`.`,
+    );
 }
 
 function survives(spare: number): string {

@@ -17,13 +17,14 @@ export interface ClusterMember {
   readonly lastContactMs: number | undefined;
   /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
   readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
-  readonly state: "ok" | "catching up" | "unreachable" | "unknown";
+  readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
 }
 
 export interface ClusterView {
   /** Which changes the log may hold; it rises once all nodes run a version that knows more. */
   readonly featureLevel: number;
   readonly clusterId: string;
+  readonly recoveryEpoch: number;
   readonly selfId: number;
   readonly role: "leader" | "follower" | "candidate" | "learner";
   readonly term: number;
@@ -44,9 +45,32 @@ export interface JoinRequest {
   readonly clusterId?: string;
 }
 
+/** A node that was started to form a cluster with others asks another one how it is. */
+export interface MeetRequest {
+  readonly uuid: string;
+  readonly httpUrl: string;
+  readonly peerAddress: string;
+  /** Nodes that it waits for. */
+  readonly expect: number;
+  readonly proof?: string;
+}
+
+export interface MeetAnswer {
+  readonly uuid: string;
+  readonly httpUrl: string;
+  /** Of the cluster that it belongs to; undefined while it waits itself. */
+  readonly clusterId: string | undefined;
+  /** Do nodes have to prove that they know a secret? */
+  readonly hasSecret: boolean;
+  /** Whom it has met lately that waits as well. */
+  readonly knows: readonly string[];
+}
+
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
+  /** How often the cluster was cut down to one node by force. */
+  readonly recoveryEpoch: number;
   /** Peer addresses of the members by id. */
   readonly peers: readonly {
     readonly id: number;
@@ -65,15 +89,31 @@ export interface SnapshotMade {
   readonly logFirst: number;
 }
 
+/** Whether this node gives out work to its own clients; see `net/http/drain.ts`. */
+export interface DrainControl {
+  readonly isOn: boolean;
+  /** Nobody is given work here any more, and nobody holds what was given out. */
+  readonly isDone: boolean;
+  readonly leaseCount: number;
+  begin(): void;
+  end(): void;
+  /** Resolves when nobody is given work any more, which is soon after it began. */
+  quiet(): Promise<void>;
+}
+
 /** All of these reject with a CorvoError; those that change something only work on the leader. */
 export interface ClusterControl {
   view(): ClusterView;
   /** Adds a node as learner; it is promoted by itself once it has caught up. The same uuid gets the same id again. */
   join(request: JoinRequest): Promise<JoinAnswer>;
+  /** What a member says to a node that would form a cluster. Throws when that does not know the secret. */
+  meet(request: MeetRequest): MeetAnswer;
   remove(nodeId: number): Promise<void>;
   /** Hands leadership to this member, or to the one that is furthest when none is named. */
   transferLeadership(nodeId: number | undefined): Promise<void>;
   setVoter(nodeId: number, voter: boolean): Promise<void>;
+  /** Lets another voter lead, if this node does and another one can. Says in the log why not. */
+  handOver(): Promise<void>;
   /** On this member, or on the leader when none is named. */
   snapshot(nodeId: number | undefined): Promise<SnapshotMade>;
   /** HTTP address of the leader, when it is another node and known. */

@@ -7,7 +7,8 @@ import type { ChainStep, NewBatch as NewBatchSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { NewBatch, NewJob } from "../engine/change.ts";
 import { stepJob } from "./chain-plan.ts";
-import { sizeOf, toDuration, toNewJob } from "./new-job.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
+import { toDuration } from "./values.ts";
 
 type Spec = Static<typeof NewBatchSchema>;
 type Step = Static<typeof ChainStep>;

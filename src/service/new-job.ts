@@ -1,14 +1,16 @@
 /** From a job as a client describes it to a job as the engine takes it. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
+import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
+import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
+import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
+import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -17,6 +19,8 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(asked);
   const spec = asked.chain == null ? asked : firstJobOf(asked);
+  refuseContradictions(spec);
+  checkRetries(spec);
   refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
@@ -33,6 +37,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   if (spec.expire_after != null) {
     job.expireMs = Math.max(1, toDuration("expire_after", spec.expire_after));
   }
+  if (spec.deadline != null) job.deadlineMs = toDeadline(spec, job.delayMs);
   if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
   const options = toOptions(spec);
   const chain = toChainPlan(spec, place, toNewJob);
@@ -41,22 +46,54 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   return job;
 }
 
+function toDeadline(spec: Spec, delayMs = 0): number {
+  const deadlineMs = toDuration("deadline", spec.deadline ?? "");
+  const startMs = Math.max(delayMs, optionalDuration("debounce", spec.debounce) ?? 0);
+  if (deadlineMs <= startMs) {
+    throw invalid("deadline", spec.deadline, "a time after the start of the job");
+  }
+  return deadlineMs;
+}
+
+function checkRetries(spec: Spec): void {
+  const mode = spec.retry_jitter_mode ?? "additive";
+  if (mode !== "additive" && spec.retry_jitter != null) {
+    throw invalid(
+      "retry_jitter",
+      spec.retry_jitter,
+      `nothing with retry_jitter_mode ${mode}, which leaves no share to choose`,
+    );
+  }
+  if (spec.retry_for != null && toDuration("retry_for", spec.retry_for) === 0) {
+    throw invalid("retry_for", spec.retry_for, "more than 0; max_retries 1 means no retry");
+  }
+}
+
 /** How each option is read; one that the engine has and this table lacks does not compile. */
 const readers: {
   readonly [Name in keyof JobOptions]: (spec: Spec) => JobOptions[Name] | undefined;
 } = {
-  maxRetries: (spec) => spec.max_retries ?? undefined,
+  // With a limit in time, a limit in number is only what was asked for.
+  maxRetries: (spec) =>
+    spec.max_retries ?? (spec.retry_for == null ? undefined : limits.retriesMax),
   backoff: (spec) => (spec.retry_backoff ?? undefined) as Backoff | undefined,
   baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay),
   maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
   jitter: (spec) => spec.retry_jitter ?? undefined,
+  jitterMode: (spec) => spec.retry_jitter_mode ?? undefined,
+  retryForMs: (spec) => optionalDuration("retry_for", spec.retry_for),
+  noRetryOn: (spec) => spec.no_retry_on ?? undefined,
+  lostLeasesMax: (spec) => spec.max_lost_leases ?? undefined,
+  snoozesMax: (spec) => spec.max_snoozes ?? undefined,
+  // By the engine, which knows the time of the enqueue.
+  deadlineAtMs: () => undefined,
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
-  uniqueKey: (spec) => spec.unique_key ?? undefined,
-  uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
+  ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id?.trim() ?? undefined,
   cascadeCancel: (spec) => spec.cascade_cancel ?? undefined,
   batchId: (spec) => spec.batch_id?.trim() ?? undefined,
+  lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
       ? undefined
@@ -86,8 +123,30 @@ function toOptions(spec: Spec): Partial<JobOptions> | undefined {
   return isEmpty ? undefined : options;
 }
 
-function optionalDuration(field: string, text: string | null | undefined): number | undefined {
-  return text == null ? undefined : toDuration(field, text);
+/** What was said about sharing limits and turns. */
+function toLane(spec: Spec): Lane | undefined {
+  const lane: Writable<Lane> = {};
+  if (spec.limit_key != null) lane.key = spec.limit_key;
+  // A cost of one is what a job without a lane has.
+  if (spec.limit_cost != null && spec.limit_cost !== 1) lane.cost = spec.limit_cost;
+  if (spec.resources != null) {
+    const resources = Object.entries(spec.resources);
+    resources.sort(([one], [other]) => (one < other ? -1 : 1));
+    if (resources.length > 0) lane.resources = resources;
+  }
+  if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
+  if (spec.group != null) lane.group = spec.group;
+  return Object.keys(lane).length === 0 ? undefined : lane;
+}
+
+/** May a worker that waits get it at once? */
+export function isReadyAtOnce(job: NewJob): boolean {
+  return (
+    job.delayMs === undefined &&
+    job.scheduledAtMs === undefined &&
+    job.options?.debounceMs === undefined &&
+    job.options?.dependsOn === undefined
+  );
 }
 
 /** An id with its quotes and comma. */
@@ -101,40 +160,9 @@ export function sizeOf(job: NewJob): number {
       ? 0
       : (options.tags?.length ?? 0) +
         (options.dependsOn?.length ?? 0) * idBytes +
-        (options.chain === undefined ? 0 : sizeOfPlan(options.chain));
+        (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
+        (options.lane === undefined ? 0 : laneName(options.lane).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
-}
-
-export function toPriority(value: number | string): number {
-  if (typeof value === "number") return value;
-  if (Object.hasOwn(priorityNames, value)) {
-    return priorityNames[value as keyof typeof priorityNames];
-  }
-  const number = Number(value);
-  if (value !== "" && Number.isInteger(number) && number >= 0 && number <= 9) return number;
-  throw invalid("priority", value, "0 to 9, or critical, high, normal, low");
-}
-
-export function toDuration(field: string, text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs === undefined) {
-    throw invalid(field, text, 'a duration such as "250ms", "90s" or "1h30m"');
-  }
-  if (durationMs > limits.delayMsMax) {
-    throw new CorvoError(
-      "LIMIT_EXCEEDED",
-      `${field}: "${text}" is longer than 10 years (delayMsMax)`,
-    );
-  }
-  return durationMs;
-}
-
-export function toTime(field: string, text: string): number {
-  const timeMs = parseTime(text);
-  if (timeMs === undefined || timeMs < 0 || timeMs > 8.64e15) {
-    throw invalid(field, text, 'an RFC 3339 time such as "2030-01-31T09:00:00Z"');
-  }
-  return timeMs;
 }
 
 function toTags(tags: Record<string, string>): string {
@@ -154,11 +182,4 @@ function toTags(tags: Record<string, string>): string {
     }
   }
   return JSON.stringify(tags);
-}
-
-function invalid(field: string, value: unknown, expected: string): CorvoError {
-  return new CorvoError(
-    "VALIDATION_ERROR",
-    `${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
-  );
 }

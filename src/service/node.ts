@@ -13,7 +13,7 @@ import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { ClusterControl } from "./cluster.ts";
+import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
@@ -34,6 +34,7 @@ export interface ServiceDeps {
   readonly logger: Logger;
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
+  readonly drain: DrainControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
@@ -47,6 +48,9 @@ export type RevokeListener = (lease: {
   readonly reason: "cancel" | "lost";
 }) => void;
 
+/** Looked through at the earliest with so many. */
+const leaseOwnersMin = 65_536;
+
 export class Node {
   readonly deps: ServiceDeps;
   readonly options: ServiceOptions;
@@ -57,6 +61,8 @@ export class Node {
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
+  readonly #passedOn = new WeakSet<RevokeListener>();
+  #ownersMax = leaseOwnersMin;
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;
@@ -143,6 +149,28 @@ export class Node {
 
   ownLease(token: number, listener: RevokeListener): void {
     this.#leaseOwners.set(token, listener);
+    if (this.#leaseOwners.size > this.#ownersMax) this.#dropOwners();
+  }
+
+  /** The client of this listener is connected to another node. */
+  notePassedOn(listener: RevokeListener): void {
+    this.#passedOn.add(listener);
+  }
+
+  /** Leases that streams of this node's own clients were given, and that were not ended here. */
+  *ownStreamLeases(): Iterable<number> {
+    for (const [token, owner] of this.#leaseOwners) {
+      if (!this.#passedOn.has(owner)) yield token;
+    }
+  }
+
+  /** What ended while another node led was not told here. */
+  #dropOwners(): void {
+    const { engine } = this.replica;
+    for (const token of this.#leaseOwners.keys()) {
+      if (!engine.mayHoldLease(token)) this.#leaseOwners.delete(token);
+    }
+    this.#ownersMax = Math.max(leaseOwnersMin, 2 * this.#leaseOwners.size);
   }
 
   /** The lease ended by its worker's own word, on whatever connection it came. */

@@ -1,6 +1,7 @@
 /** Handlers of operations on queues. */
 import type { Handlers } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
+import { type LimitValues, limitName } from "../engine/limits/setting.ts";
 import type { JobFilter } from "../engine/query.ts";
 import type { QueueRecord } from "../engine/state.ts";
 import type { Node } from "./node.ts";
@@ -29,11 +30,13 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     listQueues: async () => {
       const queues = [...node.replica.engine.state.queues()];
       queues.sort((one, other) => (one.name < other.name ? -1 : 1));
-      return queues.map((queue) => queueView(queue, oldestPendingMs(node, queue)));
+      return queues.map((queue) =>
+        queueView(queue, oldestPendingMs(node, queue), limitOf(node, queue)),
+      );
     },
     async getQueue({ params }) {
       const queue = findQueue(node, params.name);
-      return queueView(queue, oldestPendingMs(node, queue));
+      return queueView(queue, oldestPendingMs(node, queue), limitOf(node, queue));
     },
     pauseQueue: ({ params }) => setPaused(params.name, true, "paused"),
     resumeQueue: ({ params }) => setPaused(params.name, false, "resumed"),
@@ -100,6 +103,10 @@ async function deleteMatching(node: Node, filter: JobFilter): Promise<number> {
     );
     deleted += results.filter((result) => result.kind === "done").length;
   }
+}
+
+function limitOf(node: Node, queue: QueueRecord): LimitValues | undefined {
+  return node.replica.engine.state.records("limits").get(limitName("queue", queue.name));
 }
 
 /** When the job that is next in line was made: how far behind the queue is. */

@@ -9,9 +9,10 @@ import { formatTime } from "../base/time.ts";
 import { engineLimits } from "../engine/limits.ts";
 import type { ScheduleRecord, ScheduleRun, ScheduleSpec, Timetable } from "../engine/schedule.ts";
 import { runKey } from "../engine/schedules.ts";
-import { sizeOf, toDuration, toNewJob, toTime } from "./new-job.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { cronTimetable, dueTimes } from "./timetable.ts";
+import { toDuration, toTime } from "./values.ts";
 
 type ScheduleHandlers = Pick<
   Handlers,

@@ -5,8 +5,10 @@ import { createBatchHandlers } from "./batch-handlers.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
+import { createDrainHandlers } from "./drain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
+import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
@@ -30,9 +32,11 @@ export function createService(node: Node): Service {
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),
         ...createQueueHandlers(node),
+        ...createLimitHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
+        ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },
       node,
     ),

@@ -7,14 +7,15 @@ import { modeOf } from "./cluster-handlers.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import type { Node } from "./node.ts";
 
-export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "info" | "status"> {
+export function createSystemHandlers(
+  node: Node,
+): Pick<Handlers, "health" | "ready" | "info" | "status"> {
   return {
-    async health() {
-      const reason = node.replica.unhealthyReason ?? leaderlessReason(node);
-      return reason === undefined
-        ? { status: "ok" }
-        : new Reply(503, { status: "unhealthy", reason });
-    },
+    health: async () => healthOf(node),
+    ready: async () =>
+      node.deps.drain.isOn
+        ? new Reply(503, { status: "draining", reason: "this node gives out no work" })
+        : healthOf(node),
     info: async () => ({
       server_version: node.options.serverVersion,
       api_version: apiVersion,
@@ -46,6 +47,11 @@ export function createSystemHandlers(node: Node): Pick<Handlers, "health" | "inf
       };
     },
   };
+}
+
+function healthOf(node: Node) {
+  const reason = node.replica.unhealthyReason ?? leaderlessReason(node);
+  return reason === undefined ? { status: "ok" } : new Reply(503, { status: "unhealthy", reason });
 }
 
 /** A node that knows no leader can neither take a write nor pass one on. */

@@ -5,6 +5,8 @@ import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
+import type { LimitValues } from "../engine/limits/setting.ts";
+import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
 
@@ -69,6 +71,8 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   };
   if (job.options.jitter > 0) view.retry_jitter = job.options.jitter;
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  setRetries(view, job);
+  setUnique(view, job.options);
   set(view, "hostname", job.hostname);
   set(view, "progress", raw(job.progress));
   set(view, "checkpoint", raw(job.checkpoint));
@@ -84,11 +88,41 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  const { lane } = job.options;
+  if (lane !== undefined) {
+    set(view, "limit_key", lane.key);
+    set(view, "limit_cost", lane.cost);
+    set(view, "resources", lane.resources && Object.fromEntries(lane.resources));
+    set(view, "fifo_key", lane.fifo);
+    set(view, "group", lane.group);
+  }
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));
     view.errors = view.attempts.filter((attempt) => attempt.outcome !== "completed");
   }
   return view;
+}
+
+/** What was asked about retries beyond the backoff, and what came of it. */
+function setRetries(view: JobView, { options, snoozes }: Job): void {
+  if (options.jitterMode !== defaultOptions.jitterMode) view.retry_jitter_mode = options.jitterMode;
+  if (options.retryForMs > 0) view.retry_for_ms = options.retryForMs;
+  if (options.noRetryOn !== undefined) view.no_retry_on = [...options.noRetryOn];
+  if (options.lostLeasesMax > 0) view.max_lost_leases = options.lostLeasesMax;
+  if (options.snoozesMax !== defaultOptions.snoozesMax) view.max_snoozes = options.snoozesMax;
+  if (snoozes > 0) view.snoozes = snoozes;
+  set(view, "deadline_at", time(options.deadlineAtMs));
+}
+
+/** What was asked about the unique key, where it differs from what a key means by itself. */
+function setUnique(view: JobView, options: JobOptions): void {
+  if (options.uniqueKey === undefined) return;
+  view.unique_period_ms = options.uniqueMs;
+  if (options.uniqueScope !== defaultOptions.uniqueScope) view.unique_scope = options.uniqueScope;
+  if (options.onConflict !== defaultOptions.onConflict) view.on_conflict = options.onConflict;
+  if (options.debounceMs > 0) view.debounce_ms = options.debounceMs;
+  if (options.debounceMaxMs > 0) view.debounce_max_ms = options.debounceMaxMs;
+  if (options.merge !== defaultOptions.merge) view.merge = options.merge;
 }
 
 function attemptView(id: string, attempt: Attempt): AttemptView {
@@ -100,6 +134,7 @@ function attemptView(id: string, attempt: Attempt): AttemptView {
     error: attempt.error ?? "",
     created_at: formatTime(attempt.endedAtMs),
   };
+  set(view, "error_class", attempt.errorClass);
   set(view, "backtrace", attempt.backtrace);
   set(view, "output", attempt.output);
   set(view, "worker_id", attempt.workerId);
@@ -121,6 +156,7 @@ export function claimedView(id: string, job: Job): ClaimedView {
     created_at: formatTime(job.createdAtMs),
   };
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  set(view, "deadline_at", time(job.options.deadlineAtMs));
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
   set(view, "schedule", originOf(job));
@@ -135,7 +171,11 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
     : { name: schedule.name, due_at: formatTime(schedule.dueMs) };
 }
 
-export function queueView(queue: QueueRecord, oldestPendingMs: number | undefined): QueueView {
+export function queueView(
+  queue: QueueRecord,
+  oldestPendingMs: number | undefined,
+  limit: LimitValues | undefined,
+): QueueView {
   const { counts } = queue;
   const view: QueueView = {
     name: queue.name,
@@ -145,6 +185,9 @@ export function queueView(queue: QueueRecord, oldestPendingMs: number | undefine
     enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
     failed: counts.dead,
   };
+  set(view, "max_concurrency", limit?.concurrency);
+  set(view, "rate_limit", limit?.rate?.count);
+  set(view, "rate_window_ms", limit?.rate?.windowMs);
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }
@@ -159,14 +202,20 @@ export function enqueueView(
   result: Exclude<EnqueueResult, { kind: "rejected" }>,
   job: NewJob | undefined,
 ): EnqueueView {
-  const duplicate = result.kind === "duplicate";
-  const begins = !duplicate && job?.options?.chain !== undefined;
+  const begins = result.kind === "added" && job?.options?.chain !== undefined;
   return {
     ...(begins ? { chain_id: chainIdOf(id) } : {}),
     job_id: id,
-    status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
-    unique_existing: duplicate,
+    status: enqueueStatus(result),
+    unique_existing: result.kind !== "added",
   };
+}
+
+export function enqueueStatus(
+  result: Exclude<EnqueueResult, { kind: "rejected" }>,
+): EnqueueView["status"] {
+  if (result.kind !== "added") return result.kind;
+  return result.state === "scheduled" || result.state === "held" ? result.state : "pending";
 }
 
 /** One item of a batch answer. `okStatus` is the word for success, or the job's new state when not given. */

@@ -8,11 +8,11 @@ import type { EnqueueJobs, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
-import { sizeOf, toNewJob } from "./new-job.ts";
+import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
-import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 type WorkerHandlers = Pick<
   Handlers,
@@ -25,6 +25,8 @@ type WorkerHandlers = Pick<
   | "failJob"
   | "failJobs"
   | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
   | "heartbeat"
 >;
 
@@ -55,9 +57,11 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
           ? { jobs }
           : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, node.options.shard) };
       const { results, batch } = await enqueue(node, call, body.idempotency_key);
-      const views = results
-        .map(accepted)
-        .map((done, i) => enqueueView(node.idOf(done), done, jobs[i]));
+      const views = results.map((result, i) =>
+        result.kind === "rejected"
+          ? itemView("", result)
+          : enqueueView(node.idOf(result), result, jobs[i]),
+      );
       return {
         job_ids: views.map((view) => view.job_id),
         results: views,
@@ -127,8 +131,7 @@ export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs 
 export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   const expected = new Map<string, number>();
   for (const job of jobs) {
-    if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
-    if (job.options?.dependsOn !== undefined) continue;
+    if (!isReadyAtOnce(job)) continue;
     expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
   }
   return expected;
@@ -160,7 +163,14 @@ function finishHandlers(
   node: Node,
 ): Pick<
   WorkerHandlers,
-  "ackJob" | "ackJobs" | "failJob" | "failJobs" | "releaseJob" | "heartbeat"
+  | "ackJob"
+  | "ackJobs"
+  | "failJob"
+  | "failJobs"
+  | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
+  | "heartbeat"
 > {
   return {
     async ackJob({ params, body }) {
@@ -204,6 +214,23 @@ function finishHandlers(
       const done = await node.proposeOne({ kind: "release", items: [item] }, 128);
       node.disownLease(item.token);
       return { status: done.state };
+    },
+    async snoozeJob({ params, body }) {
+      const item = toSnooze(node, { ...body, job_id: params.job_id });
+      const done = await node.proposeOne({ kind: "snooze", items: [item] }, sizeOfItems([item]));
+      node.disownLease(item.token);
+      return { status: done.state, next_attempt_at: formatTime(done.dueAtMs) };
+    },
+    async snoozeJobs({ body }) {
+      const items = body.snoozes.map((item) => toSnooze(node, item));
+      const results = await node.proposeItems({ kind: "snooze", items }, sizeOfItems(items));
+      items.forEach((item, i) => {
+        if (results[i]?.kind === "done") node.disownLease(item.token);
+      });
+      return {
+        snoozed: countDone(results),
+        results: results.map((result, i) => itemView(body.snoozes[i]?.job_id ?? "", result)),
+      };
     },
     heartbeat: ({ body }) => heartbeat(node, body.jobs),
   };

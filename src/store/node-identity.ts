@@ -1,4 +1,4 @@
-/** Which member of which cluster a data directory is. Written once, when the node forms or joins a cluster. */
+/** Which member of which cluster a data directory is. Written when the node forms or joins a cluster, and when that is recovered. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeDurably } from "./durable-file.ts";
@@ -7,6 +7,10 @@ export interface NodeIdentity {
   readonly clusterId: string;
   /** Number of the member in consensus; never reused within a cluster. */
   readonly nodeId: number;
+  /** How often the cluster was cut down to one node by force. Nodes of another epoch have nothing to do with this one. */
+  readonly recoveryEpoch: number;
+  /** Voters that the cluster was to have when it was formed; left out once it has them. */
+  readonly expect?: number;
 }
 
 const fileName = "node.json";
@@ -16,7 +20,10 @@ export function readNodeIdentity(directory: string): NodeIdentity | undefined {
   const file = join(directory, fileName);
   if (!existsSync(file)) return undefined;
   const value: unknown = JSON.parse(readFileSync(file, "utf8"));
-  if (isIdentity(value)) return { clusterId: value.clusterId, nodeId: value.nodeId };
+  if (isIdentity(value)) {
+    const { clusterId, nodeId, recoveryEpoch = 0, expect } = value;
+    return { clusterId, nodeId, recoveryEpoch, ...(expect === undefined ? {} : { expect }) };
+  }
   throw new Error(
     `${file} is not what this program wrote; restore the directory from a backup as a whole`,
   );
@@ -26,8 +33,17 @@ export function writeNodeIdentity(directory: string, identity: NodeIdentity): vo
   writeDurably(directory, fileName, `${JSON.stringify(identity)}\n`);
 }
 
-function isIdentity(value: unknown): value is NodeIdentity {
+/** Directories that were never recovered may say nothing about it. */
+type Written = Omit<NodeIdentity, "recoveryEpoch"> & Partial<NodeIdentity>;
+
+function isIdentity(value: unknown): value is Written {
   if (typeof value !== "object" || value === null) return false;
   if (!("clusterId" in value) || typeof value.clusterId !== "string") return false;
-  return "nodeId" in value && Number.isSafeInteger(value.nodeId) && (value.nodeId as number) > 0;
+  if (!("nodeId" in value) || !isCount(value.nodeId) || value.nodeId === 0) return false;
+  if ("expect" in value && !isCount(value.expect)) return false;
+  return !("recoveryEpoch" in value) || isCount(value.recoveryEpoch);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -26,6 +26,7 @@ import { DirtyTable } from "./dirty-table.ts";
 import { JobCache } from "./job-cache.ts";
 import {
   type AttemptRow,
+  outcomeColumn,
   readAttempt,
   readAttempts,
   readLiveJobs,
@@ -242,7 +243,10 @@ export class SqliteState implements State {
   purgeFinished(): void {}
 
   liveJobs(): Iterable<LiveJob> {
-    return readLiveJobs(this.#db, this.#queueNames);
+    return readLiveJobs(
+      this.#db,
+      new Map([...this.#queues.values()].map(({ id, record }) => [id, record])),
+    );
   }
 
   /** Everything there is, what the database holds and what it does not hold yet. */
@@ -483,7 +487,7 @@ function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.seq,
     attempt.ordinal,
     attempt.attempt,
-    attempt.outcome,
+    outcomeColumn(attempt),
     attempt.error ?? null,
     attempt.backtrace ?? null,
     attempt.output ?? null,

@@ -2,9 +2,10 @@
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
+import { defaultOptions } from "../engine/options.ts";
 import type { AnyRecord } from "../engine/records.ts";
 import type { LiveJob, QueueRecord } from "../engine/state.ts";
-import { stateOf } from "./state-schema.ts";
+import { readRest, stateOf } from "./state-schema.ts";
 
 export interface StoredQueue {
   readonly id: number;
@@ -18,6 +19,7 @@ export function writeQueue(record: QueueRecord): string {
   const body: QueueBody = {
     createdAtMs: record.createdAtMs,
     paused: record.paused,
+    lanedJobs: record.lanedJobs,
     counts: record.counts,
     done: [...record.finished.done],
     dead: [...record.finished.dead],
@@ -32,10 +34,11 @@ export function readQueues(db: Database): StoredQueue[] {
     body: string;
   }[];
   return rows.map(({ id, name, body }) => {
-    const { done, dead, ...rest } = JSON.parse(body) as QueueBody;
+    // Written before there were lanes, a body lacks their count.
+    const { done, dead, lanedJobs, ...rest } = JSON.parse(body) as QueueBody;
     return {
       id,
-      record: { name, ...rest, finished: { done: new Map(done), dead: new Map(dead) } },
+      record: { name, ...rest, lanedJobs, finished: { done: new Map(done), dead: new Map(dead) } },
     };
   });
 }
@@ -60,7 +63,8 @@ export interface AttemptRow {
   readonly seq: number;
   readonly ordinal: number;
   readonly attempt: number;
-  readonly outcome: Attempt["outcome"];
+  /** The outcome and, when the worker named one, a blank and the class of the error. */
+  readonly outcome: string;
   readonly error: string | null;
   readonly backtrace: string | null;
   readonly output: string | null;
@@ -69,13 +73,21 @@ export interface AttemptRow {
   readonly ended: number;
 }
 
+/** One column for both, since no word for an outcome has a blank; so a program that knows no classes reads on. */
+export function outcomeColumn({ outcome, errorClass }: Attempt): string {
+  return errorClass === undefined ? outcome : `${outcome} ${errorClass}`;
+}
+
 export function readAttempt(row: AttemptRow): Attempt {
+  const blank = row.outcome.indexOf(" ");
+  const outcome = blank < 0 ? row.outcome : row.outcome.slice(0, blank);
   return {
     seq: row.seq,
     ordinal: row.ordinal,
     attempt: row.attempt,
-    outcome: row.outcome,
+    outcome: outcome as Attempt["outcome"],
     error: row.error ?? undefined,
+    errorClass: blank < 0 ? undefined : row.outcome.slice(blank + 1),
     backtrace: row.backtrace ?? undefined,
     output: row.output ?? undefined,
     workerId: row.worker ?? undefined,
@@ -93,14 +105,17 @@ export function readAttempts(db: Database, seq: number): Attempt[] {
 /** Rows per read: a start with ten million jobs must not hold them all as arrays at once. */
 const pageRows = 50_000;
 
-/** Every unfinished job, read from the `live` index alone; leases of active jobs need their rows. */
-export function* readLiveJobs(db: Database, queueNames: Map<number, string>): Iterable<LiveJob> {
+/**
+ * Every unfinished job, read from the `live` index alone. Active jobs need their rows, for the lease, and so do those of
+ * queues that have jobs with a lane.
+ */
+export function* readLiveJobs(db: Database, queues: Map<number, QueueRecord>): Iterable<LiveJob> {
   const page = db.prepare(
     `SELECT state, queue, priority, place, due, expire, seq FROM jobs INDEXED BY live
      WHERE finish = 0 AND (state, queue, priority, place, due, expire, seq) > (?, ?, ?, ?, ?, ?, ?)
      ORDER BY state, queue, priority, place, due, expire, seq LIMIT ${pageRows}`,
   );
-  const lease = db.prepare("SELECT token, rest FROM jobs WHERE seq = ?");
+  const body = db.prepare("SELECT token, rest FROM jobs WHERE seq = ?");
   let last = [-1, 0, 0, 0, 0, 0, 0];
   for (;;) {
     const rows = page.values(...last) as number[][];
@@ -109,12 +124,15 @@ export function* readLiveJobs(db: Database, queueNames: Map<number, string>): It
         row;
       let token = 0;
       let leaseExpiresAtMs = 0;
-      if (state === stateCode.active) {
-        const found = lease.get(seq) as { token: number; rest: string };
-        token = found.token;
-        leaseExpiresAtMs = (JSON.parse(found.rest) as { e: number }).e;
+      let options = defaultOptions;
+      const { name, lanedJobs } = must(queues.get(queue), "a stored job's queue exists");
+      if (state === stateCode.active || lanedJobs !== undefined) {
+        const found = body.get(seq) as { token: number; rest: string | null };
+        const rest = readRest(found.rest);
+        token = state === stateCode.active ? found.token : 0;
+        leaseExpiresAtMs = rest.leaseExpiresAtMs;
+        options = rest.options;
       }
-      const name = must(queueNames.get(queue), "a stored job's queue exists");
       yield {
         seq,
         queue: name,
@@ -125,6 +143,7 @@ export function* readLiveJobs(db: Database, queueNames: Map<number, string>): It
         expireAtMs,
         token,
         leaseExpiresAtMs,
+        options,
       };
     }
     if (rows.length < pageRows) return;

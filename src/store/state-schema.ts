@@ -79,6 +79,8 @@ interface Rest {
   c?: string;
   p?: string;
   r?: string;
+  z?: number;
+  g?: number;
 }
 
 /** JSON path in the `rest` column of what is searched there. */
@@ -99,6 +101,7 @@ export function packRest(job: Job): string | undefined {
     options === undefined &&
     job.scheduledAtMs === 0 &&
     job.history === 0 &&
+    job.snoozes === 0 &&
     job.leaseMs === 0 &&
     job.failedAtMs === 0 &&
     job.hostname === undefined &&
@@ -118,6 +121,8 @@ export function packRest(job: Job): string | undefined {
   if (job.checkpoint !== undefined) rest.c = job.checkpoint;
   if (job.progress !== undefined) rest.p = job.progress;
   if (job.reason !== undefined) rest.r = job.reason;
+  if (job.snoozes !== 0) rest.z = job.snoozes;
+  if (job.firstFailedAtMs !== 0) rest.g = job.firstFailedAtMs;
   return JSON.stringify(rest);
 }
 
@@ -144,6 +149,12 @@ export function stateOf(code: number): JobState {
   return must(jobStates[code], "a stored state is one of the table");
 }
 
+/** What the order of unfinished jobs needs of the `rest` column. */
+export function readRest(text: string | null): { leaseExpiresAtMs: number; options: JobOptions } {
+  const rest: Rest = text === null ? {} : (JSON.parse(text) as Rest);
+  return { leaseExpiresAtMs: rest.e ?? 0, options: unpackOptions(rest.o) };
+}
+
 /** The record behind a row; the reverse of `writeNumbers` and `packRest`. */
 export function readJob(row: JobRow, queue: string): Job {
   const rest: Rest = row.rest === null ? {} : (JSON.parse(row.rest) as Rest);
@@ -162,6 +173,8 @@ export function readJob(row: JobRow, queue: string): Job {
     attempt: row.attempt,
     history: rest.h ?? 0,
     lostLeases: rest.l ?? 0,
+    snoozes: rest.z ?? 0,
+    firstFailedAtMs: rest.g ?? 0,
     token: row.token,
     leaseMs: rest.m ?? 0,
     leaseExpiresAtMs: rest.e ?? 0,

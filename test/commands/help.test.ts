@@ -13,7 +13,7 @@ import {
 } from "../../src/commands/_shared/completions.ts";
 import { describeTree, loadAll } from "../../src/commands/_shared/describe.ts";
 import { globalArgs } from "../../src/commands/_shared/globals.ts";
-import { type Group, isGroup, locate } from "../../src/commands/_shared/table.ts";
+import { commandsBelow, type Entry, isGroup, locate } from "../../src/commands/_shared/table.ts";
 import { aliases, commands } from "../../src/commands/index.ts";
 import { commandLines, parseLine } from "../support/command-lines.ts";
 import { corvo } from "../support/fake-system.ts";
@@ -25,9 +25,9 @@ async function expectGolden(url: URL, text: string): Promise<void> {
   expect(text).toBe(await Bun.file(url).text());
 }
 
-function pathsOf(group: Group, path: readonly string[] = []): readonly (readonly string[])[] {
-  const below = Object.entries(group.commands).flatMap(([name, entry]) =>
-    isGroup(entry) ? pathsOf(entry, [...path, name]) : [[...path, name]],
+function pathsOf(parent: Entry, path: readonly string[] = []): readonly (readonly string[])[] {
+  const below = Object.entries(commandsBelow(parent)).flatMap(([name, entry]) =>
+    pathsOf(entry, [...path, name]),
   );
   return [path, ...below];
 }

@@ -162,7 +162,7 @@ test("every operation of the table is served by its own handler", async () => {
 
     expect(fixture.calls.map((call) => call.name)).toEqual([name]);
   }
-});
+}, 20_000);
 
 test("the worded check and the compiled one give the same verdict", () => {
   const schemas: TSchema[] = [

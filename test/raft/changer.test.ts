@@ -24,6 +24,7 @@ import {
   type NodeChange,
   parseNodeChanges,
 } from "../../src/raft/conf-change.ts";
+import { emptyData } from "../../src/raft/message.ts";
 import { describeMembership, emptyMembership, Tracker } from "../../src/raft/tracker.ts";
 
 const nodeChange: fc.Arbitrary<NodeChange> = fc.record({
@@ -163,6 +164,22 @@ describe("a change in the log", () => {
       }),
       { numRuns: 2000 },
     );
+  });
+
+  test("is refused when it is cut off, instead of being read as a smaller one", () => {
+    fc.assert(
+      fc.property(confChange, fc.nat(), (change, cut) => {
+        const bytes = encodeConfChange({ ...change, context: emptyData });
+        fc.pre(bytes.length > 1);
+
+        expect(decodeConfChange(bytes.slice(0, 1 + (cut % (bytes.length - 1))))).toBeUndefined();
+      }),
+    );
+  });
+
+  test("is refused when it counts more changes than it can have, or a number has no end", () => {
+    expect(decodeConfChange(Uint8Array.of(0, 0xff, 0xff, 0xff, 0x7f, 0, 1))).toBeUndefined();
+    expect(decodeConfChange(new Uint8Array(14).fill(0xff).with(0, 0))).toBeUndefined();
   });
 
   test("has a short form that is read back", () => {

@@ -27,6 +27,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
 function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}): ClusterView {
   return {
     clusterId: "c",
+    recoveryEpoch: 0,
     selfId: 1,
     role: "leader",
     term: 3,
@@ -79,6 +80,18 @@ describe("how the cluster is, in a sentence", () => {
       view([member(1), member(2, gone), member(3, gone)]),
       "unavailable",
       "Writes stopped: 2 of 3 voters cannot be reached (node 2, node 3) and 2 are needed; start them again.",
+    ],
+    [
+      "a node drains",
+      view([member(1), member(2, { state: "draining" }), member(3)]),
+      "healthy",
+      "Healthy: the cluster tolerates 1 failure. Node 2 is draining: it gives out no work. Stop it, or let it go on with `corvo server drain --undo`.",
+    ],
+    [
+      "a single node drains",
+      view([member(1, { state: "draining" })]),
+      "healthy",
+      "A single node: healthy; losing its disk loses its jobs. Node 1 is draining: it gives out no work. Stop it, or let it go on with `corvo server drain --undo`.",
     ],
     [
       "an election",
@@ -159,12 +172,21 @@ function control(given: ClusterView) {
       return {
         clusterId: "c",
         nodeId: 4,
+        recoveryEpoch: 2,
         peers: [{ id: 1, uuid: "uuid-1", peerAddress: "10.0.0.1:9090" }],
       };
     },
     remove: (id) => note("remove", id),
     transferLeadership: (id) => note("transfer", id),
     setVoter: (id, voter) => note("setVoter", id, voter),
+    handOver: () => note("handOver"),
+    meet: () => ({
+      uuid: "uuid-1",
+      httpUrl: "http://h",
+      clusterId: "c",
+      hasSecret: true,
+      knows: [],
+    }),
     async snapshot(id) {
       calls.push(["snapshot", id]);
       return { nodeId: id ?? 1, index: 2000, bytes: 4096, durationMs: 12.4, logFirst: 1001 };
@@ -188,6 +210,7 @@ describe("cluster operations", () => {
       status: "degraded",
       summary: expect.stringContaining("Two voters"),
       cluster_id: "c",
+      recovery_epoch: 0,
       node_id: "1",
       state: "Leader",
       term: 3,
@@ -283,6 +306,7 @@ describe("cluster operations", () => {
     expect(answer).toEqual({
       cluster_id: "c",
       node_id: "4",
+      recovery_epoch: 2,
       peers: [{ id: "1", uuid: "uuid-1", peer_address: "10.0.0.1:9090" }],
     });
     expect(calls).toEqual([

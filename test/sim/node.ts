@@ -7,15 +7,28 @@ import { drainMicrotasks } from "bun:jsc";
 import { CorvoError } from "../../src/base/errors.ts";
 import type { Logger } from "../../src/base/ports.ts";
 import { type Change, decodeBatch } from "../../src/engine/change.ts";
+import { newestFeatureLevel, versionOfLevel } from "../../src/engine/feature-levels.ts";
+import type { Member } from "../../src/engine/state.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group } from "../../src/replica/group.ts";
+import { Membership } from "../../src/replica/membership.ts";
+import { Planner } from "../../src/replica/planner.ts";
 import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
+import { dueTimes } from "../../src/service/timetable.ts";
 import { reaching } from "../../src/store/snapshots.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { type Disk, type DiskMood, emptyLog, type LogImage, SimLog } from "./disk.ts";
+import {
+  type Disk,
+  type DiskMood,
+  damageLog,
+  emptyLog,
+  findDamage,
+  type LogImage,
+  SimLog,
+} from "./disk.ts";
 import type { Network } from "./network.ts";
 import type { Oracle } from "./oracle.ts";
 import { emptyState, SimStore, type StateImage } from "./stored-state.ts";
@@ -29,8 +42,15 @@ export interface MachineImage {
   incoming: { readonly state: StateImage; readonly term: number } | undefined;
 }
 
-export function emptyMachine(): MachineImage {
-  return { log: emptyLog(), state: emptyState(), incoming: undefined };
+/** A machine without anything on it, in the world of a cluster that these founded. */
+export function emptyMachine(founders: readonly Member[]): MachineImage {
+  return { log: emptyLog(), state: emptyState(founders), incoming: undefined };
+}
+
+/** What a node says of itself when it joins. */
+export function describeMachine(uuid: string) {
+  const version = versionOfLevel(newestFeatureLevel);
+  return { uuid, httpUrl: `http://${uuid}`, peerAddress: uuid, version };
 }
 
 export interface World {
@@ -53,7 +73,9 @@ interface Process {
   readonly store: SimStore;
   readonly group: Group;
   readonly replica: Replica;
+  readonly membership: Membership;
   readonly claims: Claims;
+  readonly planner: Planner;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -67,6 +89,7 @@ const tickMs = 50;
 
 export class SimNode {
   readonly id: NodeId;
+  readonly uuid: string;
   readonly clock: MachineClock;
   readonly image: MachineImage;
   readonly mood: DiskMood = {
@@ -84,8 +107,13 @@ export class SimNode {
   #backlog: (() => void)[] = [];
   #calls = new Set<Call>();
 
-  constructor(id: NodeId, world: World, parts: { image: MachineImage; seed: number }) {
+  constructor(
+    id: NodeId,
+    world: World,
+    parts: { image: MachineImage; uuid: string; seed: number },
+  ) {
     this.id = id;
+    this.uuid = parts.uuid;
     this.#world = world;
     this.image = parts.image;
     this.#random = new SeededRandom(parts.seed);
@@ -127,8 +155,25 @@ export class SimNode {
     return this.#world.events.nowMs - oldest;
   }
 
+  /** The program does not start on a log that lost something. */
+  get isRefused(): boolean {
+    return findDamage(this.image.log) !== undefined;
+  }
+
+  /** A power cut that leaves a damaged disk. False when there is nothing to damage. */
+  damage(random: SeededRandom): boolean {
+    this.crash();
+    if (damageLog(this.image.log, random)) return true;
+    this.start();
+    return false;
+  }
+
   start(): void {
     if (this.#process !== undefined) return;
+    if (this.isRefused) {
+      this.#world.oracle.note("startsRefused");
+      return;
+    }
     this.#run++;
     this.#isPaused = false;
     const { incoming } = this.image;
@@ -161,6 +206,8 @@ export class SimNode {
     this.#isPaused = false;
     this.#backlog = [];
     if (process === undefined) return;
+    process.membership.stop();
+    process.planner.stop();
     process.group.stop();
     process.log.crash();
     process.store.crash();
@@ -218,6 +265,26 @@ export class SimNode {
         if (!(error instanceof CorvoError)) throw error;
         call.settle(undefined, error);
       }
+    });
+  }
+
+  /** Asks this node's membership for something. A crash is no answer. */
+  ask<T>(
+    act: (membership: Membership) => Promise<T>,
+    done: (answer: T | undefined, fault: CorvoError | undefined) => void,
+  ): void {
+    this.enter((process) => {
+      const isGone = () => this.#process !== process;
+      act(process.membership).then(
+        (answer) => {
+          if (!isGone()) done(answer, undefined);
+        },
+        (error: unknown) => {
+          if (error instanceof CorvoError) {
+            if (!isGone()) done(undefined, error);
+          } else this.#world.oracle.report(`node ${this.id} failed: ${String(error)}`);
+        },
+      );
     });
   }
 
@@ -319,8 +386,9 @@ export class SimNode {
           if (through > 0) log.compact(0, through);
         },
         onFatal: () => this.#dieAndReturn(),
-        onEffects: ({ readyQueues }) => {
-          for (const queue of readyQueues) claims.wake(queue);
+        onEffects: (effects) => {
+          for (const queue of effects.readyQueues) claims.wake(queue);
+          planner.onEffects(effects);
         },
       },
       {
@@ -338,11 +406,13 @@ export class SimNode {
         onEntry: (entry) => this.#apply(replica, store, entry),
         onConf: (conf, entry) => {
           replica.applyConf(conf);
+          membership.confChanged();
           oracle.applied(this.id, entry, store.state.digest);
         },
         onSoft: (soft) => {
           if (soft.role === "leader") oracle.leads(this.id, group.state.term);
           replica.leadershipChanged();
+          membership.confChanged();
         },
         onLogFault: (fault) => replica.logFailed(fault),
         onLogRecovered: () => replica.logRecovered(),
@@ -360,7 +430,22 @@ export class SimNode {
       },
     );
     replica.attach(group);
+    const membership = new Membership(
+      {
+        ...parts,
+        group,
+        replica,
+        clock: this.clock,
+        lastContactMs: () => undefined,
+        onMembers: () => {},
+        // Nodes are found by their numbers here, and no record is ever wrong.
+        announce: () => Promise.resolve(),
+      },
+      { ...describeMachine(this.uuid), id: this.id, clusterId: "simulated" },
+    );
     const claims = new Claims(replica, timers);
+    const planner = new Planner({ ...parts, clock: this.clock, replica, dueTimes });
+    group.whenReady(() => planner.lead());
     const snapshots = new Snapshots({
       timers,
       logger: silent,
@@ -368,17 +453,23 @@ export class SimNode {
       make: () => this.#makeSnapshot(replica, store, made),
       remove: (path) => made.delete(path),
     });
-    this.#process = { log, store, group, replica, claims, snapshots, made };
+    this.#process = { log, store, group, replica, membership, claims, planner, snapshots, made };
     oracle.started(this.id, store.stored.index, store.state.digest);
     replica.start();
     group.start();
+    membership.start();
   }
 
   #apply(replica: Replica, store: SimStore, entry: Entry): void {
     const { oracle } = this.#world;
     const batch = decodeBatch(new TextDecoder().decode(entry.data));
-    store.state.onJob = oracle.isFirst(entry.index)
-      ? (previous, next) => oracle.jobChanges(batch.nowMs, previous, next)
+    const isFirst = oracle.isFirst(entry.index);
+    const { nowMs } = batch;
+    store.state.onJob = isFirst
+      ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
+      : undefined;
+    store.state.onRecordPut = isFirst
+      ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
       : undefined;
     replica.applyEntry(entry);
     oracle.applied(this.id, entry, store.state.digest);

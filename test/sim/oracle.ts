@@ -5,6 +5,7 @@
 import { parseJobId } from "../../src/base/ids.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
+import { ScheduleLedger } from "./schedule-ledger.ts";
 
 interface AppliedEntry {
   readonly term: number;
@@ -35,6 +36,10 @@ export class Oracle {
   problem: string | undefined;
   readonly counts: Record<string, number> = {};
   readonly jobs = new Map<number, KnownJob>();
+  readonly schedules = new ScheduleLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
   /** Payloads of calls that were refused: none of them may exist. */
   readonly refused = new Set<string>();
   /** Payloads of calls with an idempotency key, and the numbers they were answered with. */
@@ -213,7 +218,10 @@ export class Oracle {
       }
     }
     const seen = new Set<string>();
+    this.schedules.checkJobs(jobs.values());
     for (const job of jobs.values()) {
+      // The ledger has counted them.
+      if (job.options.schedule !== undefined) continue;
       if (this.refused.has(job.payload)) this.report(`refused call ${job.payload} took effect`);
       if (seen.has(job.payload)) this.report(`call ${job.payload} took effect twice`);
       seen.add(job.payload);

@@ -1,79 +1,6 @@
 /** Single events on a simulated cluster, each of which once went wrong. */
 import { expect, test } from "bun:test";
-import { encodeConfChange } from "../../src/raft/conf-change.ts";
-import { emptyData } from "../../src/raft/message.ts";
-import { toLogEntry } from "../../src/replica/raft-log.ts";
-import { SeededRandom } from "../support/seeded-random.ts";
-import { Network } from "./network.ts";
-import { emptyMachine, SimNode, type World } from "./node.ts";
-import { Oracle } from "./oracle.ts";
-import { EventQueue } from "./virtual-time.ts";
-
-/** A founder that is alone, and empty machines to add. */
-class Scenario {
-  readonly events = new EventQueue();
-  readonly oracle = new Oracle();
-  readonly nodes = new Map<number, SimNode>();
-  readonly world: World = {
-    events: this.events,
-    oracle: this.oracle,
-    nodes: this.nodes,
-    network: new Network(this.events, new SeededRandom(1)),
-    settings: {
-      electionTicks: 8,
-      heartbeatTicks: 2,
-      messageBytesMax: 1 << 20,
-      logTailEntries: 5,
-      checkpointMs: 500,
-    },
-  };
-  readonly founder: SimNode;
-
-  constructor() {
-    const image = emptyMachine();
-    const data = encodeConfChange({
-      transition: "auto",
-      changes: [{ kind: "addVoter", id: 1 }],
-      context: emptyData,
-    });
-    image.log.entries = [toLogEntry({ term: 1, index: 1, type: "EntryConfChangeV2", data })];
-    image.log.hardState = { term: 1, vote: "0", commit: 1 };
-    this.founder = this.add(1, image);
-    this.pass(1000);
-  }
-
-  add(id: number, image = emptyMachine()): SimNode {
-    const node = new SimNode(id, this.world, { image, seed: id });
-    this.nodes.set(id, node);
-    node.start();
-    return node;
-  }
-
-  pass(durationMs: number): void {
-    this.events.runUntil(this.events.nowMs + durationMs);
-  }
-
-  /** Resolves to how many of these calls were answered with an outcome. */
-  enqueue(count: number): { answered: number; failed: number } {
-    const answers = { answered: 0, failed: 0 };
-    for (let i = 0; i < count; i++) {
-      this.founder.call(
-        { kind: "enqueue", jobs: [{ queue: "q", payload: `"${i}"` }] },
-        (outcome) => {
-          if (outcome === undefined) answers.failed++;
-          else answers.answered++;
-        },
-      );
-    }
-    return answers;
-  }
-
-  change(kind: "addLearner" | "addVoter" | "remove", id: number): void {
-    this.founder.enter(({ group }) => {
-      group.proposeConf({ transition: "auto", changes: [{ kind, id }], context: emptyData });
-    });
-  }
-}
+import { Scenario } from "./scenario.ts";
 
 test("a node that joins a cluster without traffic gets a snapshot that it is in", () => {
   const scenario = new Scenario();
@@ -110,7 +37,7 @@ test("a log that refused one write too many takes the next ones", () => {
   scenario.pass(2000);
 
   expect(first.answered + first.failed).toBe(1);
-  expect(later).toEqual({ answered: 1, failed: 0 });
+  expect(later).toMatchObject({ answered: 1, failed: 0 });
 });
 
 test("a read on a node that was removed ends", () => {
@@ -135,4 +62,35 @@ test("a read on a node that was removed ends", () => {
   scenario.pass(10_000);
 
   expect(ends.length).toBe(5);
+});
+
+test("a schedule that is changed while it is being planned is planned again, and fires", () => {
+  const scenario = new Scenario();
+  const set = (everyMs: number) =>
+    scenario.call({
+      kind: "setSchedule",
+      name: "s",
+      spec: {
+        timetable: { kind: "every", everyMs, anchorMs: 0 },
+        job: { queue: "q", payload: '"by schedule"' },
+        written: "{}",
+        overlap: "allow",
+        catchUp: "all",
+        catchUpMs: 120_000,
+        jitterMs: 0,
+        startMs: 0,
+        endMs: 0,
+        maxRuns: 0,
+      },
+    });
+
+  scenario.founder.mood.latencyMs = 20;
+  set(5000);
+  scenario.pass(0.1);
+  // Goes into the batch before that of the first plan.
+  set(1000);
+  scenario.pass(10_500);
+
+  expect(scenario.founder.store?.state.jobs.size).toBe(10);
+  scenario.expectWhole();
 });

@@ -5,15 +5,17 @@
  */
 import { findViolations } from "../../src/engine/invariants.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
+import { nextStepMs, wantsPlan } from "../../src/engine/schedule.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
-import { encodeConfChange } from "../../src/raft/conf-change.ts";
-import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import type { NodeId } from "../../src/raft/message.ts";
+import { sortedIds } from "../../src/raft/quorum.ts";
 import type { Group } from "../../src/replica/group.ts";
-import { toLogEntry } from "../../src/replica/raft-log.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
+import { foundingMachine, foundingMembers, uuidOf } from "./founding.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
 import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { findForgotten, Oracle } from "./oracle.ts";
 import { EventQueue } from "./virtual-time.ts";
 import { Workload } from "./workload.ts";
@@ -40,12 +42,12 @@ export interface SimulationResult {
 }
 
 const stepMsMax = 50;
-const sparesMax = 3;
 /** Within this time after the last fault everything must have settled. */
-const healMsMax = 40_000;
+const healMsMax = 60_000;
+const quietMs = 20_000;
 const silenceMs = 12_000;
 /** Jobs wait for a retry, or for workers that are gone, at most this long. */
-const drainMsMax = 30_000;
+const drainMsMax = 60_000;
 /** No call waits longer for its answer once everything works. */
 const callMsMax = 5000;
 
@@ -57,6 +59,7 @@ export class Simulation {
   readonly #nodes = new Map<NodeId, SimNode>();
   readonly #world: World;
   readonly #workload: Workload;
+  readonly #operator: Operator;
   readonly #nemesis: Nemesis;
   readonly #random: SeededRandom;
   #step = 0;
@@ -83,7 +86,11 @@ export class Simulation {
       },
     };
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1);
-    for (const id of ids) this.#createNode(id, foundingMachine(ids));
+    for (const id of ids) this.#createNode(id, uuidOf(id), foundingMachine(ids));
+    const founders = foundingMembers(ids);
+    this.#operator = new Operator(this.#world, (id, uuid) => {
+      if (!this.#nodes.has(id)) this.#createNode(id, uuid, emptyMachine(founders));
+    });
     this.#workload = new Workload({
       events: this.#events,
       nodes: this.#nodes,
@@ -93,11 +100,7 @@ export class Simulation {
     this.#nemesis = new Nemesis(this.#world, {
       random: stream(seed, "nemesis"),
       kinds: this.#faults,
-      addNode: () => {
-        const id = this.#nodes.size + 1;
-        if (id > options.nodes + sparesMax) return undefined;
-        return this.#createNode(id, emptyMachine());
-      },
+      operator: this.#operator,
     });
   }
 
@@ -124,9 +127,9 @@ export class Simulation {
     };
   }
 
-  #createNode(id: NodeId, image: MachineImage): SimNode {
+  #createNode(id: NodeId, uuid: string, image: MachineImage): SimNode {
     const seed = stream(this.#options.seed, `node ${id}`).uint32();
-    const node = new SimNode(id, this.#world, { image, seed });
+    const node = new SimNode(id, this.#world, { image, uuid, seed });
     this.#nodes.set(id, node);
     node.start();
     return node;
@@ -137,6 +140,7 @@ export class Simulation {
   }
 
   #checkNodes(): void {
+    this.#oracle.schedules.check();
     for (const node of this.#nodes.values()) {
       const { group } = node;
       if (group === undefined) continue;
@@ -166,7 +170,7 @@ export class Simulation {
       isAnswered = true;
     });
     // Jobs whose workers are gone, timers of clocks that were set back, snapshots for whoever lagged.
-    this.#pass(healMsMax / 2);
+    this.#pass(quietMs);
     let unsettled: string | undefined = "nothing was looked at";
     while (this.#events.nowMs < endMs && oracle.problem === undefined) {
       this.#pass(500);
@@ -185,6 +189,8 @@ export class Simulation {
 
   /** No client says a word while leadership changes, and yet a job that is due later becomes due. */
   #changeLeaderInSilence(): void {
+    // Schedules go on, or nothing but the time of one job passes.
+    if (below(this.#random, 2) === 0) this.#workload.pauseSchedules();
     this.#workload.probe(() => {}, silenceMs / 2);
     this.#pass(silenceMs / 4);
     const leader = this.#leader();
@@ -192,7 +198,7 @@ export class Simulation {
     this.#pass(3000);
     leader?.start();
     this.#pass(silenceMs);
-    const unsettled = this.#findUnsettled();
+    const unsettled = this.#settleWithin(2000);
     if (unsettled !== undefined)
       this.#oracle.report(`after a silent change of leader, ${unsettled}`);
   }
@@ -203,6 +209,7 @@ export class Simulation {
     if (leader === undefined) return;
     // A call of before the end of all faults may have stopped one after it was resumed.
     this.#workload.resumeQueues();
+    this.#workload.pauseSchedules();
     this.#workload.drain(leader);
     // A job that waits for others is no matter of time: what holds of it is looked at in the end.
     const isOpen = ({ state, order }: Job) =>
@@ -220,6 +227,17 @@ export class Simulation {
     this.#pass(1000);
   }
 
+  /** Followers are a message behind while schedules fire. */
+  #settleWithin(durationMs: number): string | undefined {
+    const endMs = this.#events.nowMs + durationMs;
+    let unsettled = this.#findUnsettled();
+    while (unsettled !== undefined && this.#events.nowMs < endMs) {
+      this.#pass(130);
+      unsettled = this.#findUnsettled();
+    }
+    return unsettled;
+  }
+
   #leader(): SimNode | undefined {
     return [...this.#nodes.values()].find((node) => node.replica?.isLeader === true);
   }
@@ -228,9 +246,17 @@ export class Simulation {
     const leader = this.#leader();
     const replica = leader?.replica;
     if (leader === undefined || replica === undefined) return "no node leads";
+    this.#oracle.schedules.check();
+    if (this.#operator.open > 0) return `${this.#operator.open} wishes of the operator are open`;
     if (this.#workload.openCalls > 0) return `${this.#workload.openCalls} calls have no answer`;
     const { voters, learners, votersOutgoing } = replica.conf;
     if (votersOutgoing.length > 0) return "the membership change is not finished";
+    const { members } = replica.engine.state.meta;
+    const known = members.map(({ id }) => id).join(" ");
+    const counted = sortedIds([...voters, ...learners]).join(" ");
+    if (known !== counted) return `members are ${known}, in the configuration are ${counted}`;
+    const late = members.find(({ id, standby }) => !standby && learners.includes(id));
+    if (late !== undefined) return `node ${late.id} was not promoted`;
     for (const id of [...voters, ...learners]) {
       const index = this.#nodes.get(id)?.group?.appliedIndex;
       if (index !== replica.appliedIndex) {
@@ -244,8 +270,19 @@ export class Simulation {
     }
     const nowMs = leader.clock.nowMs() - 1000;
     const forgotten = findForgotten(leader.store?.state.jobs ?? new Map(), nowMs);
-    if (forgotten === undefined) return undefined;
-    return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+    if (forgotten !== undefined)
+      return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+    return this.#findStoppedSchedule(leader, nowMs);
+  }
+
+  /** One whose next due time is past, or not planned. */
+  #findStoppedSchedule({ store }: SimNode, nowMs: number): string | undefined {
+    for (const [name, record] of store?.state.records("schedule").entries() ?? []) {
+      if (record.paused) continue;
+      if (wantsPlan(record)) return `schedule ${name} is not planned`;
+      if (nextStepMs(record) < nowMs) return `schedule ${name} is past its time`;
+    }
+    return undefined;
   }
 
   #checkEnd(): void {
@@ -276,24 +313,4 @@ export class Simulation {
 /** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */
 function stream(seed: number, purpose: string): SeededRandom {
   return new SeededRandom(Number(BigInt(Bun.hash(`${seed} ${purpose}`)) & 0xffff_ffffn));
-}
-
-/** The log that makes these nodes the voters, committed by decree: there was nobody before. */
-function foundingMachine(ids: readonly NodeId[]): MachineImage {
-  const machine = emptyMachine();
-  const entries = ids.map((id, i) =>
-    toLogEntry({
-      term: 1,
-      index: i + 1,
-      type: "EntryConfChangeV2",
-      data: encodeConfChange({
-        transition: "auto",
-        changes: [{ kind: "addVoter", id }],
-        context: emptyData,
-      }),
-    }),
-  );
-  machine.log.entries = entries;
-  machine.log.hardState = { term: 1, vote: "0", commit: ids.length };
-  return machine;
 }

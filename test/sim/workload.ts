@@ -7,6 +7,7 @@ import { formatJobId } from "../../src/base/ids.ts";
 import type { Change, NewJob } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import type { ItemResult, Outcome } from "../../src/engine/outcome.ts";
+import type { ScheduleSpec } from "../../src/engine/schedule.ts";
 import type { NodeId } from "../../src/raft/message.ts";
 import { Waiter } from "../../src/replica/claims.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
@@ -33,6 +34,7 @@ export interface WorkloadParts {
 }
 
 const queues = ["a", "b", "c"] as const;
+const schedules = ["s", "t"] as const;
 const refusals: readonly ErrorCode[] = ["UNAVAILABLE", "READ_ONLY", "OVERLOADED"];
 const callTimeoutMs = 4000;
 
@@ -64,6 +66,7 @@ export class Workload {
     else if (draw < 90) this.#manage();
     else if (draw < 92) this.#pause();
     else if (draw < 97) this.#read();
+    else if (draw < 99) this.#schedule();
     else this.probe(() => {});
   }
 
@@ -77,6 +80,13 @@ export class Workload {
   resumeQueues(): void {
     for (const queue of queues) {
       this.#repeat({ kind: "pauseQueue", queue, paused: false }, () => {});
+    }
+  }
+
+  /** No more jobs come by themselves. */
+  pauseSchedules(): void {
+    for (const name of schedules) {
+      this.#repeat({ kind: "pauseSchedule", name, paused: true }, () => {});
     }
   }
 
@@ -247,6 +257,34 @@ export class Workload {
   #pause(): void {
     const queue = this.#queue();
     this.#call({ kind: "pauseQueue", queue, paused: this.#chance(40) }, () => {});
+  }
+
+  #schedule(): void {
+    const name = schedules[below(this.#random, schedules.length)] ?? "s";
+    const draw = below(this.#random, 100);
+    if (draw < 55) this.#call({ kind: "setSchedule", name, spec: this.#spec() }, () => {});
+    else if (draw < 80) {
+      this.#call({ kind: "pauseSchedule", name, paused: this.#chance(40) }, () => {});
+    } else if (draw < 95) this.#call({ kind: "runSchedule", name }, () => {});
+    else this.#call({ kind: "deleteSchedule", name }, () => {});
+  }
+
+  #spec(): ScheduleSpec {
+    const overlaps = ["allow", "skip", "buffer", "cancel"] as const;
+    const catchUps = ["none", "latest", "all"] as const;
+    const everyMs = 500 + below(this.#random, 3000);
+    return {
+      timetable: { kind: "every", everyMs, anchorMs: 0 },
+      job: { queue: this.#queue(), payload: '"by schedule"' },
+      written: "{}",
+      overlap: overlaps[below(this.#random, 4)] ?? "allow",
+      catchUp: catchUps[below(this.#random, 3)] ?? "all",
+      catchUpMs: 120_000,
+      jitterMs: this.#chance(30) ? below(this.#random, everyMs) : 0,
+      startMs: 0,
+      endMs: 0,
+      maxRuns: 0,
+    };
   }
 
   #read(): void {

@@ -1,27 +1,129 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
-import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
 import type {
-  Batch,
   Change,
-  EnqueueJobs,
   ManageAction,
   NewBatch,
   NewJob,
+  RaisedPause,
 } from "../../src/engine/change.ts";
-import type { Job } from "../../src/engine/job.ts";
-import type { MemoryState } from "../../src/engine/memory-state.ts";
+import type { Lane } from "../../src/engine/limits/lane.ts";
+import type { Rate } from "../../src/engine/limits/rate.ts";
+import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
 /** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
-const seqsMax = 12;
+export const seqsMax = 12;
 const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
+const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
+/** Few keys, groups and resources, so that most jobs have one in common with another. */
+export const lane: fc.Arbitrary<Lane> = fc
+  .record(
+    {
+      key: fc.constantFrom("k1", "k2"),
+      cost: fc.integer({ min: 2, max: 4 }),
+      resources: fc.subarray(["r1", "r2"], { minLength: 1 }),
+      units: fc.integer({ min: 1, max: 3 }),
+      fifo: fc.constantFrom("f1", "f2"),
+      group: fc.constantFrom("g1", "g2", "g\n3"),
+    },
+    { requiredKeys: ["units"] },
+  )
+  .map(({ units, resources, ...rest }) => ({
+    ...rest,
+    ...(resources !== undefined && {
+      resources: resources.map((name): [string, number] => [name, units]),
+    }),
+  }))
+  .filter((made) => Object.keys(made).length > 0) as fc.Arbitrary<Lane>;
+
+const rate: fc.Arbitrary<Rate> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom("sliding" as const, "leaky" as const),
+    count: fc.integer({ min: 1, max: 3 }),
+    windowMs: fc.constantFrom(100, 1000, 4000),
+  }),
+  fc
+    .record(
+      {
+        kind: fc.constant("token" as const),
+        count: fc.integer({ min: 1, max: 3 }),
+        windowMs: fc.constantFrom(100, 1000, 4000),
+        burst: fc.integer({ min: 1, max: 4 }),
+      },
+      { requiredKeys: ["kind", "count", "windowMs"] },
+    )
+    .map((made) => made as Rate),
+);
+const concurrency = fc.integer({ min: 1, max: 3 });
+
+const limited: fc.Arbitrary<LimitTarget> = fc.oneof(
+  fc.record({
+    scope: fc.constantFrom("queue" as const, "eachKey" as const),
+    queue,
+    name: fc.constant(""),
+  }),
+  fc.record({ scope: fc.constant("key" as const), queue, name: fc.constantFrom("k1", "k2") }),
+  fc.record({
+    scope: fc.constant("resource" as const),
+    queue: fc.constant(""),
+    name: fc.constantFrom("r1", "r2"),
+  }),
+);
+const grouped: fc.Arbitrary<LimitTarget> = fc.oneof(
+  fc.record({ scope: fc.constant("eachGroup" as const), queue, name: fc.constant("") }),
+  fc.record({
+    scope: fc.constant("group" as const),
+    queue,
+    name: fc.constantFrom("g1", "g\n3", ""),
+  }),
+);
+export const pause: fc.Arbitrary<RaisedPause> = fc.oneof(
+  fc.record({ scope: fc.constantFrom("queue" as const, "key" as const), pauseMs: shortMs }),
+  fc.record({
+    scope: fc.constant("resource" as const),
+    name: fc.constantFrom("r1"),
+    pauseMs: shortMs,
+  }),
+);
+
+export const limitChange: fc.Arbitrary<Change> = fc.oneof(
+  fc
+    .tuple(limited, fc.record({ concurrency, rate }, { requiredKeys: [] }), fc.nat({ max: 5 }))
+    .map(([target, values, draw]) => {
+      const only = draw === 0 ? ("concurrency" as const) : ("rate" as const);
+      if (draw > 1) return { kind: "setLimit" as const, target, values } as Change;
+      const { [only]: value } = values;
+      return {
+        kind: "setLimit" as const,
+        target,
+        values: value === undefined ? {} : { [only]: value },
+        only,
+      } as Change;
+    }),
+  fc
+    .tuple(
+      grouped,
+      fc.record(
+        { weight: fc.integer({ min: 1, max: 3 }), backlog: fc.integer({ min: 1, max: 5 }) },
+        { requiredKeys: [] },
+      ),
+    )
+    .map(([target, values]) => ({ kind: "setLimit" as const, target, values }) as Change),
+  fc.oneof(limited, grouped).map((target) => ({ kind: "removeLimit" as const, target })),
+  fc
+    .tuple(
+      limited.filter(({ scope }) => scope !== "eachKey"),
+      fc.constantFrom(0, 50, 1000, 4000),
+    )
+    .map(([target, pauseMs]) => ({ kind: "pauseLimit" as const, target, pauseMs })),
+);
 /** `#n` stands for the id of one of the last jobs, which only the run of the history knows; `#0` for that of none. */
 const jobNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
@@ -61,13 +163,21 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     backoff: fc.constantFrom("none", "fixed", "linear", "exponential"),
     baseDelayMs: fc.integer({ min: 0, max: 2000 }),
     jitter: fc.constantFrom(0, 0.5, 1),
+    jitterMode: fc.constantFrom("additive", "full", "equal"),
+    retryForMs: fc.constantFrom(0, 1500, 5000),
+    noRetryOn: fc.constantFrom(["Fatal"], ["Other", "Fatal"]),
+    lostLeasesMax: fc.integer({ min: 0, max: 2 }),
+    snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
+    uniqueScope: fc.constantFrom("waiting", "done", "period"),
+    onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
     parentId: fc.oneof(jobNumber, earlierJob),
     cascadeCancel: fc.boolean(),
     batchId: batchNumber,
+    lane,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
     chain,
@@ -79,10 +189,11 @@ const newJob: fc.Arbitrary<NewJob> = fc
   .record(
     {
       queue,
-      payload: text,
+      payload,
       priority: fc.integer({ min: 0, max: 4 }),
       delayMs: shortMs,
       expireMs: fc.constantFrom(1, 2500, 6000, 60_000, 60_001),
+      deadlineMs: fc.constantFrom(2000, 7000, 60_000),
       checkpoint: text,
       options,
     },
@@ -106,6 +217,7 @@ function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
 const optional = { requiredKeys: [] };
 
 const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 4, arbitrary: limitChange },
   {
     weight: 6,
     arbitrary: fc
@@ -160,7 +272,14 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: itemsOf(
       leased(
         fc.record(
-          { retryable: fc.boolean(), backtrace: fc.constant("at x"), output: fc.constant("out") },
+          {
+            retryable: fc.boolean(),
+            errorClass: fc.constantFrom("Fatal", "Passing"),
+            backtrace: fc.constant("at x"),
+            output: fc.constant("out"),
+            pause,
+            keepAttempt: fc.constant(true as const),
+          },
           optional,
         ),
       ),
@@ -171,9 +290,15 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs }, optional))).map(
+    arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs, pause }, optional))).map(
       (items) => ({ kind: "release", items }) as Change,
     ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(
+      leased(fc.record({ delayMs: shortMs, checkpoint: text }, { requiredKeys: ["delayMs"] })),
+    ).map((items) => ({ kind: "snooze", items }) as Change),
   },
   {
     weight: 2,
@@ -253,7 +378,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
-interface BatchStep {
+export interface BatchStep {
   readonly afterMs: number;
   readonly seed: number;
   readonly changes: readonly Change[];
@@ -270,84 +395,63 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
-/** The batch that a step becomes at a time, in a state that holds these jobs and batches. */
-export function batchAt(step: BatchStep, lastMs: number, state: MemoryState): Batch {
-  const known: Known = { jobs: [...state.jobs.values()], batches: batchesOf(state) };
-  const live = known.jobs.filter(({ finish }) => finish === 0);
-  const seqOf = (draw: number) => live[draw % live.length]?.seq ?? draw;
-  const aimed = (draw: number) => (draw > seqsMax ? seqOf(draw) : draw);
-  const withSeqs = <Item extends { readonly seq: number }>(items: readonly Item[]) =>
-    items.map((item) => ({ ...item, seq: aimed(item.seq) }));
-  const changes = step.changes.map((one): Change => {
-    switch (one.kind) {
-      case "ack":
-        return { ...one, items: withSeqs(one.items) };
-      case "fail":
-        return { ...one, items: withSeqs(one.items) };
-      case "release":
-        return { ...one, items: withSeqs(one.items) };
-      case "heartbeat":
-        return { ...one, items: withSeqs(one.items) };
-      case "manage":
-        return { ...one, seqs: one.seqs.map(aimed) };
-      case "enqueue":
-        return { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, known, one)) };
-      case "sealBatch":
-      case "cancelBatch":
-        return { ...one, batch: drawn(one.batch, known.batches).seq };
-      default:
-        return one;
-    }
-  });
-  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
-}
+/** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
+const keyedJob: fc.Arbitrary<NewJob> = fc
+  .record(
+    {
+      queue: fc.constantFrom("a", "a", "a", "b"),
+      payload,
+      delayMs: fc.constantFrom(0, 0, 0, 700),
+      expireMs: fc.constantFrom(2500, 60_000),
+      options: fc.record(
+        {
+          maxRetries: fc.constantFrom(1, 3),
+          baseDelayMs: fc.constant(500),
+          uniqueKey: fc.constantFrom("k", "k", "l"),
+          uniqueMs: fc.constantFrom(300, 4000, 100_000),
+          uniqueScope: fc.constantFrom("waiting", "done", "period"),
+          onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
+          debounceMs: fc.constantFrom(0, 0, 500),
+          debounceMaxMs: fc.constantFrom(0, 800),
+          merge: fc.constantFrom("none", "none", "shallow", "append"),
+          chain: fc.oneof(
+            { weight: 5, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: chain },
+          ),
+          lane: fc.oneof(
+            { weight: 3, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: lane },
+          ),
+        },
+        { requiredKeys: ["uniqueKey"] },
+      ),
+    },
+    { requiredKeys: ["queue", "payload", "options"] },
+  )
+  .map((job) => job as NewJob);
 
-interface Numbered {
-  readonly seq: number;
-  readonly createdAtMs: number;
-}
-
-interface Known {
-  readonly jobs: readonly Job[];
-  readonly batches: readonly Numbered[];
-}
-
-function batchesOf(state: MemoryState): Numbered[] {
-  return [...state.records("batch").entries()]
-    .map(([key, { createdAtMs }]) => ({ seq: Number(key), createdAtMs }))
-    .sort((one, other) => one.seq - other.seq);
-}
-
-function withIds(job: NewJob, index: number, known: Known, call: EnqueueJobs): NewJob {
-  if (job.options === undefined) return job;
-  const { dependsOn, parentId, cascadeCancel, batchId, ...others } = job.options;
-  const isEarlier = (text: string) =>
-    text.startsWith("$") ? Number(text.slice(1)) < index : known.jobs.length > 0;
-  const jobId = (text: string) => {
-    if (text.startsWith("$")) return text;
-    const { seq, createdAtMs } = drawn(Number(text.slice(1)), known.jobs);
-    return formatJobId(seq, createdAtMs, 0);
-  };
-  const isChild = parentId !== undefined && isEarlier(parentId);
-  const joins = batchId !== undefined && call.batch === undefined && known.batches.length > 0;
-  const options = {
-    ...others,
-    ...(dependsOn !== undefined && {
-      dependsOn: [...new Set(dependsOn.filter(isEarlier).map(jobId))],
+const keyedChange: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(keyedJob, { minLength: 1, maxLength: 2 })
+      .map((jobs): Change => ({ kind: "enqueue", jobs })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      queues: fc.constant(["a", "b"]),
+      count: fc.constantFrom(1, 3),
+      leaseMs: fc.constantFrom(500, 10_000),
     }),
-    ...(isChild && { parentId: jobId(parentId) }),
-    ...(isChild && cascadeCancel !== undefined && { cascadeCancel }),
-    ...(joins && { batchId: batchIdAt(Number(batchId.slice(1)), known) }),
-  };
-  return { ...job, options };
-}
+  },
+  { weight: 4, arbitrary: change },
+);
 
-function batchIdAt(draw: number, { batches }: Known): string {
-  return formatGroupId("batch", { ...drawn(draw, batches), shard: 0 });
-}
-
-/** One of the last there are; 0 is one that is not there. */
-function drawn(draw: number, of: readonly Numbered[]): Numbered {
-  const found = draw === 0 ? undefined : of.at(-1 - (draw % of.length));
-  return found ?? { seq: 999, createdAtMs: 0 };
-}
+export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
+  afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
+  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+});

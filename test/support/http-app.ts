@@ -7,6 +7,7 @@ import type { StreamService } from "../../src/api/stream.ts";
 import type { AssertionError } from "../../src/base/assert.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { type App, createApp } from "../../src/net/http/app.ts";
+import { Drain } from "../../src/net/http/drain.ts";
 import type { Leadership } from "../../src/net/http/leader-watch.ts";
 import { defaultHttpLimits, type HttpLimits } from "../../src/net/http/limits.ts";
 
@@ -31,6 +32,7 @@ interface FixtureOptions {
   readonly limits?: Partial<HttpLimits>;
   /** Default: the node leads. */
   readonly forward?: Leadership;
+  readonly drain?: Drain;
 }
 
 /** Sessions that answer each frame with its id. */
@@ -38,6 +40,7 @@ const echoIds: StreamService = {
   open: () => ({
     frame: async (frame) => JSON.stringify({ id: frame.id }),
     drained() {},
+    stopClaiming() {},
     close() {},
   }),
 };
@@ -53,6 +56,9 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
     handlers: recording(options.handlers ?? {}, calls),
     stream: options.stream ?? echoIds,
     forward: options.forward ?? { isLeader: () => true, leaderUrl: () => undefined },
+    drain:
+      options.drain ??
+      new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },

@@ -54,8 +54,8 @@ export class NaiveBelonging implements GroupKeeper {
     return cascadeCancel === true && parent.state === "cancelled" ? "PARENT_ERROR" : undefined;
   }
 
-  /** The number of the new batch. */
-  begin(spec: NewBatch): number {
+  /** Number and id of the new batch. */
+  begin(spec: NewBatch): { readonly seq: number; readonly id: string } {
     const seq = this.#host.takeNumber();
     const nowMs = this.#host.nowMs();
     this.#batches.push({
@@ -68,17 +68,12 @@ export class NaiveBelonging implements GroupKeeper {
       finishedAtMs: 0,
       callbacks: [],
     });
-    return seq;
+    return { seq, id: formatGroupId("batch", { seq, createdAtMs: nowMs, shard: 0 }) };
   }
 
   begun(seq: number): void {
     const batch = this.#bySeq(seq);
     if (batch?.state === "running") this.#look(batch);
-  }
-
-  idOf(seq: number): string {
-    const createdAtMs = this.#bySeq(seq)?.createdAtMs ?? 0;
-    return formatGroupId("batch", { seq, createdAtMs, shard: 0 });
   }
 
   /** A job is new, or its state is another one now. */
@@ -197,8 +192,10 @@ export class NaiveBelonging implements GroupKeeper {
   #end(batch: ModelBatch): void {
     const isWhole = [...batch.places.values()].every((place) => place === "completed");
     const { onSuccess, onFailure, onComplete } = batch.spec;
+    const payload = this.#told(batch);
     const call = (of: string, spec: NewJob | undefined) => {
-      if (spec !== undefined) batch.callbacks.push({ of, seq: this.#host.add(spec) });
+      if (spec === undefined) return;
+      batch.callbacks.push({ of, seq: this.#host.add({ ...spec, payload }) });
     };
     if (batch.state === "cancelling") batch.state = "cancelled";
     else if (isWhole) {
@@ -210,6 +207,18 @@ export class NaiveBelonging implements GroupKeeper {
     }
     call("complete", onComplete);
     batch.finishedAtMs = this.#host.nowMs();
+  }
+
+  /** The payload of a job that follows and has none of its own. */
+  #told({ seq, createdAtMs, places }: ModelBatch): string {
+    const count = (place: Place) => [...places.values()].filter((one) => one === place).length;
+    return JSON.stringify({
+      batch_id: formatGroupId("batch", { seq, createdAtMs, shard: 0 }),
+      total: places.size,
+      completed: count("completed"),
+      dead: count("dead"),
+      cancelled: count("cancelled"),
+    });
   }
 
   #ofJob(job: ModelJob): number | undefined {

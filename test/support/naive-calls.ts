@@ -1,12 +1,11 @@
 /** Calls that add jobs: all of one or none, and the same answer again for the same key. */
-import { formatJobId } from "../../src/base/ids.ts";
 import type { EnqueueJobs, NewBatch, NewJob } from "../../src/engine/change.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
-import type { ModelJob } from "./naive-job.ts";
+import { idBehind, type ModelJob } from "./naive-job.ts";
 
 export interface CallHost {
   readonly nowMs: () => number;
-  readonly find: (seq: number) => ModelJob | undefined;
+  readonly jobs: () => readonly ModelJob[];
   /** Adds a job in which ids stand for references, or says why not. */
   readonly add: (spec: NewJob) => string;
   /** The code with which a job is refused that names what is not there. */
@@ -14,6 +13,11 @@ export interface CallHost {
   /** Number and id of a new batch. */
   readonly begin: (batch: NewBatch) => { readonly seq: number; readonly id: string };
   readonly begun: (batch: number) => void;
+}
+
+/** A job of the call that was not added. */
+function isLost(id: string, answers: readonly string[]): boolean {
+  return id.startsWith("$") && !/ \d+$/.test(answers[Number(id.slice(1))] ?? "");
 }
 
 export class NaiveCalls {
@@ -48,12 +52,16 @@ export class NaiveCalls {
     const answers: string[] = [];
     for (const job of jobs) {
       const { dependsOn, parentId } = job.options ?? {};
+      if ([...(dependsOn ?? []), parentId ?? ""].some((id) => isLost(id, answers))) {
+        answers.push("CONFLICT");
+        continue;
+      }
       const options = {
         ...job.options,
         ...(dependsOn !== undefined && {
-          dependsOn: dependsOn.map((id) => this.#idOf(id, answers)),
+          dependsOn: [...new Set(dependsOn.map((id) => idBehind(id, answers, this.#host.jobs())))],
         }),
-        ...(parentId !== undefined && { parentId: this.#idOf(parentId, answers) }),
+        ...(parentId !== undefined && { parentId: idBehind(parentId, answers, this.#host.jobs()) }),
         ...(begun !== undefined && { batchId: begun.id }),
       };
       answers.push(this.#host.add({ ...job, options }));
@@ -61,12 +69,5 @@ export class NaiveCalls {
     if (begun === undefined) return answers;
     this.#host.begun(begun.seq);
     return [...answers, `batch ${begun.seq}`];
-  }
-
-  /** The id behind `$n`, from the answer that job got. */
-  #idOf(reference: string, answers: readonly string[]): string {
-    if (!reference.startsWith("$")) return reference;
-    const seq = Number(answers[Number(reference.slice(1))]?.split(" ").at(-1));
-    return formatJobId(seq, this.#host.find(seq)?.createdAtMs ?? 0, 0);
   }
 }

@@ -52,11 +52,11 @@ export class NaiveDependencies {
     return this.#waits.some((wait) => wait.seq === seq);
   }
 
-  isRefused(options: Partial<JobOptions> | undefined): boolean {
-    if (options?.onDependencyFailure === "ignore") return false;
-    return (options?.dependsOn ?? []).some(
-      (id) => !id.startsWith("$") && this.#byId(id) === undefined,
-    );
+  /** The code with which a job is refused that depends on one that is not there. */
+  refusal(options: Partial<JobOptions> | undefined): string | undefined {
+    if (options?.onDependencyFailure === "ignore") return undefined;
+    const isGone = (id: string) => !id.startsWith("$") && this.#byId(id) === undefined;
+    return options?.dependsOn?.some(isGone) === true ? "NOT_FOUND" : undefined;
   }
 
   /** A new job, with ids for its references. */
@@ -74,6 +74,12 @@ export class NaiveDependencies {
     if (open.length > 0) this.#waits.push({ seq, open, since: seq });
   }
 
+  /** It waits for nobody any more. */
+  drop(seq: number): void {
+    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
+    this.#forgetUnwaited();
+  }
+
   /** Before a finished job is run again by hand. */
   runsAgain(job: ModelJob): void {
     if (isFinished(job.state)) {
@@ -89,8 +95,7 @@ export class NaiveDependencies {
   }
 
   ended(seq: number, how: How): void {
-    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
-    this.#forgetUnwaited();
+    this.drop(seq);
     if (how === "deleted") this.#unwatch(seq);
     if (this.#dependents(seq).length > 0) this.#tell(seq, how);
   }

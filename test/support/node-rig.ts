@@ -7,6 +7,7 @@ import { type Operations, Reply } from "../../src/api/operations.ts";
 import type { Clock, Timers } from "../../src/base/ports.ts";
 import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
+import { Drain } from "../../src/net/http/drain.ts";
 import { type Entry, emptyConfState } from "../../src/raft/message.ts";
 import type { ProposeResult } from "../../src/raft/node.ts";
 import type { Consensus } from "../../src/replica/ports.ts";
@@ -105,6 +106,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
   return {
     view: () => ({
       clusterId: "test",
+      recoveryEpoch: 0,
       featureLevel: newestFeatureLevel,
       selfId: 1,
       role: "leader",
@@ -119,6 +121,8 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
     transferLeadership: refuse,
     setVoter: refuse,
     snapshot: refuse,
+    handOver: refuse,
+    meet: () => ({ uuid: "", httpUrl: "", clusterId: "test", hasSecret: false, knows: [] }),
     leaderUrl: () => undefined,
   };
 }
@@ -161,6 +165,7 @@ export class NodeRig {
         logger: memoryLogger(),
         search: { page: noSearch, seqs: noSearch, text: noSearch, close: noSearch },
         cluster: cluster(this.log, () => this.leaderId),
+        drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),

@@ -67,7 +67,7 @@ export function openPeerNode(nodeId: number, options: NodeOptions = {}): PeerNod
   const snapshots: ReceivedSnapshot[] = [];
   const { host = "127.0.0.1", onMessages, directory: _, ...rest } = options;
   const transport = createPeerTransport({
-    self: { clusterId, uuid: uuidOf(nodeId), nodeId },
+    self: { clusterId, uuid: uuidOf(nodeId), nodeId, recoveryEpoch: 0 },
     secret: new TextEncoder().encode("the secret of the test cluster"),
     clock: systemClock,
     timers,

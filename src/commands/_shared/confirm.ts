@@ -13,6 +13,8 @@ export interface Question {
   /** What will happen, as a question. */
   readonly message: string;
   readonly yes: boolean | undefined;
+  /** What a script says instead of answering. Default --yes. */
+  readonly yesFlag?: string;
   /** A word that must be typed: for what would hurt most. */
   readonly typed?: string;
 }
@@ -21,10 +23,11 @@ export interface Question {
 export async function confirm(context: Context, question: Question): Promise<boolean> {
   if (question.yes === true) return true;
   const { system, argv } = context;
+  const flag = question.yesFlag ?? "--yes";
   if (!system.stdinIsTty || !system.stderr.isTty) {
     throw new UsageError(
       `${question.message} Nobody is there to answer, so nothing was done`,
-      `Repeat it with --yes: ${repeatableLine([...argv, "--yes"])}`,
+      `Repeat it with ${flag}: ${repeatableLine([...argv, ...flag.split(" ")])}`,
     );
   }
   const { message, typed } = question;

@@ -5,7 +5,7 @@
 import { type Arguments, type Flag, spellingsOf } from "./args.ts";
 import type { CommandSpec } from "./command.ts";
 import { globalArgs } from "./globals.ts";
-import { type Entry, type Group, isGroup } from "./table.ts";
+import { commandsBelow, type Entry, type Group, isGroup } from "./table.ts";
 
 export interface FlagDescription {
   /** Every spelling, with dashes. */
@@ -31,17 +31,19 @@ export interface LoadedCommand {
   readonly spec: CommandSpec;
 }
 
-/** Loads every command below the group, in the order of the table. */
+/** Loads every command below an entry, in the order of the table. */
 export async function loadAll(
-  group: Group,
+  parent: Entry,
   path: readonly string[] = [],
 ): Promise<readonly LoadedCommand[]> {
   const loaded: LoadedCommand[] = [];
-  for (const [name, entry] of Object.entries(group.commands)) {
+  for (const [name, entry] of Object.entries(commandsBelow(parent))) {
     const inner = [...path, name];
-    if (isGroup(entry)) loaded.push(...(await loadAll(entry, inner)));
-    else
-      loaded.push({ path: inner, summary: entry.summary, spec: (await entry.load()).default.spec });
+    if (!isGroup(entry)) {
+      const { spec } = (await entry.load()).default;
+      loaded.push({ path: inner, summary: entry.summary, spec });
+    }
+    loaded.push(...(await loadAll(entry, inner)));
   }
   return loaded;
 }
@@ -55,7 +57,7 @@ export function describeTree(
   const visit = (path: readonly string[], entry: Entry) => {
     const key = path.join(" ");
     const spec = loaded.find((one) => one.path.join(" ") === key)?.spec;
-    const children = isGroup(entry) ? Object.entries(entry.commands) : [];
+    const children = Object.entries(commandsBelow(entry));
     described.push({
       path,
       summary: entry.summary,

@@ -6,7 +6,7 @@ import { type Argument, type Arguments, type Flag, labelOf, spellingsOf } from "
 import type { Style } from "./colors.ts";
 import type { CommandSpec } from "./command.ts";
 import { globalArgs } from "./globals.ts";
-import type { Entry, Group } from "./table.ts";
+import { commandsBelow, type Entry, type Group } from "./table.ts";
 
 type Row = readonly [string, string];
 
@@ -45,6 +45,14 @@ export function commandHelp(
             one.type === "positional" ? labelOf(name, one) : name,
             one.description,
           ],
+        ),
+      ),
+    ],
+    [
+      "Commands",
+      table(
+        Object.entries(commandsBelow(entry)).map(
+          ([name, one]): Row => [`${line} ${name}`, one.summary],
         ),
       ),
     ],

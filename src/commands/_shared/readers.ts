@@ -97,6 +97,15 @@ export const readPairs: Reader<Readonly<Record<string, string>>> = (text) => {
   return { [text.slice(0, at)]: text.slice(at + 1) };
 };
 
+/** Like `readPairs`, with whole numbers. */
+export const readCounts: Reader<Readonly<Record<string, number>>> = (text) => {
+  if (text.trimStart().startsWith("{")) {
+    return readJson(text).parse() as Readonly<Record<string, number>>;
+  }
+  const pairs = Object.entries(readPairs(text));
+  return Object.fromEntries(pairs.map(([name, value]) => [name, readInteger(value)]));
+};
+
 function pairsOfJson(text: string): Readonly<Record<string, string>> {
   const members = Object.entries(readJson(text).parse() as Record<string, unknown>);
   const pairs = members.map(([name, member]): [string, string] => {

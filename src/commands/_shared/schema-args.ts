@@ -8,6 +8,7 @@ import type { Flag } from "./args.ts";
 import {
   BadValue,
   type Reader,
+  readCounts,
   readDuration,
   readInteger,
   readJson,
@@ -87,12 +88,13 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
     return { type: "string", valueHint: "JSON", description, read: readJson };
   }
   if (schema["type"] === "object") {
+    const isCounted = hasWholeNumbers(schema);
     return {
       type: "string",
-      valueHint: "NAME=VALUE",
+      valueHint: isCounted ? "NAME=N" : "NAME=VALUE",
       description,
       repeatable: true,
-      read: readPairs,
+      read: isCounted ? readCounts : readPairs,
     };
   }
   const { read, valueHint } = scalarOf(schema, options);
@@ -107,6 +109,12 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
       return value;
     },
   };
+}
+
+/** Are the values of the object whole numbers? */
+function hasWholeNumbers(schema: Schema): boolean {
+  const patterns = Object.values((schema["patternProperties"] ?? {}) as Record<string, Schema>);
+  return patterns.length > 0 && patterns.every((inner) => inner["type"] === "integer");
 }
 
 function listFlag(schema: Schema, member: string, description: string): Flag {

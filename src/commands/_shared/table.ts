@@ -7,9 +7,11 @@ import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
 import { nearest } from "./suggest.ts";
 
-interface Leaf {
+export interface Leaf {
   readonly summary: string;
   load(): Promise<{ readonly default: Command }>;
+  /** Commands whose name follows right after this one's, which is a command all the same: `server` and `server drain`. */
+  readonly below?: Readonly<Record<string, Leaf>>;
 }
 
 export interface Group {
@@ -73,7 +75,18 @@ export function locate(
     path.push(token);
     entry = next;
   }
+  // Only the very next word: behind a flag it may be that flag's value.
+  const inner = isGroup(entry) ? undefined : own(entry.below ?? {}, argv[at] ?? "");
+  if (inner !== undefined) {
+    path.push(argv[at++] ?? "");
+    entry = inner;
+  }
   return { path, entry, rest: [...rest, ...argv.slice(at)] };
+}
+
+/** The commands that stand below an entry, by name. */
+export function commandsBelow(entry: Entry): Readonly<Record<string, Entry>> {
+  return isGroup(entry) ? entry.commands : (entry.below ?? {});
 }
 
 function own<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
@@ -92,7 +105,9 @@ function unknownCommand(
   const elsewhere = Object.entries(root.commands)
     .filter(([, entry]) => isGroup(entry) && Object.hasOwn(entry.commands, typed))
     .map(([name]) => `\`${line([name, typed])}\``);
-  const guesses = near === undefined ? elsewhere : [`\`${line([...path, near])}\``];
+  // A name that is right in another place says more than one that is nearly right in this.
+  const guesses =
+    near === undefined || elsewhere.length > 0 ? elsewhere : [`\`${line([...path, near])}\``];
   return new UsageError(
     `unknown command ${JSON.stringify(line([...path, typed]))}`,
     guesses.length === 0 ? help : `Did you mean ${guesses.join(" or ")}? ${help}`,

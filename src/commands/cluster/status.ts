@@ -118,5 +118,5 @@ function roleOf(node: Member): string {
 function paint(state: string, style: Style): string {
   if (state === "ok") return style.green(state);
   if (state === "unreachable") return style.red(state);
-  return state === "catching up" ? style.yellow(state) : style.dim(state);
+  return state === "catching up" || state === "draining" ? style.yellow(state) : style.dim(state);
 }

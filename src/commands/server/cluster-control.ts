@@ -1,6 +1,5 @@
 /** The cluster as the operations of the service see it, from membership and consensus. */
 
-import { timingSafeEqual } from "node:crypto";
 import { CorvoError } from "../../base/errors.ts";
 import type { NodeCondition } from "../../net/peer/condition.ts";
 import { none } from "../../raft/message.ts";
@@ -13,8 +12,8 @@ import type {
   ClusterView,
   SnapshotMade,
 } from "../../service/cluster.ts";
-import { joinProof } from "./identity.ts";
 import { snapshotAt } from "./join.ts";
+import { checkProof } from "./secret.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
@@ -22,6 +21,7 @@ const silentMs = 3000;
 interface ControlEnv {
   readonly replica: Replica;
   readonly secret: string | undefined;
+  readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
   /** How a node is by its own word, this one included. */
   readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
@@ -35,16 +35,15 @@ export function createClusterControl(
   const { secret } = env;
   return {
     view: () => viewOf(membership, group, env),
+    meet: (request) => {
+      checkProof(secret, request);
+      const { uuid, httpUrl, clusterId } = membership.self;
+      return { uuid, httpUrl, clusterId, hasSecret: secret !== undefined, knows: [] };
+    },
     async join({ proof, ...request }) {
-      if (!isProven(proof, joinProof(secret, request.uuid, request.peerAddress))) {
-        throw new CorvoError(
-          "UNAUTHORIZED",
-          `node ${request.uuid} ${proof === undefined ? "has no cluster secret" : "has another cluster secret"}`,
-          { hint: "Set CORVO_CLUSTER_SECRET to the same text on every node." },
-        );
-      }
+      checkProof(secret, proof === undefined ? request : { ...request, proof });
       const answer = await membership.join(request);
-      return { ...answer, peers: [...answer.peers] };
+      return { ...answer, recoveryEpoch: env.recoveryEpoch, peers: [...answer.peers] };
     },
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
@@ -60,15 +59,9 @@ export function createClusterControl(
         hint: "Name the node whose snapshot is wanted.",
       });
     },
+    handOver: () => membership.handOver(),
     leaderUrl: () => membership.leaderUrl(),
   };
-}
-
-function isProven(proof: string | undefined, wanted: string | undefined): boolean {
-  if (wanted === undefined) return true;
-  const given = Buffer.from(proof ?? "");
-  const expected = Buffer.from(wanted);
-  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterView {
@@ -77,6 +70,7 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
   const { self } = membership;
   return {
     clusterId: self.clusterId,
+    recoveryEpoch: env.recoveryEpoch,
     featureLevel: replica.engine.featureLevel,
     selfId: self.id,
     role: roleOfSelf(membership, group),
@@ -110,7 +104,7 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
           condition === undefined
             ? undefined
             : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
-        state: stateOf({ isSelf, lastContactMs, lag }),
+        state: stateOf({ isSelf, lastContactMs, lag, isDraining: condition?.isDraining === true }),
       };
     }),
   };
@@ -141,9 +135,11 @@ function stateOf(member: {
   isSelf: boolean;
   lastContactMs: number | undefined;
   lag: number | undefined;
+  isDraining: boolean;
 }): ClusterMember["state"] {
-  if (member.isSelf) return "ok";
+  if (member.isSelf) return member.isDraining ? "draining" : "ok";
   if (member.lastContactMs === undefined) return "unknown";
   if (member.lastContactMs > silentMs) return "unreachable";
+  if (member.isDraining) return "draining";
   return (member.lag ?? 0) > catchingUpEntries ? "catching up" : "ok";
 }

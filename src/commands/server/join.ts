@@ -7,7 +7,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { type Client, createClient } from "../../sdk/client.ts";
 import type { RetryPolicy } from "../../sdk/retry.ts";
-import type { JoinAnswer, JoinRequest, SnapshotMade } from "../../service/cluster.ts";
+import type { JoinAnswer, JoinRequest, MeetAnswer, SnapshotMade } from "../../service/cluster.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
 
 /** Who asks, with the proof that it knows the cluster's secret. */
@@ -21,11 +21,14 @@ const askMs = 1000;
 const snapshotMs = 120_000;
 const defaultHttpPort = 8080;
 
-/** Joins through the first address that answers. Rejects only when no retry can help. */
+/**
+ * Joins through the first address that answers, if that is of the wanted cluster. Rejects only when no retry can help.
+ */
 export async function joinCluster(
   addresses: readonly string[],
   self: JoinSelf,
   logger: Logger,
+  wanted?: string,
 ): Promise<Joined> {
   let said = "";
   for (;;) {
@@ -33,6 +36,7 @@ export async function joinCluster(
       try {
         for (const url of await resolveAddress(address)) {
           if (url === self.httpUrl) continue;
+          if (wanted !== undefined) await refuseUnwanted(url, wanted);
           logger.info(`joining the cluster of ${url}`);
           return await askOne(url, self);
         }
@@ -101,6 +105,20 @@ export async function refuseOtherCluster(
   );
 }
 
+/** Before anything is asked of it: another cluster must not get a member by mistake. */
+async function refuseUnwanted(url: string, wanted: string): Promise<void> {
+  const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+    { query: { consistency: "stale" } },
+    { timeoutMs: askMs },
+  );
+  if (status.cluster_id === wanted) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `${url} is a node of cluster ${status.cluster_id}, and the join token is of cluster ${wanted}`,
+    { hint: "Use a token of that cluster, or the address of a node of the token's." },
+  );
+}
+
 /** Undefined when none of the addresses belongs to another node. */
 async function clusterAt(address: string, httpUrl: string): Promise<string | undefined> {
   for (const url of await resolveAddress(address)) {
@@ -133,11 +151,24 @@ function clientOf(server: string, retry: Partial<RetryPolicy> = {}): Client {
   });
 }
 
-async function askOne(server: string, self: JoinSelf): Promise<Joined> {
+/** How the node at this address is, for one that would form a cluster with it. */
+export async function meetAt(url: string, self: JoinSelf, expect: number): Promise<MeetAnswer> {
+  const { version: _, ...body } = bodyOf(self);
+  const answer = await clientOf(url, { attemptsMax: 1 }).meetNode(
+    { body: { ...body, expect } },
+    { timeoutMs: askMs },
+  );
+  const { uuid, http_url: httpUrl, cluster_id: clusterId } = answer;
+  const { knows, has_secret: hasSecret } = answer;
+  return { uuid, httpUrl, clusterId, hasSecret, knows };
+}
+
+export async function askOne(server: string, self: JoinSelf): Promise<Joined> {
   const answer = await clientOf(server).joinCluster({ body: bodyOf(self) });
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),
+    recoveryEpoch: answer.recovery_epoch ?? 0,
     peers: answer.peers.map((peer) => ({
       id: Number(peer.id),
       uuid: peer.uuid,
@@ -147,7 +178,7 @@ async function askOne(server: string, self: JoinSelf): Promise<Joined> {
 }
 
 /** `HOST[:PORT]`, a URL, a name with several addresses, or `srv+NAME`. */
-async function resolveAddress(address: string): Promise<string[]> {
+export async function resolveAddress(address: string): Promise<string[]> {
   if (/^https?:\/\//.test(address)) return [address.replace(/\/+$/, "")];
   if (address.startsWith("srv+")) {
     const records = await resolveSrv(address.slice(4));

@@ -5,6 +5,7 @@ import type { Member } from "../../engine/state.ts";
 import { decodeMessage, encodeMessage } from "../../net/peer/codec.ts";
 import type { NodeCondition } from "../../net/peer/condition.ts";
 import type { PeerTls } from "../../net/peer/connection.ts";
+import type { PeerIdentity } from "../../net/peer/handshake.ts";
 import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
@@ -17,6 +18,7 @@ export interface PeerSettings {
   readonly clusterId: string;
   readonly uuid: string;
   readonly nodeId: number;
+  readonly recoveryEpoch: number;
   readonly secret: Uint8Array;
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
   readonly directory: string;
@@ -58,10 +60,14 @@ function readTls(files: { cert: string; key: string; ca: string }): PeerTls {
   };
 }
 
+function identityOf({ clusterId, uuid, nodeId, recoveryEpoch }: PeerSettings): PeerIdentity {
+  return { clusterId, uuid, nodeId, recoveryEpoch };
+}
+
 export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   const known = new Map(settings.firstPeers.map((peer) => [peer.id, peer]));
   const transport = createPeerTransport({
-    self: { clusterId: settings.clusterId, uuid: settings.uuid, nodeId: settings.nodeId },
+    self: identityOf(settings),
     secret: settings.secret,
     ...(settings.tls === undefined ? {} : { tls: readTls(settings.tls) }),
     clock: systemClock,

@@ -5,7 +5,7 @@ import { EntryTooNew } from "../../engine/feature-levels.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
-import { isLoopback } from "./identity.ts";
+import { isLoopback } from "./addresses.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
 
 interface Run {
@@ -24,7 +24,10 @@ export async function runServer(options: ServerOptions, run: Run): Promise<numbe
   for (let isFirst = true; ; isFirst = false) {
     let server: RunningServer;
     try {
-      server = await startServer(options, run.log);
+      const started = await Promise.race([startServer(options, run.log), stopping]);
+      // What was not finished is no more than a crash would leave.
+      if (started === undefined) return stoppedEarly(run.log);
+      server = started;
     } catch (error) {
       return refuseStart(error, options, run.log);
     }
@@ -32,6 +35,11 @@ export async function runServer(options: ServerOptions, run: Run): Promise<numbe
     const code = await serve(server, stopping, run);
     if (code !== undefined) return code;
   }
+}
+
+function stoppedEarly(log: Logger): number {
+  log.info("stopped before the server was ready");
+  return exitCodes.interrupted;
 }
 
 /** Until the server ends; undefined when it has to start again. */
@@ -81,7 +89,7 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
   output.line(`  found    ${describeStart(server)}`);
   output.line(`  enqueue  corvo enqueue hello '{"to":"world"}' --server ${server.url}`);
   output.line(`  work     corvo worker hello --server ${server.url}`);
-  if (!server.isAlone) {
+  if (!server.isAlone || options.cluster?.expect !== undefined) {
     output.line(`  cluster  ${server.clusterId}, node ${server.nodeId}; corvo cluster status`);
     return;
   }

@@ -19,8 +19,12 @@ export function sizesOf(storage: Storage): Sizes {
 }
 
 /** How this node is, as it tells the others. */
-export function conditionOf(storage: Storage): NodeCondition {
+export function conditionOf(storage: Storage, drain: { readonly isOn: boolean }): NodeCondition {
   const { bavail, bsize } = statfsSync(storage.dir.path);
   const { logBytes, stateBytes } = sizesOf(storage);
-  return { diskFreeBytes: bavail * bsize, dataBytes: logBytes + stateBytes, isDraining: false };
+  return {
+    diskFreeBytes: bavail * bsize,
+    dataBytes: logBytes + stateBytes,
+    isDraining: drain.isOn,
+  };
 }

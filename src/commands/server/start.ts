@@ -6,29 +6,26 @@ import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
 import { type App, createApp } from "../../net/http/app.ts";
+import { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import type { Group } from "../../replica/group.ts";
 import { Membership } from "../../replica/membership.ts";
 import type { Replica } from "../../replica/replica.ts";
 import { Node } from "../../service/node.ts";
 import { createService } from "../../service/service.ts";
+import { parseToken } from "../../service/views.ts";
+import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import { choosePeerBind, reachableHost, tryPort } from "./addresses.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type Consensus, createConsensus, lead } from "./consensus.ts";
-import {
-  aloneOptions,
-  type ClusterOptions,
-  choosePeerBind,
-  clusterSecret,
-  joinProof,
-  openIdentity,
-  reachableHost,
-  tryPort,
-} from "./identity.ts";
+import { FormingGate } from "./forming-gate.ts";
+import { aloneOptions, type ClusterOptions, openIdentity } from "./identity.ts";
 import { announce, type JoinSelf } from "./join.ts";
 import { createPeers, type Peers } from "./peers.ts";
+import { clusterSecret, joinProof } from "./secret.ts";
 import { conditionOf, sizesOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
 import { mainGroup, openStorage, type Storage } from "./storage.ts";
@@ -78,6 +75,8 @@ interface Parts {
   readonly membership: Membership;
   readonly search: QueryStore;
   readonly node: Node;
+  readonly drain: Drain;
+  readonly gate: FormingGate;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -90,7 +89,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const self = describeSelf(storage, { ...options, port }, peerBind);
   const { identity, firstPeers } = await openIdentity(
     storage,
-    { join: options.cluster.join, self },
+    { ...options.cluster, self, host: options.host, port },
     logger,
   );
   const secret = clusterSecret(options.cluster.secret, identity.clusterId, peerBind.host);
@@ -100,10 +99,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     fail: (reason) => end({ kind: "failed", reason }),
     onEffects: (effects) => node.onEffects(effects),
     peers: () => peers,
-    onConf: () => membership?.confChanged(),
+    onConf: () => {
+      membership?.confChanged();
+      gate?.look();
+    },
     logTailEntries: options.logTailEntries,
   });
   const { replica, group } = consensus;
+  const drain = createDrain(replica, () => node.ownStreamLeases());
+  const gate: FormingGate = createGate(storage, identity, { replica, logger });
   const peers: Peers = createPeers(
     {
       ...identity,
@@ -118,7 +122,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       logger,
       group: () => group,
       snapshots: () => consensus.snapshots,
-      condition: () => conditionOf(storage),
+      condition: () => conditionOf(storage, drain),
       onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
     },
   );
@@ -127,25 +131,23 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
   });
   const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const env = { options, search, logger, membership, consensus, peers };
+  const env = { options, search, logger, membership, consensus, peers, drain, identity };
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
   group.whenReady(() => node.planner.lead());
   peers.transport.listen(peerBind.host, peerBind.port);
   const isAlone = await lead(group, replica);
+  gate.look();
   const replayed = replica.appliedIndex - storedIndex;
   replica.start();
   membership.start();
 
-  const parts: Parts = { storage, consensus, peers, membership, search, node };
+  const parts: Parts = { storage, consensus, peers, membership, search, node, drain, gate };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) {
-    await membership.keepOwnRecord();
-    await membership.raiseFeatureLevel();
-  }
+  if (isAlone) await settleAlone(membership);
   return {
     url,
     peerAddress: self.peerAddress,
@@ -159,6 +161,12 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+/** Nobody else has to agree, so it is done before the first call is served. */
+async function settleAlone(membership: Membership): Promise<void> {
+  await membership.keepOwnRecord();
+  await membership.raiseFeatureLevel();
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
@@ -231,6 +239,8 @@ function createNode(
     membership: Membership;
     consensus: Consensus;
     peers: Peers;
+    drain: Drain;
+    identity: NodeIdentity;
   },
 ): Node {
   return new Node(
@@ -247,9 +257,13 @@ function createNode(
         replica,
         snapshot: () => snapshotNow(storage, env.consensus, systemClock),
         conditionOf: (nodeId) =>
-          nodeId === env.membership.self.id ? conditionOf(storage) : env.peers.conditionOf(nodeId),
+          nodeId === env.membership.self.id
+            ? conditionOf(storage, env.drain)
+            : env.peers.conditionOf(nodeId),
         secret: env.options.cluster.secret,
+        recoveryEpoch: env.identity.recoveryEpoch,
       }),
+      drain: env.drain,
     },
     {
       shard: mainGroup,
@@ -269,12 +283,13 @@ function openApp(
 ): App {
   const service = createService(parts.node);
   return createApp({
-    handlers: service.handlers,
-    stream: service.stream,
+    handlers: parts.gate.guardHandlers(service.handlers),
+    stream: parts.gate.guardStream(service.stream),
     forward: {
       isLeader: () => parts.consensus.replica.isLeader,
       leaderUrl: () => parts.membership.leaderUrl(),
     },
+    drain: parts.drain,
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,
@@ -288,6 +303,28 @@ function openApp(
         kind: "failed",
         reason: `a guarantee of the program was broken: ${error.message}`,
       }),
+  });
+}
+
+function createGate(
+  storage: Storage,
+  identity: NodeIdentity,
+  env: { replica: Replica; logger: Logger },
+): FormingGate {
+  const { expect, ...formed } = identity;
+  return new FormingGate({
+    expect,
+    voterCount: () => env.replica.conf.voters.length,
+    onOpen: () => writeNodeIdentity(storage.dir.path, formed),
+    logger: env.logger,
+  });
+}
+
+function createDrain(replica: Replica, streamLeases: () => Iterable<number>): Drain {
+  return new Drain({
+    tokenOf: parseToken,
+    streamLeases,
+    isLive: (token) => replica.engine.mayHoldLease(token),
   });
 }
 

@@ -76,9 +76,19 @@ function checkAlignment({ log, store, statePath }: Storage): void {
   );
 }
 
+/** What an identity says of the voters that are waited for. */
+export function expecting(expect: number | undefined): { expect?: number } {
+  return expect === undefined ? {} : { expect };
+}
+
 /** Makes this node the founder of a cluster of one. */
-export async function foundCluster(storage: Storage): Promise<NodeIdentity> {
-  const identity = { clusterId: crypto.randomUUID(), nodeId: 1 };
+export async function foundCluster(storage: Storage, expect?: number): Promise<NodeIdentity> {
+  const identity = {
+    clusterId: crypto.randomUUID(),
+    nodeId: 1,
+    recoveryEpoch: 0,
+    ...expecting(expect),
+  };
   await appendFirst(storage.log, identity.nodeId);
   writeNodeIdentity(storage.dir.path, identity);
   return identity;

@@ -54,8 +54,8 @@ export function stopping(): CorvoError {
   return new CorvoError("UNAVAILABLE", "the server is shutting down");
 }
 
-/** Calls back once when this node stops leading, until the returned function is called. */
-export type WhenNotLeading = (callback: () => void) => () => void;
+/** Calls back once when this node stops leading, or drains, until the returned function is called. */
+export type WhenNotLeading = (request: Request, callback: () => void) => () => void;
 
 /** The signal is made when it is asked for: most handlers never do, and it costs more than all else here. */
 export class RequestContext implements CallContext {
@@ -81,7 +81,9 @@ export class RequestContext implements CallContext {
     else if (caller.aborted) controller.abort(callerGone());
     caller.addEventListener("abort", () => controller.abort(callerGone()), { once: true });
     this.#admission.signals.add(controller);
-    this.#stopWatching = this.#whenNotLeading?.(() => controller.abort(notLeading()));
+    this.#stopWatching = this.#whenNotLeading?.(this.#request, () =>
+      controller.abort(notLeading()),
+    );
     return controller.signal;
   }
 

@@ -14,7 +14,9 @@ import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { Admission } from "./admission.ts";
-import { Forwarder, passedOn } from "./forward.ts";
+import { type Drain, draining } from "./drain.ts";
+import { Forwarder } from "./forward.ts";
+import { isPassedOn, passedOn } from "./hops.ts";
 import { splitUrl } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -29,6 +31,7 @@ export interface AppDeps {
   readonly handlers: Handlers;
   readonly stream: StreamService;
   readonly forward: Leadership;
+  readonly drain: Drain;
   readonly limits: HttpLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -82,12 +85,15 @@ class HttpApp implements App {
     const { limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
-    const leadership = deps.forward;
+    const { forward: leadership, drain } = deps;
     const watch = new LeaderWatch(deps.timers);
-    const whenNotLeading = (ended: () => void) =>
-      watch.whenOver(() => leadership.isLeader(), ended);
+    drain.whenChanged = () => watch.look();
+    const whenNotLeading = (request: Request, ended: () => void) => {
+      const isOwn = !isPassedOn(request);
+      return watch.whenOver(() => leadership.isLeader() && !(isOwn && drain.isOn), ended);
+    };
     const { clock, timers } = deps;
-    const shared = { limits, admission, explain, clock, timers, whenNotLeading };
+    const shared = { limits, admission, explain, clock, timers, whenNotLeading, drain };
     this.#streams = new StreamConnections({ ...shared, stream: deps.stream, leadership, watch });
     this.#forwarder = new Forwarder({ ...shared, leadership, watch });
     this.#methods = new PathMethods();
@@ -97,10 +103,11 @@ class HttpApp implements App {
       const operation: Operation = operations[name];
       const handler = deps.handlers[name] as AnyHandler;
       const route = new Route(operation, handler, shared);
-      const serve = (request: Request) =>
+      const answer = (request: Request) =>
         leadership.isLeader() || !this.#forwarder.isForLeader(operation, request)
           ? route.serve(request)
           : this.#forwarder.serve(operation, request);
+      const serve = operation.claims ? unlessDraining(drain, answer) : answer;
       this.#add(operation.method, operation.path, serve);
       if (!operation.path.includes("{")) {
         this.#fixedPaths[operation.path] = {
@@ -190,7 +197,7 @@ class HttpApp implements App {
         });
       }
       if (!this.#deps.forward.isLeader()) return this.#upgradeToProxy(request);
-      this.#open(request, this.#streams.create());
+      this.#open(request, this.#streams.create({ isPassedOn: isPassedOn(request) }));
       return undefined;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
@@ -273,6 +280,20 @@ class HttpApp implements App {
 
 type ServeOperation = (request: Request) => Promise<Response>;
 type Serve = (request: Request) => Promise<Response | undefined> | Response | undefined;
+
+/** What gives out work is refused while the node drains, unless another node passes it on. */
+function unlessDraining(drain: Drain, answer: ServeOperation): ServeOperation {
+  return async (request) => {
+    if (isPassedOn(request)) return answer(request);
+    if (drain.isOn) return errorReply(draining(), 0);
+    const stop = drain.claiming();
+    try {
+      return await answer(request);
+    } finally {
+      stop();
+    }
+  };
+}
 
 let openApiText: string | undefined;
 

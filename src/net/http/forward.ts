@@ -9,32 +9,20 @@ import type { Operation } from "../../api/operation.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { networkReasonOf, wasNeverSent } from "../../base/network-failure.ts";
 import { RequestContext } from "./admission.ts";
+import type { Drain } from "./drain.ts";
+import { forwardedHeader, isPassedOn, passedOn } from "./hops.ts";
 import { splitUrl } from "./input.ts";
 import type { Leadership, LeaderWatch } from "./leader-watch.ts";
 import { cutShort, readBody } from "./read-body.ts";
 import { errorReply } from "./reply.ts";
 import type { RouteDeps } from "./route.ts";
 
-const forwardedHeader = "x-corvo-forwarded";
-
-/** They speak of one connection and not of the message; the runtime writes those of the next one itself. */
-const hopHeaders = [
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-];
-
 /** Answers up to this are taken whole, which is cheaper and tells a broken one while it can still be told. */
 const wholeAnswerBytesMax = 256 * 1024;
+
+/** More than a lease token with its name in front. */
+const tokenSpan = 64;
+const utf8 = new TextDecoder();
 
 /** An election is usually over after this. */
 const noLeaderRetryMs = 250;
@@ -42,6 +30,13 @@ const noLeaderRetryMs = 250;
 export interface ForwardDeps extends RouteDeps {
   readonly leadership: Leadership;
   readonly watch: LeaderWatch;
+}
+
+interface PassedCall {
+  readonly operation: Operation;
+  readonly leader: string;
+  readonly signal: AbortSignal;
+  readonly mayRepeat: boolean;
 }
 
 export class Forwarder {
@@ -58,13 +53,13 @@ export class Forwarder {
     const consistency = query === "" ? null : new URLSearchParams(query).get("consistency");
     if (operation.answeredBy === "leader") return consistency !== "stale";
     // What any node can answer is not refused for want of a leader.
-    if (consistency !== "strong" || request.headers.has(forwardedHeader)) return false;
+    if (consistency !== "strong" || isPassedOn(request)) return false;
     return this.#deps.leadership.leaderUrl() !== undefined;
   }
 
   /** Where to pass this call on to. Throws when there is no such place. */
   target(request: Request): string {
-    if (request.headers.has(forwardedHeader)) {
+    if (isPassedOn(request)) {
       throw new CorvoError(
         "UNAVAILABLE",
         "another node took this one for the leader, which it is not",
@@ -98,7 +93,7 @@ export class Forwarder {
       const mayRepeat = operation.method === "GET" || operation.read || operation.waits;
       // A write is left to end within the grace period of a stop; what only waits is not.
       const signal = mayRepeat ? context.signal : request.signal;
-      return await this.#pass(request, body, { leader, signal, mayRepeat });
+      return await this.#pass(request, body, { operation, leader, signal, mayRepeat });
     } catch (thrown) {
       const error =
         held.reading && !(thrown instanceof CorvoError)
@@ -114,21 +109,19 @@ export class Forwarder {
     }
   }
 
-  async #pass(
-    request: Request,
-    body: Uint8Array | undefined,
-    call: { readonly leader: string; readonly signal: AbortSignal; readonly mayRepeat: boolean },
-  ): Promise<Response> {
-    const { leadership, watch } = this.#deps;
-    const { leader, mayRepeat } = call;
+  async #pass(request: Request, body: Uint8Array | undefined, call: PassedCall): Promise<Response> {
+    const { leadership, watch, drain } = this.#deps;
+    const { operation, leader, mayRepeat } = call;
     const replaced = new AbortController();
     // While nobody is known to lead, the same node may be elected again.
     const isStillLeader = () => {
       const url = leadership.leaderUrl()?.replace(/\/+$/, "");
       return !leadership.isLeader() && (url === undefined || url === leader);
     };
-    const stopWatching = watch.whenOver(isStillLeader, () =>
-      replaced.abort(new Error("another node leads now")),
+    const isOver = () => operation.claims && drain.isOn;
+    const stopWatching = watch.whenOver(
+      () => isStillLeader() && !isOver(),
+      () => replaced.abort(new Error(isOver() ? "this node drains" : "another node leads now")),
     );
     const { path, query } = splitUrl(request.url);
     try {
@@ -143,9 +136,14 @@ export class Forwarder {
       });
       const length = answer.headers.get("content-length");
       const isWhole = length !== null && Number(length) <= wholeAnswerBytesMax;
-      const content = isWhole ? await answer.bytes() : answer.body;
+      const content = isWhole
+        ? await answer.bytes()
+        : operation.claims
+          ? answer.body?.pipeThrough(noting(drain))
+          : answer.body;
+      if (operation.claims && content instanceof Uint8Array) drain.note(utf8.decode(content));
       const hasNone = answer.status === 204 || answer.status === 304;
-      return new Response(hasNone ? null : content, {
+      return new Response(hasNone ? null : (content ?? null), {
         status: answer.status,
         headers: passedOn(answer.headers),
       });
@@ -158,6 +156,20 @@ export class Forwarder {
       stopWatching();
     }
   }
+}
+
+/** Long answers pass in pieces. Those that give out work are looked through on their way, with what a cut could hide. */
+function noting(drain: Drain): TransformStream<Uint8Array, Uint8Array> {
+  const decoder = new TextDecoder();
+  let tail = "";
+  return new TransformStream({
+    transform(chunk, controller) {
+      const text = tail + decoder.decode(chunk, { stream: true });
+      drain.note(text);
+      tail = text.slice(-tokenSpan);
+      controller.enqueue(chunk);
+    },
+  });
 }
 
 function brokenOff(leader: string, cause: unknown, mayRepeat: boolean): CorvoError {
@@ -173,14 +185,4 @@ function brokenOff(leader: string, cause: unknown, mayRepeat: boolean): CorvoErr
     `the connection to the leader at ${leader} broke before its answer: ${reason}`,
     { cause },
   );
-}
-
-/** The headers for the next hop. */
-export function passedOn(headers: Headers): Headers {
-  const passed = new Headers(headers);
-  const named = headers.get("connection")?.split(",") ?? [];
-  for (const name of named) if (name.trim() !== "") passed.delete(name.trim());
-  for (const name of hopHeaders) passed.delete(name);
-  passed.set(forwardedHeader, "1");
-  return passed;
 }

@@ -36,16 +36,21 @@ export class LeaderWatch {
     return () => this.#watches.delete(watch);
   }
 
+  /** Looks now. */
+  look(): void {
+    for (const watch of this.#watches) {
+      if (watch.holds()) continue;
+      this.#watches.delete(watch);
+      watch.ended();
+    }
+  }
+
   #arm(): void {
     if (this.#isArmed || this.#watches.size === 0) return;
     this.#isArmed = true;
     this.#timers.after(lookMs, () => {
       this.#isArmed = false;
-      for (const watch of this.#watches) {
-        if (watch.holds()) continue;
-        this.#watches.delete(watch);
-        watch.ended();
-      }
+      this.look();
       this.#arm();
     });
   }

@@ -13,6 +13,8 @@ import { stringifyJson } from "../../base/json.ts";
 import type { Clock } from "../../base/ports.ts";
 import { type Admission, RequestContext, type WhenNotLeading } from "./admission.ts";
 import { BodyParser, decodeUtf8 } from "./body.ts";
+import type { Drain } from "./drain.ts";
+import { isPassedOn } from "./hops.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
 import { cutShort, readBody } from "./read-body.ts";
@@ -29,6 +31,7 @@ export interface RouteDeps {
   readonly clock: Clock;
   readonly admission: Admission;
   readonly whenNotLeading: WhenNotLeading;
+  readonly drain: Drain;
   /** Turns anything thrown into an error to answer with, logging what is unexpected. */
   readonly explain: (thrown: unknown, request: Request) => CorvoError;
 }
@@ -82,9 +85,11 @@ export class Route {
       const result = await this.#handler(input, context);
       if (result instanceof Reply) {
         const text = result.body === undefined ? undefined : this.#stringify(result.body);
+        if (this.#operation.claims && text !== undefined) this.#noteLeases(request, text);
         return jsonReply(result.status, text, clock.monotonicMs() - startMs);
       }
       const text = this.#stringify(result);
+      if (this.#operation.claims) this.#noteLeases(request, text);
       return jsonReply(this.#operation.status, text, clock.monotonicMs() - startMs);
     } catch (thrown) {
       const error =
@@ -97,6 +102,11 @@ export class Route {
       admission.bodyBytes -= held.bytes;
       if (held.entered) admission.requests--;
     }
+  }
+
+  /** Leases that another node passes on are that node's to know of. */
+  #noteLeases(request: Request, text: string): void {
+    if (!isPassedOn(request)) this.#deps.drain.note(text);
   }
 
   #readUrl(url: string, body: unknown): Input {

@@ -7,10 +7,21 @@
  * Neither socket can be told to read slower, so each direction is bounded instead: what the slower side has not taken
  * beyond `streamBufferBytesMax` ends the connection. Frames in flight and credits keep an honest client far below it.
  */
+import { requestLimits } from "../../api/limits.ts";
+import { rawTreeOf } from "../../api/operation.ts";
+import { ClientFrame } from "../../api/stream.ts";
 import { CorvoError } from "../../base/errors.ts";
+import { parseJson, stringifyJson } from "../../base/json.ts";
 import type { Timers } from "../../base/ports.ts";
 import type { LeaderWatch } from "./leader-watch.ts";
-import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
+import type { StreamDrain } from "./stream-drain.ts";
+import {
+  type ClientSocket,
+  closeCodes,
+  cutReason,
+  leaveMs,
+  type OpenStream,
+} from "./stream-socket.ts";
 
 export interface ProxyTarget {
   /** `ws://` or `wss://` address of the leader's streaming socket. */
@@ -25,6 +36,7 @@ export interface StreamProxyDeps {
   readonly watch: LeaderWatch;
   readonly timers: Timers;
   readonly bufferBytesMax: number;
+  readonly drain: StreamDrain;
   readonly siblings: Set<OpenStream>;
 }
 
@@ -41,6 +53,7 @@ export class StreamProxy implements OpenStream {
   #refuse: (reason: string) => void = () => {};
   #stopWatching: () => void = () => {};
   #stopTimer: () => void = () => {};
+  #isLeaving = false;
 
   constructor(deps: StreamProxyDeps) {
     this.#deps = deps;
@@ -48,16 +61,21 @@ export class StreamProxy implements OpenStream {
 
   /** Connects to the leader. Rejects with UNAVAILABLE, and then there is nothing to close. */
   connect(): Promise<void> {
-    const { target, watch, timers, siblings } = this.#deps;
+    const { target, watch, timers, drain, siblings } = this.#deps;
     siblings.add(this);
+    drain.opened(watch, (reason) => this.#askToLeave(reason));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#refuse = (reason) => {
       this.closed();
-      const message = `no stream to the leader: the ${reason}`;
+      const message = `no stream to the leader: ${reason}`;
       reject(new CorvoError("UNAVAILABLE", message, { retryAfterMs: retryMs }));
     };
-    this.#stopWatching = watch.whenOver(target.isLeader, () => this.#turnAway("leader changed"));
-    this.#stopTimer = timers.after(connectMsMax, () => this.#turnAway("leader does not answer"));
+    this.#stopWatching = watch.whenOver(target.isLeader, () =>
+      this.#turnAway("the leader changed"),
+    );
+    this.#stopTimer = timers.after(connectMsMax, () =>
+      this.#turnAway("the leader does not answer"),
+    );
     const leader = new WebSocket(target.url, {
       headers: { ...target.headers },
       perMessageDeflate: false,
@@ -76,18 +94,19 @@ export class StreamProxy implements OpenStream {
   opened(client: ClientSocket): void {
     this.#client = client;
     if (this.#leader === undefined) {
-      this.#turnAway("leader cannot be reached");
+      this.#turnAway("the leader cannot be reached");
       return;
     }
     for (const message of this.#early.splice(0)) this.#fromLeader(message);
   }
 
   received(message: string | Buffer): void {
+    const { drain, bufferBytesMax } = this.#deps;
     const behind = this.#leader?.bufferedAmount ?? 0;
-    if (behind + Buffer.byteLength(message) > this.#deps.bufferBytesMax) {
-      this.#turnAway("leader takes frames slower than they come");
+    if (behind + Buffer.byteLength(message) > bufferBytesMax) {
+      this.#turnAway("the leader takes frames slower than they come");
     } else {
-      this.#leader?.send(message);
+      this.#leader?.send(drain.mayClaim && !this.#isLeaving ? message : withoutClaim(message));
     }
   }
 
@@ -97,6 +116,7 @@ export class StreamProxy implements OpenStream {
 
   closed(): void {
     this.#deps.siblings.delete(this);
+    this.#deps.drain.closed();
     this.#client = undefined;
     this.#dropLeader();
   }
@@ -106,12 +126,16 @@ export class StreamProxy implements OpenStream {
   }
 
   end(code: number, reason: string): void {
-    if (this.#client === undefined) this.#refuse("connection was closed");
+    if (this.#client === undefined) this.#refuse("the connection was closed");
     this.#client?.close(code, cutReason(reason));
     this.#dropLeader();
   }
 
   #fromLeader(message: string | Buffer): void {
+    if (typeof message === "string") {
+      if (message.startsWith(takeBackAnswer)) return;
+      this.#deps.drain.note(message);
+    }
     if (this.#client === undefined) this.#early.push(message);
     // Not sent at all: the client would wait in vain.
     else if (this.#client.send(message) === 0) this.#client.terminate();
@@ -121,8 +145,22 @@ export class StreamProxy implements OpenStream {
   #leaderClosed(code: number, reason: string): void {
     if (this.#leader === undefined) return;
     const isBroken = this.#client === undefined || [1005, 1006, 1015].includes(code);
-    if (isBroken) this.#turnAway("leader cannot be reached");
+    if (isBroken) this.#turnAway("the leader cannot be reached");
     else this.end(code, reason);
+  }
+
+  /** Not one more job; what is on its way in either direction has a moment. */
+  #askToLeave(reason: string): void {
+    if (this.#client === undefined) {
+      this.#refuse(reason);
+      return;
+    }
+    this.#isLeaving = true;
+    this.#leader?.send(takeBack);
+    this.announceClosing();
+    this.#stopTimer = this.#deps.timers.after(leaveMs, () =>
+      this.end(closeCodes.restart, `connect again: ${reason}`),
+    );
   }
 
   #turnAway(reason: string): void {
@@ -131,7 +169,7 @@ export class StreamProxy implements OpenStream {
       return;
     }
     this.announceClosing();
-    this.end(closeCodes.restart, `connect again: the ${reason}`);
+    this.end(closeCodes.restart, `connect again: ${reason}`);
   }
 
   #dropLeader(): void {
@@ -141,4 +179,21 @@ export class StreamProxy implements OpenStream {
     this.#stopTimer();
     leader?.close(1000);
   }
+}
+
+/** Takes the client's credits back. No client has counted to this number, and none is shown the answer. */
+const takeBackId = Number.MAX_SAFE_INTEGER;
+const takeBack = `{"id":${takeBackId},"claim":{"queues":["none"],"credits":0}}`;
+const takeBackAnswer = `{"id":${takeBackId}`;
+
+const frameTree = rawTreeOf(ClientFrame);
+
+/** A frame as it came but for its claim. What is no frame goes on as it is: the leader says what is wrong with it. */
+function withoutClaim(message: string | Buffer): string | Buffer {
+  if (typeof message !== "string" || !message.includes('"claim"')) return message;
+  const parsed = parseJson(message, frameTree, requestLimits.jsonDepthMax);
+  if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) return message;
+  if (!("claim" in parsed.value)) return message;
+  const { claim: _, ...frame } = parsed.value;
+  return stringifyJson(frame);
 }

@@ -13,11 +13,19 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import { type Admission, stopping } from "./admission.ts";
 import { BodyParser } from "./body.ts";
+import type { Drain } from "./drain.ts";
 import type { Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { errorBody } from "./reply.ts";
+import { StreamDrain } from "./stream-drain.ts";
 import { type ProxyTarget, StreamProxy } from "./stream-proxy.ts";
-import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
+import {
+  type ClientSocket,
+  closeCodes,
+  cutReason,
+  leaveMs,
+  type OpenStream,
+} from "./stream-socket.ts";
 
 /** Frames above this many characters count towards the bytes of all bodies being served. */
 const largeFrameLength = 64 * 1024;
@@ -29,6 +37,7 @@ export interface StreamDeps {
   readonly timers: Timers;
   readonly leadership: Leadership;
   readonly watch: LeaderWatch;
+  readonly drain: Drain;
   readonly explain: (thrown: unknown) => CorvoError;
 }
 
@@ -48,9 +57,10 @@ export class StreamConnections {
   }
 
   /** A connection for a socket that is about to be opened. Throws when there are too many. */
-  create(): OpenStream {
+  create({ isPassedOn }: { readonly isPassedOn: boolean }): OpenStream {
     this.#admit();
-    return new StreamConnection(this.#deps, this.#parser, this.#open);
+    const watched = isPassedOn ? undefined : new StreamDrain(this.#deps.drain);
+    return new StreamConnection(this.#deps, this.#parser, { siblings: this.#open, drain: watched });
   }
 
   /** The same for a socket whose frames the leader answers. */
@@ -58,7 +68,8 @@ export class StreamConnections {
     this.#admit();
     const { watch, timers, limits } = this.#deps;
     const bufferBytesMax = limits.streamBufferBytesMax;
-    return new StreamProxy({ target, watch, timers, bufferBytesMax, siblings: this.#open });
+    const drain = new StreamDrain(this.#deps.drain);
+    return new StreamProxy({ target, watch, timers, bufferBytesMax, drain, siblings: this.#open });
   }
 
   #admit(): void {
@@ -86,6 +97,7 @@ class StreamConnection implements OpenStream {
   readonly #deps: StreamDeps;
   readonly #parser: BodyParser;
   readonly #siblings: Set<OpenStream>;
+  readonly #drain: StreamDrain | undefined;
   #socket: ClientSocket | undefined;
   #session: StreamSession | undefined;
   #framesInFlight = 0;
@@ -93,11 +105,18 @@ class StreamConnection implements OpenStream {
   /** True while the socket's buffer holds unsent bytes. */
   #full = false;
   #stopWatching: () => void = () => {};
+  #stopLeaving: () => void = () => {};
 
-  constructor(deps: StreamDeps, parser: BodyParser, siblings: Set<OpenStream>) {
+  /** Without `drain` it comes from another node, and this one's draining does not concern it. */
+  constructor(
+    deps: StreamDeps,
+    parser: BodyParser,
+    { siblings, drain }: { siblings: Set<OpenStream>; drain: StreamDrain | undefined },
+  ) {
     this.#deps = deps;
     this.#parser = parser;
     this.#siblings = siblings;
+    this.#drain = drain;
   }
 
   opened(socket: ClientSocket): void {
@@ -116,7 +135,9 @@ class StreamConnection implements OpenStream {
         this.#flush();
         this.#send(text);
         return !this.#full;
-      });
+      }, this.#drain === undefined);
+      this.#drain?.opened(watch, (reason) => this.#askToLeave(reason));
+      if (this.#drain?.mayClaim === false) this.#session.stopClaiming();
     } catch (thrown) {
       this.end(closeCodes.failed, this.#deps.explain(thrown).message);
     }
@@ -152,11 +173,22 @@ class StreamConnection implements OpenStream {
 
   closed(): void {
     this.#siblings.delete(this);
+    this.#drain?.closed();
     this.#stopWatching();
+    this.#stopLeaving();
     this.#socket = undefined;
     this.#outbox = [];
     this.#session?.close();
     this.#session = undefined;
+  }
+
+  /** Not one more job; what is on its way in either direction has a moment. */
+  #askToLeave(reason: string): void {
+    this.#session?.stopClaiming();
+    this.announceClosing();
+    this.#stopLeaving = this.#deps.timers.after(leaveMs, () =>
+      this.end(closeCodes.restart, `connect again: ${reason}`),
+    );
   }
 
   announceClosing(): void {

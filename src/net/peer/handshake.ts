@@ -33,6 +33,8 @@ export interface PeerIdentity {
   readonly uuid: string;
   /** Consensus id. */
   readonly nodeId: number;
+  /** How often the cluster was cut down to one node by force; programs that cannot say so are of epoch 0. */
+  readonly recoveryEpoch: number;
 }
 
 /** The other side, proven. */
@@ -140,6 +142,7 @@ export class CallerHandshake {
     writer.varint(this.#target.nodeId);
     writer.raw(randomBytes(nonceBytes));
     writeGroups(writer, this.#config.groups?.() ?? []);
+    writer.varint(this.#config.self.recoveryEpoch);
     this.#hello = writer.written().slice();
     return encodeFrame(frameTypes.hello, (frame) => frame.raw(this.#hello));
   }
@@ -158,12 +161,14 @@ export class CallerHandshake {
   #onChallenge(bytes: Uint8Array<ArrayBuffer>): HandshakeStep {
     const reader = new ByteReader(bytes);
     const version = reader.u8();
-    const from = readIdentity(reader);
+    const named = readIdentity(reader);
     reader.raw(nonceBytes);
     const groups = readGroups(reader);
+    const from = { ...named, recoveryEpoch: readEpoch(reader) };
     if (reader.fault !== undefined) return failed(`its challenge is malformed: ${reader.fault}`);
     const { self, versions, secret } = this.#config;
     if (from.clusterId !== self.clusterId) return refusal(otherCluster(self, from));
+    if (from.recoveryEpoch !== self.recoveryEpoch) return refusal(otherEpoch(self, from));
     if (from.uuid !== this.#target.uuid || from.nodeId !== this.#target.nodeId) {
       return refusal(`${describe(this.#target)} was called and ${describe(from)} answered`);
     }
@@ -224,6 +229,9 @@ export class AcceptorHandshake {
       );
     }
     if (hello.from.clusterId !== self.clusterId) return refusal(otherCluster(hello.from, self));
+    if (hello.from.recoveryEpoch !== self.recoveryEpoch) {
+      return refusal(otherEpoch(hello.from, self));
+    }
     if (hello.from.uuid === self.uuid || hello.from.nodeId === self.nodeId) {
       return refusal(
         `the caller is ${describe(hello.from)} and so is this node, ${describe(self)}; a data directory was copied or an id used twice`,
@@ -240,6 +248,7 @@ export class AcceptorHandshake {
     writeIdentity(writer, self);
     writer.raw(randomBytes(nonceBytes));
     writeGroups(writer, this.#config.groups?.() ?? []);
+    writer.varint(this.#config.self.recoveryEpoch);
     this.#challengeBytes = writer.written().slice();
     return {
       kind: "reply",
@@ -279,13 +288,24 @@ function otherCluster(caller: PeerIdentity, acceptor: PeerIdentity): string {
   return `the caller, ${describe(caller)}, belongs to cluster ${caller.clusterId} and the called ${describe(acceptor)} to cluster ${acceptor.clusterId}; check the addresses and the data directories`;
 }
 
+function otherEpoch(caller: PeerIdentity, acceptor: PeerIdentity): string {
+  const isCallerOld = caller.recoveryEpoch < acceptor.recoveryEpoch;
+  const [old, other] = isCallerOld ? [caller, acceptor] : [acceptor, caller];
+  return `${describe(old)} is of cluster ${old.clusterId} as it was before a recovery (epoch ${old.recoveryEpoch}, and ${describe(other)} has ${other.recoveryEpoch}); empty its data directory and let it join again`;
+}
+
 function writeIdentity(writer: ByteWriter, identity: PeerIdentity): void {
   writer.text(identity.clusterId);
   writer.text(identity.uuid);
   writer.varint(identity.nodeId);
 }
 
-function readIdentity(reader: ByteReader): PeerIdentity {
+/** Programs of the first version of the protocol end before it. */
+function readEpoch(reader: ByteReader): number {
+  return reader.remaining === 0 ? 0 : reader.varint();
+}
+
+function readIdentity(reader: ByteReader): Omit<PeerIdentity, "recoveryEpoch"> {
   const clusterId = readName(reader);
   const uuid = readName(reader);
   return { clusterId, uuid, nodeId: reader.varint() };
@@ -314,10 +334,11 @@ function readHello(reader: ByteReader): Hello | undefined {
   const versionMin = reader.u8();
   const versionMax = reader.u8();
   const purpose = readPurpose(reader);
-  const from = readIdentity(reader);
+  const named = readIdentity(reader);
   const to = { uuid: readName(reader), nodeId: reader.varint() };
   reader.raw(nonceBytes);
   const groups = readGroups(reader);
+  const from = { ...named, recoveryEpoch: readEpoch(reader) };
   if (reader.fault !== undefined) return undefined;
   return { versionMin, versionMax, purpose, from, to, groups };
 }

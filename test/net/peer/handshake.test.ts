@@ -18,7 +18,7 @@ import { clusterId, uuidOf } from "../../support/peer-node.ts";
 const secretOf = (text: string) => new TextEncoder().encode(text);
 
 function configOf(nodeId: number, changes: Partial<HandshakeConfig> = {}): HandshakeConfig {
-  const self = { clusterId, uuid: uuidOf(nodeId), nodeId };
+  const self = { clusterId, uuid: uuidOf(nodeId), nodeId, recoveryEpoch: 0 };
   return { self, secret: secretOf("a secret of the cluster"), versions: peerVersions, ...changes };
 }
 
@@ -87,7 +87,7 @@ test("[P30] two members that know the secret prove it to each other, and agree o
 
 test("[P31] another cluster is refused with both cluster ids, by whoever sees it first", () => {
   const other = "dddddddd-0000-4000-8000-000000000002";
-  const self = { clusterId: other, uuid: uuidOf(2), nodeId: 2 };
+  const self = { clusterId: other, uuid: uuidOf(2), nodeId: 2, recoveryEpoch: 0 };
 
   const run = talk(configOf(1), configOf(2, { self }));
 
@@ -95,6 +95,22 @@ test("[P31] another cluster is refused with both cluster ids, by whoever sees it
     expect(reasonOf(step)).toContain(clusterId);
     expect(reasonOf(step)).toContain(other);
   }
+});
+
+test("[P47] a node of the cluster as it was before a recovery is told so, by whoever sees it first", () => {
+  const recovered = (nodeId: number) => {
+    const config = configOf(nodeId);
+    return { ...config, self: { ...config.self, recoveryEpoch: 1 } };
+  };
+
+  const called = talk(configOf(1), recovered(2));
+  const calling = talk(recovered(1), configOf(2));
+
+  const old = (nodeId: number, other: number) =>
+    `node ${nodeId} (${uuidOf(nodeId)}) is of cluster ${clusterId} as it was before a recovery (epoch 0, and node ${other} (${uuidOf(other)}) has 1); empty its data directory and let it join again`;
+  expect(called.caller).toMatchObject({ kind: "failed", reason: old(1, 2) });
+  expect(calling.caller).toMatchObject({ kind: "failed", reason: old(2, 1) });
+  expect(talk(recovered(1), recovered(2)).caller.kind).toBe("ready");
 });
 
 test("[P32] without a common version the refusal names both ranges", () => {
@@ -164,7 +180,7 @@ test("[P36] a call that reaches another node than the one wanted is refused with
 });
 
 test("[P37] a copied data directory is told from its original", () => {
-  const self = { clusterId, uuid: uuidOf(1), nodeId: 2 };
+  const self = { clusterId, uuid: uuidOf(1), nodeId: 2, recoveryEpoch: 0 };
 
   const run = talk(configOf(1), configOf(2, { self }));
 

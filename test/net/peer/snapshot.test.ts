@@ -275,7 +275,7 @@ test("[P58] a receiver that takes nothing does not keep the sender from stopping
 function sendByHand(node: PeerNode, frames: readonly Uint8Array[]): Promise<string> {
   const deps = {
     handshake: {
-      self: { clusterId, uuid: uuidOf(1), nodeId: 1 },
+      self: { clusterId, uuid: uuidOf(1), nodeId: 1, recoveryEpoch: 0 },
       secret: new TextEncoder().encode("the secret of the test cluster"),
       versions: peerVersions,
     },

@@ -268,7 +268,9 @@ test("[P35] a member that was removed loses its connection at once", async () =>
 
 test("[P31] a node of another cluster is told so at every call, and the log says it once per interval", async () => {
   const other = "dddddddd-0000-4000-8000-000000000002";
-  using one = openPeerNode(1, { self: { clusterId: other, uuid: uuidOf(1), nodeId: 1 } });
+  using one = openPeerNode(1, {
+    self: { clusterId: other, uuid: uuidOf(1), nodeId: 1, recoveryEpoch: 0 },
+  });
   using two = openPeerNode(2);
   await using proxy = await openFaultyProxy(two.port);
   one.transport.setPeers(new Map([[2, two.address(proxy.port)]]));

@@ -31,6 +31,8 @@ export interface ClusterShown {
   readonly term: number;
   readonly leader_id: string;
   readonly applied_index: string;
+  /** Programs of the first level do not say it. */
+  readonly feature_level?: number;
   readonly commit_index: string;
   readonly nodes: readonly MemberShown[];
 }
@@ -58,7 +60,7 @@ export async function until<T>(
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -76,6 +78,8 @@ export class ClusterNode {
   readonly machine: Machine | undefined;
   /** Errors that it is right to log, because of what was done to it. */
   readonly excuses: RegExp[] = [];
+  /** The executable that the next start runs; undefined: the one that was built from this tree. */
+  program: string | undefined;
   /** Known once it has answered for the first time. */
   id = 0;
   server: Server | undefined;
@@ -104,6 +108,11 @@ export class ClusterNode {
     this.dataDir = join(place.path, spec.name);
   }
 
+  get #options() {
+    const { program } = this;
+    return program === undefined ? { env: this.#env } : { env: this.#env, program };
+  }
+
   get isRunning(): boolean {
     return this.server !== undefined;
   }
@@ -116,7 +125,7 @@ export class ClusterNode {
   /** Starts the process; it may not be listening yet. */
   spawn(): Server {
     if (this.server !== undefined) throw new Error(`${this.name} runs already`);
-    const server = new Server(this.#place.start(this.words, { env: this.#env }));
+    const server = new Server(this.#place.start(this.words, this.#options));
     this.server = server;
     this.isPaused = false;
     server.listening.catch(() => undefined);
@@ -202,6 +211,8 @@ interface NodeOptions {
   readonly env?: Record<string, string>;
   readonly words?: readonly string[];
   readonly name?: string;
+  /** Of its HTTP API, where others have to know it beforehand. */
+  readonly httpPort?: number;
 }
 
 interface ClusterOptions {
@@ -251,7 +262,8 @@ export class Cluster {
     const others = options.join ?? this.nodes;
     this.#made += 1;
     const name = options.name ?? `n${this.#made}`;
-    const [httpPort, peerPort] = [await freePort(), await freePort()];
+    const httpPort = options.httpPort ?? (await freePort());
+    const peerPort = await freePort();
     let made: ClusterNode | undefined;
     const nodeIdOf = () => made?.id ?? 0;
     const door = await this.network?.open(peerPort, nodeIdOf);

@@ -1,0 +1,206 @@
+/**
+ * Makes a stopped node the only member of its cluster: for when a majority is gone for good, and nobody can agree on
+ * anything any more. It cannot know what the others had acknowledged without it, so it is asked for and never guessed.
+ *
+ *   identity with the next recovery epoch      from now on nodes of the old cluster are refused
+ *   entries that remove the others, one by one     committed by decree, together with all that the log holds
+ *   an entry that forgets who they were
+ *
+ * The epoch comes first: a crash in between leaves a node that nobody can reach, and that is recovered once more.
+ * Everything in the log is kept. The end of it may never have been acknowledged, but it may have been.
+ */
+import { existsSync } from "node:fs";
+import { CorvoError } from "../../base/errors.ts";
+import type { AppendWork, Log, LogEntry } from "../../base/log.ts";
+import type { Clock, Logger } from "../../base/ports.ts";
+import { decodeBatch, encodeBatch } from "../../engine/change.ts";
+import type { Member } from "../../engine/state.ts";
+import { type ChangeBase, changeMembership, restoreMembership } from "../../raft/changer.ts";
+import {
+  type ConfChange,
+  decodeConfChange,
+  encodeConfChange,
+  leaveJointChange,
+} from "../../raft/conf-change.ts";
+import { type ConfState, type Entry, emptyData } from "../../raft/message.ts";
+import { emptyMembership, isJoint } from "../../raft/tracker.ts";
+import { toEntry, toLogEntry } from "../../replica/raft-log.ts";
+import { DataDirError } from "../../store/data-dir.ts";
+import { LogDamaged } from "../../store/log-format.ts";
+import {
+  type NodeIdentity,
+  readNodeIdentity,
+  writeNodeIdentity,
+} from "../../store/node-identity.ts";
+import { mainGroup, openStorage, type Storage } from "./storage.ts";
+
+export interface Recoverable {
+  readonly identity: NodeIdentity;
+  /** As far as the stored state knows them. */
+  readonly members: readonly Member[];
+  readonly voters: readonly number[];
+  /** Everybody but this node. */
+  readonly others: readonly number[];
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  /** What this node knows to be committed; it may be more. */
+  readonly commitIndex: number;
+}
+
+interface Plan {
+  readonly layout: ChangeBase;
+  /** Latest time that an entry of the log was stamped with. */
+  readonly nowMs: number;
+}
+
+const readBytes = 4 * 1024 * 1024;
+/** Nothing is claimed here. */
+const cachedJobsMax = 1000;
+
+/** Opens the directory of a stopped node, and keeps a server from starting on it meanwhile. */
+export async function openForRecovery(dataDir: string, logger: Logger): Promise<Storage> {
+  if (!existsSync(dataDir) || readNodeIdentity(dataDir) === undefined) {
+    throw new CorvoError("NOT_FOUND", `${dataDir} is not the data directory of a node`, {
+      hint: "Name it with --data-dir.",
+    });
+  }
+  try {
+    return await openStorage({ dataDir, cachedJobsMax }, logger);
+  } catch (error) {
+    if (!(error instanceof DataDirError) && !(error instanceof LogDamaged)) throw error;
+    const isLocked = error instanceof DataDirError && error.problem === "locked";
+    throw new CorvoError("CONFLICT", error.message, {
+      hint: isLocked ? "A server that runs is not recovered." : "Nothing was changed.",
+    });
+  }
+}
+
+/** What there is to recover. */
+export function inspect(storage: Storage): Recoverable {
+  const identity = readNodeIdentity(storage.dir.path);
+  if (identity === undefined) throw new Error("the directory belongs to no cluster yet");
+  const { log, store } = storage;
+  const { last, lastTerm, hardState } = log.bounds(mainGroup);
+  const { membership } = planOf(storage).layout;
+  const { voters, learners, learnersNext } = membership;
+  const everybody = [...voters.incoming, ...voters.outgoing, ...learners, ...learnersNext];
+  return {
+    identity,
+    members: store.state.meta.members,
+    voters: voters.incoming,
+    others: [...new Set(everybody)].filter((id) => id !== identity.nodeId).sort((a, b) => a - b),
+    lastIndex: last,
+    lastTerm,
+    commitIndex: hardState.commit,
+  };
+}
+
+/** Makes this node the only member. Resolves when that is on disk; gives the new recovery epoch. */
+export async function recover(
+  storage: Storage,
+  { identity, others }: Recoverable,
+  clock: Clock,
+): Promise<number> {
+  const recoveryEpoch = identity.recoveryEpoch + 1;
+  writeNodeIdentity(storage.dir.path, { ...identity, recoveryEpoch });
+  const { log, store } = storage;
+  const { last, hardState } = log.bounds(mainGroup);
+  const plan = planOf(storage);
+  const term = hardState.term + 1;
+  const entries = changesFor(plan.layout, identity.nodeId).map((change, i): Entry => {
+    const data = encodeConfChange(change);
+    return { term, index: last + 1 + i, type: "EntryConfChangeV2", data };
+  });
+  const forget = encodeBatch(
+    {
+      nowMs: Math.max(clock.nowMs(), plan.nowMs),
+      seed: 0,
+      changes: others.map((id) => ({ kind: "forgetMember", id })),
+    },
+    store.state.meta.featureLevel,
+  );
+  const data = new TextEncoder().encode(forget);
+  entries.push({ term, index: last + 1 + entries.length, type: "EntryNormal", data });
+  await append(log, {
+    group: mainGroup,
+    entries: entries.map(toLogEntry),
+    hardState: { term, vote: String(identity.nodeId), commit: last + entries.length },
+  });
+  return recoveryEpoch;
+}
+
+function append(log: Log, work: AppendWork): Promise<void> {
+  return new Promise((resolve, reject) => {
+    log.append(work, (fault) =>
+      fault === undefined ? resolve() : reject(new Error(fault.message)),
+    );
+  });
+}
+
+/** The membership at the end of the log, and its time: what the state does not reflect yet is read. */
+function planOf({ log, store }: Storage): Plan {
+  const { last } = log.bounds(mainGroup);
+  let layout = restored(store.stored.conf, last);
+  let { nowMs } = store.state.meta;
+  for (let next = store.stored.index + 1; next <= last; ) {
+    const found = log.read(mainGroup, next, readBytes);
+    if (found.length === 0) throw new Error(`entry ${next} of the log cannot be read`);
+    for (const entry of found) {
+      layout = withChange(layout, entry);
+      nowMs = Math.max(nowMs, timeOf(entry));
+    }
+    next = (found.at(-1)?.index ?? next) + 1;
+  }
+  return { layout, nowMs };
+}
+
+function restored(conf: ConfState, lastIndex: number): ChangeBase {
+  const base = {
+    membership: emptyMembership,
+    progress: new Map(),
+    lastIndex,
+    // Progress is tracked for nobody here.
+    inflightMessagesMax: 1,
+    inflightBytesMax: 1,
+  };
+  const result = restoreMembership(base, conf);
+  if (result.kind === "refused") throw new Error(`the stored membership: ${result.reason}`);
+  return { ...base, ...result.layout };
+}
+
+function withChange(layout: ChangeBase, logged: LogEntry): ChangeBase {
+  const { type, data, index } = toEntry(logged);
+  if (type === "EntryNormal") return layout;
+  const change = decodeConfChange(data);
+  if (change === undefined) throw new Error(`entry ${index} of the log is no change of members`);
+  return applied(layout, change);
+}
+
+function applied(layout: ChangeBase, change: ConfChange): ChangeBase {
+  const result = changeMembership(layout, change);
+  if (result.kind === "refused") throw new Error(`a change of members: ${result.reason}`);
+  return { ...layout, ...result.layout };
+}
+
+function timeOf(logged: LogEntry): number {
+  const { type, data } = toEntry(logged);
+  if (type !== "EntryNormal" || data.length === 0) return 0;
+  return decodeBatch(new TextDecoder().decode(data)).nowMs;
+}
+
+/** The changes that leave only this node, each possible after the one before. */
+function changesFor(start: ChangeBase, self: number): ConfChange[] {
+  const changes: ConfChange[] = [];
+  let layout = start;
+  const add = (change: ConfChange) => {
+    layout = applied(layout, change);
+    changes.push(change);
+  };
+  const one = (kind: "addVoter" | "remove", id: number) =>
+    add({ transition: "auto", changes: [{ kind, id }], context: emptyData });
+  if (isJoint(layout.membership)) add(leaveJointChange);
+  if (!layout.membership.voters.incoming.includes(self)) one("addVoter", self);
+  const { voters, learners } = layout.membership;
+  for (const id of [...voters.incoming, ...learners]) if (id !== self) one("remove", id);
+  return changes;
+}

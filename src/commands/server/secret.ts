@@ -1,0 +1,61 @@
+/** How nodes show each other that they know the secret of their cluster, without telling it. */
+import { timingSafeEqual } from "node:crypto";
+import { CorvoError } from "../../base/errors.ts";
+import { isLoopback } from "./addresses.ts";
+
+/**
+ * The secret of the cluster. Nodes that are only reachable on this machine need none; then the cluster's id stands for it,
+ * which keeps strangers apart but keeps nobody out.
+ */
+export function clusterSecret(
+  secret: string | undefined,
+  clusterId: string,
+  peerHost: string,
+): Uint8Array {
+  if (secret === undefined && !isLoopback(peerHost)) {
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `the peer port listens on ${peerHost}, beyond this machine, and no cluster secret is set`,
+      {
+        hint: "Set CORVO_CLUSTER_SECRET, the same on every node: `openssl rand -hex 32` makes one.",
+      },
+    );
+  }
+  return new Bun.CryptoHasher("sha256").update(`corvo cluster ${secret ?? clusterId}`).digest();
+}
+
+/**
+ * What a node shows when it asks to join. It is made for its uuid and peer address, so it lets in nobody else. Undefined when the
+ * cluster has no secret.
+ */
+export function joinProof(
+  secret: string | undefined,
+  uuid: string,
+  peerAddress: string,
+): string | undefined {
+  if (secret === undefined) return undefined;
+  return new Bun.CryptoHasher("sha256", secret)
+    .update(`corvo join ${uuid} ${peerAddress}`)
+    .digest("hex");
+}
+
+/** Refuses a node that does not show that it knows the cluster's secret. */
+export function checkProof(
+  secret: string | undefined,
+  node: { readonly uuid: string; readonly peerAddress: string; readonly proof?: string },
+): void {
+  const { uuid, peerAddress, proof } = node;
+  if (isProven(proof, joinProof(secret, uuid, peerAddress))) return;
+  throw new CorvoError(
+    "UNAUTHORIZED",
+    `node ${uuid} ${proof === undefined ? "has no cluster secret" : "has another cluster secret"}`,
+    { hint: "Set CORVO_CLUSTER_SECRET to the same text on every node." },
+  );
+}
+
+function isProven(proof: string | undefined, wanted: string | undefined): boolean {
+  if (wanted === undefined) return true;
+  const given = Buffer.from(proof ?? "");
+  const expected = Buffer.from(wanted);
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}

@@ -1,0 +1,296 @@
+/** Handlers of operations on limits. */
+import { requestLimits as limits } from "../api/limits.ts";
+import type { InputOf, ResultOf } from "../api/operation.ts";
+import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import { formatJobId } from "../base/ids.ts";
+import { formatTime } from "../base/time.ts";
+import type { LimitStatus } from "../engine/limits/limit-view.ts";
+import type { Rate } from "../engine/limits/rate.ts";
+import {
+  type LimitScope,
+  type LimitTarget,
+  type LimitValues,
+  nameOf,
+} from "../engine/limits/setting.ts";
+import type { Node } from "./node.ts";
+import { toDuration, toTime } from "./values.ts";
+
+type LimitHandlers = Pick<
+  Handlers,
+  | "listLimits"
+  | "setLimit"
+  | "getLimit"
+  | "removeLimit"
+  | "pauseLimit"
+  | "resumeLimit"
+  | "blockedKeys"
+  | "setResource"
+  | "getResource"
+  | "removeResource"
+  | "pauseResource"
+  | "resumeResource"
+  | "setConcurrency"
+  | "setThrottle"
+  | "removeThrottle"
+>;
+type Body = InputOf<Operations["setLimit"]>["body"];
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+type LimitView = Writable<ResultOf<Operations["setLimit"]>>;
+
+const defaultPage = 100;
+const changeBytes = 512;
+
+export function createLimitHandlers(node: Node): LimitHandlers {
+  return { ...settingHandlers(node), ...pauseHandlers(node), ...listHandlers(node) };
+}
+
+type SettingHandlers = Pick<
+  LimitHandlers,
+  | "setLimit"
+  | "removeLimit"
+  | "setResource"
+  | "removeResource"
+  | "setConcurrency"
+  | "setThrottle"
+  | "removeThrottle"
+>;
+
+function settingHandlers(node: Node): SettingHandlers {
+  const set = async (target: LimitTarget, values: LimitValues) => {
+    await node.propose({ kind: "setLimit", target, values }, changeBytes);
+    return viewOf(node, target);
+  };
+  const remove = async (target: LimitTarget) => {
+    await node.propose({ kind: "removeLimit", target }, changeBytes);
+    return { status: "removed" };
+  };
+  const replace = async (
+    queue: string,
+    only: "concurrency" | "rate",
+    values: LimitValues,
+  ): Promise<{ status: string }> => {
+    const target: LimitTarget = { scope: "queue", queue, name: "" };
+    await node.propose({ kind: "setLimit", target, values, only }, changeBytes);
+    return { status: "ok" };
+  };
+  return {
+    setLimit: ({ params, body }) => {
+      const target = targetOf(params.name, body);
+      return set(target, toValues(target.scope, body));
+    },
+    removeLimit: ({ params, query }) => remove(targetOf(params.name, query)),
+    setResource: ({ params, body }) => set(resourceOf(params.name), toValues("resource", body)),
+    removeResource: ({ params }) => remove(resourceOf(params.name)),
+    setConcurrency: ({ params, body }) =>
+      replace(params.name, "concurrency", body.max > 0 ? { concurrency: body.max } : {}),
+    setThrottle: ({ params, body }) =>
+      replace(params.name, "rate", {
+        rate: { kind: "sliding", count: body.rate, windowMs: body.window_ms },
+      }),
+    removeThrottle: ({ params }) => replace(params.name, "rate", {}),
+  };
+}
+
+type PauseHandlers = Pick<
+  LimitHandlers,
+  "pauseLimit" | "resumeLimit" | "pauseResource" | "resumeResource"
+>;
+
+function pauseHandlers(node: Node): PauseHandlers {
+  const pause = async (target: LimitTarget, body: InputOf<Operations["pauseResource"]>["body"]) => {
+    const pauseMs = toPauseMs(node, body);
+    await node.propose({ kind: "pauseLimit", target, pauseMs }, changeBytes);
+    const { pausedUntilMs } = node.replica.engine.limits.status(target);
+    return { status: "paused", paused_until: formatTime(pausedUntilMs) };
+  };
+  const resume = async (target: LimitTarget) => {
+    await node.propose({ kind: "pauseLimit", target, pauseMs: 0 }, changeBytes);
+    return { status: "resumed" };
+  };
+  return {
+    pauseLimit: ({ params, body }) => pause(keyOrQueue(params.name, body.key), body),
+    resumeLimit: ({ params, body }) => resume(keyOrQueue(params.name, body.key)),
+    pauseResource: ({ params, body }) => pause(resourceOf(params.name), body),
+    resumeResource: ({ params }) => resume(resourceOf(params.name)),
+  };
+}
+
+function listHandlers(
+  node: Node,
+): Pick<LimitHandlers, "listLimits" | "getLimit" | "getResource" | "blockedKeys"> {
+  return {
+    async listLimits({ query }) {
+      const limit = query.limit ?? defaultPage;
+      const named = new Map<string, LimitTarget>();
+      const { limits: view } = node.replica.engine;
+      for (const { target } of view.settings()) named.set(sortName(target), target);
+      for (const target of view.paused()) named.set(sortName(target), target);
+      const names = [...named.keys()].filter(
+        (name) =>
+          name > (query.cursor ?? "") &&
+          (query.queue === undefined || named.get(name)?.queue === query.queue),
+      );
+      names.sort();
+      const page = names.slice(0, limit).flatMap((name) => named.get(name) ?? []);
+      const last = names.length > limit ? names[limit - 1] : undefined;
+      return {
+        limits: page.map((target) => viewOf(node, target)),
+        ...(last === undefined ? {} : { cursor: last }),
+      };
+    },
+    getLimit: async ({ params, query }) => viewOf(node, keyOrQueue(params.name, query.key)),
+    getResource: async ({ params }) => viewOf(node, resourceOf(params.name)),
+    async blockedKeys({ params, query }) {
+      const { engine } = node.replica;
+      if (engine.state.getQueue(params.name) === undefined) {
+        throw new CorvoError("NOT_FOUND", `no queue "${params.name}"`);
+      }
+      const limit = query.limit ?? defaultPage;
+      const found = engine.limits.blockedKeys(params.name, query.after ?? "", limit + 1);
+      const keys = found.slice(0, limit).map(({ key, holder, waiting }) => {
+        const job = engine.state.getJob(holder);
+        if (job === undefined) throw new Error("the oldest job of a key exists");
+        const job_id = formatJobId(job.seq, job.createdAtMs, node.options.shard);
+        return { key, job_id, state: job.state, waiting };
+      });
+      return { keys, has_more: found.length > limit };
+    },
+  };
+}
+
+/** Orders a list by queue, then what is limited there; resources, which have no queue, come first. */
+function sortName(target: LimitTarget): string {
+  return `${target.queue}\n${target.scope}\n${target.name}`;
+}
+
+function resourceOf(name: string): LimitTarget {
+  return { scope: "resource", queue: "", name };
+}
+
+function keyOrQueue(queue: string, key: string | null | undefined): LimitTarget {
+  return key == null ? { scope: "queue", queue, name: "" } : { scope: "key", queue, name: key };
+}
+
+function targetOf(
+  queue: string,
+  part: Partial<Pick<Body, "key" | "each_key" | "group" | "each_group">>,
+): LimitTarget {
+  const named: [LimitScope, string][] = [];
+  if (part.key != null) named.push(["key", part.key]);
+  if (part.each_key === true) named.push(["eachKey", ""]);
+  if (part.group != null) named.push(["group", part.group]);
+  if (part.each_group === true) named.push(["eachGroup", ""]);
+  if (named.length > 1) {
+    throw invalid("key, each_key, group and each_group exclude each other; give one, or none");
+  }
+  const [scope, name] = named[0] ?? (["queue", ""] as const);
+  return { scope, queue, name };
+}
+
+function toValues(scope: LimitScope, body: Partial<Body>): LimitValues {
+  const values: Writable<LimitValues> = {};
+  if (body.concurrency != null) values.concurrency = body.concurrency;
+  if (body.rate != null) values.rate = toRate(body.rate);
+  if (body.weight != null) values.weight = body.weight;
+  if (body.backlog != null) values.backlog = body.backlog;
+  const isGroup = scope === "group" || scope === "eachGroup";
+  if (isGroup && (values.concurrency !== undefined || values.rate !== undefined)) {
+    throw invalid(
+      "groups have a weight and a backlog; for concurrency and rate give the jobs a limit_key",
+    );
+  }
+  if (!isGroup && (values.weight !== undefined || values.backlog !== undefined)) {
+    throw invalid("weight and backlog are of groups; name one with group, or all with each_group");
+  }
+  if (Object.keys(values).length === 0) {
+    const wanted = isGroup ? "weight or backlog" : "concurrency or rate";
+    throw invalid(`nothing is limited: give ${wanted}, or remove the limit`);
+  }
+  return values;
+}
+
+function toRate(rate: NonNullable<Body["rate"]>): Rate {
+  const kind = rate.kind ?? "token";
+  const windowMs = toDuration("rate.window", rate.window);
+  if (windowMs < 1) throw invalid(`rate.window: "${rate.window}" is no time`);
+  if (windowMs > limits.rateWindowMsMax) {
+    throw new CorvoError(
+      "LIMIT_EXCEEDED",
+      `rate.window: "${rate.window}" is longer than 30 days (rateWindowMsMax)`,
+    );
+  }
+  if (rate.burst != null && kind !== "token") {
+    throw invalid(`rate.burst: a ${kind} rate has no burst; only token has`);
+  }
+  const burst = rate.burst == null ? {} : { burst: rate.burst };
+  return { kind, count: rate.count, windowMs, ...burst };
+}
+
+function toPauseMs(node: Node, body: InputOf<Operations["pauseResource"]>["body"]): number {
+  if ((body.for == null) === (body.until == null)) {
+    throw invalid("give for or until, one of them, to say how long the pause is");
+  }
+  const pauseMs =
+    body.for == null
+      ? toTime("until", body.until ?? "") - node.deps.clock.nowMs()
+      : toDuration("for", body.for);
+  if (pauseMs > 0 && pauseMs <= limits.delayMsMax) return pauseMs;
+  throw invalid(
+    body.for == null
+      ? `until: ${body.until} is not within the next 10 years`
+      : `for: "${body.for}" is no time`,
+  );
+}
+
+function viewOf(node: Node, target: LimitTarget): LimitView {
+  const { engine } = node.replica;
+  const isGroup = target.scope === "group" || target.scope === "eachGroup";
+  const isTemplate = isGroup || target.scope === "eachKey";
+  const status = isTemplate ? undefined : engine.limits.status(target);
+  const values: LimitValues =
+    (status === undefined ? engine.state.records("limits").get(nameOf(target)) : status.setting) ??
+    {};
+  const view: LimitView = namesOf(target);
+  if (values.concurrency !== undefined) view.concurrency = values.concurrency;
+  if (values.rate !== undefined) {
+    const { kind, count, windowMs, burst } = values.rate;
+    view.rate = { count, window_ms: windowMs, kind, ...(burst === undefined ? {} : { burst }) };
+  }
+  if (values.weight !== undefined) view.weight = values.weight;
+  if (values.backlog !== undefined) view.backlog = values.backlog;
+  return status === undefined ? view : { ...view, ...stateView(node, status) };
+}
+
+function stateView(node: Node, status: LimitStatus): Partial<LimitView> {
+  const nowMs = node.replica.engine.state.meta.nowMs;
+  const open = status.opensAtMs <= nowMs;
+  const isTimed = !open && Number.isFinite(status.opensAtMs);
+  return {
+    in_use: status.used,
+    open,
+    ...(isTimed ? { opens_at: formatTime(status.opensAtMs) } : {}),
+    ...(status.pausedUntilMs === 0 ? {} : { paused_until: formatTime(status.pausedUntilMs) }),
+  };
+}
+
+function namesOf({ scope, queue, name }: LimitTarget): LimitView {
+  switch (scope) {
+    case "queue":
+      return { queue };
+    case "eachKey":
+      return { queue, each_key: true };
+    case "key":
+      return { queue, key: name };
+    case "eachGroup":
+      return { queue, each_group: true };
+    case "group":
+      return { queue, group: name };
+    case "resource":
+      return { resource: name };
+  }
+}
+
+function invalid(message: string): CorvoError {
+  return new CorvoError("VALIDATION_ERROR", message);
+}
