@@ -3,8 +3,9 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { JobRef } from "../engine/chains.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
@@ -96,6 +97,10 @@ export class Node {
 
   idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
     return formatJobId(seq, createdAtMs, this.options.shard);
+  }
+
+  batchIdOf([seq, createdAtMs]: JobRef): string {
+    return formatGroupId("batch", { seq, createdAtMs, shard: this.options.shard });
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
