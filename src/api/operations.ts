@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { clusterOperations } from "./cluster.ts";
+import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
@@ -17,6 +18,7 @@ export const operations = {
   ...flowOperations,
   ...queueOperations,
   ...limitOperations,
+  ...explainOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

@@ -30,10 +30,12 @@ import {
   setSchedule,
 } from "./schedules.ts";
 import type { State } from "./state.ts";
+import { Why } from "./why.ts";
 
 export class Engine {
   readonly state: State;
   readonly limits: LimitView;
+  readonly why: Why;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
@@ -41,6 +43,7 @@ export class Engine {
     this.state = state;
     this.#core = new Core(state, aftermathStepsMax);
     this.limits = new LimitView(this.#core);
+    this.why = new Why(this.#core, this.limits);
   }
 
   /** Applies one log entry. One outcome per change, in order. */

@@ -9,6 +9,7 @@ import type { Logger } from "../../src/base/ports.ts";
 import { type Change, decodeBatch } from "../../src/engine/change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group } from "../../src/replica/group.ts";
 import { Planner } from "../../src/replica/planner.ts";
@@ -365,7 +366,7 @@ export class SimNode {
       },
     );
     replica.attach(group);
-    const claims = new Claims(replica, timers);
+    const claims = new Claims(replica, timers, new ClaimRates(() => this.clock.monotonicMs()));
     const planner = new Planner({ ...parts, clock: this.clock, replica, dueTimes });
     group.whenReady(() => planner.lead());
     const snapshots = new Snapshots({
