@@ -154,7 +154,7 @@ function apply(
     ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
     : undefined;
   store.state.onRecordPut = isFirst
-    ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
+    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
     : undefined;
   replica.applyEntry(entry);
   oracle.applied(id, entry, store.state.digest);
