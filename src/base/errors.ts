@@ -63,6 +63,12 @@ export const errorTable = {
   REJECT_ERROR: wrongState("Only held jobs can be rejected."),
   BULK_ERROR: wrongState("Correct the action or its filter."),
   QUEUE_ERROR: wrongState("Look at the queue with `corvo queue get`."),
+  QUEUE_DRAINING: {
+    status: 409,
+    exit: exitCodes.conflict,
+    retryable: false,
+    hint: "Send the job to another queue, or let this one take jobs again with `corvo queue undrain`.",
+  },
   LEASE_LOST: {
     status: 409,
     exit: exitCodes.conflict,

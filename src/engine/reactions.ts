@@ -6,6 +6,7 @@
  */
 import { reactForChains } from "./chains.ts";
 import type { Core } from "./core.ts";
+import { passOnDead } from "./dead-queue.ts";
 import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 import { runEnded } from "./schedules.ts";
@@ -16,5 +17,6 @@ export function react(core: Core, before: Job | undefined, after: Job | undefine
   if ((after ?? before)?.options.uniqueKey !== undefined) followKey(core, before, after);
   if (!core.dependencies.isIdle) reactForDependents(core, before, after);
   if ((after ?? before)?.options.chainId !== undefined) reactForChains(core, before, after);
+  if (after?.state === "dead" && before?.state !== "dead") passOnDead(core, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

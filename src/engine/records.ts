@@ -12,6 +12,7 @@ import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 
 /** What a table of each kind holds. The names are on disk. */
@@ -27,6 +28,8 @@ export interface RecordTypes {
   /** By the number of the chain's first job. */
   chain: Chain;
   schedule: ScheduleRecord;
+  /** By the name of the queue. */
+  queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;
   limits: LimitSetting;
