@@ -1,4 +1,5 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
@@ -15,6 +16,7 @@ export const operations = {
   ...searchOperations,
   ...jobOperations,
   ...flowOperations,
+  ...batchOperations,
   ...queueOperations,
   ...limitOperations,
   ...scheduleOperations,

@@ -36,6 +36,7 @@ export const QueueName = Type.String({
   pattern: queueNamePattern,
 });
 export const JobId = Type.String({ description: "Job id.", maxLength: 64 });
+export const BatchId = Type.String({ description: "Batch id.", maxLength: 64 });
 export const Time = Type.String({ description: "RFC 3339 time.", maxLength: 64 });
 export const Duration = Type.String({
   description: 'Duration such as "250ms", "90s" or "1h30m".',
@@ -43,6 +44,14 @@ export const Duration = Type.String({
 });
 const Key = (description: string) =>
   Type.String({ description, minLength: 1, maxLength: limits.keyLengthMax });
+export const IdempotencyKey = Maybe(
+  Type.String({
+    description:
+      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
+    minLength: 1,
+    maxLength: limits.keyLengthMax,
+  }),
+);
 export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
@@ -248,7 +257,14 @@ export const NewJob = Type.Object({
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
-  parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+  parent_id: Maybe(
+    JobId,
+    "Id of the job that this one belongs to; $0, $1, … are earlier jobs of the same call.",
+  ),
+  cascade_cancel: Maybe(
+    Type.Boolean({ description: "Cancel this job when its parent is cancelled." }),
+  ),
+  batch_id: Maybe(BatchId, "Id of the open batch that this job joins."),
   depends_on: Maybe(
     Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
       description:
@@ -264,6 +280,23 @@ export const NewJob = Type.Object({
   ),
   chain: Maybe(Chain),
 });
+
+/** What is run when all jobs of a batch have ended. */
+export const batchFields = {
+  name: Maybe(Type.String({ description: "Shown with the batch.", maxLength: 255 })),
+  on_success: Maybe(ChainStep, "Run when all jobs of the batch are completed."),
+  on_failure: Maybe(ChainStep, "Run when all have ended and some are not completed."),
+  on_complete: Maybe(ChainStep, "Run when all have ended, in whatever way."),
+};
+
+export const NewBatch = Type.Object(
+  {
+    ...batchFields,
+    callback_queue: Maybe(QueueName, "Short for on_complete: its queue."),
+    callback_payload: Maybe(Json("Payload of the job in callback_queue.")),
+  },
+  { description: "Count the jobs of the call together, and run others when all have ended." },
+);
 
 export const EnqueueResult = Type.Object({
   job_id: Type.String(),
@@ -330,6 +363,7 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  batch_id: Type.Optional(Type.String()),
   chain_id: Type.Optional(Type.String()),
   /** Place in the chain, from 0; -1 is what follows its end, -2 what follows its failure. */
   chain_step: Type.Optional(Type.Integer()),
@@ -380,6 +414,8 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  cascade_cancel: Type.Optional(Type.Boolean()),
+  cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),
   on_dependency_failure: Type.Optional(Type.String()),
   /** Those of `depends_on` that the job waits for still. */

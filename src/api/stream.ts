@@ -67,6 +67,8 @@ export interface StreamSession {
   frame(frame: ClientFrame): Promise<string>;
   /** The socket has room again after `push` returned false. */
   drained(): void;
+  /** No more jobs, whatever was asked for; everything else goes on. */
+  stopClaiming(): void;
   /** The socket is gone: no more pushes. */
   close(): void;
 }
@@ -74,7 +76,7 @@ export interface StreamSession {
 export interface StreamService {
   /**
    * `push` takes one JSON text to send. It returns false when the socket's buffer is full (the text is still sent):
-   * push no more jobs until `drained` is called.
+   * push no more jobs until `drained` is called. With `isPassedOn` the client is connected to another node.
    */
-  open(push: (text: string) => boolean): StreamSession;
+  open(push: (text: string) => boolean, isPassedOn?: boolean): StreamSession;
 }

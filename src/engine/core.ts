@@ -28,6 +28,7 @@ import {
   retentionClassOf,
   type State,
 } from "./state.ts";
+import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -51,6 +52,10 @@ export class Core {
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
   readonly finishedGroups: FinishedGroups;
+  /** Who belongs to a batch, or is cancelled with its parent. */
+  readonly ties: Ties;
+  /** Open batches by the end of their time. */
+  readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
   /** When schedules have something to do next. */
@@ -70,6 +75,10 @@ export class Core {
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
     this.finishedGroups = new FinishedGroups(state);
+    this.ties = new Ties(state.records("tie"));
+    for (const [key, { sealAtMs }] of state.records("batch").entries()) {
+      if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
+    }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();

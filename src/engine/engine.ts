@@ -6,6 +6,8 @@ import { assert } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
+import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
+import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -130,6 +132,12 @@ function stepOf(core: Core, work: Work): Work | undefined {
       return stepEnded(core, work);
     case "dependenciesRemoved":
       return stepRemoved(core, work);
+    case "batchEnded":
+      return stepBatchEnded(core, work);
+    case "cancelChildren":
+      return stepCancelChildren(core, work);
+    case "cancelMembers":
+      return stepCancelMembers(core, work);
   }
 }
 
@@ -187,6 +195,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return runSchedule(core, change);
     case "planSchedule":
       return planSchedule(core, change);
+    case "sealBatch":
+      return sealBatch(core, change);
+    case "cancelBatch":
+      return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
   }

@@ -57,6 +57,10 @@ export interface JobOptions {
   /** JSON object of strings. */
   readonly tags: string | undefined;
   readonly parentId: string | undefined;
+  /** Cancelled with its parent. */
+  readonly cascadeCancel: boolean;
+  /** The batch that the job is counted in. */
+  readonly batchId: string | undefined;
   /** With whom it shares limits and turns. */
   readonly lane: Lane | undefined;
   /** Ids of the jobs that must be completed first. In a change, `$n` stands for the n-th job of the call, from 0. */
@@ -97,6 +101,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   merge: "none",
   tags: undefined,
   parentId: undefined,
+  cascadeCancel: false,
+  batchId: undefined,
   lane: undefined,
   dependsOn: undefined,
   onDependencyFailure: "fail",

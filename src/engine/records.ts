@@ -7,6 +7,7 @@
  */
 
 import type { Work } from "./aftermath.ts";
+import type { JobBatch } from "./batches.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
@@ -14,6 +15,7 @@ import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
+import type { Tie } from "./ties.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -27,6 +29,10 @@ export interface RecordTypes {
   awaited: Awaited;
   /** By the number of the chain's first job. */
   chain: Chain;
+  /** By a number of its own, which no job has. */
+  batch: JobBatch;
+  /** By the number of an unfinished job that belongs to a batch or is cancelled with its parent. */
+  tie: Tie;
   schedule: ScheduleRecord;
   /** By the name of the queue. */
   queueSettings: QueueSettings;

@@ -7,7 +7,7 @@ import type { NewJob } from "../engine/change.ts";
 import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
-import { type JobPlace, refuseBadDependencies } from "./relations.ts";
+import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
@@ -21,7 +21,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   const spec = asked.chain == null ? asked : firstJobOf(asked);
   refuseContradictions(spec);
   checkPolicy(spec);
-  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
+  refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -106,7 +106,9 @@ const readers: {
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
-  parentId: (spec) => spec.parent_id ?? undefined,
+  parentId: (spec) => spec.parent_id?.trim() ?? undefined,
+  cascadeCancel: (spec) => spec.cascade_cancel ?? undefined,
+  batchId: (spec) => spec.batch_id?.trim() ?? undefined,
   lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0

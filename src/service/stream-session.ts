@@ -27,7 +27,13 @@ import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
-  return { open: (push) => new Session(node, push) };
+  return {
+    open: (push, isPassedOn = false) => {
+      const session = new Session(node, push);
+      if (isPassedOn) node.notePassedOn(session.onRevoke);
+      return session;
+    },
+  };
 }
 
 class Session implements StreamSession {
@@ -35,6 +41,7 @@ class Session implements StreamSession {
   readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
   #closed = false;
+  #mayClaim = true;
   /** The socket's buffer is full: no jobs until it has room. */
   #full = false;
 
@@ -47,7 +54,9 @@ class Session implements StreamSession {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
-        if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
+        const hasBegun = this.#begin(this.#stepsOf(frame), answer);
+        // Credits count for nothing where nothing is given out.
+        if (hasBegun && frame.claim != null && this.#mayClaim) {
           this.#claim(frame.claim, answer);
         }
       } catch (error) {
@@ -60,6 +69,13 @@ class Session implements StreamSession {
   drained(): void {
     this.#full = false;
     if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
+  }
+
+  stopClaiming(): void {
+    this.#mayClaim = false;
+    if (this.#waiter === undefined) return;
+    this.#waiter.takeBack();
+    this.#node.claims.remove(this.#waiter);
   }
 
   close(): void {
@@ -173,14 +189,14 @@ class Session implements StreamSession {
 
   #deliver(jobs: readonly Job[], fault: CorvoError | undefined): void {
     const waiter = this.#waiter;
-    if (waiter === undefined || this.#closed) {
+    if (waiter === undefined || this.#closed || !this.#mayClaim) {
       giveBack(this.#node, jobs);
       return;
     }
     // Refused, not lost: the waiter stands on, and is tried again.
     if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
-    for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
+    for (const job of jobs) this.#node.ownLease(job.token, this.onRevoke);
     if (
       !this.#push(
         `{"jobs":[${jobs.map((job) => claimedText(this.#node.idOf(job), job)).join(",")}]}`,
@@ -192,7 +208,7 @@ class Session implements StreamSession {
   }
 
   /** One function for all leases of the connection: one per job would cost more than the entry itself. */
-  readonly #onRevoke: RevokeListener = (lease) => {
+  readonly onRevoke: RevokeListener = (lease) => {
     if (this.#closed) return;
     this.#push(
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,

@@ -52,6 +52,7 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "batch_id", job.options.batchId);
   set(view, "chain_id", job.options.chainId);
   set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
@@ -81,6 +82,8 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  set(view, "cancel_reason", job.state === "cancelled" ? job.reason : undefined);
+  if (job.options.cascadeCancel) view.cascade_cancel = true;
   if (job.options.dependsOn !== undefined) {
     view.depends_on = [...job.options.dependsOn];
     view.on_dependency_failure = job.options.onDependencyFailure;

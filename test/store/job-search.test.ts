@@ -262,7 +262,7 @@ describe("pages", () => {
       ),
       { numRuns: 600 },
     );
-  });
+  }, 30_000);
 
   test("[Q6] [Q7] [Q8] give each matching job once when the budget ends in the middle, and never a total that is too high", () => {
     const searcher = openSearcher({ rowsMax: 37, countMs: 0 });
