@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
+            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -108,6 +108,7 @@ complete -c corvo -n '__corvo_at \'enqueue\'' -l no-retry-on -x -d 'Classes of e
 complete -c corvo -n '__corvo_at \'enqueue\'' -l max-lost-leases -x -d 'So many leases in a row that end without a word hold the job back. Default never.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l max-snoozes -x -d 'How many times workers may put the job off. Default 1000.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l timeout -x -d 'Longest time of one attempt.'
+complete -c corvo -n '__corvo_at \'enqueue\'' -l dead-queue -x -d 'When the job is dead, a new job with its payload is added to this queue.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l limit-key -x -d 'The limits of this key of the queue hold for the job.'
 complete -c corvo -n '__corvo_at \'enqueue\'' -l limit-cost -x -d 'Units of the rates of queue and key that a run costs. Default 1.'
@@ -487,7 +488,9 @@ complete -c corvo -f -n '__corvo_at \'queue\'' -a list -d 'All queues with their
 complete -c corvo -f -n '__corvo_at \'queue\'' -a get -d 'Show one queue'
 complete -c corvo -f -n '__corvo_at \'queue\'' -a pause -d 'Stop handing out jobs of queues'
 complete -c corvo -f -n '__corvo_at \'queue\'' -a resume -d 'Hand out jobs of queues again'
-complete -c corvo -f -n '__corvo_at \'queue\'' -a drain -d 'Stop handing out jobs; running ones finish'
+complete -c corvo -f -n '__corvo_at \'queue\'' -a drain -d 'Take no new jobs into queues and work off those that are there'
+complete -c corvo -f -n '__corvo_at \'queue\'' -a undrain -d 'Take new jobs into queues again'
+complete -c corvo -f -n '__corvo_at \'queue\'' -a defaults -d 'Show or set the options that jobs of a queue have by default'
 complete -c corvo -f -n '__corvo_at \'queue\'' -a blocked -d 'Keys whose jobs wait for an older one'
 complete -c corvo -f -n '__corvo_at \'queue\'' -a clear -d 'Delete the waiting jobs of a queue'
 complete -c corvo -f -n '__corvo_at \'queue\'' -a delete -d 'Delete a queue with all its jobs'
@@ -531,6 +534,8 @@ complete -c corvo -n '__corvo_at \'queue resume\'' -l no-color -d 'No colours. N
 complete -c corvo -n '__corvo_at \'queue resume\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'queue resume\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'queue resume\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'queue drain\'' -l wait -d 'Wait until no unfinished job is left.'
+complete -c corvo -n '__corvo_at \'queue drain\'' -l timeout -x -d 'How long to wait, such as 10m. Default: until nothing is left.'
 complete -c corvo -n '__corvo_at \'queue drain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'queue drain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'queue drain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -539,6 +544,35 @@ complete -c corvo -n '__corvo_at \'queue drain\'' -l no-color -d 'No colours. NO
 complete -c corvo -n '__corvo_at \'queue drain\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'queue drain\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'queue drain\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'queue undrain\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l max-retries -x -d 'How many times the job is run in all before it is dead. Default 3.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-backoff -x -a 'none fixed linear exponential' -d 'How the delay grows from one attempt to the next. Default exponential.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-base-delay -x -d 'Delay before the second attempt. Default 5s.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-max-delay -x -d 'Longest delay between attempts. Default 10m.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-jitter -x -d 'Share of the delay that is added at random, 0 to 1. Default 0.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-jitter-mode -x -a 'additive full equal' -d 'additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l retry-for -x -d 'No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l no-retry-on -x -d 'Classes of errors after which the job is not retried.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l max-lost-leases -x -d 'So many leases in a row that end without a word hold the job back. Default never.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l max-snoozes -x -d 'How many times workers may put the job off. Default 1000.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l timeout -x -d 'Longest time of one attempt.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l dead-queue -x -d 'When the job is dead, a new job with its payload is added to this queue.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l remove -d 'Remove all of them.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'queue defaults\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'queue blocked\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'queue blocked\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'queue blocked\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -698,6 +732,7 @@ complete -c corvo -n '__corvo_at \'schedule set\'' -l no-retry-on -x -d 'Classes
 complete -c corvo -n '__corvo_at \'schedule set\'' -l max-lost-leases -x -d 'So many leases in a row that end without a word hold the job back. Default never.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l max-snoozes -x -d 'How many times workers may put the job off. Default 1000.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l timeout -x -d 'Longest time of one attempt.'
+complete -c corvo -n '__corvo_at \'schedule set\'' -l dead-queue -x -d 'When the job is dead, a new job with its payload is added to this queue.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l tags -l tag -x -d 'Names and values to find the job by.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l limit-key -x -d 'The limits of this key of the queue hold for the job.'
 complete -c corvo -n '__corvo_at \'schedule set\'' -l limit-cost -x -d 'Units of the rates of queue and key that a run costs. Default 1.'

@@ -22,6 +22,7 @@ import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -163,6 +164,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return manageJobs(core, change);
     case "pauseQueue":
       return pauseQueue(core, change);
+    case "drainQueue":
+      return drainQueue(core, change);
+    case "setQueueDefaults":
+      return setQueueDefaults(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
