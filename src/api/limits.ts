@@ -39,6 +39,9 @@ export const requestLimits = {
   /** Steps of one chain, and bytes of its steps after the first. */
   chainStepsMax: 100,
   chainBytesMax: 1024 * 1024,
+  /** How long a batch may be open, and bytes of the jobs that follow its end. */
+  batchOpenMsMax: 30 * 86_400_000,
+  batchBytesMax: 16 * 1024,
   /** Ids in one bulk-get. */
   bulkGetMax: 1000,
   /** Ids in one bulk action. */

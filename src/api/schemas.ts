@@ -36,6 +36,7 @@ export const QueueName = Type.String({
   pattern: queueNamePattern,
 });
 export const JobId = Type.String({ description: "Job id.", maxLength: 64 });
+export const BatchId = Type.String({ description: "Batch id.", maxLength: 64 });
 export const Time = Type.String({ description: "RFC 3339 time.", maxLength: 64 });
 export const Duration = Type.String({
   description: 'Duration such as "250ms", "90s" or "1h30m".',
@@ -43,6 +44,14 @@ export const Duration = Type.String({
 });
 const Key = (description: string) =>
   Type.String({ description, minLength: 1, maxLength: limits.keyLengthMax });
+export const IdempotencyKey = Maybe(
+  Type.String({
+    description:
+      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
+    minLength: 1,
+    maxLength: limits.keyLengthMax,
+  }),
+);
 export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
@@ -167,17 +176,8 @@ const retryFields = {
   ),
 };
 
-/** What a job of its own and a step of a chain have in common. */
-const stepFields = {
-  queue: QueueName,
-  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
-  priority: Maybe(Priority),
-  delay: Maybe(Duration, "How long to wait before the job may run."),
-  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
-  deadline: Maybe(
-    Duration,
-    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
-  ),
+/** How a job is tried again and what becomes of it when it is dead: what a queue can have as its defaults. */
+export const policyFields = {
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -207,6 +207,24 @@ const stepFields = {
   ),
   ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
+  dead_queue: Maybe(
+    QueueName,
+    "When the job is dead, a new job with its payload is added to this queue.",
+  ),
+};
+
+/** What a job of its own and a step of a chain have in common. */
+const stepFields = {
+  queue: QueueName,
+  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
+  priority: Maybe(Priority),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  deadline: Maybe(
+    Duration,
+    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
+  ),
+  ...policyFields,
   tags: Maybe(Tags),
   limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
   limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
@@ -239,7 +257,14 @@ export const NewJob = Type.Object({
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
-  parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+  parent_id: Maybe(
+    JobId,
+    "Id of the job that this one belongs to; $0, $1, … are earlier jobs of the same call.",
+  ),
+  cascade_cancel: Maybe(
+    Type.Boolean({ description: "Cancel this job when its parent is cancelled." }),
+  ),
+  batch_id: Maybe(BatchId, "Id of the open batch that this job joins."),
   depends_on: Maybe(
     Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
       description:
@@ -255,6 +280,23 @@ export const NewJob = Type.Object({
   ),
   chain: Maybe(Chain),
 });
+
+/** What is run when all jobs of a batch have ended. */
+export const batchFields = {
+  name: Maybe(Type.String({ description: "Shown with the batch.", maxLength: 255 })),
+  on_success: Maybe(ChainStep, "Run when all jobs of the batch are completed."),
+  on_failure: Maybe(ChainStep, "Run when all have ended and some are not completed."),
+  on_complete: Maybe(ChainStep, "Run when all have ended, in whatever way."),
+};
+
+export const NewBatch = Type.Object(
+  {
+    ...batchFields,
+    callback_queue: Maybe(QueueName, "Short for on_complete: its queue."),
+    callback_payload: Maybe(Json("Payload of the job in callback_queue.")),
+  },
+  { description: "Count the jobs of the call together, and run others when all have ended." },
+);
 
 export const EnqueueResult = Type.Object({
   job_id: Type.String(),
@@ -285,6 +327,8 @@ export const ClaimedJob = Type.Object({
   lease_expires_at: Type.String(),
   timeout_ms: Type.Optional(Type.Integer()),
   deadline_at: Type.Optional(Type.String()),
+  /** The dead job of which this is a copy. */
+  dead_of: Type.Optional(Type.String()),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
@@ -319,6 +363,7 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  batch_id: Type.Optional(Type.String()),
   chain_id: Type.Optional(Type.String()),
   /** Place in the chain, from 0; -1 is what follows its end, -2 what follows its failure. */
   chain_step: Type.Optional(Type.Integer()),
@@ -348,6 +393,8 @@ export const Job = Type.Object({
   /** Times that a worker put the job off. */
   snoozes: Type.Optional(Type.Integer()),
   deadline_at: Type.Optional(Type.String()),
+  dead_queue: Type.Optional(Type.String()),
+  dead_of: Type.Optional(Type.String()),
   timeout_ms: Type.Optional(Type.Integer()),
   unique_scope: Type.Optional(Type.String()),
   unique_period_ms: Type.Optional(Type.Integer()),
@@ -368,6 +415,8 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  cascade_cancel: Type.Optional(Type.Boolean()),
+  cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),
   on_dependency_failure: Type.Optional(Type.String()),
   /** Those of `depends_on` that the job waits for still. */
@@ -382,6 +431,8 @@ export const Job = Type.Object({
 export const Queue = Type.Object({
   name: Type.String(),
   paused: Type.Boolean(),
+  /** It takes no new jobs. */
+  draining: Type.Optional(Type.Boolean()),
   created_at: Type.String(),
   pending: Type.Integer(),
   active: Type.Integer(),

@@ -7,24 +7,18 @@ import {
   Duration,
   EnqueueResult,
   ErrorClass,
+  IdempotencyKey,
   ItemResult,
   JobId,
   LeaseToken,
   MapOf,
   Maybe,
+  NewBatch,
   NewJob,
   QueueName,
 } from "./schemas.ts";
 
 const JobParams = Type.Object({ job_id: JobId });
-const IdempotencyKey = Maybe(
-  Type.String({
-    description:
-      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
-    minLength: 1,
-    maxLength: limits.keyLengthMax,
-  }),
-);
 const Output = Maybe(
   Type.String({ description: "Output of the handler; the last 64 KiB are kept with the attempt." }),
 );
@@ -153,6 +147,9 @@ const HeartbeatAnswer = Type.Object({
 });
 
 const enqueueErrors = [
+  "NOT_FOUND",
+  "BATCH_ERROR",
+  "PARENT_ERROR",
   "PAYLOAD_TOO_LARGE",
   "LIMIT_EXCEEDED",
   "CONFLICT",
@@ -184,12 +181,14 @@ export const workerOperations = {
     summary: "Add many jobs in one durable step",
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
+      batch: Maybe(NewBatch),
       idempotency_key: IdempotencyKey,
     }),
     result: Type.Object({
       job_ids: Type.Array(Type.String()),
       /** One per job. A job that was refused has an empty id, `status: error`, and the code and text of the refusal. */
       results: Type.Array(Type.Union([EnqueueResult, ItemResult])),
+      batch_id: Type.Optional(Type.String()),
     }),
     status: 201,
     errors: enqueueErrors,

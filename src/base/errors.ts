@@ -62,7 +62,15 @@ export const errorTable = {
   APPROVE_ERROR: wrongState("Only held jobs can be approved."),
   REJECT_ERROR: wrongState("Only held jobs can be rejected."),
   BULK_ERROR: wrongState("Correct the action or its filter."),
+  BATCH_ERROR: wrongState("Look at the batch with `corvo batch status`."),
+  PARENT_ERROR: wrongState("The parent is not to be worked for any more; stop."),
   QUEUE_ERROR: wrongState("Look at the queue with `corvo queue get`."),
+  QUEUE_DRAINING: {
+    status: 409,
+    exit: exitCodes.conflict,
+    retryable: false,
+    hint: "Send the job to another queue, or let this one take jobs again with `corvo queue undrain`.",
+  },
   LEASE_LOST: {
     status: 409,
     exit: exitCodes.conflict,

@@ -111,6 +111,10 @@ function addFollowUp(core: Core, spec: NewJob, options: JobOptions, holder: Job)
   return added(job);
 }
 
+function belongs({ batchId, cascadeCancel }: JobOptions): boolean {
+  return batchId !== undefined || cascadeCancel;
+}
+
 /** Held jobs wait for a person, who decides about what is there to see. */
 function isReplaceable(job: Job | undefined): job is Job {
   return job?.state === "pending" || job?.state === "scheduled" || job?.state === "retrying";
@@ -130,6 +134,12 @@ function rewrite(core: Core, job: Job, spec: NewJob, options: JobOptions): Enque
     return reject(
       "CONFLICT",
       "a waiting job that belongs to a chain is neither replaced nor replaces another",
+    );
+  }
+  if (belongs(options) || belongs(job.options)) {
+    return reject(
+      "CONFLICT",
+      "a waiting job of a batch, or one that is cancelled with its parent, is neither replaced nor replaces another",
     );
   }
   const refusal = backlogFull(core, spec, options, job);

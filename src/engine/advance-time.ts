@@ -3,6 +3,7 @@
  * carried out in the order of their times, so a job that was due first is ready first.
  */
 import { must } from "../base/assert.ts";
+import { endOpenTime } from "./batches.ts";
 import type { AdvanceTime } from "./change.ts";
 import type { Core } from "./core.ts";
 import { isPastDeadline, loseLease, overdue } from "./fail.ts";
@@ -35,23 +36,26 @@ export function nextDeadlineMs(core: Core): number {
     core.lives.topTime(),
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
+    core.sealTimes.topTime(),
     nextRetentionMs(core.state.meta),
     core.finishedGroups.nextMs(core.state),
   );
 }
 
-/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, schedules fire. */
+/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire. */
 function step(core: Core): boolean {
   dropStaleLeases(core);
   const lifeMs = core.lives.topTime();
   const leaseMs = core.leaseEnds.topTime();
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
-  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
+  const sealMs = core.sealTimes.topTime();
+  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs, sealMs);
   if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);
+  else if (sealMs === earliestMs) endOpenTime(core);
   else fireSchedule(core);
   return true;
 }

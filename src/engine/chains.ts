@@ -187,11 +187,15 @@ interface Spawn {
 
 /** Adds a job of the chain; it belongs where the one before it belongs. The problem in words when it cannot be added. */
 function spawn(core: Core, { spec, after, step, given, plan }: Spawn): JobRef | string {
-  const { chainId, parentId } = after.options;
+  const { chainId, parentId, cascadeCancel, batchId } = after.options;
   const job = insertNew(core, {
     ...spec,
     payload: mergePayload(spec.payload, given),
-    options: { ...spec.options, chainId, chainStep: step, chain: plan, parentId },
+    options: {
+      ...spec.options,
+      ...{ chainId, chainStep: step, chain: plan },
+      ...{ parentId, cascadeCancel, batchId },
+    },
   });
   return job === undefined
     ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`

@@ -15,8 +15,10 @@ import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
 import { createEffects, type Effects } from "./outcome.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
+import type { RecordTable } from "./records.ts";
 import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
@@ -26,6 +28,7 @@ import {
   retentionClassOf,
   type State,
 } from "./state.ts";
+import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -44,10 +47,15 @@ export class Core {
   readonly leases = new Map<number, number>();
   /** Unique keys that are held for a period. */
   readonly keyHolds: KeyHolds;
+  readonly queueSettings: RecordTable<QueueSettings>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
   readonly finishedGroups: FinishedGroups;
+  /** Who belongs to a batch, or is cancelled with its parent. */
+  readonly ties: Ties;
+  /** Open batches by the end of their time. */
+  readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
   /** When schedules have something to do next. */
@@ -62,10 +70,15 @@ export class Core {
     this.nowMs = state.meta.nowMs;
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
     this.lines = new ReadyLines(this);
+    this.queueSettings = state.records("queueSettings");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
     this.finishedGroups = new FinishedGroups(state);
+    this.ties = new Ties(state.records("tie"));
+    for (const [key, { sealAtMs }] of state.records("batch").entries()) {
+      if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
+    }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();

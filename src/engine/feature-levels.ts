@@ -30,6 +30,9 @@ export const featureLevels = [
 
 export const newestFeatureLevel: number = featureLevels.length;
 
+/** From here on the parent of a new job must exist. */
+export const parentsLevel = 2;
+
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
 
@@ -40,7 +43,7 @@ const changes: {
     readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
   };
 } = {
-  enqueue: { level: 1, members: { jobs: 1, shard: 2, idempotency: 1 } },
+  enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
   claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
@@ -49,6 +52,8 @@ const changes: {
   heartbeat: { level: 1, members: { items: 1 } },
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
+  drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
+  setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
@@ -75,6 +80,8 @@ const changes: {
       missedToMs: 2,
     },
   },
+  sealBatch: { level: 2, members: { batch: 2 } },
+  cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -112,12 +119,16 @@ const jobOptions: Levels<JobOptions> = {
   merge: 2,
   tags: 1,
   parentId: 1,
+  cascadeCancel: 2,
+  batchId: 2,
   dependsOn: 2,
   onDependencyFailure: 2,
   chainId: 2,
   chainStep: 2,
   chain: 2,
   schedule: 2,
+  deadQueue: 2,
+  deadOf: 2,
   lane: 2,
 };
 

@@ -3,6 +3,7 @@
  * with active jobs, unique locks with their holders, retention groups with finished jobs. It reads everything, so it is
  * for tests and for looking at a state that is in doubt, never for the path of a write.
  */
+import { checkBelonging } from "./belonging-checks.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
 import { engineLimits } from "./limits.ts";
@@ -36,6 +37,9 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     [...contents.records()],
     engine,
   );
+  checkBelonging((holds, violation) => report.check(holds, violation), jobs, [
+    ...contents.records(),
+  ]);
   checkSchedules(report, jobs, engine);
   return report.found;
 }

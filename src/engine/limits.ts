@@ -22,7 +22,10 @@ export const engineLimits = {
   aftermathStepsMax: 1000,
   /** Chains that run at once. */
   chainsMax: 1_000_000,
-  /** Chains that are over and are remembered; the oldest are forgotten first. */
+  /** Batches that are open or running, and their unfinished jobs together with children that are cancelled with their parents. */
+  batchesMax: 100_000,
+  tiesMax: 2_000_000,
+  /** Chains and batches that are over and are remembered; the oldest are forgotten first. */
   groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,

@@ -30,6 +30,7 @@ const texts = [
   ["unique_key", "uniqueKey"],
   ["worker_id", "workerId"],
   ["parent_id", "parentId"],
+  ["batch_id", "batchId"],
   ["chain_id", "chainId"],
   ["job_id_prefix", "jobIdPrefix"],
 ] as const;

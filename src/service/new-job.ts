@@ -7,7 +7,7 @@ import type { NewJob } from "../engine/change.ts";
 import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
-import { type JobPlace, refuseBadDependencies } from "./relations.ts";
+import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
@@ -20,8 +20,8 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(asked);
   const spec = asked.chain == null ? asked : firstJobOf(asked);
   refuseContradictions(spec);
-  checkRetries(spec);
-  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
+  checkPolicy(spec);
+  refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -44,6 +44,22 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   if (chain !== undefined) job.options = { ...options, chain };
   else if (options !== undefined) job.options = options;
   return job;
+}
+
+/** Options that the jobs of a queue are to have; undefined when none is given. */
+export function toDefaults(
+  queue: string,
+  policy: Omit<Spec, "queue">,
+): Partial<JobOptions> | undefined {
+  const spec = { ...policy, queue };
+  checkPolicy(spec);
+  return toOptions(spec);
+}
+
+function checkPolicy(spec: Spec): void {
+  checkRetries(spec);
+  if (spec.dead_queue !== spec.queue) return;
+  throw invalid("dead_queue", spec.dead_queue, "another queue than that of the job");
 }
 
 function toDeadline(spec: Spec, delayMs = 0): number {
@@ -90,7 +106,9 @@ const readers: {
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
-  parentId: (spec) => spec.parent_id ?? undefined,
+  parentId: (spec) => spec.parent_id?.trim() ?? undefined,
+  cascadeCancel: (spec) => spec.cascade_cancel ?? undefined,
+  batchId: (spec) => spec.batch_id?.trim() ?? undefined,
   lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
@@ -100,10 +118,12 @@ const readers: {
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Made from the whole of the job.
   chain: () => undefined,
+  deadQueue: (spec) => spec.dead_queue ?? undefined,
   // Not for producers to say.
   chainId: () => undefined,
   chainStep: () => undefined,
   schedule: () => undefined,
+  deadOf: () => undefined,
 };
 const readerList = Object.entries(readers);
 

@@ -3,13 +3,15 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { JobRef } from "../engine/chains.ts";
 import type { Change, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
+import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -59,6 +61,7 @@ export class Node {
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly claimRates: ClaimRates;
   readonly planner: Planner;
   readonly startedAtMs: number;
   readonly #startedMs: number;
@@ -71,7 +74,8 @@ export class Node {
     this.replica = replica;
     this.deps = deps;
     this.options = options;
-    this.claims = new Claims(replica, deps.timers);
+    this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
+    this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -80,6 +84,11 @@ export class Node {
   /** Whatever became of the wall clock meanwhile. */
   get uptimeMs(): number {
     return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
+  }
+
+  /** The time as a reader sees it: the clock's, or the engine's where that is ahead. */
+  get readMs(): number {
+    return Math.max(this.deps.clock.nowMs(), this.replica.engine.state.meta.nowMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
@@ -100,6 +109,10 @@ export class Node {
 
   idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
     return formatJobId(seq, createdAtMs, this.options.shard);
+  }
+
+  batchIdOf([seq, createdAtMs]: JobRef): string {
+    return formatGroupId("batch", { seq, createdAtMs, shard: this.options.shard });
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */

@@ -99,6 +99,10 @@ function toSpec(body: Settings, nowMs: number, shard: number): ScheduleSpec {
   if (body.job.depends_on != null && body.job.depends_on.length > 0) {
     throw invalid("job.depends_on: a schedule makes job after job, which cannot all wait for one");
   }
+  for (const name of ["parent_id", "cascade_cancel", "batch_id"] as const) {
+    if (body.job[name] == null || body.job[name] === false) continue;
+    throw invalid(`job.${name}: a schedule outlives jobs and batches; its jobs belong to none`);
+  }
   return {
     ...toTimetable(body, nowMs),
     ...toRange(body),

@@ -1,6 +1,7 @@
 /** Records as clients see them. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
+import { formatJobId, parseJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
@@ -51,6 +52,7 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "batch_id", job.options.batchId);
   set(view, "chain_id", job.options.chainId);
   set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
@@ -81,11 +83,15 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  set(view, "cancel_reason", job.state === "cancelled" ? job.reason : undefined);
+  if (job.options.cascadeCancel) view.cascade_cancel = true;
   if (job.options.dependsOn !== undefined) {
     view.depends_on = [...job.options.dependsOn];
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  set(view, "dead_queue", job.options.deadQueue);
+  set(view, "dead_of", deadOf(id, job));
   const { lane } = job.options;
   if (lane !== undefined) {
     set(view, "limit_key", lane.key);
@@ -155,10 +161,18 @@ export function claimedView(id: string, job: Job): ClaimedView {
   };
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
   set(view, "deadline_at", time(job.options.deadlineAtMs));
+  set(view, "dead_of", deadOf(id, job));
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
   set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The id of the dead job of which this one, whose id is given, is a copy: both are in one shard. */
+export function deadOf(id: string, { options }: Job): string | undefined {
+  if (options.deadOf === undefined) return undefined;
+  const shard = parseJobId(id)?.shard ?? 0;
+  return formatJobId(options.deadOf[0], options.deadOf[1], shard);
 }
 
 /** The schedule that made the job. */
@@ -171,10 +185,14 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
 
 export function queueView(
   queue: QueueRecord,
-  oldestPendingMs: number | undefined,
-  limit: LimitValues | undefined,
+  of: {
+    readonly oldestPendingMs: number | undefined;
+    readonly limit: LimitValues | undefined;
+    readonly isDraining: boolean;
+  },
 ): QueueView {
   const { counts } = queue;
+  const { oldestPendingMs, limit, isDraining } = of;
   const view: QueueView = {
     name: queue.name,
     paused: queue.paused,
@@ -186,6 +204,7 @@ export function queueView(
   set(view, "max_concurrency", limit?.concurrency);
   set(view, "rate_limit", limit?.rate?.count);
   set(view, "rate_window_ms", limit?.rate?.windowMs);
+  if (isDraining) view.draining = true;
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }

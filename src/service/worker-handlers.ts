@@ -6,12 +6,13 @@ import { type Handlers, type Operations, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
-import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
+import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { refuseScattered } from "./relations.ts";
-import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
+import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
@@ -39,20 +40,29 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
   return {
     async enqueueJob({ body }) {
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
-      const [result] = await enqueue(node, [job], body.idempotency_key);
-      const done = accepted(result);
+      const { results } = await enqueue(node, { jobs: [job] }, body.idempotency_key);
+      const done = accepted(results[0]);
       const view = enqueueView(node.idOf(done), done, job);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
-      const jobs = checkJobs(body, () => node.options.shard);
-      const results = await enqueue(node, jobs, body.idempotency_key);
+      const { shard } = node.options;
+      const jobs = checkJobs(body, () => shard);
+      const call =
+        body.batch == null
+          ? { jobs }
+          : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, shard) };
+      const { results, batch } = await enqueue(node, call, body.idempotency_key);
       const views = results.map((result, i) =>
         result.kind === "rejected"
           ? itemView("", result)
           : enqueueView(node.idOf(result), result, jobs[i]),
       );
-      return { job_ids: views.map((view) => view.job_id), results: views };
+      return {
+        job_ids: views.map((view) => view.job_id),
+        results: views,
+        ...(batch === undefined ? {} : { batch_id: node.batchIdOf(batch) }),
+      };
     },
   };
 }
@@ -62,7 +72,6 @@ export function checkJobs(
   body: InputOf<Operations["enqueueJobs"]>["body"],
   shardOf: (queue: string) => number,
 ): NewJob[] {
-  refuseUnsupportedBatch(body);
   return body.jobs.map((spec, i) => {
     try {
       const job = toNewJob(spec, { index: i, shard: shardOf(spec.queue) });
@@ -75,19 +84,33 @@ export function checkJobs(
   });
 }
 
+function refuseOtherBatch(job: NewJob, index: number): NewJob {
+  if (job.options?.batchId === undefined) return job;
+  throw new CorvoError(
+    "VALIDATION_ERROR",
+    `jobs[${index}]: batch_id: the call begins a batch of its own, and a job is in one batch`,
+  );
+}
+
+type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
+
 /** Adds jobs; the workers that wait for them get their claim into the same batch. */
 export function enqueue(
   node: Node,
-  jobs: readonly NewJob[],
+  { jobs, batch }: Pick<EnqueueJobs, "jobs" | "batch">,
   idempotencyKey: string | null | undefined,
-): Promise<readonly EnqueueResult[]> {
+): Promise<Enqueued> {
   return new Promise((resolve, reject) => {
-    let bytes = 64;
+    let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
     for (const job of jobs) {
       node.refuseJobElsewhere(job);
       bytes += sizeOf(job);
     }
-    const change = enqueueChange(node, jobs);
+    for (const job of [batch?.onSuccess, batch?.onFailure, batch?.onComplete]) {
+      if (job !== undefined) node.refuseJobElsewhere(job);
+    }
+    const jobsOnly = enqueueChange(node, jobs);
+    const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
     const withKey: EnqueueJobs =
       idempotencyKey == null
         ? change
@@ -95,7 +118,9 @@ export function enqueue(
             ...change,
             idempotency: {
               key: idempotencyKey,
-              fingerprint: node.deps.fingerprint(JSON.stringify(jobs)),
+              fingerprint: node.deps.fingerprint(
+                JSON.stringify(batch === undefined ? jobs : { jobs, batch }),
+              ),
             },
           };
     const expected = expectedIn(jobs);
@@ -103,7 +128,7 @@ export function enqueue(
       node.replica.propose(withKey, bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         if (outcome === undefined) reject(fault);
-        else if (outcome.kind === "enqueued") resolve(outcome.results);
+        else if (outcome.kind === "enqueued") resolve(outcome);
         else if (outcome.kind === "rejected") {
           reject(new CorvoError(outcome.code, outcome.message));
         }

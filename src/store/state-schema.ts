@@ -85,7 +85,9 @@ interface Rest {
 
 /** JSON path in the `rest` column of what is searched there. */
 export function restPath(
-  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "chainId">,
+  member:
+    | "scheduledAtMs"
+    | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "batchId" | "chainId">,
 ): string {
   const options: keyof Rest = "o";
   const scheduled: keyof Rest = "s";

@@ -64,7 +64,7 @@ describe("a connection", () => {
   afterAll(() => server.stop());
   const connect = async () => new Worker(await streamClient(server.url));
 
-  test("[S15] answers a frame of several shards as one, each list in its order", async () => {
+  test("[S16] answers a frame of several shards as one, each list in its order", async () => {
     const [a, b, c] = spread("frame");
     const worker = await connect();
 
@@ -93,7 +93,7 @@ describe("a connection", () => {
     worker.client.socket.close();
   });
 
-  test("[S15] refuses a frame with a bad item as a whole, whatever the shards of the others", async () => {
+  test("[S16] refuses a frame with a bad item as a whole, whatever the shards of the others", async () => {
     const queues = spread("refuse");
     const worker = await connect();
 
@@ -109,7 +109,7 @@ describe("a connection", () => {
     worker.client.socket.close();
   });
 
-  test("[S15] gives a worker with one credit the jobs of every shard, one at a time", async () => {
+  test("[S16] gives a worker with one credit the jobs of every shard, one at a time", async () => {
     const queues = spread("one");
     const worker = await connect();
     await worker.ask({
@@ -230,7 +230,7 @@ describe("credits", () => {
     expect(rig.out).toBe(4);
   });
 
-  test("[S15] there are never more out than the worker gave, and none are lost, whatever happens in between", async () => {
+  test("[S16] there are never more out than the worker gave, and none are lost, whatever happens in between", async () => {
     const action = fc.oneof(
       fc.record({ kind: fc.constant("add" as const), credits: fc.integer({ min: 1, max: 5 }) }),
       fc.record({ kind: fc.constant("job" as const), shard: fc.integer({ min: 0, max: 2 }) }),

@@ -1,16 +1,22 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
-import { formatJobId } from "../../src/base/ids.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
-import type { Batch, Change, ManageAction, NewJob, RaisedPause } from "../../src/engine/change.ts";
+import type {
+  Change,
+  ManageAction,
+  NewBatch,
+  NewJob,
+  RaisedPause,
+} from "../../src/engine/change.ts";
 import type { Lane } from "../../src/engine/limits/lane.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
 import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
-/** Numbers of jobs; most histories have about as many. */
-const seq = fc.integer({ min: 1, max: 12 });
+/** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
+export const seqsMax = 12;
+const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
 const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
@@ -118,10 +124,13 @@ export const limitChange: fc.Arbitrary<Change> = fc.oneof(
     )
     .map(([target, pauseMs]) => ({ kind: "pauseLimit" as const, target, pauseMs })),
 );
-/** `#n` stands for the id of the n-th job from the last, which only the run of the history knows; `#0` for that of none. */
-const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
+/** `#n` stands for the id of one of the last jobs, which only the run of the history knows; `#0` for that of none. */
+const jobNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
 const earlierJob = fc.constantFrom("$0", "$1");
+
+/** `#n` stands for the id of one of the batches there are, `#0` for that of none. */
+const batchNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 
 const step: fc.Arbitrary<NewJob> = fc.record(
   {
@@ -143,6 +152,11 @@ const chain = fc.record(
   { requiredKeys: ["steps", "shard"] },
 ) as fc.Arbitrary<ChainPlan>;
 
+const newBatch = fc.record(
+  { openMs: shortMs, onSuccess: step, onFailure: step, onComplete: step, shard: fc.constant(0) },
+  { requiredKeys: ["shard"] },
+) as fc.Arbitrary<NewBatch>;
+
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
     maxRetries: fc.integer({ min: 0, max: 3 }),
@@ -155,12 +169,15 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     lostLeasesMax: fc.integer({ min: 0, max: 2 }),
     snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
+    deadQueue: fc.constantFrom("b", "c/d", "buried"),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
     uniqueScope: fc.constantFrom("waiting", "done", "period"),
     onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
-    parentId: fc.constantFrom("job_00000000000000000000000001"),
+    parentId: fc.oneof(jobNumber, earlierJob),
+    cascadeCancel: fc.boolean(),
+    batchId: batchNumber,
     lane,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
@@ -200,6 +217,17 @@ function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
 
 const optional = { requiredKeys: [] };
 
+const queueDefaults: fc.Arbitrary<Partial<JobOptions>> = fc.record(
+  {
+    maxRetries: fc.integer({ min: 1, max: 2 }),
+    baseDelayMs: fc.constantFrom(0, 400),
+    jitterMode: fc.constantFrom("full", "equal"),
+    timeoutMs: fc.constantFrom(700),
+    deadQueue: fc.constantFrom("buried", "a"),
+  },
+  { requiredKeys: [] },
+) as fc.Arbitrary<Partial<JobOptions>>;
+
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: limitChange },
   {
@@ -208,7 +236,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       .record(
         {
           kind: fc.constant("enqueue" as const),
-          jobs: fc.array(newJob, { minLength: 1, maxLength: 4 }),
+          jobs: fc.array(newJob, { minLength: 0, maxLength: 4 }),
+          batch: newBatch,
           idempotency: fc.record({
             key: fc.constantFrom("i1", "i2"),
             fingerprint: fc.constantFrom("f1", "f2"),
@@ -335,11 +364,36 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("deleteQueue" as const), queue }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("sealBatch" as const, "sealBatch" as const, "cancelBatch" as const),
+      batch: fc.integer({ min: 0, max: 12 }),
+    }),
+  },
+  {
     weight: 7,
     arbitrary: fc.record({
       kind: fc.constant("advanceTime" as const),
       limit: fc.constantFrom(1, 2, 5, 100),
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(
+      fc.record({
+        kind: fc.constant("drainQueue" as const),
+        queue,
+        draining: fc.boolean(),
+      }),
+      fc.record(
+        {
+          kind: fc.constant("setQueueDefaults" as const),
+          queue,
+          defaults: queueDefaults,
+        },
+        { requiredKeys: ["kind", "queue"] },
+      ) as fc.Arbitrary<Change>,
+    ),
   },
   {
     weight: 1,
@@ -370,35 +424,6 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 });
 
 export const startMs = 1_700_000_000_000;
-
-/** The batch that a step becomes at a time, when there are these jobs. */
-export function batchAt(step: BatchStep, lastMs: number, jobs: readonly KnownJob[]): Batch {
-  const changes = step.changes.map((one) =>
-    one.kind === "enqueue"
-      ? { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, jobs)) }
-      : one,
-  );
-  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
-}
-
-interface KnownJob {
-  readonly seq: number;
-  readonly createdAtMs: number;
-}
-
-function withIds(job: NewJob, index: number, jobs: readonly KnownJob[]): NewJob {
-  if (job.options?.dependsOn === undefined) return job;
-  const dependsOn = job.options.dependsOn
-    .filter((text) => !text.startsWith("$") || Number(text.slice(1)) < index)
-    .map((text) => (text.startsWith("$") ? text : idOf(Number(text.slice(1)), jobs)));
-  return { ...job, options: { ...job.options, dependsOn: [...new Set(dependsOn)] } };
-}
-
-/** Mostly the id of one of the last jobs there are. */
-function idOf(draw: number, jobs: readonly KnownJob[]): string {
-  const job = draw === 0 ? undefined : jobs.at(-draw);
-  return formatJobId(job?.seq ?? 999, job?.createdAtMs ?? 0, 0);
-}
 
 /** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
 const keyedJob: fc.Arbitrary<NewJob> = fc

@@ -16,7 +16,10 @@ export function answerOf(outcome: Outcome): ModelAnswer {
     case "member":
       return `member ${outcome.id}`;
     case "enqueued":
-      return outcome.results.map(addedAnswer);
+      return [
+        ...outcome.results.map(addedAnswer),
+        ...(outcome.batch === undefined ? [] : [`batch ${outcome.batch[0]}`]),
+      ];
     case "claimed":
       return outcome.jobs.map(
         (job) =>
@@ -51,7 +54,26 @@ export function viewOf(state: MemoryState, engine: Engine): unknown {
     next: engine.nextReady(name),
     claimable: engine.nextClaimable(name),
   }));
-  return { jobs: jobs.map((job) => jobView(job, state)), queues, chains: chainViews(state) };
+  return { jobs: jobs.map((job) => jobView(job, state)), queues, ...groupViews(state) };
+}
+
+function groupViews(state: MemoryState): object {
+  return { chains: chainViews(state), batches: batchViews(state) };
+}
+
+function batchViews(state: MemoryState): unknown {
+  const views = [...state.records("batch").entries()].map(([key, batch]) => ({
+    seq: Number(key),
+    ...{ state: batch.state, sealAtMs: batch.sealAtMs, finishedAtMs: batch.finishedAtMs },
+    ...{ total: batch.total, pending: batch.pending, completed: batch.completed },
+    ...{ dead: batch.dead, cancelled: batch.cancelled },
+    callbacks: [
+      ...(batch.successJob === undefined ? [] : [`success ${batch.successJob[0]}`]),
+      ...(batch.failureJob === undefined ? [] : [`failure ${batch.failureJob[0]}`]),
+      ...(batch.completeJob === undefined ? [] : [`complete ${batch.completeJob[0]}`]),
+    ],
+  }));
+  return views.sort((one, other) => one.seq - other.seq);
 }
 
 function chainViews(state: MemoryState): unknown {
@@ -97,7 +119,15 @@ function jobView(job: Job, state: MemoryState): unknown {
       snoozes,
       firstFailedAtMs,
     },
-    { result, checkpoint, progress, history, payload, leaseEndsAtMs: job.leaseExpiresAtMs },
+    {
+      result,
+      checkpoint,
+      progress,
+      history,
+      payload,
+      deadOf: job.options.deadOf,
+      leaseEndsAtMs: job.leaseExpiresAtMs,
+    },
   ];
 }
 
@@ -106,7 +136,8 @@ function comparedPayload({
   payload,
   options,
 }: Pick<Job, "payload" | "options">): string | undefined {
-  return (options.chainStep ?? 0) === 0 ? payload : undefined;
+  const isOwn = (options.chainStep ?? 0) === 0 && options.deadOf === undefined;
+  return isOwn ? payload : undefined;
 }
 
 export function modelView(model: NaiveModel): unknown {
@@ -116,7 +147,12 @@ export function modelView(model: NaiveModel): unknown {
     next: model.line(name)[0]?.seq,
     claimable: paused ? undefined : model.next(name)?.seq,
   }));
-  return { jobs: model.jobs.map(modelJobView), queues, chains: model.chains.view() };
+  return {
+    jobs: model.jobs.map(modelJobView),
+    queues,
+    chains: model.chains.view(),
+    batches: model.belonging.view(),
+  };
 }
 
 function modelJobView(job: ModelJob): unknown {
@@ -148,6 +184,6 @@ function modelJobView(job: ModelJob): unknown {
       snoozes,
       firstFailedAtMs,
     },
-    { result, checkpoint, progress, history, payload, leaseEndsAtMs },
+    { result, checkpoint, progress, history, payload, deadOf: job.options.deadOf, leaseEndsAtMs },
   ];
 }

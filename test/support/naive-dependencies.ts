@@ -11,7 +11,9 @@ type How = "completed" | "dead" | "cancelled" | "deleted" | "removed";
 
 type News =
   | { kind: "ended"; seq: number; how: How; before: number; after: number; isStored: boolean }
-  | { kind: "removed"; seqs: readonly number[]; isStored: boolean };
+  | { kind: "removed"; seqs: readonly number[]; isStored: boolean }
+  /** Of other rules; false when nothing was left to do. */
+  | { kind: "other"; step: () => boolean; isStored: boolean };
 
 interface Wait {
   readonly seq: number;
@@ -50,11 +52,11 @@ export class NaiveDependencies {
     return this.#waits.some((wait) => wait.seq === seq);
   }
 
-  isRefused(options: Partial<JobOptions> | undefined): boolean {
-    if (options?.onDependencyFailure === "ignore") return false;
-    return (options?.dependsOn ?? []).some(
-      (id) => !id.startsWith("$") && this.#byId(id) === undefined,
-    );
+  /** The code with which a job is refused that depends on one that is not there. */
+  refusal(options: Partial<JobOptions> | undefined): string | undefined {
+    if (options?.onDependencyFailure === "ignore") return undefined;
+    const isGone = (id: string) => !id.startsWith("$") && this.#byId(id) === undefined;
+    return options?.dependsOn?.some(isGone) === true ? "NOT_FOUND" : undefined;
   }
 
   /** A new job, with ids for its references. */
@@ -104,6 +106,10 @@ export class NaiveDependencies {
     if (seqs.length > 0) this.#push({ kind: "removed", seqs, isStored: false });
   }
 
+  later(step: () => boolean): void {
+    this.#push({ kind: "other", step, isStored: false });
+  }
+
   beginBatch(): void {
     this.#stepsLeft = this.#host.stepsMax;
   }
@@ -126,6 +132,7 @@ export class NaiveDependencies {
 
   /** False when there was nobody left to tell. */
   #step(news: News): boolean {
+    if (news.kind === "other") return news.step();
     if (news.kind === "removed") {
       const seq = news.seqs.find((one) => this.#watched.includes(one));
       if (seq === undefined) return false;

@@ -114,6 +114,9 @@ export class NaiveKeys {
   #rewrite(job: ModelJob, spec: NewJob, options: JobOptions): string {
     if (options.dependsOn !== undefined) return "CONFLICT";
     if (options.chain !== undefined || job.options.chainId !== undefined) return "CONFLICT";
+    for (const { batchId, cascadeCancel } of [options, job.options]) {
+      if (batchId !== undefined || cascadeCancel) return "CONFLICT";
+    }
     const isOver = !leavesGroup(job, options) && this.#model.isOverBacklog(spec, options);
     if (isOver) return "LIMIT_EXCEEDED";
     const payload = joined(options, job.payload, spec.payload);

@@ -8,7 +8,6 @@ import type {
   Batch,
   Change,
   ClaimJobs,
-  EnqueueJobs,
   ManageJobs,
   NewJob,
   Retention,
@@ -17,15 +16,18 @@ import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
 import { NaiveAttempts } from "./naive-attempts.ts";
+import { NaiveBelonging } from "./naive-belonging.ts";
 import { NaiveCalls } from "./naive-calls.ts";
 import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { answerOf, idBehind, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
+import { NaiveGroups } from "./naive-groups.ts";
+import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
 import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveLimits } from "./naive-limits.ts";
 import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
+import { NaiveSettings } from "./naive-settings.ts";
 
 export type ModelAnswer = unknown;
 
@@ -35,8 +37,8 @@ export class NaiveModel {
   queues: { name: string; paused: boolean }[] = [];
   readonly #unique: NaiveKeys;
   readonly #attempts: NaiveAttempts;
-  readonly #calls = new NaiveCalls();
   readonly #members = new NaiveMembers();
+  readonly #settings = new NaiveSettings();
   readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -48,6 +50,23 @@ export class NaiveModel {
   readonly chains = new NaiveChains({
     nowMs: () => this.#nowMs,
     add: (spec, of) => this.#insert(spec, { ...this.#optionsOf(spec), ...of }, false).seq,
+  });
+  readonly belonging = new NaiveBelonging({
+    nowMs: () => this.#nowMs,
+    takeNumber: () => this.#number++,
+    jobs: () => this.jobs,
+    cancel: (job) => this.#act(job, "cancel"),
+    add: (spec) => this.#insert(spec, this.#optionsOf(spec), false).seq,
+    later: (step) => this.#waits.later(step),
+  });
+  readonly #groups = new NaiveGroups([this.chains, this.belonging]);
+  readonly #calls = new NaiveCalls({
+    nowMs: () => this.#nowMs,
+    jobs: () => this.jobs,
+    add: (spec) => this.#add(spec),
+    refusal: ({ options }) => this.belonging.refusal(options) ?? this.#waits.refusal(options),
+    begin: (batch) => this.belonging.begin(batch),
+    begun: (batch) => this.belonging.begun(batch),
   });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
@@ -114,7 +133,7 @@ export class NaiveModel {
     if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(
       this.#kept.nextMs(),
-      this.chains.nextMs(this.#kept.retention.doneMs),
+      this.#groups.nextMs(this.#kept.retention.doneMs),
       ...this.#events().map(({ atMs }) => atMs),
     );
   }
@@ -122,7 +141,7 @@ export class NaiveModel {
   #change(change: Change): ModelAnswer {
     switch (change.kind) {
       case "enqueue":
-        return this.#enqueue(change);
+        return this.#calls.enqueue(change);
       case "claim":
         return this.#claim(change);
       case "ack":
@@ -141,10 +160,18 @@ export class NaiveModel {
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
+      case "drainQueue":
+      case "setQueueDefaults":
+        for (const queue of this.#settings.change(change)) this.#open(queue);
+        return "ok";
       case "clearQueue":
         return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
+      case "sealBatch":
+        return this.belonging.seal(change.batch);
+      case "cancelBatch":
+        return this.belonging.cancel(change.batch);
       case "setLimit":
       case "removeLimit":
       case "pauseLimit": {
@@ -179,27 +206,11 @@ export class NaiveModel {
     return queue;
   }
 
-  #enqueue({ jobs, idempotency }: EnqueueJobs): ModelAnswer {
-    const add = () => this.#addAll(jobs);
-    if (idempotency === undefined) return add() ?? "NOT_FOUND";
-    return this.#calls.once(idempotency, this.#nowMs, add) ?? "NOT_FOUND";
-  }
-
-  /** Undefined when one depends on a job that is not there: then none is added. */
-  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
-    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
-    const answers: string[] = [];
-    for (const spec of specs) answers.push(this.#add(spec, answers));
-    return answers;
-  }
-
-  #add(spec: NewJob, answers: readonly string[]): string {
-    const isRefused = (id: string) =>
-      id.startsWith("$") && !/ \d+$/.test(answers[Number(id.slice(1))] ?? "");
-    if (spec.options?.dependsOn?.some(isRefused)) return "CONFLICT";
+  #add(spec: NewJob): string {
     this.#open(spec.queue);
-    const dependsOn = spec.options?.dependsOn?.map((id) => idBehind(id, answers, this.jobs));
-    const options = { ...this.#optionsOf(spec), dependsOn };
+    if (this.#settings.isDraining(spec.queue)) return "QUEUE_DRAINING";
+    const options = this.#optionsOf(spec);
+    if (options.deadQueue !== undefined) this.#open(options.deadQueue);
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
     if (this.#isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
     const job = this.#insert(spec, options, false);
@@ -211,7 +222,7 @@ export class NaiveModel {
   }
 
   #optionsOf(spec: NewJob): JobOptions {
-    const options = { ...defaultOptions, ...spec.options };
+    const options = { ...defaultOptions, ...this.#settings.given(spec) };
     if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
     return options;
   }
@@ -226,6 +237,7 @@ export class NaiveModel {
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
     const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place, waitsForKey });
     this.jobs.push(job);
+    this.belonging.changed(job);
     if (isFirst) this.chains.began(job);
     return job;
   }
@@ -288,7 +300,19 @@ export class NaiveModel {
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
     this.#waits.ended(job.seq, state);
-    this.chains.ended(job, state);
+    this.belonging.changed(job);
+    if (state === "cancelled") this.belonging.parentGone(job);
+    this.chains.stepEnded(job, state);
+    if (state === "dead") this.#passOn(job);
+  }
+
+  #passOn({ seq, createdAtMs, payload, priority, options }: ModelJob): void {
+    const { deadQueue, tags, parentId, lane } = options;
+    if (deadQueue === undefined) return;
+    const group = lane?.group === undefined ? {} : { lane: { group: lane.group } };
+    const copy = { queue: deadQueue, payload, priority, options: { tags, parentId, ...group } };
+    const deadOf = [seq, createdAtMs] as const;
+    this.#insert(copy, { ...this.#optionsOf(copy), deadQueue: undefined, deadOf }, false);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -338,6 +362,7 @@ export class NaiveModel {
         this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
+        this.belonging.changed(job);
         this.#unique.retake(job);
     }
   }
@@ -345,6 +370,7 @@ export class NaiveModel {
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
+    if (this.#settings.isDraining(queue)) return "QUEUE_DRAINING";
     const refusal = this.#unique.move(job, queue);
     if (refusal !== undefined) return refusal;
     job.queue = queue;
@@ -362,7 +388,10 @@ export class NaiveModel {
     this.limits.look(this.jobs);
     this.#unique.deleted(job);
     this.#waits.ended(job.seq, "deleted");
-    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
+    if (isFinished(job.state)) return;
+    this.belonging.deleted(job);
+    this.belonging.parentGone(job);
+    this.chains.stepEnded(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
@@ -381,6 +410,7 @@ export class NaiveModel {
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
     this.limits.forgetQueue(queue);
+    this.#settings.forget(queue);
     return "ok";
   }
 
@@ -399,6 +429,9 @@ export class NaiveModel {
         add(job.dueAtMs, 2, job.seq, () => this.#endLease(job, "pending"));
       }
     }
+    for (const { atMs, seq } of this.belonging.sealTimes()) {
+      events.push({ atMs, rank: 3, key: seq, happen: () => this.belonging.seal(seq) });
+    }
     return events.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank || a.key - b.key);
   }
 
@@ -410,7 +443,7 @@ export class NaiveModel {
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) {
-          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          if (this.#groups.forgetOldest(this.#kept.retention.doneMs, this.#nowMs)) continue;
           break;
         }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));

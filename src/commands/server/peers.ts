@@ -98,7 +98,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     sendSnapshot(to, { group, message }, done) {
       const { snapshot } = message;
       const made = env.shards()[group]?.snapshots;
-      const file = snapshot === undefined ? undefined : made?.fileOf(snapshot.index);
+      const file = snapshot === undefined ? undefined : made?.lend(snapshot.index);
       if (snapshot === undefined || file === undefined) {
         done(false);
         return;
@@ -114,6 +114,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
           sizeBytes: file.bytes,
         },
         (ok, reason) => {
+          file.giveBack();
           if (!ok) env.logger.warn(`a snapshot did not reach node ${to}: ${reason}`);
           done(ok);
         },

@@ -29,7 +29,12 @@ type PartsName = {
 
 type AnyHandler = (input: Input, context: CallContext) => Promise<unknown>;
 interface Input {
-  readonly params: { readonly name?: string; readonly job_id?: string; readonly chain_id?: string };
+  readonly params: {
+    readonly name?: string;
+    readonly job_id?: string;
+    readonly chain_id?: string;
+    readonly batch_id?: string;
+  };
   readonly query: { readonly consistency?: string };
   readonly body: { readonly queue?: string };
 }
@@ -69,8 +74,8 @@ function placed(calls: ShardCalls, name: OperationName, operation: Operation): A
         call(calls.ofQueue(input.params.name ?? input.body.queue ?? ""), input, context);
     case "job":
       return (input, context) => {
-        const { job_id, chain_id } = input.params;
-        return call(calls.ofJob(job_id ?? chain_id ?? ""), input, context);
+        const { job_id, chain_id, batch_id } = input.params;
+        return call(calls.ofJob(job_id ?? chain_id ?? batch_id ?? ""), input, context);
       };
     case "node":
       return (input, context) =>

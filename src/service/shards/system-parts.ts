@@ -2,6 +2,7 @@
 
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
 import { must } from "../../base/assert.ts";
+import { defaultBatchesPage } from "../batch-handlers.ts";
 import { defaultLimitsPage, sortNameOf } from "../limit-handlers.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
@@ -20,7 +21,7 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
-): Pick<Handlers, "listQueues" | "listLimits" | "status" | "health" | "ready"> {
+): Pick<Handlers, "listQueues" | "listLimits" | "listBatches" | "status" | "health" | "ready"> {
   return {
     async listQueues(
       input: InputFor<"listQueues">,
@@ -45,6 +46,24 @@ export function createSystemParts(
       const last = page.at(-1);
       const hasMore = found.length > page.length || parts.some((part) => part.cursor !== undefined);
       return { limits: page, ...(hasMore && last ? { cursor: sortNameOf(last) } : {}) };
+    },
+
+    async listBatches(
+      input: InputFor<"listBatches">,
+      context: CallContext,
+    ): Promise<ResultFor<"listBatches">> {
+      const parts = await Promise.all(
+        calls.all.map((shard) => calls.body(shard, "listBatches", input, context)),
+      );
+      const found = parts.flatMap(({ batches }) => batches);
+      // Ids begin with the time of creation.
+      found.sort((one, other) => (one.id > other.id ? -1 : 1));
+      const page = found.slice(0, input.query.limit ?? defaultBatchesPage);
+      return {
+        batches: page,
+        total: parts.reduce((sum, { total }) => sum + total, 0),
+        has_more: found.length > page.length || parts.some(({ has_more }) => has_more),
+      };
     },
 
     /** About the node that was asked, with the jobs of all shards. */

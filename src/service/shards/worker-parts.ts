@@ -34,6 +34,7 @@ export function createWorkerParts(
       // Before any shard has its part: a bad job refuses the whole call.
       checkJobs(input.body, (queue) => calls.ofQueue(queue));
       const split = splitJobs(jobs, (queue) => calls.ofQueue(queue));
+      if (input.body.batch != null) return enqueueBatch(calls, [...split.keys()], input, context);
       const parts = await settleParts(split.keys(), (shard) => {
         const part = split.get(shard) ?? [];
         const body = { ...input.body, jobs: part.map(({ item }) => item) };
@@ -100,6 +101,24 @@ export function createWorkerParts(
       };
     },
   };
+}
+
+/** Jobs that make up a batch are counted in one place. */
+async function enqueueBatch(
+  calls: ShardCalls,
+  shards: readonly number[],
+  input: InputFor<"enqueueJobs">,
+  context: CallContext,
+): Promise<ResultFor<"enqueueJobs">> {
+  const [only, ...others] = shards;
+  if (only !== undefined && others.length === 0) {
+    return calls.body(only, "enqueueJobs", input, context);
+  }
+  throw new CorvoError(
+    "VALIDATION_ERROR",
+    `batch: its jobs are for queues of the shards ${shards.toSorted().join(", ")}, and a batch is in one`,
+    { hint: "Queues whose names have the same {tag} in braces share a shard." },
+  );
 }
 
 async function itemResults<Item extends { readonly job_id: string }>(
