@@ -176,17 +176,8 @@ const retryFields = {
   ),
 };
 
-/** What a job of its own and a step of a chain have in common. */
-const stepFields = {
-  queue: QueueName,
-  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
-  priority: Maybe(Priority),
-  delay: Maybe(Duration, "How long to wait before the job may run."),
-  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
-  deadline: Maybe(
-    Duration,
-    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
-  ),
+/** How a job is tried again and what becomes of it when it is dead: what a queue can have as its defaults. */
+export const policyFields = {
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -216,6 +207,24 @@ const stepFields = {
   ),
   ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
+  dead_queue: Maybe(
+    QueueName,
+    "When the job is dead, a new job with its payload is added to this queue.",
+  ),
+};
+
+/** What a job of its own and a step of a chain have in common. */
+const stepFields = {
+  queue: QueueName,
+  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
+  priority: Maybe(Priority),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  deadline: Maybe(
+    Duration,
+    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
+  ),
+  ...policyFields,
   tags: Maybe(Tags),
   limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
   limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
@@ -318,6 +327,8 @@ export const ClaimedJob = Type.Object({
   lease_expires_at: Type.String(),
   timeout_ms: Type.Optional(Type.Integer()),
   deadline_at: Type.Optional(Type.String()),
+  /** The dead job of which this is a copy. */
+  dead_of: Type.Optional(Type.String()),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
@@ -381,6 +392,8 @@ export const Job = Type.Object({
   /** Times that a worker put the job off. */
   snoozes: Type.Optional(Type.Integer()),
   deadline_at: Type.Optional(Type.String()),
+  dead_queue: Type.Optional(Type.String()),
+  dead_of: Type.Optional(Type.String()),
   timeout_ms: Type.Optional(Type.Integer()),
   unique_scope: Type.Optional(Type.String()),
   unique_period_ms: Type.Optional(Type.Integer()),
@@ -417,6 +430,8 @@ export const Job = Type.Object({
 export const Queue = Type.Object({
   name: Type.String(),
   paused: Type.Boolean(),
+  /** It takes no new jobs. */
+  draining: Type.Optional(Type.Boolean()),
   created_at: Type.String(),
   pending: Type.Integer(),
   active: Type.Integer(),

@@ -65,6 +65,12 @@ export const errorTable = {
   BATCH_ERROR: wrongState("Look at the batch with `corvo batch status`."),
   PARENT_ERROR: wrongState("The parent is not to be worked for any more; stop."),
   QUEUE_ERROR: wrongState("Look at the queue with `corvo queue get`."),
+  QUEUE_DRAINING: {
+    status: 409,
+    exit: exitCodes.conflict,
+    retryable: false,
+    hint: "Send the job to another queue, or let this one take jobs again with `corvo queue undrain`.",
+  },
   LEASE_LOST: {
     status: 409,
     exit: exitCodes.conflict,

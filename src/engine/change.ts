@@ -152,6 +152,22 @@ export interface PauseQueue {
   readonly paused: boolean;
 }
 
+/** Lets no new jobs into a queue, or does so again. */
+export interface DrainQueue {
+  readonly kind: "drainQueue";
+  readonly queue: string;
+  readonly draining: boolean;
+}
+
+/** Options of jobs of a queue that do not give them; none removes them. */
+export interface SetQueueDefaults {
+  readonly kind: "setQueueDefaults";
+  readonly queue: string;
+  readonly defaults?: Partial<JobOptions>;
+  /** The same in the words of the call. */
+  readonly written?: string;
+}
+
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
 export interface ClearQueue {
   readonly kind: "clearQueue";
@@ -294,6 +310,8 @@ export type Change =
   | HeartbeatJobs
   | ManageJobs
   | PauseQueue
+  | DrainQueue
+  | SetQueueDefaults
   | ClearQueue
   | DeleteQueue
   | SetLimit

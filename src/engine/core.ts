@@ -15,8 +15,10 @@ import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
 import { createEffects, type Effects } from "./outcome.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
+import type { RecordTable } from "./records.ts";
 import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
@@ -45,6 +47,7 @@ export class Core {
   readonly leases = new Map<number, number>();
   /** Unique keys that are held for a period. */
   readonly keyHolds: KeyHolds;
+  readonly queueSettings: RecordTable<QueueSettings>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -67,6 +70,7 @@ export class Core {
     this.nowMs = state.meta.nowMs;
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
     this.lines = new ReadyLines(this);
+    this.queueSettings = state.records("queueSettings");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));

@@ -22,6 +22,7 @@ import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -33,10 +34,12 @@ import {
 } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { Why } from "./why.ts";
 
 export class Engine {
   readonly state: State;
   readonly limits: LimitView;
+  readonly why: Why;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
@@ -44,6 +47,7 @@ export class Engine {
     this.state = state;
     this.#core = new Core(state, aftermathStepsMax);
     this.limits = new LimitView(this.#core);
+    this.why = new Why(this.#core, this.limits);
   }
 
   /** Applies one log entry. One outcome per change, in order. */
@@ -160,6 +164,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return manageJobs(core, change);
     case "pauseQueue":
       return pauseQueue(core, change);
+    case "drainQueue":
+      return drainQueue(core, change);
+    case "setQueueDefaults":
+      return setQueueDefaults(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":

@@ -12,6 +12,7 @@ import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
+import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
@@ -122,13 +123,14 @@ function resolveReferences(
 
 /** Adds one job, unless its unique key says otherwise; or says why not. */
 export function addJob(core: Core, spec: NewJob): EnqueueResult {
-  if (core.openQueue(spec.queue) === undefined) {
-    return reject(
-      "LIMIT_EXCEEDED",
-      `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
-    );
-  }
+  if (core.openQueue(spec.queue) === undefined) return tooManyQueues(spec.queue);
+  const closed = refuseDraining(core, spec.queue);
+  if (closed !== undefined) return closed;
   const options = optionsOf(core, spec);
+  const { deadQueue } = options;
+  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
+    return tooManyQueues(deadQueue);
+  }
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);

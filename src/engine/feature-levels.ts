@@ -52,6 +52,8 @@ const changes: {
   heartbeat: { level: 1, members: { items: 1 } },
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
+  drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
+  setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
@@ -125,6 +127,8 @@ const jobOptions: Levels<JobOptions> = {
   chainStep: 2,
   chain: 2,
   schedule: 2,
+  deadQueue: 2,
+  deadOf: 2,
   lane: 2,
 };
 

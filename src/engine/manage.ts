@@ -8,6 +8,7 @@ import { waitAgain } from "./depend.ts";
 import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
+import { refuseDraining } from "./queue-settings.ts";
 import { moveKey, retakeKey } from "./unique-key.ts";
 
 export function manageJobs(core: Core, change: ManageJobs): Outcome {
@@ -132,5 +133,7 @@ function timeLeft(core: Core, job: Job): Partial<Job> {
 function moveJob(core: Core, job: Job, queue: string): ItemResult {
   if (job.state === "active") return reject("MOVE_ERROR", "the job is active");
   if (job.queue === queue) return done(job, job.state);
+  const closed = refuseDraining(core, queue);
+  if (closed !== undefined) return closed;
   return moveKey(core, job, queue) ?? done(core.rehome(job, { queue }), job.state);
 }

@@ -3,13 +3,15 @@ import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
+import { givenOptions } from "./queue-settings.ts";
 
 const defaultPriority = 2;
 
 /** The options of a job that is added now. Jobs that chose nothing share one object. */
 export function optionsOf(core: Core, spec: NewJob): JobOptions {
-  if (spec.options === undefined && spec.deadlineMs === undefined) return defaultOptions;
-  const options = { ...defaultOptions, ...spec.options };
+  const given = givenOptions(core, spec);
+  if (given === undefined && spec.deadlineMs === undefined) return defaultOptions;
+  const options = { ...defaultOptions, ...given };
   if (spec.deadlineMs !== undefined) options.deadlineAtMs = core.nowMs + spec.deadlineMs;
   return options;
 }

@@ -3,7 +3,7 @@
  * A new option is a field here with its default; the log and the database store only what differs from the defaults,
  * so older entries read back unchanged.
  */
-import type { ChainPlan } from "./chains.ts";
+import type { ChainPlan, JobRef } from "./chains.ts";
 import type { Lane } from "./limits/lane.ts";
 import type { ScheduleOrigin } from "./schedule.ts";
 
@@ -73,6 +73,10 @@ export interface JobOptions {
   readonly chain: ChainPlan | undefined;
   /** The schedule that made the job. */
   readonly schedule: ScheduleOrigin | undefined;
+  /** Where a copy of the job goes when it is dead. */
+  readonly deadQueue: string | undefined;
+  /** The dead job of which this one is a copy. */
+  readonly deadOf: JobRef | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -106,6 +110,8 @@ export const defaultOptions: JobOptions = Object.freeze({
   chainStep: undefined,
   chain: undefined,
   schedule: undefined,
+  deadQueue: undefined,
+  deadOf: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

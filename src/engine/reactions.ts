@@ -7,6 +7,7 @@
 import { reactForChildren, reactForOwners } from "./belonging.ts";
 import { reactForChains } from "./chains.ts";
 import type { Core } from "./core.ts";
+import { passOnDead } from "./dead-queue.ts";
 import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
 import { runEnded } from "./schedules.ts";
@@ -22,5 +23,6 @@ export function react(core: Core, before: Job | undefined, after: Job | undefine
   }
   if (core.ties.size > 0) reactForChildren(core, before, after);
   if (options?.chainId !== undefined) reactForChains(core, before, after);
+  if (after?.state === "dead" && before?.state !== "dead") passOnDead(core, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

@@ -25,6 +25,7 @@ const inherited = [
   "no_retry_on",
   "max_lost_leases",
   "max_snoozes",
+  "dead_queue",
   "timeout",
   "tags",
 ] as const;

@@ -20,7 +20,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(asked);
   const spec = asked.chain == null ? asked : firstJobOf(asked);
   refuseContradictions(spec);
-  checkRetries(spec);
+  checkPolicy(spec);
   refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
@@ -44,6 +44,22 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   if (chain !== undefined) job.options = { ...options, chain };
   else if (options !== undefined) job.options = options;
   return job;
+}
+
+/** Options that the jobs of a queue are to have; undefined when none is given. */
+export function toDefaults(
+  queue: string,
+  policy: Omit<Spec, "queue">,
+): Partial<JobOptions> | undefined {
+  const spec = { ...policy, queue };
+  checkPolicy(spec);
+  return toOptions(spec);
+}
+
+function checkPolicy(spec: Spec): void {
+  checkRetries(spec);
+  if (spec.dead_queue !== spec.queue) return;
+  throw invalid("dead_queue", spec.dead_queue, "another queue than that of the job");
 }
 
 function toDeadline(spec: Spec, delayMs = 0): number {
@@ -102,10 +118,12 @@ const readers: {
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Made from the whole of the job.
   chain: () => undefined,
+  deadQueue: (spec) => spec.dead_queue ?? undefined,
   // Not for producers to say.
   chainId: () => undefined,
   chainStep: () => undefined,
   schedule: () => undefined,
+  deadOf: () => undefined,
 };
 const readerList = Object.entries(readers);
 

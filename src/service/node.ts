@@ -10,6 +10,7 @@ import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
+import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -56,6 +57,7 @@ export class Node {
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly claimRates: ClaimRates;
   readonly planner: Planner;
   readonly startedAtMs: number;
   readonly #startedMs: number;
@@ -68,7 +70,8 @@ export class Node {
     this.replica = replica;
     this.deps = deps;
     this.options = options;
-    this.claims = new Claims(replica, deps.timers);
+    this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
+    this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -77,6 +80,11 @@ export class Node {
   /** Whatever became of the wall clock meanwhile. */
   get uptimeMs(): number {
     return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
+  }
+
+  /** The time as a reader sees it: the clock's, or the engine's where that is ahead. */
+  get readMs(): number {
+    return Math.max(this.deps.clock.nowMs(), this.replica.engine.state.meta.nowMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */

@@ -22,7 +22,7 @@ import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { chainIdOf, enqueueStatus, formatToken, originOf } from "./views.ts";
+import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
@@ -336,6 +336,7 @@ export function claimedText(id: string, job: Job): string {
   if (job.options.deadlineAtMs > 0) {
     text += `,"deadline_at":"${formatTime(job.options.deadlineAtMs)}"`;
   }
+  if (job.options.deadOf !== undefined) text += `,"dead_of":"${deadOf(id, job)}"`;
   if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
   const origin = job.options.schedule === undefined ? undefined : originOf(job);
   if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;

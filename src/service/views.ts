@@ -1,6 +1,7 @@
 /** Records as clients see them. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
+import { formatJobId, parseJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
@@ -88,6 +89,8 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  set(view, "dead_queue", job.options.deadQueue);
+  set(view, "dead_of", deadOf(id, job));
   const { lane } = job.options;
   if (lane !== undefined) {
     set(view, "limit_key", lane.key);
@@ -157,10 +160,18 @@ export function claimedView(id: string, job: Job): ClaimedView {
   };
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
   set(view, "deadline_at", time(job.options.deadlineAtMs));
+  set(view, "dead_of", deadOf(id, job));
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
   set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The id of the dead job of which this one, whose id is given, is a copy: both are in one shard. */
+export function deadOf(id: string, { options }: Job): string | undefined {
+  if (options.deadOf === undefined) return undefined;
+  const shard = parseJobId(id)?.shard ?? 0;
+  return formatJobId(options.deadOf[0], options.deadOf[1], shard);
 }
 
 /** The schedule that made the job. */
@@ -173,10 +184,14 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
 
 export function queueView(
   queue: QueueRecord,
-  oldestPendingMs: number | undefined,
-  limit: LimitValues | undefined,
+  of: {
+    readonly oldestPendingMs: number | undefined;
+    readonly limit: LimitValues | undefined;
+    readonly isDraining: boolean;
+  },
 ): QueueView {
   const { counts } = queue;
+  const { oldestPendingMs, limit, isDraining } = of;
   const view: QueueView = {
     name: queue.name,
     paused: queue.paused,
@@ -188,6 +203,7 @@ export function queueView(
   set(view, "max_concurrency", limit?.concurrency);
   set(view, "rate_limit", limit?.rate?.count);
   set(view, "rate_window_ms", limit?.rate?.windowMs);
+  if (isDraining) view.draining = true;
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }

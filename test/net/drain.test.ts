@@ -104,6 +104,23 @@ test("a claim that is passed on to the leader counts where it came from", async 
   expect([drain.leaseCount, drain.isDone]).toEqual([0, true]);
 });
 
+test("leases in an answer that passes in pieces are found, wherever it is cut", async () => {
+  const filler = { ...job(), payload: new RawJson(JSON.stringify("x".repeat(9000))) };
+  const tokens = Array.from({ length: 100 }, (_, n) => (1000 + n).toString(36));
+  const jobs = tokens.map((lease_token) => ({ ...filler, ...claimed, lease_token }));
+  const drain = drainOf({ isLive: true });
+  const { url } = pair({ handlers: { fetchJobs: async () => ({ jobs }) } }, { drain });
+
+  const answer = await fetch(`${url}/api/v1/fetch/batch`, {
+    method: "POST",
+    body: '{"queues":["q"]}',
+  });
+  const { jobs: got } = (await answer.json()) as { jobs: unknown[] };
+
+  expect(got).toHaveLength(100);
+  expect(drain.leaseCount).toBe(100);
+});
+
 function job() {
   return {
     queue: "q",

@@ -1,55 +1,13 @@
 /** Groups that talk to each other directly, over logs in memory, while time is moved by hand. */
 import { expect, test } from "bun:test";
-import type { AppendWork, Log, LogBounds, LogEntry, LogFault } from "../../src/base/log.ts";
 import { emptyConfState, type Message } from "../../src/raft/message.ts";
 import { Group } from "../../src/replica/group.ts";
+import { MemoryLogFile } from "../support/memory-log-file.ts";
 import { ManualTime } from "../support/node-rig.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
 const conf = { ...emptyConfState, voters: [1, 2, 3] };
-
-/** Durable at once, unless it is stalled: then writes stay unanswered. Or full: then they are refused. */
-class MemoryLogFile implements Log {
-  readonly readOnly = false;
-  isStalled = false;
-  isFull = false;
-  #entries: LogEntry[] = [];
-  #hard = { term: 0, vote: "0", commit: 0 };
-
-  append(work: AppendWork, done: (fault: LogFault | undefined) => void): void {
-    if (this.isStalled) return;
-    if (this.isFull) {
-      queueMicrotask(() => done({ kind: "disk_full", message: "no space is left" }));
-      return;
-    }
-    const cut = work.truncateFrom ?? Number.POSITIVE_INFINITY;
-    this.#entries = [...this.#entries.filter((entry) => entry.index < cut), ...work.entries];
-    this.#hard = work.hardState ?? this.#hard;
-    queueMicrotask(() => done(undefined));
-  }
-
-  read(_group: number, from: number): LogEntry[] {
-    return this.#entries.filter((entry) => entry.index >= from);
-  }
-
-  bounds(): LogBounds {
-    const last = this.#entries.at(-1);
-    return {
-      first: 1,
-      last: last?.index ?? 0,
-      previousTerm: 0,
-      lastTerm: last?.term ?? 0,
-      hardState: this.#hard,
-    };
-  }
-
-  compact(): void {}
-  size() {
-    return { bytes: 0, walBytes: 0, pendingBytes: 0 };
-  }
-  async close(): Promise<void> {}
-}
 
 function createGroups(time: ManualTime) {
   const groups = new Map<number, Group>();

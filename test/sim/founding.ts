@@ -3,7 +3,7 @@ import { encodeConfChange } from "../../src/raft/conf-change.ts";
 import { emptyData, type NodeId } from "../../src/raft/message.ts";
 import { toLogEntry } from "../../src/replica/raft-log.ts";
 import { writeWork } from "./disk.ts";
-import { describeMachine, emptyMachine, type MachineImage } from "./node.ts";
+import { describeMachine, emptyMachine, type MachineImage } from "./machine.ts";
 
 export function uuidOf(founder: NodeId): string {
   return `machine ${founder}`;

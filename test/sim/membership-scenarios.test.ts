@@ -1,6 +1,7 @@
 /** Nodes that come, go, lose their disks and change roles, while leaders come and go, told event by event. */
 import { expect, test } from "bun:test";
 import { SeededRandom } from "../support/seeded-random.ts";
+import { describeMachine } from "./machine.ts";
 import { Scenario } from "./scenario.ts";
 
 const settled = 3000;
@@ -101,4 +102,47 @@ test("a demoted node stays a learner across changes of leader until it is promot
 
   expect(voters(scenario)).toEqual([1, 2, 3, 4]);
   scenario.expectWhole();
+});
+
+test("a learner that nobody has heard from is not promoted, however often that is wished, until it is there", () => {
+  const scenario = new Scenario(2);
+  let admitted = 0;
+  scenario.leader().ask(
+    (membership) => membership.join(describeMachine("late machine")),
+    (answer) => {
+      admitted = answer?.nodeId ?? 0;
+    },
+  );
+  scenario.passUntil(() => admitted > 0);
+  scenario.operator.setVoter(admitted, true);
+  scenario.pass(30_000);
+
+  expect(voters(scenario)).toEqual([1, 2]);
+  // With it among the voters, the loss of one more node would end all writes.
+  scenario.operator.join("late machine");
+  fulfilled(scenario);
+  expect(voters(scenario)).toEqual([1, 2, 3]);
+  scenario.expectWhole();
+});
+
+test("whoever is promoted and removed at the same moment is either a voter with a record or gone", () => {
+  for (let afterMs = 0; afterMs < 30; afterMs++) {
+    const scenario = new Scenario(3);
+    for (const node of scenario.nodes.values()) node.mood.latencyMs = 5;
+    scenario.pass(settled);
+    const id = scenario.followers()[0]?.id ?? 0;
+    scenario.operator.setVoter(id, false);
+    fulfilled(scenario);
+
+    scenario.operator.remove(id);
+    scenario.pass(afterMs);
+    scenario.operator.setVoter(id, true);
+    fulfilled(scenario);
+    scenario.pass(settled);
+
+    const { replica } = scenario.leader();
+    const records = replica?.engine.state.meta.members.map((member) => member.id) ?? [];
+    expect(voters(scenario)).toEqual(records);
+    scenario.expectWhole();
+  }
 });

@@ -1,6 +1,6 @@
 /**
  * Do the tests find bugs? Puts known ones back, one at a time, into a copy of the program, and counts the seeds until
- * each is found, or names the first story or test of the core that fails. `npm run mutations -- [SEEDS] [TEXT]`: only
+ * each is found, or names the first story or scenario that fails. `npm run mutations -- [SEEDS] [TEXT]`: only
  * bugs whose id or sentence contains TEXT. Prints the rows of a table, and fails when one is not found.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -57,7 +57,9 @@ function findBySeeds(place: string): string | undefined {
 }
 
 function findByTests(place: string): string | undefined {
-  const files = ["transcripts", "paper"].map((name) => `test/raft/${name}.test.ts`);
+  const files = ["raft/transcripts", "raft/paper", "sim/membership-scenarios"].map(
+    (name) => `test/${name}.test.ts`,
+  );
   const { exitCode, stderr } = run(["test", ...files], place);
   if (exitCode === 0) return undefined;
   const failed = [

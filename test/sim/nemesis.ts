@@ -1,7 +1,8 @@
 /** Does harm to the cluster, one act at a time, and makes good again. Each kind of fault can be switched off. */
 import type { NodeId } from "../../src/raft/message.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
-import type { SimNode, World } from "./node.ts";
+import type { World } from "./machine.ts";
+import type { SimNode } from "./node.ts";
 import type { Operator } from "./operator.ts";
 
 export const faultKinds = [
@@ -186,7 +187,8 @@ export class Nemesis {
 
   /** Where disks get lost nobody takes healthy nodes out: the rest could be too few. */
   #canShrink(voters: readonly NodeId[]): boolean {
-    return voters.length > 2 && !this.#kinds.includes("damage");
+    const { shrinking } = this.#operator;
+    return voters.length > 2 && shrinking === 0 && !this.#kinds.includes("damage");
   }
 
   #takeLeaderAway(): void {

@@ -1,91 +1,27 @@
 /**
- * One machine with one process on it: the program's own group, replica, snapshots and engine over a simulated disk,
- * clock and network, wired as the server wires them. The machine outlives the process: a crash keeps the disk's image
- * and nothing else, a pause lets the world go on while the process sees nothing of it.
+ * One machine with one process on it (`process.ts`). The machine outlives the process: a crash keeps the disk's image and
+ * nothing else, a pause lets the world go on while the process sees nothing of it.
  */
 import { drainMicrotasks } from "bun:jsc";
 import { CorvoError } from "../../src/base/errors.ts";
-import type { Logger } from "../../src/base/ports.ts";
-import { type Change, decodeBatch } from "../../src/engine/change.ts";
-import { newestFeatureLevel, versionOfLevel } from "../../src/engine/feature-levels.ts";
-import type { Member } from "../../src/engine/state.ts";
+import type { Change } from "../../src/engine/change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
-import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
-import { Claims } from "../../src/replica/claims.ts";
-import { Group } from "../../src/replica/group.ts";
-import { Membership } from "../../src/replica/membership.ts";
-import { Planner } from "../../src/replica/planner.ts";
-import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
-import { Snapshots } from "../../src/replica/snapshots.ts";
-import { dueTimes } from "../../src/service/timetable.ts";
+import type { Message, NodeId } from "../../src/raft/message.ts";
+import type { Group } from "../../src/replica/group.ts";
+import type { Membership } from "../../src/replica/membership.ts";
+import type { Replica, Settle } from "../../src/replica/replica.ts";
 import { reaching } from "../../src/store/snapshots.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import {
-  type Disk,
-  type DiskMood,
-  damageLog,
-  emptyLog,
-  findDamage,
-  type LogImage,
-  SimLog,
-} from "./disk.ts";
-import type { Network } from "./network.ts";
-import type { Oracle } from "./oracle.ts";
-import { emptyState, SimStore, type StateImage } from "./stored-state.ts";
-import { type EventQueue, MachineClock, processTimers } from "./virtual-time.ts";
-
-/** What is left when the process is gone. */
-export interface MachineImage {
-  log: LogImage;
-  state: StateImage;
-  /** A received snapshot that the next start puts in place. */
-  incoming: { readonly state: StateImage; readonly term: number } | undefined;
-}
-
-/** A machine without anything on it, in the world of a cluster that these founded. */
-export function emptyMachine(founders: readonly Member[]): MachineImage {
-  return { log: emptyLog(), state: emptyState(founders), incoming: undefined };
-}
-
-/** What a node says of itself when it joins. */
-export function describeMachine(uuid: string) {
-  const version = versionOfLevel(newestFeatureLevel);
-  return { uuid, httpUrl: `http://${uuid}`, peerAddress: uuid, version };
-}
-
-export interface World {
-  readonly events: EventQueue;
-  readonly network: Network;
-  readonly oracle: Oracle;
-  readonly nodes: ReadonlyMap<NodeId, SimNode>;
-  readonly settings: {
-    readonly electionTicks: number;
-    readonly heartbeatTicks: number;
-    readonly messageBytesMax: number;
-    /** Applied entries that stay in the log for members that lag. */
-    readonly logTailEntries: number;
-    readonly checkpointMs: number;
-  };
-}
-
-interface Process {
-  readonly log: SimLog;
-  readonly store: SimStore;
-  readonly group: Group;
-  readonly replica: Replica;
-  readonly membership: Membership;
-  readonly claims: Claims;
-  readonly planner: Planner;
-  readonly snapshots: Snapshots;
-  readonly made: Map<string, StateImage>;
-}
+import { type Disk, type DiskMood, damageLog, findDamage, SimLog } from "./disk.ts";
+import type { MachineImage, World } from "./machine.ts";
+import { createProcess, type Process, type ProcessHost } from "./process.ts";
+import { SimStore, type StateImage } from "./stored-state.ts";
+import { MachineClock } from "./virtual-time.ts";
 
 interface Call {
   readonly settle: Settle;
   readonly sinceMs: number;
 }
-
-const tickMs = 50;
 
 export class SimNode {
   readonly id: NodeId;
@@ -365,114 +301,29 @@ export class SimNode {
   }
 
   #begin(log: SimLog, store: SimStore): void {
-    const { oracle, events, settings } = this.#world;
+    const { oracle } = this.#world;
     const { first } = log.bounds();
     if (first > store.stored.index + 1) {
       oracle.report(`node ${this.id}: log from ${first}, state to ${store.stored.index}`);
       return;
     }
-    const enter = this.#entrance();
-    const timers = processTimers(events, this.clock, enter);
-    const parts = { timers, random: this.#random, logger: silent };
-    const made = new Map<string, StateImage>();
-    const replica: Replica = new Replica(
-      {
-        ...parts,
-        clock: this.clock,
-        store,
-        onStored: (index) => {
-          const { neededAfter } = snapshots;
-          const through = Math.min(index - settings.logTailEntries, neededAfter);
-          if (through > 0) log.compact(0, through);
-        },
-        onFatal: () => this.#dieAndReturn(),
-        onEffects: (effects) => {
-          for (const queue of effects.readyQueues) claims.wake(queue);
-          planner.onEffects(effects);
-        },
-      },
-      {
-        ...defaultReplicaOptions,
-        checkpointMs: settings.checkpointMs,
-        quietCheckpointMs: settings.checkpointMs,
-      },
-    );
-    const group = new Group(
-      {
-        ...parts,
-        log,
-        send: (to, messages) => this.#send(to, messages),
-        sendSnapshot: (to, message, done) => this.#sendSnapshot(to, message, done),
-        onEntry: (entry) => this.#apply(replica, store, entry),
-        onConf: (conf, entry) => {
-          replica.applyConf(conf);
-          membership.confChanged();
-          oracle.applied(this.id, entry, store.state.digest);
-        },
-        onSoft: (soft) => {
-          if (soft.role === "leader") oracle.leads(this.id, group.state.term);
-          replica.leadershipChanged();
-          membership.confChanged();
-        },
-        onLogFault: (fault) => replica.logFailed(fault),
-        onLogRecovered: () => replica.logRecovered(),
-      },
-      {
-        group: 0,
-        nodeId: this.id,
-        tickMs,
-        start: { applied: store.stored.index, conf: store.stored.conf },
-        raft: {
-          electionTicks: settings.electionTicks,
-          heartbeatTicks: settings.heartbeatTicks,
-          messageBytesMax: settings.messageBytesMax,
-        },
-      },
-    );
-    replica.attach(group);
-    const membership = new Membership(
-      {
-        ...parts,
-        group,
-        replica,
-        clock: this.clock,
-        lastContactMs: () => undefined,
-        onMembers: () => {},
-        // Nodes are found by their numbers here, and no record is ever wrong.
-        announce: () => Promise.resolve(),
-      },
-      { ...describeMachine(this.uuid), id: this.id, clusterId: "simulated" },
-    );
-    const claims = new Claims(replica, timers);
-    const planner = new Planner({ ...parts, clock: this.clock, replica, dueTimes });
-    group.whenReady(() => planner.lead());
-    const snapshots = new Snapshots({
-      timers,
-      logger: silent,
-      storage: group.storage,
-      make: () => this.#makeSnapshot(replica, store, made),
-      remove: (path) => made.delete(path),
-    });
-    this.#process = { log, store, group, replica, membership, claims, planner, snapshots, made };
+    const host: ProcessHost = {
+      id: this.id,
+      uuid: this.uuid,
+      world: this.#world,
+      clock: this.clock,
+      random: this.#random,
+      enter: this.#entrance(),
+      send: (to, messages) => this.#send(to, messages),
+      sendSnapshot: (to, message, done) => this.#sendSnapshot(to, message, done),
+      onFatal: () => this.#dieAndReturn(),
+    };
+    const process = createProcess(host, log, store);
+    this.#process = process;
     oracle.started(this.id, store.stored.index, store.state.digest);
-    replica.start();
-    group.start();
-    membership.start();
-  }
-
-  #apply(replica: Replica, store: SimStore, entry: Entry): void {
-    const { oracle } = this.#world;
-    const batch = decodeBatch(new TextDecoder().decode(entry.data));
-    const isFirst = oracle.isFirst(entry.index);
-    const { nowMs } = batch;
-    store.state.onJob = isFirst
-      ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
-      : undefined;
-    store.state.onRecordPut = isFirst
-      ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
-      : undefined;
-    replica.applyEntry(entry);
-    oracle.applied(this.id, entry, store.state.digest);
+    process.replica.start();
+    process.group.start();
+    process.membership.start();
   }
 
   #dieAndReturn(): void {
@@ -491,9 +342,9 @@ export class SimNode {
 
   #sendSnapshot(to: NodeId, message: Message, done: (ok: boolean) => void): void {
     const { network, nodes, events, oracle } = this.#world;
-    const path = this.#process?.snapshots.fileOf(message.snapshot?.index ?? 0)?.path;
-    const state = path === undefined ? undefined : this.#process?.made.get(path);
-    if (state === undefined) {
+    const lent = this.#process?.snapshots.lend(message.snapshot?.index ?? 0);
+    const state = lent === undefined ? undefined : this.#process?.made.get(lent.path);
+    if (lent === undefined || state === undefined) {
       done(false);
       return;
     }
@@ -504,6 +355,7 @@ export class SimNode {
       enter(() => {
         if (isAnswered) return;
         isAnswered = true;
+        lent.giveBack();
         done(ok);
       });
     const arrives = network.send(this.id, to, () => {
@@ -512,21 +364,4 @@ export class SimNode {
     });
     events.after(arrives ? 2000 : 20, () => answer(false));
   }
-
-  async #makeSnapshot(
-    replica: Replica,
-    store: SimStore,
-    made: Map<string, StateImage>,
-  ): Promise<{ path: string; bytes: number; index: number; conf: StateImage["point"]["conf"] }> {
-    await replica.storeState();
-    const { events } = this.#world;
-    const enter = this.#entrance();
-    const image = store.storedImage;
-    await new Promise<void>((resolve) => events.after(3, () => enter(resolve)));
-    const path = String(image.point.index);
-    made.set(path, image);
-    return { path, bytes: 1, ...image.point };
-  }
 }
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };

@@ -6,7 +6,8 @@
 import type { CorvoError } from "../../src/base/errors.ts";
 import type { NodeId } from "../../src/raft/message.ts";
 import type { Membership } from "../../src/replica/membership.ts";
-import { describeMachine, type SimNode, type World } from "./node.ts";
+import { describeMachine, type World } from "./machine.ts";
+import type { SimNode } from "./node.ts";
 
 /** More than what a change may take until it counts as unconfirmed. */
 const patienceMs = 12_000;
@@ -15,6 +16,8 @@ const pauseMs = 400;
 export class Operator {
   /** Wishes that are neither fulfilled nor given up. */
   open = 0;
+  /** Those of them that take voters away. Two at once could each want the other's last node. */
+  shrinking = 0;
   readonly #world: World;
   readonly #createNode: (id: NodeId, uuid: string) => void;
 
@@ -36,7 +39,14 @@ export class Operator {
   }
 
   remove(id: NodeId, done: () => void = () => {}): void {
-    this.#repeat((membership) => membership.remove(id), done);
+    this.shrinking++;
+    this.#repeat(
+      (membership) => membership.remove(id),
+      () => {
+        this.shrinking--;
+        done();
+      },
+    );
   }
 
   /** The disk of a node is lost: another machine takes its place. */
@@ -45,9 +55,13 @@ export class Operator {
   }
 
   setVoter(id: NodeId, voter: boolean): void {
+    const by = voter ? 0 : 1;
+    this.shrinking += by;
     this.#repeat(
       (membership) => membership.setVoter(id, voter),
-      () => {},
+      () => {
+        this.shrinking -= by;
+      },
     );
   }
 

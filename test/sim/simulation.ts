@@ -12,9 +12,10 @@ import { sortedIds } from "../../src/raft/quorum.ts";
 import type { Group } from "../../src/replica/group.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
 import { foundingMachine, foundingMembers, uuidOf } from "./founding.ts";
+import { emptyMachine, type MachineImage, type World } from "./machine.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
-import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
+import { SimNode } from "./node.ts";
 import { Operator } from "./operator.ts";
 import { findForgotten, Oracle } from "./oracle.ts";
 import { EventQueue } from "./virtual-time.ts";
@@ -165,6 +166,7 @@ export class Simulation {
     this.#nemesis.heal();
     this.#workload.lostRepliesPermille = 0;
     this.#workload.resumeQueues();
+    this.#workload.removeLimits();
     let isAnswered = false;
     this.#workload.probe(() => {
       isAnswered = true;
@@ -209,12 +211,10 @@ export class Simulation {
     if (leader === undefined) return;
     // A call of before the end of all faults may have stopped one after it was resumed.
     this.#workload.resumeQueues();
+    this.#workload.removeLimits();
     this.#workload.pauseSchedules();
     this.#workload.drain(leader);
-    // A job that waits for others is no matter of time: what holds of it is looked at in the end.
-    const isOpen = ({ state, order }: Job) =>
-      !isFinished(state) && state !== "held" && !(state === "pending" && order === 0);
-    const open = () => [...(leader.store?.state.jobs.values() ?? [])].filter(isOpen);
+    const open = () => findOpen([...(leader.store?.state.jobs.values() ?? [])]);
     const endMs = this.#events.nowMs + drainMsMax;
     while (open().length > 0 && this.#events.nowMs < endMs) this.#pass(250);
     const [job] = open();
@@ -308,6 +308,22 @@ export class Simulation {
     this.#checkNodes();
     oracle.checkFinal(leader.store.state.jobs);
   }
+}
+
+/** Jobs that nothing but a worker keeps from their end: what waits for others, or behind them in its line, is none. */
+function findOpen(jobs: readonly Job[]): readonly Job[] {
+  const stuck = new Set<string>();
+  const lineOf = ({ queue, options }: Job) => `${queue}\n${options.lane?.fifo}`;
+  return jobs
+    .filter(({ state }) => !isFinished(state))
+    .toSorted((one, other) => one.seq - other.seq)
+    .filter((job) => {
+      const isInLine = job.options.lane?.fifo !== undefined;
+      if (isInLine && stuck.has(lineOf(job))) return false;
+      const isStuck = job.state === "held" || (job.state === "pending" && job.order === 0);
+      if (isStuck && isInLine) stuck.add(lineOf(job));
+      return !isStuck;
+    });
 }
 
 /** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */

@@ -169,6 +169,7 @@ const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
     lostLeasesMax: fc.integer({ min: 0, max: 2 }),
     snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
+    deadQueue: fc.constantFrom("b", "c/d", "buried"),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
     uniqueScope: fc.constantFrom("waiting", "done", "period"),
@@ -215,6 +216,17 @@ function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
 }
 
 const optional = { requiredKeys: [] };
+
+const queueDefaults: fc.Arbitrary<Partial<JobOptions>> = fc.record(
+  {
+    maxRetries: fc.integer({ min: 1, max: 2 }),
+    baseDelayMs: fc.constantFrom(0, 400),
+    jitterMode: fc.constantFrom("full", "equal"),
+    timeoutMs: fc.constantFrom(700),
+    deadQueue: fc.constantFrom("buried", "a"),
+  },
+  { requiredKeys: [] },
+) as fc.Arbitrary<Partial<JobOptions>>;
 
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: limitChange },
@@ -364,6 +376,24 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       kind: fc.constant("advanceTime" as const),
       limit: fc.constantFrom(1, 2, 5, 100),
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(
+      fc.record({
+        kind: fc.constant("drainQueue" as const),
+        queue,
+        draining: fc.boolean(),
+      }),
+      fc.record(
+        {
+          kind: fc.constant("setQueueDefaults" as const),
+          queue,
+          defaults: queueDefaults,
+        },
+        { requiredKeys: ["kind", "queue"] },
+      ) as fc.Arbitrary<Change>,
+    ),
   },
   {
     weight: 1,

@@ -119,7 +119,15 @@ function jobView(job: Job, state: MemoryState): unknown {
       snoozes,
       firstFailedAtMs,
     },
-    { result, checkpoint, progress, history, payload, leaseEndsAtMs: job.leaseExpiresAtMs },
+    {
+      result,
+      checkpoint,
+      progress,
+      history,
+      payload,
+      deadOf: job.options.deadOf,
+      leaseEndsAtMs: job.leaseExpiresAtMs,
+    },
   ];
 }
 
@@ -128,7 +136,8 @@ function comparedPayload({
   payload,
   options,
 }: Pick<Job, "payload" | "options">): string | undefined {
-  return (options.chainStep ?? 0) === 0 ? payload : undefined;
+  const isOwn = (options.chainStep ?? 0) === 0 && options.deadOf === undefined;
+  return isOwn ? payload : undefined;
 }
 
 export function modelView(model: NaiveModel): unknown {
@@ -175,6 +184,6 @@ function modelJobView(job: ModelJob): unknown {
       snoozes,
       firstFailedAtMs,
     },
-    { result, checkpoint, progress, history, payload, leaseEndsAtMs },
+    { result, checkpoint, progress, history, payload, deadOf: job.options.deadOf, leaseEndsAtMs },
   ];
 }

@@ -27,6 +27,7 @@ import { NaiveLimits } from "./naive-limits.ts";
 import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
+import { NaiveSettings } from "./naive-settings.ts";
 
 export type ModelAnswer = unknown;
 
@@ -37,6 +38,7 @@ export class NaiveModel {
   readonly #unique: NaiveKeys;
   readonly #attempts: NaiveAttempts;
   readonly #members = new NaiveMembers();
+  readonly #settings = new NaiveSettings();
   readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -158,6 +160,10 @@ export class NaiveModel {
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
+      case "drainQueue":
+      case "setQueueDefaults":
+        for (const queue of this.#settings.change(change)) this.#open(queue);
+        return "ok";
       case "clearQueue":
         return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
@@ -202,7 +208,9 @@ export class NaiveModel {
 
   #add(spec: NewJob): string {
     this.#open(spec.queue);
+    if (this.#settings.isDraining(spec.queue)) return "QUEUE_DRAINING";
     const options = this.#optionsOf(spec);
+    if (options.deadQueue !== undefined) this.#open(options.deadQueue);
     if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
     if (this.#isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
     const job = this.#insert(spec, options, false);
@@ -214,7 +222,7 @@ export class NaiveModel {
   }
 
   #optionsOf(spec: NewJob): JobOptions {
-    const options = { ...defaultOptions, ...spec.options };
+    const options = { ...defaultOptions, ...this.#settings.given(spec) };
     if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
     return options;
   }
@@ -295,6 +303,16 @@ export class NaiveModel {
     this.belonging.changed(job);
     if (state === "cancelled") this.belonging.parentGone(job);
     this.chains.stepEnded(job, state);
+    if (state === "dead") this.#passOn(job);
+  }
+
+  #passOn({ seq, createdAtMs, payload, priority, options }: ModelJob): void {
+    const { deadQueue, tags, parentId, lane } = options;
+    if (deadQueue === undefined) return;
+    const group = lane?.group === undefined ? {} : { lane: { group: lane.group } };
+    const copy = { queue: deadQueue, payload, priority, options: { tags, parentId, ...group } };
+    const deadOf = [seq, createdAtMs] as const;
+    this.#insert(copy, { ...this.#optionsOf(copy), deadQueue: undefined, deadOf }, false);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -352,6 +370,7 @@ export class NaiveModel {
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
+    if (this.#settings.isDraining(queue)) return "QUEUE_DRAINING";
     const refusal = this.#unique.move(job, queue);
     if (refusal !== undefined) return refusal;
     job.queue = queue;
@@ -391,6 +410,7 @@ export class NaiveModel {
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
     this.limits.forgetQueue(queue);
+    this.#settings.forget(queue);
     return "ok";
   }
 
