@@ -115,6 +115,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
       commitIndex: log.entries.length,
       appliedIndex: log.appliedIndex,
       members: [],
+      shards: [],
     }),
     join: refuse,
     remove: refuse,
@@ -172,6 +173,7 @@ export class NodeRig {
       },
       {
         shard: 0,
+        shards: 1,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",
