@@ -12,7 +12,7 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
  * Where the jobs are that a call is about, on a server with several shards (`base/placement.ts`):
  *
  * - `queue`: all of them in the queue that `params.name` or `body.queue` names;
- * - `job`: the one job that `params.job_id` names, or the group of jobs that `params.chain_id` does;
+ * - `job`: the one job that `params.job_id` names, or the group of jobs that `params.chain_id` or `params.batch_id` does;
  * - `parts`: in several shards; the call is split and its answers are merged, by a function of its own in `service/shards`;
  * - `global`: in no queue: what concerns the cluster as a whole stands in shard 0;
  * - `node`: nowhere: the node that was asked answers from what it is.
@@ -56,6 +56,8 @@ export interface Operation<
   readonly placement: Where;
   /** Changes nothing, and `?consistency` chooses who answers. Made by `readOperation`. */
   readonly read: boolean;
+  /** While there is no leader, the node that was asked answers with what it has, and says so. */
+  readonly answersAlone: boolean;
   /** May be held open until something happens; a server that stops ends it at once. */
   readonly waits: boolean;
   /** Gives out work: refused by a node that drains. */
@@ -73,6 +75,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
   readonly answeredBy?: Operation["answeredBy"];
+  readonly answersAlone?: boolean;
   readonly waits?: boolean;
   readonly claims?: boolean;
 };
@@ -104,6 +107,7 @@ export function operation<
     answeredBy: draft.answeredBy ?? "leader",
     placement: draft.placement,
     read: false,
+    answersAlone: draft.answersAlone ?? false,
     waits: draft.waits ?? false,
     claims: draft.claims ?? false,
   };

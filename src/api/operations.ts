@@ -1,5 +1,7 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
+import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
@@ -15,8 +17,10 @@ export const operations = {
   ...searchOperations,
   ...jobOperations,
   ...flowOperations,
+  ...batchOperations,
   ...queueOperations,
   ...limitOperations,
+  ...explainOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

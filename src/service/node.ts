@@ -3,12 +3,14 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { JobRef } from "../engine/chains.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
+import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -47,22 +49,29 @@ export type RevokeListener = (lease: {
   readonly reason: "cancel" | "lost";
 }) => void;
 
+/** Looked through at the earliest with so many. */
+const leaseOwnersMin = 65_536;
+
 export class Node {
   readonly deps: ServiceDeps;
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly claimRates: ClaimRates;
   readonly planner: Planner;
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
+  readonly #passedOn = new WeakSet<RevokeListener>();
+  #ownersMax = leaseOwnersMin;
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;
     this.deps = deps;
     this.options = options;
-    this.claims = new Claims(replica, deps.timers);
+    this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
+    this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -71,6 +80,11 @@ export class Node {
   /** Whatever became of the wall clock meanwhile. */
   get uptimeMs(): number {
     return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
+  }
+
+  /** The time as a reader sees it: the clock's, or the engine's where that is ahead. */
+  get readMs(): number {
+    return Math.max(this.deps.clock.nowMs(), this.replica.engine.state.meta.nowMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
@@ -91,6 +105,10 @@ export class Node {
 
   idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
     return formatJobId(seq, createdAtMs, this.options.shard);
+  }
+
+  batchIdOf([seq, createdAtMs]: JobRef): string {
+    return formatGroupId("batch", { seq, createdAtMs, shard: this.options.shard });
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
@@ -139,6 +157,28 @@ export class Node {
 
   ownLease(token: number, listener: RevokeListener): void {
     this.#leaseOwners.set(token, listener);
+    if (this.#leaseOwners.size > this.#ownersMax) this.#dropOwners();
+  }
+
+  /** The client of this listener is connected to another node. */
+  notePassedOn(listener: RevokeListener): void {
+    this.#passedOn.add(listener);
+  }
+
+  /** Leases that streams of this node's own clients were given, and that were not ended here. */
+  *ownStreamLeases(): Iterable<number> {
+    for (const [token, owner] of this.#leaseOwners) {
+      if (!this.#passedOn.has(owner)) yield token;
+    }
+  }
+
+  /** What ended while another node led was not told here. */
+  #dropOwners(): void {
+    const { engine } = this.replica;
+    for (const token of this.#leaseOwners.keys()) {
+      if (!engine.mayHoldLease(token)) this.#leaseOwners.delete(token);
+    }
+    this.#ownersMax = Math.max(leaseOwnersMin, 2 * this.#leaseOwners.size);
   }
 
   /** The lease ended by its worker's own word, on whatever connection it came. */

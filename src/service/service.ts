@@ -1,10 +1,12 @@
 /** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
+import { createBatchHandlers } from "./batch-handlers.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
+import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
@@ -29,8 +31,10 @@ export function createService(node: Node): Service {
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
+        ...createBatchHandlers(node),
         ...createQueueHandlers(node),
         ...createLimitHandlers(node),
+        ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),

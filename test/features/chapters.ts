@@ -3,7 +3,17 @@ import { administration } from "./administration.ts";
 import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
+import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
+import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
 
-export const chapters: readonly Chapter[] = [submitting, flow, schedules, delivery, administration];
+export const chapters: readonly Chapter[] = [
+  submitting,
+  flow,
+  schedules,
+  limits,
+  delivery,
+  streaming,
+  administration,
+];

@@ -342,9 +342,9 @@ export class SimNode {
 
   #sendSnapshot(to: NodeId, message: Message, done: (ok: boolean) => void): void {
     const { network, nodes, events, oracle } = this.#world;
-    const path = this.#process?.snapshots.fileOf(message.snapshot?.index ?? 0)?.path;
-    const state = path === undefined ? undefined : this.#process?.made.get(path);
-    if (state === undefined) {
+    const lent = this.#process?.snapshots.lend(message.snapshot?.index ?? 0);
+    const state = lent === undefined ? undefined : this.#process?.made.get(lent.path);
+    if (lent === undefined || state === undefined) {
       done(false);
       return;
     }
@@ -355,6 +355,7 @@ export class SimNode {
       enter(() => {
         if (isAnswered) return;
         isAnswered = true;
+        lent.giveBack();
         done(ok);
       });
     const arrives = network.send(this.id, to, () => {

@@ -5,6 +5,7 @@
 import type { Logger } from "../../src/base/ports.ts";
 import { decodeBatch } from "../../src/engine/change.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
@@ -97,7 +98,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   );
   replica.attach(group);
   const membership = createMembership(host, { ...parts, group, replica });
-  const claims = new Claims(replica, timers);
+  const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
   const planner = new Planner({ ...parts, clock, replica, dueTimes });
   group.whenReady(() => planner.lead());
   const snapshots = new Snapshots({
