@@ -1,7 +1,7 @@
 # Made by scripts/generate-completions.ts from the table of commands; do not edit.
 $corvoTree = @{
   '' = @{
-    Words = @(,@('server', 'Run a server'); ,@('enqueue', 'Add a job to a queue, or many from a file'); ,@('worker', 'Run any program as the handler of jobs'); ,@('jobs', 'Look at jobs and act on them, one by one or by the thousand'); ,@('queue', 'Look at queues, pause and empty them'); ,@('limit', 'Limit how much runs at once and how fast, pause it, share it between groups'); ,@('schedule', 'Jobs that come again and again'); ,@('cluster', 'Look at the nodes of a cluster, and change which they are'); ,@('status', 'What the server holds and does, in one look'); ,@('recover', 'Make a stopped node the only one, when the majority of its cluster is gone for good'); ,@('bench', 'Measure this machine and this version, and prove that nothing was lost'); ,@('version', 'Versions of this program and of the server'); ,@('completion', 'Print a completion script for a shell'))
+    Words = @(,@('server', 'Run a server'); ,@('enqueue', 'Add a job to a queue, or many from a file'); ,@('worker', 'Run any program as the handler of jobs'); ,@('jobs', 'Look at jobs and act on them, one by one or by the thousand'); ,@('queue', 'Look at queues, pause and empty them'); ,@('limit', 'Limit how much runs at once and how fast, pause it, share it between groups'); ,@('schedule', 'Jobs that come again and again'); ,@('cluster', 'Look at the nodes of a cluster, and change which they are'); ,@('explain', 'Why a job does not run, or why a queue is silent'); ,@('status', 'What the server holds and does, in one look'); ,@('recover', 'Make a stopped node the only one, when the majority of its cluster is gone for good'); ,@('bench', 'Measure this machine and this version, and prove that nothing was lost'); ,@('version', 'Versions of this program and of the server'); ,@('completion', 'Print a completion script for a shell'))
     Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
   'server' = @{
@@ -195,6 +195,10 @@ $corvoTree = @{
   'cluster demote' = @{
     Words = @()
     Flags = @(,@('--yes', 'Do it without asking.'); ,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
+  }
+  'explain' = @{
+    Words = @()
+    Flags = @(,@('--server', 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'); ,@('--api-key', 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'); ,@('--json', 'Print the server''s answer unchanged, as one JSON document.'); ,@('--quiet', 'Print ids only, and no remarks.'); ,@('--no-color', 'No colours. NO_COLOR does the same.'); ,@('--verbose', 'Show each request, and where an error came from.'); ,@('--help', 'Show what a command does.'); ,@('--version', 'Show the version.'))
   }
   'status' = @{
     Words = @()

@@ -173,6 +173,10 @@ export const commands: Group = {
     limit,
     schedule,
     cluster,
+    explain: {
+      summary: "Why a job does not run, or why a queue is silent",
+      load: () => import("./explain.ts"),
+    },
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),

@@ -151,7 +151,11 @@ function checkByTakingAway(state: MemoryState, engine: Engine, nowMs: number): v
   const taken: number[] = [];
   for (const { name } of state.queues()) {
     for (let seq = engine.nextClaimable(name); seq !== undefined; ) {
-      engine.apply({ nowMs, seed: 7, changes: [{ kind: "manage", action: "delete", seqs: [seq] }] });
+      engine.apply({
+        nowMs,
+        seed: 7,
+        changes: [{ kind: "manage", action: "delete", seqs: [seq] }],
+      });
       taken.push(seq);
       seq = engine.nextClaimable(name);
     }
@@ -162,7 +166,7 @@ function checkByTakingAway(state: MemoryState, engine: Engine, nowMs: number): v
   }
 }
 
-test("[LM1] a claim gives the first job that no limit stops, however the engine finds it", () => {
+test("[LM1] [EX1] a claim gives the first job that no limit stops, however the engine finds it", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 70, size: "max" }), (steps) => {
       const state = new MemoryState();

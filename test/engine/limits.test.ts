@@ -49,7 +49,9 @@ test("[LM2] a unit comes back once, however the lease that holds it ends", () =>
 
     expect(rig.engine.limits.status(resource("r"), rig.nowMs).used).toBe(0);
     expect(rig.claimMany(5)).toHaveLength(1);
-    expect(rig.engine.limits.status({ scope: "key", queue: "q", name: "k" }, rig.nowMs).used).toBe(1);
+    expect(rig.engine.limits.status({ scope: "key", queue: "q", name: "k" }, rig.nowMs).used).toBe(
+      1,
+    );
   }
 });
 
