@@ -1,9 +1,11 @@
-/** Operations on what holds jobs together: chains. */
+/** Operations on what holds jobs together: chains, parents. */
 import { Type } from "@sinclair/typebox";
-import { readOperation } from "./operation.ts";
+import { consistencyWith, readOperation } from "./operation.ts";
+import { JobId } from "./schemas.ts";
+import { JobPage, pageLimit } from "./search.ts";
 
 /** A job of a group as far as it is known: one that retention removed has no state any more. */
-const GroupJob = {
+export const GroupJob = {
   job_id: Type.String(),
   queue: Type.Optional(Type.String()),
   /** State of the job, or `removed`. */
@@ -42,5 +44,22 @@ export const flowOperations = {
     params: Type.Object({ chain_id: Type.String({ description: "Chain id.", maxLength: 64 }) }),
     result: Chain,
     errors: ["NOT_FOUND"],
+  }),
+  listChildren: readOperation({
+    method: "GET",
+    path: "/api/v1/jobs/{job_id}/children",
+    tag: "flow",
+    placement: "job",
+    summary: "The jobs whose parent is this one, oldest first",
+    params: Type.Object({ job_id: JobId }),
+    query: Type.Object({
+      limit: Type.Optional(Type.Number({ description: pageLimit, multipleOf: 1 })),
+      cursor: Type.Optional(
+        Type.String({ description: "Where the previous page ended.", maxLength: 1024 }),
+      ),
+      consistency: consistencyWith("strong"),
+    }),
+    result: JobPage,
+    errors: ["NOT_FOUND", "SEARCH_ERROR"],
   }),
 };

@@ -8,7 +8,7 @@ export const requestLimits = {
   jsonDepthMax: 128,
   /** Jobs in one enqueue call. */
   enqueueJobsMax: 10_000,
-  /** Jobs in one claim, ack, fail, release or heartbeat call. */
+  /** Jobs in one claim, ack, fail, release, snooze or heartbeat call. */
   batchItemsMax: 512,
   /** Queues in one claim. */
   claimQueuesMax: 100,
@@ -29,6 +29,9 @@ export const requestLimits = {
   groupWeightMax: 1000,
   /** Characters of an error text and of a backtrace; longer ones are cut, with a note. */
   errorLengthMax: 16 * 1024,
+  /** Characters of an error's class, and classes of one job that are not retried. */
+  errorClassLengthMax: 256,
+  noRetryOnMax: 64,
   /** Bytes of handler output kept with an attempt; the last ones win. */
   outputBytesMax: 64 * 1024,
   /** Jobs that one job depends on. */
@@ -36,6 +39,9 @@ export const requestLimits = {
   /** Steps of one chain, and bytes of its steps after the first. */
   chainStepsMax: 100,
   chainBytesMax: 1024 * 1024,
+  /** How long a batch may be open, and bytes of the jobs that follow its end. */
+  batchOpenMsMax: 30 * 86_400_000,
+  batchBytesMax: 16 * 1024,
   /** Ids in one bulk-get. */
   bulkGetMax: 1000,
   /** Ids in one bulk action. */

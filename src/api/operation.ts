@@ -12,7 +12,7 @@ export type Method = "GET" | "POST" | "PUT" | "DELETE";
  * Where the jobs are that a call is about, on a server with several shards (`base/placement.ts`):
  *
  * - `queue`: all of them in the queue that `params.name` or `body.queue` names;
- * - `job`: the one job that `params.job_id` names, or the group of jobs that `params.chain_id` does;
+ * - `job`: the one job that `params.job_id` names, or the group of jobs that `params.chain_id` or `params.batch_id` does;
  * - `parts`: in several shards; the call is split and its answers are merged, by a function of its own in `service/shards`;
  * - `global`: in no queue: what concerns the cluster as a whole stands in shard 0;
  * - `node`: nowhere: the node that was asked answers from what it is.

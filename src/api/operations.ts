@@ -1,4 +1,5 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
@@ -16,6 +17,7 @@ export const operations = {
   ...searchOperations,
   ...jobOperations,
   ...flowOperations,
+  ...batchOperations,
   ...queueOperations,
   ...limitOperations,
   ...explainOperations,

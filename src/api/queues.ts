@@ -1,7 +1,7 @@
 /** Operations on queues. A queue exists from its first use. */
 import { Type } from "@sinclair/typebox";
 import { operation, readOperation } from "./operation.ts";
-import { Queue, QueueName, Status } from "./schemas.ts";
+import { Maybe, policyFields, Queue, QueueName, Status } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
 const action = (name: string, summary: string) => ({
@@ -13,6 +13,20 @@ const action = (name: string, summary: string) => ({
   params: QueueParams,
   result: Status,
 });
+
+const Drain = Type.Object({
+  /** draining, or drained when no unfinished job is left. */
+  status: Type.String(),
+  /** Unfinished jobs; only with refuse_new. */
+  left: Type.Optional(Type.Integer()),
+});
+const Defaults = Type.Object({ queue: Type.String(), defaults: Type.Object(policyFields) });
+const ofDefaults = {
+  path: "/api/v1/queues/{name}/defaults",
+  tag: "queues" as const,
+  placement: "queue" as const,
+  params: QueueParams,
+};
 
 export const queueOperations = {
   listQueues: readOperation({
@@ -35,7 +49,41 @@ export const queueOperations = {
   }),
   pauseQueue: operation(action("pause", "Stop handing out jobs of the queue")),
   resumeQueue: operation(action("resume", "Hand out jobs of the queue again")),
-  drainQueue: operation(action("drain", "Stop handing out jobs; running ones finish")),
+  drainQueue: operation({
+    ...action(
+      "drain",
+      "With refuse_new: take no new jobs, and work off those there are. Without: stop handing out jobs, as pause does",
+    ),
+    body: Type.Object({
+      refuse_new: Maybe(
+        Type.Boolean({ description: "Take no new jobs; those that are there are still run." }),
+      ),
+    }),
+    bodyOptional: true,
+    result: Drain,
+    errors: ["LIMIT_EXCEEDED"],
+  }),
+  undrainQueue: operation(action("undrain", "Take new jobs again")),
+  getQueueDefaults: readOperation({
+    ...ofDefaults,
+    method: "GET",
+    summary: "The options that jobs of the queue have unless they say otherwise",
+    result: Defaults,
+  }),
+  setQueueDefaults: operation({
+    ...ofDefaults,
+    method: "PUT",
+    summary: "Set them, for jobs that are added from now on; replaces what was set before",
+    body: Type.Object(policyFields),
+    result: Defaults,
+    errors: ["LIMIT_EXCEEDED"],
+  }),
+  removeQueueDefaults: operation({
+    ...ofDefaults,
+    method: "DELETE",
+    summary: "Remove them; jobs that are there keep what they have",
+    result: Status,
+  }),
   clearQueue: operation({
     ...action("clear", "Delete the waiting jobs of the queue (pending, scheduled, retrying)"),
     result: Type.Object({ status: Type.String(), deleted: Type.Integer() }),

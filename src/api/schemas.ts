@@ -36,6 +36,7 @@ export const QueueName = Type.String({
   pattern: queueNamePattern,
 });
 export const JobId = Type.String({ description: "Job id.", maxLength: 64 });
+export const BatchId = Type.String({ description: "Batch id.", maxLength: 64 });
 export const Time = Type.String({ description: "RFC 3339 time.", maxLength: 64 });
 export const Duration = Type.String({
   description: 'Duration such as "250ms", "90s" or "1h30m".',
@@ -43,9 +44,22 @@ export const Duration = Type.String({
 });
 const Key = (description: string) =>
   Type.String({ description, minLength: 1, maxLength: limits.keyLengthMax });
+export const IdempotencyKey = Maybe(
+  Type.String({
+    description:
+      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
+    minLength: 1,
+    maxLength: limits.keyLengthMax,
+  }),
+);
 export const LeaseToken = Type.String({
   description: "Token of the lease, from the claim. A wrong or old one is refused with LEASE_LOST.",
   maxLength: 64,
+});
+export const ErrorClass = Type.String({
+  description: "Class of the error, such as the name of an exception.",
+  minLength: 1,
+  maxLength: limits.errorClassLengthMax,
 });
 export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limits.tagLengthMax, {
   description: "Names and values to find the job by.",
@@ -69,13 +83,101 @@ export const Priority = Type.Union(
   { description: "0 (first) to 9, or critical (0), high (1), normal (2), low (3)." },
 );
 
-/** What a job of its own and a step of a chain have in common. */
-const stepFields = {
-  queue: QueueName,
-  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
-  priority: Maybe(Priority),
-  delay: Maybe(Duration, "How long to wait before the job may run."),
-  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+const words = <Word extends string>(description: string, ...all: readonly Word[]) =>
+  Type.Union(
+    all.map((word) => Type.Literal(word)),
+    { description },
+  );
+
+/** What becomes of a job when another one with its key is there. `docs/reference/admission.md` says which go together. */
+const uniqueFields = {
+  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
+  unique_period: Maybe(
+    Type.Integer({
+      description: "Seconds the key is held at most.",
+      minimum: 1,
+      maximum: 315_360_000,
+    }),
+  ),
+  unique_scope: Maybe(
+    words(
+      "How long the key is held: until the job starts, until it is done, or for the whole period even after that. Default done.",
+      "waiting",
+      "done",
+      "period",
+    ),
+  ),
+  on_conflict: Maybe(
+    words(
+      "What happens when the key is held: the holder is the answer, a refusal, the waiting job becomes this one, at most one waits beside a running one, or the holder is cancelled. Default existing.",
+      "existing",
+      "reject",
+      "replace",
+      "keep_last",
+      "cancel",
+    ),
+  ),
+  debounce: Maybe(
+    Duration,
+    "Start this long after the last enqueue with the key, with the payload of that one.",
+  ),
+  debounce_max: Maybe(Duration, "Start at the latest this long after the first enqueue."),
+  throttle: Maybe(Duration, "The first job with the key runs, others within this time do not."),
+  singleton: Maybe(
+    words(
+      "One unfinished job with the key at a time: skip the new one, or cancel the old one.",
+      "skip",
+      "cancel",
+    ),
+  ),
+  merge: Maybe(
+    words(
+      "Join the payload with that of the job that is replaced: members of objects, or items of arrays.",
+      "shallow",
+      "append",
+    ),
+  ),
+};
+
+/** What keeps retries from doing harm. */
+const retryFields = {
+  retry_jitter_mode: Maybe(
+    words(
+      "additive: delay and up to retry_jitter of it more; full: anywhere up to the delay; equal: anywhere in its second half. Default additive.",
+      "additive",
+      "full",
+      "equal",
+    ),
+  ),
+  retry_for: Maybe(
+    Duration,
+    "No attempt begins later than this after the first failure. Without max_retries the number of attempts is not limited then.",
+  ),
+  no_retry_on: Maybe(
+    Type.Array(ErrorClass, {
+      description: "Classes of errors after which the job is not retried.",
+      maxItems: limits.noRetryOnMax,
+    }),
+  ),
+  max_lost_leases: Maybe(
+    Type.Integer({
+      description:
+        "So many leases in a row that end without a word hold the job back. Default never.",
+      minimum: 1,
+      maximum: limits.retriesMax,
+    }),
+  ),
+  max_snoozes: Maybe(
+    Type.Integer({
+      description: "How many times workers may put the job off. Default 1000.",
+      minimum: 0,
+      maximum: limits.retriesMax,
+    }),
+  ),
+};
+
+/** How a job is tried again and what becomes of it when it is dead: what a queue can have as its defaults. */
+export const policyFields = {
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -103,7 +205,26 @@ const stepFields = {
       maximum: 1,
     }),
   ),
+  ...retryFields,
   timeout: Maybe(Duration, "Longest time of one attempt."),
+  dead_queue: Maybe(
+    QueueName,
+    "When the job is dead, a new job with its payload is added to this queue.",
+  ),
+};
+
+/** What a job of its own and a step of a chain have in common. */
+const stepFields = {
+  queue: QueueName,
+  payload: Maybe(Json("Any JSON value; comes back byte for byte. Default `{}`.")),
+  priority: Maybe(Priority),
+  delay: Maybe(Duration, "How long to wait before the job may run."),
+  expire_after: Maybe(Duration, "A job that has not started by then is not run any more."),
+  deadline: Maybe(
+    Duration,
+    "From the enqueue to the end, over all attempts; then the job is dead, and an attempt that runs is stopped.",
+  ),
+  ...policyFields,
   tags: Maybe(Tags),
   limit_key: Maybe(Key("The limits of this key of the queue hold for the job.")),
   limit_cost: Maybe(Units("Units of the rates of queue and key that a run costs. Default 1.")),
@@ -134,16 +255,16 @@ const Chain = Type.Object(
 export const NewJob = Type.Object({
   ...stepFields,
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
-  unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
-  unique_period: Maybe(
-    Type.Integer({
-      description: "Seconds the key is held at most.",
-      minimum: 1,
-      maximum: 315_360_000,
-    }),
-  ),
+  ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
-  parent_id: Maybe(JobId, "Id of the job that this one belongs to."),
+  parent_id: Maybe(
+    JobId,
+    "Id of the job that this one belongs to; $0, $1, … are earlier jobs of the same call.",
+  ),
+  cascade_cancel: Maybe(
+    Type.Boolean({ description: "Cancel this job when its parent is cancelled." }),
+  ),
+  batch_id: Maybe(BatchId, "Id of the open batch that this job joins."),
   depends_on: Maybe(
     Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
       description:
@@ -160,12 +281,31 @@ export const NewJob = Type.Object({
   chain: Maybe(Chain),
 });
 
+/** What is run when all jobs of a batch have ended. */
+export const batchFields = {
+  name: Maybe(Type.String({ description: "Shown with the batch.", maxLength: 255 })),
+  on_success: Maybe(ChainStep, "Run when all jobs of the batch are completed."),
+  on_failure: Maybe(ChainStep, "Run when all have ended and some are not completed."),
+  on_complete: Maybe(ChainStep, "Run when all have ended, in whatever way."),
+};
+
+export const NewBatch = Type.Object(
+  {
+    ...batchFields,
+    callback_queue: Maybe(QueueName, "Short for on_complete: its queue."),
+    callback_payload: Maybe(Json("Payload of the job in callback_queue.")),
+  },
+  { description: "Count the jobs of the call together, and run others when all have ended." },
+);
+
 export const EnqueueResult = Type.Object({
   job_id: Type.String(),
   status: Type.Union([
     Type.Literal("pending"),
     Type.Literal("scheduled"),
+    Type.Literal("held"),
     Type.Literal("duplicate"),
+    Type.Literal("replaced"),
   ]),
   unique_existing: Type.Boolean(),
   /** The chain that the job begins. */
@@ -186,6 +326,9 @@ export const ClaimedJob = Type.Object({
   lease_token: Type.String(),
   lease_expires_at: Type.String(),
   timeout_ms: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
+  /** The dead job of which this is a copy. */
+  dead_of: Type.Optional(Type.String()),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
   tags: Type.Optional(Tags),
   priority: Type.Integer(),
@@ -200,6 +343,7 @@ export const Attempt = Type.Object({
   /** Why the attempt ended. */
   outcome: Type.String(),
   error: Type.String(),
+  error_class: Type.Optional(Type.String()),
   backtrace: Type.Optional(Type.String()),
   output: Type.Optional(Type.String()),
   worker_id: Type.Optional(Type.String()),
@@ -219,6 +363,7 @@ const summaryFields = {
   worker_id: Type.Optional(Type.String()),
   tags: Type.Optional(Tags),
   parent_id: Type.Optional(Type.String()),
+  batch_id: Type.Optional(Type.String()),
   chain_id: Type.Optional(Type.String()),
   /** Place in the chain, from 0; -1 is what follows its end, -2 what follows its failure. */
   chain_step: Type.Optional(Type.Integer()),
@@ -239,7 +384,23 @@ export const Job = Type.Object({
   retry_base_delay_ms: Type.Integer(),
   retry_max_delay_ms: Type.Integer(),
   retry_jitter: Type.Optional(Type.Number()),
+  retry_jitter_mode: Type.Optional(Type.String()),
+  retry_for_ms: Type.Optional(Type.Integer()),
+  no_retry_on: Type.Optional(Type.Array(Type.String())),
+  max_lost_leases: Type.Optional(Type.Integer()),
+  max_snoozes: Type.Optional(Type.Integer()),
+  /** Times that a worker put the job off. */
+  snoozes: Type.Optional(Type.Integer()),
+  deadline_at: Type.Optional(Type.String()),
+  dead_queue: Type.Optional(Type.String()),
+  dead_of: Type.Optional(Type.String()),
   timeout_ms: Type.Optional(Type.Integer()),
+  unique_scope: Type.Optional(Type.String()),
+  unique_period_ms: Type.Optional(Type.Integer()),
+  on_conflict: Type.Optional(Type.String()),
+  debounce_ms: Type.Optional(Type.Integer()),
+  debounce_max_ms: Type.Optional(Type.Integer()),
+  merge: Type.Optional(Type.String()),
   hostname: Type.Optional(Type.String()),
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
@@ -253,6 +414,8 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  cascade_cancel: Type.Optional(Type.Boolean()),
+  cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),
   on_dependency_failure: Type.Optional(Type.String()),
   /** Those of `depends_on` that the job waits for still. */
@@ -267,6 +430,8 @@ export const Job = Type.Object({
 export const Queue = Type.Object({
   name: Type.String(),
   paused: Type.Boolean(),
+  /** It takes no new jobs. */
+  draining: Type.Optional(Type.Boolean()),
   created_at: Type.String(),
   pending: Type.Integer(),
   active: Type.Integer(),

@@ -6,6 +6,8 @@ import { JobSummary, Maybe, State, Tags, Time } from "./schemas.ts";
 
 const Text = (description: string) => Maybe(Type.String({ description, maxLength: 1024 }));
 
+export const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
+
 export const Filter = Type.Object({
   queue: Text("Exact queue name."),
   state: Maybe(Type.Array(State, { maxItems: 8 })),
@@ -28,6 +30,7 @@ export const Filter = Type.Object({
   unique_key: Text("Exact unique key."),
   worker_id: Text("Exact worker id of the last attempt."),
   parent_id: Text("Exact id of the parent job."),
+  batch_id: Text("Exact id of the batch that the job is counted in."),
   chain_id: Text("Exact id of the chain that the job is a step of."),
   has_errors: Maybe(Type.Boolean()),
   job_id_prefix: Text("First characters of the job id."),
@@ -39,10 +42,18 @@ export const Filter = Type.Object({
     ),
   ),
   order: Maybe(Type.Union([Type.Literal("asc"), Type.Literal("desc")])),
-  limit: Maybe(
-    Type.Integer({ description: `Rows of the page, default 50, at most ${limits.pageRowsMax}.` }),
-  ),
+  limit: Maybe(Type.Integer({ description: pageLimit })),
   cursor: Text("Where the previous page ended."),
+});
+
+export const JobPage = Type.Object({
+  jobs: Type.Array(JobSummary),
+  /** Jobs that match. Exact when `total_exact`; otherwise at least this many. */
+  total: Type.Integer(),
+  total_exact: Type.Boolean(),
+  cursor: Type.Optional(Type.String()),
+  has_more: Type.Boolean(),
+  duration_ms: Type.Number(),
 });
 
 export const searchOperations = {
@@ -54,15 +65,7 @@ export const searchOperations = {
     summary: "Find jobs by state, queue, time, tags, text and more",
     body: Filter,
     bodyOptional: true,
-    result: Type.Object({
-      jobs: Type.Array(JobSummary),
-      /** Jobs that match. Exact when `total_exact`; otherwise at least this many. */
-      total: Type.Integer(),
-      total_exact: Type.Boolean(),
-      cursor: Type.Optional(Type.String()),
-      has_more: Type.Boolean(),
-      duration_ms: Type.Number(),
-    }),
+    result: JobPage,
     errors: ["SEARCH_ERROR", "UNSUPPORTED"],
   }),
   searchText: readOperation({

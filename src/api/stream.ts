@@ -5,7 +5,14 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { ClaimedJob, EnqueueResult, ItemResult, Maybe, NewJob } from "./schemas.ts";
-import { AckItem, ClaimRequest, FailItem, HeartbeatItem, ReleaseItem } from "./worker.ts";
+import {
+  AckItem,
+  ClaimRequest,
+  FailItem,
+  HeartbeatItem,
+  ReleaseItem,
+  SnoozeItem,
+} from "./worker.ts";
 
 export const streamPath = "/api/v1/stream";
 
@@ -16,6 +23,7 @@ export const ClientFrame = Type.Object({
   ack: Maybe(Type.Array(AckItem, { maxItems: limits.batchItemsMax })),
   fail: Maybe(Type.Array(FailItem, { maxItems: limits.batchItemsMax })),
   release: Maybe(Type.Array(ReleaseItem, { maxItems: limits.batchItemsMax })),
+  snooze: Maybe(Type.Array(SnoozeItem, { maxItems: limits.batchItemsMax })),
   heartbeat: Maybe(Type.Array(HeartbeatItem, { maxItems: limits.batchItemsMax })),
   claim: Maybe(ClaimRequest),
 });
@@ -28,6 +36,7 @@ export const AnswerFrame = Type.Object({
   ack: Type.Optional(Type.Array(ItemResult)),
   fail: Type.Optional(Type.Array(ItemResult)),
   release: Type.Optional(Type.Array(ItemResult)),
+  snooze: Type.Optional(Type.Array(ItemResult)),
   heartbeat: Type.Optional(Type.Array(ItemResult)),
   /** Something was refused: the operations that the answer does not list did not happen, nor did the claim. */
   error: Type.Optional(Type.String()),
@@ -58,6 +67,8 @@ export interface StreamSession {
   frame(frame: ClientFrame): Promise<string>;
   /** The socket has room again after `push` returned false. */
   drained(): void;
+  /** No more jobs, whatever was asked for; everything else goes on. */
+  stopClaiming(): void;
   /** The socket is gone: no more pushes. */
   close(): void;
 }
@@ -65,7 +76,7 @@ export interface StreamSession {
 export interface StreamService {
   /**
    * `push` takes one JSON text to send. It returns false when the socket's buffer is full (the text is still sent):
-   * push no more jobs until `drained` is called.
+   * push no more jobs until `drained` is called. With `isPassedOn` the client is connected to another node.
    */
-  open(push: (text: string) => boolean): StreamSession;
+  open(push: (text: string) => boolean, isPassedOn?: boolean): StreamSession;
 }

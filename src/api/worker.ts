@@ -1,4 +1,4 @@
-/** Operations of producers and workers: enqueue, claim, ack, fail, release, heartbeat. */
+/** Operations of producers and workers: enqueue, claim, ack, fail, release, snooze, heartbeat. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
@@ -6,24 +6,19 @@ import {
   ClaimedJob,
   Duration,
   EnqueueResult,
+  ErrorClass,
+  IdempotencyKey,
   ItemResult,
   JobId,
   LeaseToken,
   MapOf,
   Maybe,
+  NewBatch,
   NewJob,
   QueueName,
 } from "./schemas.ts";
 
 const JobParams = Type.Object({ job_id: JobId });
-const IdempotencyKey = Maybe(
-  Type.String({
-    description:
-      "Repeating the same call with this key within 24 hours changes nothing and gives the first answer.",
-    minLength: 1,
-    maxLength: limits.keyLengthMax,
-  }),
-);
 const Output = Maybe(
   Type.String({ description: "Output of the handler; the last 64 KiB are kept with the attempt." }),
 );
@@ -62,6 +57,7 @@ const pauseFields = {
 const failFields = {
   lease_token: Maybe(LeaseToken),
   error: Type.String({ description: "What went wrong." }),
+  error_class: Maybe(ErrorClass),
   backtrace: Maybe(Type.String()),
   retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
   output: Output,
@@ -81,6 +77,13 @@ const releaseFields = {
   ...pauseFields,
 };
 export const ReleaseItem = Type.Object({ job_id: JobId, ...releaseFields });
+
+const snoozeFields = {
+  lease_token: Maybe(LeaseToken),
+  delay: Duration,
+  checkpoint: Maybe(Json("Checkpoint that the next attempt gets.")),
+};
+export const SnoozeItem = Type.Object({ job_id: JobId, ...snoozeFields });
 
 const heartbeatFields = {
   lease_token: Maybe(LeaseToken),
@@ -144,6 +147,9 @@ const HeartbeatAnswer = Type.Object({
 });
 
 const enqueueErrors = [
+  "NOT_FOUND",
+  "BATCH_ERROR",
+  "PARENT_ERROR",
   "PAYLOAD_TOO_LARGE",
   "LIMIT_EXCEEDED",
   "CONFLICT",
@@ -162,7 +168,9 @@ export const workerOperations = {
     body: Type.Object({ ...NewJob.properties, idempotency_key: IdempotencyKey }),
     result: EnqueueResult,
     status: 201,
-    otherStatuses: { 200: "A job with this unique key exists; nothing was added." },
+    otherStatuses: {
+      200: "A job with this unique key exists; it is the answer, or became this one (`replaced`).",
+    },
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
@@ -173,11 +181,14 @@ export const workerOperations = {
     summary: "Add many jobs in one durable step",
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
+      batch: Maybe(NewBatch),
       idempotency_key: IdempotencyKey,
     }),
     result: Type.Object({
       job_ids: Type.Array(Type.String()),
-      results: Type.Array(EnqueueResult),
+      /** One per job. A job that was refused has an empty id, `status: error`, and the code and text of the refusal. */
+      results: Type.Array(Type.Union([EnqueueResult, ItemResult])),
+      batch_id: Type.Optional(Type.String()),
     }),
     status: 201,
     errors: enqueueErrors,
@@ -268,6 +279,29 @@ export const workerOperations = {
     bodyOptional: true,
     result: Type.Object({ status: Type.String() }),
     errors: ["RELEASE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
+  }),
+  snoozeJobs: operation({
+    method: "POST",
+    path: "/api/v1/snooze/batch",
+    tag: "worker",
+    summary: "Put many jobs off; each item has its own result",
+    placement: "parts",
+    body: Type.Object({
+      snoozes: Type.Array(SnoozeItem, { minItems: 1, maxItems: limits.batchItemsMax }),
+    }),
+    result: Type.Object({ snoozed: Type.Integer(), results: Type.Array(ItemResult) }),
+    errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
+  }),
+  snoozeJob: operation({
+    method: "POST",
+    path: "/api/v1/snooze/{job_id}",
+    tag: "worker",
+    summary: "Put a job off without spending the attempt, at most max_snoozes times",
+    placement: "job",
+    params: JobParams,
+    body: Type.Object(snoozeFields),
+    result: Type.Object({ status: Type.String(), next_attempt_at: Type.String() }),
+    errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
     method: "POST",

@@ -48,6 +48,9 @@ export const errorTable = {
   ACK_ERROR: wrongState("Only an active job can be acked; look at its state."),
   FAIL_ERROR: wrongState("Only an active job can be failed; look at its state."),
   RELEASE_ERROR: wrongState("Only an active job can be released; look at its state."),
+  SNOOZE_ERROR: wrongState(
+    "Only an active job can be snoozed, and max_snoozes times in all; ack or fail it.",
+  ),
   RETRY_ERROR: wrongState(
     "Only dead, cancelled, completed, scheduled or retrying jobs can be retried.",
   ),
@@ -59,7 +62,15 @@ export const errorTable = {
   APPROVE_ERROR: wrongState("Only held jobs can be approved."),
   REJECT_ERROR: wrongState("Only held jobs can be rejected."),
   BULK_ERROR: wrongState("Correct the action or its filter."),
+  BATCH_ERROR: wrongState("Look at the batch with `corvo batch status`."),
+  PARENT_ERROR: wrongState("The parent is not to be worked for any more; stop."),
   QUEUE_ERROR: wrongState("Look at the queue with `corvo queue get`."),
+  QUEUE_DRAINING: {
+    status: 409,
+    exit: exitCodes.conflict,
+    retryable: false,
+    hint: "Send the job to another queue, or let this one take jobs again with `corvo queue undrain`.",
+  },
   LEASE_LOST: {
     status: 409,
     exit: exitCodes.conflict,

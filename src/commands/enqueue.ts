@@ -101,9 +101,18 @@ async function enqueueOne(context: Context, body: Body): Promise<undefined> {
   }
   const added = await context.client().enqueueJob({ body }, { signal });
   output.line(added.job_id);
-  const what =
-    added.status === "duplicate"
-      ? "an unfinished job already holds the unique key; nothing was added"
-      : `added to ${body.queue}, ${added.status}`;
-  output.note(what);
+  output.note(whatHappened(added.status, body.queue));
+}
+
+function whatHappened(status: string, queue: string): string {
+  switch (status) {
+    case "duplicate":
+      return "a job already holds the unique key; nothing was added";
+    case "replaced":
+      return `a waiting job of ${queue} with this unique key became this one`;
+    case "held":
+      return `added to ${queue}; it waits until the running job with this unique key ends`;
+    default:
+      return `added to ${queue}, ${status}`;
+  }
 }

@@ -39,8 +39,16 @@ const queue: Group = {
     pause: { summary: "Stop handing out jobs of queues", load: () => import("./queue/pause.ts") },
     resume: { summary: "Hand out jobs of queues again", load: () => import("./queue/resume.ts") },
     drain: {
-      summary: "Stop handing out jobs; running ones finish",
+      summary: "Take no new jobs into queues and work off those that are there",
       load: () => import("./queue/drain.ts"),
+    },
+    undrain: {
+      summary: "Take new jobs into queues again",
+      load: () => import("./queue/undrain.ts"),
+    },
+    defaults: {
+      summary: "Show or set the options that jobs of a queue have by default",
+      load: () => import("./queue/defaults.ts"),
     },
     blocked: {
       summary: "Keys whose jobs wait for an older one",

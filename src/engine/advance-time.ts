@@ -3,9 +3,10 @@
  * carried out in the order of their times, so a job that was due first is ready first.
  */
 import { must } from "../base/assert.ts";
+import { endOpenTime } from "./batches.ts";
 import type { AdvanceTime } from "./change.ts";
 import type { Core } from "./core.ts";
-import { loseLease } from "./fail.ts";
+import { isPastDeadline, loseLease, overdue } from "./fail.ts";
 import type { Job } from "./job.ts";
 import { recordAttempt } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
@@ -35,23 +36,26 @@ export function nextDeadlineMs(core: Core): number {
     core.lives.topTime(),
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
+    core.sealTimes.topTime(),
     nextRetentionMs(core.state.meta),
     core.finishedGroups.nextMs(core.state),
   );
 }
 
-/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, schedules fire. */
+/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire. */
 function step(core: Core): boolean {
   dropStaleLeases(core);
   const lifeMs = core.lives.topTime();
   const leaseMs = core.leaseEnds.topTime();
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
-  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs);
+  const sealMs = core.sealTimes.topTime();
+  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs, sealMs);
   if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);
+  else if (sealMs === earliestMs) endOpenTime(core);
   else fireSchedule(core);
   return true;
 }
@@ -83,11 +87,12 @@ function endLife(core: Core): void {
   expireJob(core, must(core.state.getJob(core.lives.topKey()), "a job whose life ends exists"));
 }
 
-/** Sends a waiting job whose time to live is over to dead. */
+/** Sends a waiting job whose time to live or deadline is over to dead. */
 export function expireJob(core: Core, job: Job): void {
+  const isOverdue = isPastDeadline(core, job);
   const history = recordAttempt(core, job, {
     outcome: "expired",
-    error: "job expired",
+    error: isOverdue ? overdue : "job expired",
     backtrace: undefined,
     output: undefined,
   });
@@ -95,7 +100,7 @@ export function expireJob(core: Core, job: Job): void {
     history,
     token: 0,
     dueAtMs: 0,
-    reason: "job expired: its time to live ended before it was run",
+    reason: isOverdue ? overdue : "job expired: its time to live ended before it was run",
     finishedAtMs: core.nowMs,
     failedAtMs: core.nowMs,
   });

@@ -10,10 +10,17 @@
  * cannot grow under load; pieces that come from steps give no such credit, so a cascade cannot extend its own bound.
  */
 import { must } from "../base/assert.ts";
+import type { BatchEnded } from "./batches.ts";
+import type { CancelChildren, CancelMembers } from "./belonging.ts";
 import type { DependenciesRemoved, DependencyEnded } from "./dependencies.ts";
 import type { RecordTable } from "./records.ts";
 
-export type Work = DependencyEnded | DependenciesRemoved;
+export type Work =
+  | DependencyEnded
+  | DependenciesRemoved
+  | BatchEnded
+  | CancelChildren
+  | CancelMembers;
 
 interface Item {
   work: Work;

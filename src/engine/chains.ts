@@ -59,7 +59,7 @@ export function refuseChains(core: Core, count: number): Rejection | undefined {
 }
 
 /** A new job is the first of a chain. */
-export function beginChain(core: Core, job: Job, plan: ChainPlan): void {
+function beginChain(core: Core, job: Job, plan: ChainPlan): void {
   core.state.records("chain").put(String(job.seq), {
     createdAtMs: job.createdAtMs,
     state: "running",
@@ -95,8 +95,14 @@ export function advanceChain(
   finish(core, found, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
 }
 
-/** A step ended without success, or is run again by hand. */
-export function reactForChains(core: Core, before: Job, after: Job | undefined): void {
+/** A job of a chain is new, ended without success, or is run again by hand. */
+export function reactForChains(core: Core, before: Job | undefined, after: Job | undefined): void {
+  if (before === undefined) {
+    if (after?.options.chain !== undefined && after.options.chainStep === 0) {
+      beginChain(core, after, after.options.chain);
+    }
+    return;
+  }
   const job = after ?? before;
   const found = currentChain(core, job);
   if (found === undefined) return;
@@ -181,11 +187,15 @@ interface Spawn {
 
 /** Adds a job of the chain; it belongs where the one before it belongs. The problem in words when it cannot be added. */
 function spawn(core: Core, { spec, after, step, given, plan }: Spawn): JobRef | string {
-  const { chainId, parentId } = after.options;
+  const { chainId, parentId, cascadeCancel, batchId } = after.options;
   const job = insertNew(core, {
     ...spec,
     payload: mergePayload(spec.payload, given),
-    options: { ...spec.options, chainId, chainStep: step, chain: plan, parentId },
+    options: {
+      ...spec.options,
+      ...{ chainId, chainStep: step, chain: plan },
+      ...{ parentId, cascadeCancel, batchId },
+    },
   });
   return job === undefined
     ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`

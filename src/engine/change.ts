@@ -18,13 +18,28 @@ export interface NewJob {
   readonly delayMs?: number;
   readonly scheduledAtMs?: number;
   readonly expireMs?: number;
+  readonly deadlineMs?: number;
   readonly checkpoint?: string;
   readonly options?: Partial<JobOptions>;
+}
+
+/** A batch to begin with the jobs of a call. Sealed with them, unless it is open for so long. */
+export interface NewBatch {
+  readonly openMs?: number;
+  readonly name?: string;
+  /** Run once when all jobs have ended: if all are completed, if some are not, and in any case. */
+  readonly onSuccess?: NewJob;
+  readonly onFailure?: NewJob;
+  readonly onComplete?: NewJob;
+  /** Shard that ids in payloads name. */
+  readonly shard: number;
 }
 
 export interface EnqueueJobs {
   readonly kind: "enqueue";
   readonly jobs: readonly NewJob[];
+  /** The batch that these jobs are, or begin. */
+  readonly batch?: NewBatch;
   /** Shard that ids of these jobs name; 0 when absent. */
   readonly shard?: number;
   /** The same key with the same fingerprint of the call gives the first answer again. */
@@ -73,6 +88,7 @@ export interface FailItem extends Leased {
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  readonly errorClass?: string;
   readonly output?: string;
 }
 export interface FailJobs {
@@ -87,6 +103,16 @@ export interface ReleaseItem extends Leased {
 export interface ReleaseJobs {
   readonly kind: "release";
   readonly items: readonly ReleaseItem[];
+}
+
+/** Not now: the attempt is not spent, and the job comes again after the delay. */
+export interface SnoozeItem extends Leased {
+  readonly delayMs: number;
+  readonly checkpoint?: string;
+}
+export interface SnoozeJobs {
+  readonly kind: "snooze";
+  readonly items: readonly SnoozeItem[];
 }
 
 export interface HeartbeatItem extends Leased {
@@ -124,6 +150,22 @@ export interface PauseQueue {
   readonly kind: "pauseQueue";
   readonly queue: string;
   readonly paused: boolean;
+}
+
+/** Lets no new jobs into a queue, or does so again. */
+export interface DrainQueue {
+  readonly kind: "drainQueue";
+  readonly queue: string;
+  readonly draining: boolean;
+}
+
+/** Options of jobs of a queue that do not give them; none removes them. */
+export interface SetQueueDefaults {
+  readonly kind: "setQueueDefaults";
+  readonly queue: string;
+  readonly defaults?: Partial<JobOptions>;
+  /** The same in the words of the call. */
+  readonly written?: string;
 }
 
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
@@ -239,6 +281,19 @@ export interface PlanSchedule {
   readonly missedToMs: number;
 }
 
+/** No further jobs may join the batch. */
+export interface SealBatch {
+  readonly kind: "sealBatch";
+  readonly batch: number;
+}
+
+/** Cancels the unfinished jobs of a batch, and seals it. */
+export interface CancelBatch {
+  readonly kind: "cancelBatch";
+  readonly batch: number;
+  readonly reason?: string;
+}
+
 /** From here on the log may hold changes of this level (`feature-levels.ts`). */
 export interface RaiseFeatureLevel {
   readonly kind: "raiseFeatureLevel";
@@ -251,9 +306,12 @@ export type Change =
   | AckJobs
   | FailJobs
   | ReleaseJobs
+  | SnoozeJobs
   | HeartbeatJobs
   | ManageJobs
   | PauseQueue
+  | DrainQueue
+  | SetQueueDefaults
   | ClearQueue
   | DeleteQueue
   | SetLimit
@@ -269,6 +327,8 @@ export type Change =
   | PauseSchedule
   | RunSchedule
   | PlanSchedule
+  | SealBatch
+  | CancelBatch
   | RaiseFeatureLevel;
 
 export interface Batch {

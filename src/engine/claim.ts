@@ -7,6 +7,7 @@ import { expireJob } from "./advance-time.ts";
 import type { ClaimJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
+import { leaseEndMs } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Head } from "./ready-lines.ts";
 
@@ -65,13 +66,12 @@ function isBefore(
 }
 
 function lease(core: Core, job: Job, change: ClaimJobs): Job {
-  const endsAtMs = core.nowMs + change.leaseMs;
-  const timeoutMs = job.options.timeoutMs;
+  const { leaseMs } = change;
   return core.move(job, "claim", {
     attempt: job.attempt + 1,
     token: core.state.meta.nextToken++,
-    leaseMs: change.leaseMs,
-    leaseExpiresAtMs: timeoutMs > 0 ? Math.min(endsAtMs, core.nowMs + timeoutMs) : endsAtMs,
+    leaseMs,
+    leaseExpiresAtMs: leaseEndMs(core, job.options, { leaseMs, startedAtMs: core.nowMs }),
     workerId: change.workerId,
     hostname: change.hostname,
     startedAtMs: core.nowMs,

@@ -2,8 +2,8 @@
  * The engine's working set: the records (`State`), and what is derived from them and rebuilt at start — the lines of
  * ready jobs (`ready-lines.ts`), the heaps of times, the live leases.
  *
- * `move` is the only place where a job changes state. It keeps four things in step: the record, the counters of the
- * queue, the derived order, and the unique lock. Everything else in this folder decides; this file carries out.
+ * `move` is the only place where a job changes state. It keeps three things in step: the record, the counters of the
+ * queue, and the derived order. Everything else in this folder decides; this file carries out.
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
@@ -11,10 +11,14 @@ import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { FinishedGroups } from "./finished-groups.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { KeyHolds } from "./key-holds.ts";
+import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
 import { createEffects, type Effects } from "./outcome.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
+import type { RecordTable } from "./records.ts";
 import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
@@ -24,6 +28,7 @@ import {
   retentionClassOf,
   type State,
 } from "./state.ts";
+import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -40,10 +45,17 @@ export class Core {
   readonly leaseEnds = new TimeHeap();
   /** Token of each live lease → job. */
   readonly leases = new Map<number, number>();
+  /** Unique keys that are held for a period. */
+  readonly keyHolds: KeyHolds;
+  readonly queueSettings: RecordTable<QueueSettings>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
   readonly finishedGroups: FinishedGroups;
+  /** Who belongs to a batch, or is cancelled with its parent. */
+  readonly ties: Ties;
+  /** Open batches by the end of their time. */
+  readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
   /** When schedules have something to do next. */
@@ -56,11 +68,17 @@ export class Core {
   constructor(state: State, aftermathStepsMax: number) {
     this.state = state;
     this.nowMs = state.meta.nowMs;
+    this.keyHolds = new KeyHolds(state.records("keyHolds"));
     this.lines = new ReadyLines(this);
+    this.queueSettings = state.records("queueSettings");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
     this.finishedGroups = new FinishedGroups(state);
+    this.ties = new Ties(state.records("tie"));
+    for (const [key, { sealAtMs }] of state.records("batch").entries()) {
+      if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
+    }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
@@ -105,6 +123,29 @@ export class Core {
     return this.#replace(job, patch);
   }
 
+  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  amend(job: Job, patch: Partial<Job>): Job {
+    assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
+    const next: Job = { ...job, ...patch };
+    if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
+    if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
+    if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
+    this.state.putJob(next);
+    this.lines.settle();
+    react(this, job, next);
+    return next;
+  }
+
+  #changeLane(job: Job, next: Job): void {
+    assert(job.order === 0, "a job that stands in the line of its lane is moved");
+    const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.lines.leave(job);
+    countLane(queue, job, -1);
+    this.lines.join(next);
+    countLane(queue, next, 1);
+    this.state.touchQueue(queue);
+  }
+
   /** Moves the end of a lease. A later end is corrected when the old entry comes up; an earlier one needs its own. */
   extendLease(job: Job, beforeMs: number): void {
     assert(this.leases.get(job.token) === job.seq, "only a live lease is extended");
@@ -116,7 +157,6 @@ export class Core {
     const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, queue);
     this.state.touchQueue(queue);
-    this.#freeUnique(job);
     this.state.deleteJob(job.seq);
     this.lines.settle();
     this.effects.finished.push(job.seq);
@@ -161,10 +201,7 @@ export class Core {
     this.#index(next);
     this.lines.settle();
     if (stands) this.effects.readyQueues.add(next.queue);
-    if (finishes && !isFinished(job.state)) {
-      this.#freeUnique(job);
-      this.effects.finished.push(job.seq);
-    }
+    if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
     react(this, job, next);
     return next;
   }
@@ -221,14 +258,6 @@ export class Core {
     this.leaseEnds.push(endsAtMs, token);
     if (this.leaseEnds.size > 4096 && this.leaseEnds.size > this.leases.size * 2) {
       this.leaseEnds.prune((key) => this.leases.has(key));
-    }
-  }
-
-  #freeUnique(job: Job): void {
-    const key = job.options.uniqueKey;
-    if (key === undefined) return;
-    if (this.state.getUnique(job.queue, key)?.seq === job.seq) {
-      this.state.deleteUnique(job.queue, key);
     }
   }
 

@@ -6,6 +6,8 @@ import { assert } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
+import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
+import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -20,6 +22,7 @@ import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -29,6 +32,7 @@ import {
   runSchedule,
   setSchedule,
 } from "./schedules.ts";
+import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { Why } from "./why.ts";
 
@@ -131,6 +135,12 @@ function stepOf(core: Core, work: Work): Work | undefined {
       return stepEnded(core, work);
     case "dependenciesRemoved":
       return stepRemoved(core, work);
+    case "batchEnded":
+      return stepBatchEnded(core, work);
+    case "cancelChildren":
+      return stepCancelChildren(core, work);
+    case "cancelMembers":
+      return stepCancelMembers(core, work);
   }
 }
 
@@ -146,12 +156,18 @@ function applyChange(core: Core, change: Change): Outcome {
       return failJobs(core, change);
     case "release":
       return releaseJobs(core, change);
+    case "snooze":
+      return snoozeJobs(core, change);
     case "heartbeat":
       return heartbeatJobs(core, change);
     case "manage":
       return manageJobs(core, change);
     case "pauseQueue":
       return pauseQueue(core, change);
+    case "drainQueue":
+      return drainQueue(core, change);
+    case "setQueueDefaults":
+      return setQueueDefaults(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -182,6 +198,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return runSchedule(core, change);
     case "planSchedule":
       return planSchedule(core, change);
+    case "sealBatch":
+      return sealBatch(core, change);
+    case "cancelBatch":
+      return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
   }

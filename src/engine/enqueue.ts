@@ -1,27 +1,28 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
-import { beginChain, refuseChains } from "./chains.ts";
+import { admit } from "./admit.ts";
+import { batchIdOf, beginBatch, noteBegun, refuseBatch, refuseMember } from "./batches.ts";
+import { refuseParent, refuseTies } from "./belonging.ts";
+import { type JobRef, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
-import { createJob } from "./insert.ts";
-import type { Job } from "./job.ts";
+import { added, insertJob } from "./insert.ts";
 import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
-import { defaultOptions, type JobOptions } from "./options.ts";
+import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
+import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
-  if (idempotency === undefined) {
-    return refuseRelations(core, change) ?? { kind: "enqueued", results: addAll(core, change) };
-  }
+  if (idempotency === undefined) return refuseRelations(core, change) ?? addAll(core, change);
 
   forgetOldKeys(core);
   const known = core.state.getIdempotency(idempotency.key);
   if (known !== undefined && known.expiresAtMs > core.nowMs) {
     if (known.fingerprint === idempotency.fingerprint) {
-      return { kind: "enqueued", results: known.results };
+      return enqueued(known.results, known.batch);
     }
     return reject("CONFLICT", `idempotency key "${idempotency.key}" was used for another call`);
   }
@@ -35,23 +36,39 @@ export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   }
   const refusal = refuseRelations(core, change);
   if (refusal !== undefined) return refusal;
-  const results = addAll(core, change);
+  const outcome = addAll(core, change);
+  const { kind: _, ...answer } = outcome;
   core.state.putIdempotency({
     key: idempotency.key,
     fingerprint: idempotency.fingerprint,
     expiresAtMs: core.nowMs + engineLimits.idempotencyMs,
-    results,
+    ...answer,
   });
-  return { kind: "enqueued", results };
+  return outcome;
+}
+
+type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
+
+function enqueued(results: readonly EnqueueResult[], batch: JobRef | undefined): Enqueued {
+  return { kind: "enqueued", results, ...(batch === undefined ? {} : { batch }) };
 }
 
 /** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
-function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefined {
+function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | undefined {
   let chains = 0;
+  let ties = 0;
+  if (batch !== undefined) {
+    const refusal = refuseBatch(core) ?? refuseTies(core, jobs.length);
+    if (refusal !== undefined) return refusal;
+  }
   for (let i = 0; i < jobs.length; i++) {
     const options = jobs[i]?.options;
     if (options === undefined) continue;
+    if (options.batchId !== undefined || options.cascadeCancel === true) ties++;
     const refusal =
+      (ties === 0 ? undefined : refuseTies(core, ties)) ??
+      refuseMember(core, options) ??
+      refuseParent(core, options) ??
       (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
       (options.chain === undefined ? undefined : refuseChains(core, ++chains));
     if (refusal === undefined) continue;
@@ -60,18 +77,23 @@ function refuseRelations(core: Core, { jobs }: EnqueueJobs): Rejection | undefin
   return undefined;
 }
 
-function addAll(core: Core, change: EnqueueJobs): EnqueueResult[] {
+function addAll(core: Core, change: EnqueueJobs): Enqueued {
+  const batch = change.batch === undefined ? undefined : beginBatch(core, change.batch);
+  const batchId = batch && batchIdOf(batch, change.shard ?? 0);
   const results: EnqueueResult[] = [];
   for (const job of change.jobs) {
-    const spec =
-      job.options?.dependsOn === undefined ? job : resolveReferences(job, results, change);
-    results.push(spec === undefined ? notAdded() : addJob(core, spec));
+    const names = job.options?.dependsOn !== undefined || job.options?.parentId !== undefined;
+    const spec = names ? resolveReferences(job, results, change) : job;
+    if (spec === undefined) results.push(notAdded());
+    else if (batchId === undefined) results.push(addJob(core, spec));
+    else results.push(addJob(core, { ...spec, options: { ...spec.options, batchId } }));
   }
-  return results;
+  if (batch !== undefined) noteBegun(core, batch);
+  return enqueued(results, batch);
 }
 
 function notAdded(): Rejection {
-  return reject("LIMIT_EXCEEDED", "depends_on: a job of this call that it names was not added");
+  return reject("CONFLICT", "a job of this call that this one names was not added");
 }
 
 /** Ids in the place of `$n`. Undefined when one of those jobs was not added. */
@@ -80,59 +102,39 @@ function resolveReferences(
   results: readonly EnqueueResult[],
   change: EnqueueJobs,
 ): NewJob | undefined {
-  const ids: string[] = [];
-  for (const id of job.options?.dependsOn ?? []) {
+  let isLost = false;
+  const idOf = (id: string): string => {
     const result = id.startsWith("$") ? results[Number(id.slice(1))] : undefined;
-    if (result?.kind === "rejected") return undefined;
-    ids.push(
-      result === undefined ? id : formatJobId(result.seq, result.createdAtMs, change.shard ?? 0),
-    );
-  }
-  return { ...job, options: { ...job.options, dependsOn: [...new Set(ids)] } };
+    if (result === undefined) return id;
+    if (result.kind !== "rejected") {
+      return formatJobId(result.seq, result.createdAtMs, change.shard ?? 0);
+    }
+    isLost = true;
+    return id;
+  };
+  const { dependsOn, parentId } = job.options ?? {};
+  const options = {
+    ...job.options,
+    ...(dependsOn !== undefined && { dependsOn: [...new Set(dependsOn.map(idOf))] }),
+    ...(parentId !== undefined && { parentId: idOf(parentId) }),
+  };
+  return isLost ? undefined : { ...job, options };
 }
 
-/** Adds one job, or says why not. */
+/** Adds one job, unless its unique key says otherwise; or says why not. */
 export function addJob(core: Core, spec: NewJob): EnqueueResult {
-  const queue = core.openQueue(spec.queue);
-  if (queue === undefined) {
-    return reject(
-      "LIMIT_EXCEEDED",
-      `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
-    );
+  if (core.openQueue(spec.queue) === undefined) return tooManyQueues(spec.queue);
+  const closed = refuseDraining(core, spec.queue);
+  if (closed !== undefined) return closed;
+  const options = optionsOf(core, spec);
+  const { deadQueue } = options;
+  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
+    return tooManyQueues(deadQueue);
   }
-  const options: JobOptions =
-    spec.options === undefined ? defaultOptions : { ...defaultOptions, ...spec.options };
-  const holder = uniqueHolder(core, spec.queue, options);
-  if (holder !== undefined) {
-    return {
-      kind: "duplicate",
-      seq: holder.seq,
-      createdAtMs: holder.createdAtMs,
-      state: holder.state,
-    };
-  }
+  if (options.uniqueKey !== undefined) return admit(core, spec, options);
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
-  if (refusal !== undefined) return refusal;
-
-  const job = createJob(core, spec, options);
-  core.insert(job, queue);
-  if (options.chain !== undefined) beginChain(core, job, options.chain);
-  if (options.uniqueKey !== undefined) {
-    core.state.putUnique(job.queue, options.uniqueKey, {
-      seq: job.seq,
-      untilMs: core.nowMs + options.uniqueMs,
-    });
-  }
-  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
-}
-
-/** The unfinished job that holds the unique key now, if any. */
-function uniqueHolder(core: Core, queue: string, options: JobOptions): Job | undefined {
-  if (options.uniqueKey === undefined) return undefined;
-  const lock = core.state.getUnique(queue, options.uniqueKey);
-  if (lock === undefined || lock.untilMs <= core.nowMs) return undefined;
-  return core.state.getJob(lock.seq);
+  return refusal ?? added(insertJob(core, spec, options));
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

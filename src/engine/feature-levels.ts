@@ -30,6 +30,9 @@ export const featureLevels = [
 
 export const newestFeatureLevel: number = featureLevels.length;
 
+/** From here on the parent of a new job must exist. */
+export const parentsLevel = 2;
+
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
 
@@ -40,14 +43,17 @@ const changes: {
     readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
   };
 } = {
-  enqueue: { level: 1, members: { jobs: 1, shard: 2, idempotency: 1 } },
+  enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
   claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
+  snooze: { level: 2, members: { items: 2 } },
   heartbeat: { level: 1, members: { items: 1 } },
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
+  drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
+  setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
@@ -74,6 +80,8 @@ const changes: {
       missedToMs: 2,
     },
   },
+  sealBatch: { level: 2, members: { batch: 2 } },
+  cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -84,6 +92,7 @@ const jobMembers: Levels<NewJob> = {
   delayMs: 1,
   scheduledAtMs: 1,
   expireMs: 1,
+  deadlineMs: 2,
   checkpoint: 1,
   options: 1,
 };
@@ -94,17 +103,32 @@ const jobOptions: Levels<JobOptions> = {
   baseDelayMs: 1,
   maxDelayMs: 1,
   jitter: 1,
+  jitterMode: 2,
+  retryForMs: 2,
+  noRetryOn: 2,
+  lostLeasesMax: 2,
+  snoozesMax: 2,
+  deadlineAtMs: 2,
   timeoutMs: 1,
   uniqueKey: 1,
   uniqueMs: 1,
+  uniqueScope: 2,
+  onConflict: 2,
+  debounceMs: 2,
+  debounceMaxMs: 2,
+  merge: 2,
   tags: 1,
   parentId: 1,
+  cascadeCancel: 2,
+  batchId: 2,
   dependsOn: 2,
   onDependencyFailure: 2,
   chainId: 2,
   chainStep: 2,
   chain: 2,
   schedule: 2,
+  deadQueue: 2,
+  deadOf: 2,
   lane: 2,
 };
 
@@ -121,6 +145,7 @@ const itemMembers: {
     error: 1,
     backtrace: 1,
     retryable: 1,
+    errorClass: 2,
     output: 1,
     pause: 2,
     keepAttempt: 2,

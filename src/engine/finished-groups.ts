@@ -8,16 +8,19 @@ import { Deadlines } from "./deadlines.ts";
 import { engineLimits } from "./limits.ts";
 import type { State } from "./state.ts";
 
-type GroupKind = "chain";
+const kinds = ["chain", "batch"] as const;
+type GroupKind = (typeof kinds)[number];
 
 export class FinishedGroups {
   readonly #byTime = new Deadlines();
   readonly #kinds = new Map<number, GroupKind>();
-  readonly #counts: Record<GroupKind, number> = { chain: 0 };
+  readonly #counts: Record<GroupKind, number> = { chain: 0, batch: 0 };
 
   constructor(state: State) {
-    for (const [key, { finishedAtMs }] of state.records("chain").entries()) {
-      if (finishedAtMs > 0) this.#insert("chain", Number(key), finishedAtMs);
+    for (const kind of kinds) {
+      for (const [key, { finishedAtMs }] of state.records(kind).entries()) {
+        if (finishedAtMs > 0) this.#insert(kind, Number(key), finishedAtMs);
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 /** Keeps leases alive and stores what the worker reports on the way. */
 import type { HeartbeatItem, HeartbeatJobs } from "./change.ts";
 import type { Core } from "./core.ts";
-import { done, findHolder } from "./lease.ts";
+import { done, findHolder, leaseEndMs } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 
 export function heartbeatJobs(core: Core, change: HeartbeatJobs): Outcome {
@@ -17,12 +17,10 @@ function heartbeatJob(core: Core, item: HeartbeatItem): ItemResult {
   }
 
   const leaseMs = item.leaseMs ?? job.leaseMs;
-  const endsAtMs = core.nowMs + leaseMs;
-  const timeoutMs = job.options.timeoutMs;
   const next = {
     ...job,
     leaseMs,
-    leaseExpiresAtMs: timeoutMs > 0 ? Math.min(endsAtMs, job.startedAtMs + timeoutMs) : endsAtMs,
+    leaseExpiresAtMs: leaseEndMs(core, job.options, { leaseMs, startedAtMs: job.startedAtMs }),
     progress: item.progress ?? job.progress,
     checkpoint: item.checkpoint ?? job.checkpoint,
   };

@@ -1,43 +1,45 @@
-/** Making the record of a new job. What may refuse one is asked before (`enqueue.ts`). */
+/** Making the record of a new job. What may refuse one is asked before (`enqueue.ts`, `admit.ts`). */
+import { must } from "../base/assert.ts";
 import { formatGroupId } from "../base/ids.ts";
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { waitForDependencies } from "./depend.ts";
 import type { Job } from "./job.ts";
-import { defaultOptions, type JobOptions } from "./options.ts";
-
-const defaultPriority = 2;
+import { chosenFields, optionsOf } from "./new-job.ts";
+import type { JobOptions } from "./options.ts";
+import type { EnqueueResult } from "./outcome.ts";
 
 /** Adds a job that nobody asked for by itself: it has no unique key. Undefined when there are too many queues. */
 export function insertNew(core: Core, spec: NewJob): Job | undefined {
-  const queue = core.openQueue(spec.queue);
-  if (queue === undefined) return undefined;
-  const job = createJob(core, spec, { ...defaultOptions, ...spec.options });
-  core.insert(job, queue);
-  return job;
+  if (core.openQueue(spec.queue) === undefined) return undefined;
+  return insertJob(core, spec, optionsOf(core, spec));
 }
 
-export function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
+/** Adds a job to a queue that exists. `held` keeps it from becoming ready, with the reason. */
+export function insertJob(core: Core, spec: NewJob, asked: JobOptions, held?: string): Job {
+  const queue = must(core.state.getQueue(spec.queue), "the queue was opened before");
   const seq = core.takeNumber();
-  const nowMs = core.nowMs;
-  const askedAtMs = spec.scheduledAtMs ?? (spec.delayMs === undefined ? 0 : nowMs + spec.delayMs);
-  const waits = spec.scheduledAtMs !== undefined || askedAtMs > nowMs;
+  const options = ofChain(asked, seq, core.nowMs);
+  const chosen = chosenFields(core, spec, options, core.nowMs);
+  const state = held === undefined ? chosen.state : "held";
   const isBlocked = options.dependsOn !== undefined && waitForDependencies(core, seq, options);
-  return {
+  const job: Job = {
     seq,
-    createdAtMs: nowMs,
+    createdAtMs: core.nowMs,
     queue: spec.queue,
-    payload: spec.payload,
-    options: ofChain(options, seq, nowMs),
-    state: waits ? "scheduled" : "pending",
-    priority: spec.priority ?? defaultPriority,
-    order: waits || isBlocked ? 0 : seq,
-    dueAtMs: waits ? askedAtMs : 0,
-    scheduledAtMs: waits ? askedAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
+    payload: chosen.payload,
+    options,
+    state,
+    priority: chosen.priority,
+    order: state === "pending" && !isBlocked ? seq : 0,
+    dueAtMs: state === "scheduled" ? chosen.dueAtMs : 0,
+    scheduledAtMs: chosen.scheduledAtMs,
+    expireAtMs: chosen.expireAtMs,
     attempt: 0,
     history: 0,
     lostLeases: 0,
+    snoozes: 0,
+    firstFailedAtMs: 0,
     token: 0,
     leaseMs: 0,
     leaseExpiresAtMs: 0,
@@ -47,11 +49,17 @@ export function createJob(core: Core, spec: NewJob, options: JobOptions): Job {
     finishedAtMs: 0,
     failedAtMs: 0,
     finish: 0,
-    checkpoint: spec.checkpoint,
+    checkpoint: chosen.checkpoint,
     progress: undefined,
     result: undefined,
-    reason: undefined,
+    reason: held,
   };
+  core.insert(job, queue);
+  return job;
+}
+
+export function added(job: Job): EnqueueResult {
+  return { kind: "added", seq: job.seq, createdAtMs: job.createdAtMs, state: job.state };
 }
 
 /** The first job of a chain gives it its id. */

@@ -3,9 +3,11 @@
  * with active jobs, unique locks with their holders, retention groups with finished jobs. It reads everything, so it is
  * for tests and for looking at a state that is in doubt, never for the path of a write.
  */
+import { checkBelonging } from "./belonging-checks.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import { uniqueName } from "./memory-state.ts";
 import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
@@ -27,6 +29,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     report.check(known.has(job.queue), `job ${job.seq}: no queue ${job.queue}`);
   checkRetention(report, contents.meta, jobs, queues);
   checkUniques(report, contents, jobs);
+  checkKeys(report, contents, jobs);
   checkAttempts(report, contents, jobs);
   checkRelations(
     (holds, violation) => report.check(holds, violation),
@@ -34,6 +37,9 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     [...contents.records()],
     engine,
   );
+  checkBelonging((holds, violation) => report.check(holds, violation), jobs, [
+    ...contents.records(),
+  ]);
   checkSchedules(report, jobs, engine);
   return report.found;
 }
@@ -63,11 +69,19 @@ function checkJob(report: Report, job: Job, meta: Meta): void {
   check(waitsForTime || job.dueAtMs === 0, `due at ${job.dueAtMs}`);
   check(isFinished(job.state) === job.finish > 0, `finish number ${job.finish}`);
   check(isFinished(job.state) === job.finishedAtMs > 0, `finished at ${job.finishedAtMs}`);
-  const deadlineMs = job.startedAtMs + job.options.timeoutMs;
+  const { timeoutMs, deadlineAtMs } = job.options;
   check(
-    job.options.timeoutMs === 0 || job.leaseExpiresAtMs <= deadlineMs,
+    timeoutMs === 0 || job.leaseExpiresAtMs <= job.startedAtMs + timeoutMs,
     "its lease outlasts its attempt's deadline",
   );
+  check(
+    deadlineAtMs === 0 || job.leaseExpiresAtMs <= deadlineAtMs,
+    "its lease outlasts its deadline",
+  );
+  const waits = !isActive && !isFinished(job.state);
+  const isBounded = job.expireAtMs > 0 && job.expireAtMs <= deadlineAtMs;
+  check(!waits || deadlineAtMs === 0 || isBounded, "it may wait beyond its deadline");
+  check(job.snoozes <= job.options.snoozesMax, `it was snoozed ${job.snoozes} times`);
 }
 
 /** Numbers that must be given once. */
@@ -182,6 +196,32 @@ function checkShare(
       share[state] === recount,
       `queue ${queue.name}, ${kind} ${first}: counts ${share[state]} ${state}, has ${recount}`,
     );
+  }
+}
+
+/** A hold belongs to a job that may be done; who waits for a key waits for an unfinished job that holds it by a lock. */
+function checkKeys(report: Report, contents: StateContents, jobs: readonly Job[]): void {
+  const bySeq = new Map(jobs.map((job) => [job.seq, job]));
+  const locks = new Map(
+    [...contents.uniques()].map(({ queue, key, lock }) => [uniqueName(queue, key), lock]),
+  );
+  for (const { kind, key: name, value } of contents.records()) {
+    const { seq } = value as { readonly seq: number };
+    const job = bySeq.get(seq);
+    const isItsKey =
+      job !== undefined && uniqueName(job.queue, job.options.uniqueKey ?? "") === name;
+    if (kind === "keyHolds") {
+      const isGone = job === undefined && seq < contents.meta.nextNumber;
+      report.check(isGone || isItsKey, `hold ${name}: job ${seq} does not have this key`);
+      report.check(!locks.has(name), `hold ${name}: there is a lock as well`);
+    } else if (kind === "followUps") {
+      const lock = locks.get(name);
+      report.check(isItsKey && job.state === "held", `job ${seq} does not wait for key ${name}`);
+      report.check(
+        lock !== undefined && lock.seq !== seq && lock.untilMs > contents.meta.nowMs,
+        `job ${seq} waits for key ${name}, which nobody holds`,
+      );
+    }
   }
 }
 

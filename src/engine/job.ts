@@ -43,7 +43,12 @@ export type Transition =
   | "requeue"
   | "hold"
   | "approve"
-  | "reject";
+  | "reject"
+  | "quarantine"
+  | "takeTurn"
+  | "takeTurnLater"
+  | "replace"
+  | "replaceLater";
 
 interface TransitionRule {
   readonly from: readonly JobState[];
@@ -52,7 +57,8 @@ interface TransitionRule {
 
 /**
  * The whole life-cycle. `expire` is the end of the time to live, `abandon` that of a job whose dependency failed; `runAgain`
- * is the operator's retry.
+ * is the operator's retry; `quarantine` keeps a job from killing more workers; `takeTurn` ends the wait for a unique key;
+ * `replace` makes a waiting job that of a later enqueue.
  */
 export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   claim: { from: ["pending"], to: "active" },
@@ -70,6 +76,11 @@ export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   hold: { from: ["pending", "scheduled", "retrying", "active"], to: "held" },
   approve: { from: ["held"], to: "pending" },
   reject: { from: ["held"], to: "dead" },
+  quarantine: { from: ["active"], to: "held" },
+  takeTurn: { from: ["held"], to: "pending" },
+  takeTurnLater: { from: ["held"], to: "scheduled" },
+  replace: { from: ["pending", "scheduled", "retrying"], to: "pending" },
+  replaceLater: { from: ["pending", "scheduled", "retrying"], to: "scheduled" },
 };
 
 export function canMove(state: JobState, transition: Transition): boolean {
@@ -97,7 +108,7 @@ export interface Job {
   readonly dueAtMs: number;
   /** The time the producer asked for; 0 when none. */
   readonly scheduledAtMs: number;
-  /** End of the time to live; 0 when none. */
+  /** When it is dead if it still waits: the end of its time to start or its deadline, whichever is first; 0 when neither. */
   readonly expireAtMs: number;
   /** Runs so far that count. */
   readonly attempt: number;
@@ -105,6 +116,10 @@ export interface Job {
   readonly history: number;
   /** Leases in a row that ended without a word from the worker. */
   readonly lostLeases: number;
+  /** Times that a worker put it off. */
+  readonly snoozes: number;
+  /** When the first attempt failed; 0 before. */
+  readonly firstFailedAtMs: number;
   /** Token of the live lease while active; of the attempt that ended the job afterwards; 0 when a lease was lost. */
   readonly token: number;
   /** Length of the live lease; 0 unless active. */
@@ -140,6 +155,7 @@ export interface Attempt {
     | "cancelled"
     | "dependency_failed";
   readonly error: string | undefined;
+  readonly errorClass: string | undefined;
   readonly backtrace: string | undefined;
   readonly output: string | undefined;
   readonly workerId: string | undefined;

@@ -7,6 +7,7 @@ import { formatTime } from "../base/time.ts";
 import type { Core } from "./core.ts";
 import type { Attempt, Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import type { JobOptions } from "./options.ts";
 import { type ItemResult, type Rejection, reject } from "./outcome.ts";
 
 interface Leased {
@@ -62,11 +63,23 @@ export function done(job: Job, from: Job["state"]): ItemResult {
   };
 }
 
+/** When a lease of this length ends: never after its attempt's time-out, nor after the job's deadline. */
+export function leaseEndMs(
+  core: Core,
+  options: JobOptions,
+  lease: { readonly leaseMs: number; readonly startedAtMs: number },
+): number {
+  let endsAtMs = core.nowMs + lease.leaseMs;
+  if (options.timeoutMs > 0) endsAtMs = Math.min(endsAtMs, lease.startedAtMs + options.timeoutMs);
+  return options.deadlineAtMs > 0 ? Math.min(endsAtMs, options.deadlineAtMs) : endsAtMs;
+}
+
 /** Writes an attempt into the job's history; the caller stores the returned count with the job. */
 export function recordAttempt(
   core: Core,
   job: Job,
-  entry: Pick<Attempt, "outcome" | "error" | "backtrace" | "output">,
+  entry: Pick<Attempt, "outcome" | "error" | "backtrace" | "output"> &
+    Partial<Pick<Attempt, "errorClass">>,
 ): number {
   core.state.putAttempt({
     seq: job.seq,
@@ -74,6 +87,7 @@ export function recordAttempt(
     attempt: job.attempt,
     outcome: entry.outcome,
     error: entry.error,
+    errorClass: entry.errorClass,
     backtrace: entry.backtrace,
     output: entry.output,
     workerId: job.workerId,

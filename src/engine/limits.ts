@@ -13,11 +13,19 @@ export const engineLimits = {
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
+  /** Unique keys that are held for a period, and jobs that wait for their key to be free. */
+  keyHoldsMax: 250_000,
+  followUpsMax: 250_000,
+  /** Characters of a payload that was put together from several. */
+  mergedPayloadCharsMax: 256 * 1024,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
   /** Chains that run at once. */
   chainsMax: 1_000_000,
-  /** Chains that are over and are remembered; the oldest are forgotten first. */
+  /** Batches that are open or running, and their unfinished jobs together with children that are cancelled with their parents. */
+  batchesMax: 100_000,
+  tiesMax: 2_000_000,
+  /** Chains and batches that are over and are remembered; the oldest are forgotten first. */
   groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,

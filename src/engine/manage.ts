@@ -8,6 +8,8 @@ import { waitAgain } from "./depend.ts";
 import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
+import { refuseDraining } from "./queue-settings.ts";
+import { moveKey, retakeKey } from "./unique-key.ts";
 
 export function manageJobs(core: Core, change: ManageJobs): Outcome {
   if (change.action === "move") {
@@ -62,7 +64,7 @@ function moveState(core: Core, job: Job, change: ManageJobs): ItemResult {
   if (job.state === "active") core.revoke(job, "cancel");
   if (transition === "runAgain" || transition === "requeue") waitAgain(core, job);
   const next = core.move(job, transition, patchOf(core, job, change));
-  if (transition === "runAgain" || transition === "requeue") retakeUnique(core, next);
+  if (transition === "runAgain" || transition === "requeue") retakeKey(core, next);
   return done(next, job.state);
 }
 
@@ -72,6 +74,8 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
       return {
         attempt: 0,
         lostLeases: 0,
+        snoozes: 0,
+        firstFailedAtMs: 0,
         token: 0,
         dueAtMs: 0,
         scheduledAtMs: 0,
@@ -81,8 +85,7 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
         workerId: undefined,
         hostname: undefined,
         reason: undefined,
-        // Asked to run now, a job whose time to live is over would only die again.
-        expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : 0,
+        ...timeLeft(core, job),
       };
     case "requeue":
       return {
@@ -90,14 +93,18 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
         token: 0,
         finishedAtMs: 0,
         reason: undefined,
-        expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : 0,
+        ...timeLeft(core, job),
       };
     case "cancel":
       return { token: 0, dueAtMs: 0, finishedAtMs: core.nowMs, reason: change.reason };
     case "hold":
       return { token: 0, dueAtMs: 0, reason: change.reason ?? "held by an operator" };
     case "approve":
-      return { dueAtMs: 0, reason: undefined };
+      return {
+        dueAtMs: 0,
+        reason: undefined,
+        ...(job.options.lostLeasesMax > 0 ? { lostLeases: 0 } : {}),
+      };
     default:
       return {
         dueAtMs: 0,
@@ -114,32 +121,19 @@ function patchOf(core: Core, job: Job, change: ManageJobs): Partial<Job> {
   }
 }
 
+/** Asked to run now, a job whose time to live or deadline is over would only die again. */
+function timeLeft(core: Core, job: Job): Partial<Job> {
+  const { deadlineAtMs } = job.options;
+  if (deadlineAtMs > 0 && deadlineAtMs <= core.nowMs) {
+    return { expireAtMs: 0, options: { ...job.options, deadlineAtMs: 0 } };
+  }
+  return { expireAtMs: job.expireAtMs > core.nowMs ? job.expireAtMs : deadlineAtMs };
+}
+
 function moveJob(core: Core, job: Job, queue: string): ItemResult {
   if (job.state === "active") return reject("MOVE_ERROR", "the job is active");
   if (job.queue === queue) return done(job, job.state);
-  const key = job.options.uniqueKey;
-  const lock = key === undefined ? undefined : core.state.getUnique(job.queue, key);
-  if (key !== undefined && lock?.seq === job.seq) {
-    if (isTaken(core, queue, key)) {
-      return reject("CONFLICT", `a job in "${queue}" already holds the unique key "${key}"`);
-    }
-    core.state.deleteUnique(job.queue, key);
-    core.state.putUnique(queue, key, lock);
-  }
-  return done(core.rehome(job, { queue }), job.state);
-}
-
-/** A job that runs again holds its key again, unless another one took it meanwhile. */
-function retakeUnique(core: Core, job: Job): void {
-  const key = job.options.uniqueKey;
-  if (key === undefined || isTaken(core, job.queue, key)) return;
-  core.state.putUnique(job.queue, key, {
-    seq: job.seq,
-    untilMs: core.nowMs + job.options.uniqueMs,
-  });
-}
-
-function isTaken(core: Core, queue: string, key: string): boolean {
-  const lock = core.state.getUnique(queue, key);
-  return lock !== undefined && lock.untilMs > core.nowMs;
+  const closed = refuseDraining(core, queue);
+  if (closed !== undefined) return closed;
+  return moveKey(core, job, queue) ?? done(core.rehome(job, { queue }), job.state);
 }

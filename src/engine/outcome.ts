@@ -1,5 +1,6 @@
 /** What `apply` answers, one kind per change. Rejections are data: they happen on every replica alike. */
 import type { ErrorCode } from "../base/errors.ts";
+import type { JobRef } from "./chains.ts";
 import type { Job, JobState } from "./job.ts";
 
 export interface Rejection {
@@ -10,7 +11,8 @@ export interface Rejection {
 
 export type EnqueueResult =
   | {
-      readonly kind: "added" | "duplicate";
+      /** `duplicate`: nothing was added; `replaced`: a waiting job became this one. */
+      readonly kind: "added" | "duplicate" | "replaced";
       readonly seq: number;
       readonly createdAtMs: number;
       readonly state: JobState;
@@ -32,7 +34,12 @@ export type ItemResult =
   | Rejection;
 
 export type Outcome =
-  | { readonly kind: "enqueued"; readonly results: readonly EnqueueResult[] }
+  | {
+      readonly kind: "enqueued";
+      readonly results: readonly EnqueueResult[];
+      /** The batch that the call began. */
+      readonly batch?: JobRef;
+    }
   | { readonly kind: "claimed"; readonly jobs: readonly Job[] }
   | { readonly kind: "items"; readonly results: readonly ItemResult[] }
   | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }

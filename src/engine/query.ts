@@ -26,6 +26,7 @@ export interface JobFilter {
   readonly uniqueKey?: string;
   readonly workerId?: string;
   readonly parentId?: string;
+  readonly batchId?: string;
   readonly chainId?: string;
   readonly hasErrors?: boolean;
   readonly jobIdPrefix?: string;

@@ -43,6 +43,7 @@ export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
     return reject("QUEUE_ERROR", `queue "${change.queue}" still has ${left[1]} ${left[0]} jobs`);
   }
   forgetQueueLimits(core, change.queue);
+  core.queueSettings.delete(change.queue);
   core.forgetQueue(change.queue);
   return { kind: "ok" };
 }

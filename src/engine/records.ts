@@ -7,14 +7,20 @@
  */
 
 import type { Work } from "./aftermath.ts";
+import type { JobBatch } from "./batches.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
+import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
+import type { Tie } from "./ties.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
+  keyHolds: KeyHold;
+  followUps: FollowUp;
   /** Work that a change gave rise to and no batch has done yet; keys are in the order of coming. */
   aftermath: Work;
   /** By the number of a job that waits for others. */
@@ -23,7 +29,13 @@ export interface RecordTypes {
   awaited: Awaited;
   /** By the number of the chain's first job. */
   chain: Chain;
+  /** By a number of its own, which no job has. */
+  batch: JobBatch;
+  /** By the number of an unfinished job that belongs to a batch or is cancelled with its parent. */
+  tie: Tie;
   schedule: ScheduleRecord;
+  /** By the name of the queue. */
+  queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;
   limits: LimitSetting;

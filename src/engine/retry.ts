@@ -22,10 +22,20 @@ export function backoffMs(options: JobOptions, attempt: number): number {
   }
 }
 
-/** The delay with its jitter: only ever longer, so a retry never comes earlier than asked. */
+/**
+ * The delay with its jitter. Additive jitter only makes it longer, so a retry never comes earlier than asked; the other
+ * modes spread more at the price of that.
+ */
 export function retryDelayMs(options: JobOptions, attempt: number, chance: number): number {
   const delayMs = backoffMs(options, attempt);
-  return Math.round(delayMs + delayMs * options.jitter * chance);
+  switch (options.jitterMode) {
+    case "additive":
+      return Math.round(delayMs + delayMs * options.jitter * chance);
+    case "full":
+      return Math.round(delayMs * chance);
+    case "equal":
+      return Math.round(delayMs / 2 + (delayMs / 2) * chance);
+  }
 }
 
 /**

@@ -183,9 +183,7 @@ function start(
   // The job's own transitions may have changed the schedule.
   const current = must(table(core).get(record.name), "a schedule that fires exists");
   if (result.kind !== "added") {
-    const why =
-      result.kind === "rejected" ? result.message : "an unfinished job holds the unique key";
-    keep(core, noteRun(core, current, { ...run, outcome: "refused", why }));
+    keep(core, noteRun(core, current, { ...run, outcome: "refused", why: whyNotAdded(result) }));
     return result;
   }
   const noted = noteRun(core, current, {
@@ -203,6 +201,17 @@ function start(
     ...(isLast ? { plan: [], ends: true, bufferedMs: 0 } : {}),
   });
   return result;
+}
+
+function whyNotAdded(result: EnqueueResult): string {
+  switch (result.kind) {
+    case "rejected":
+      return result.message;
+    case "replaced":
+      return "a waiting job with the unique key became this one";
+    default:
+      return "another job holds the unique key";
+  }
 }
 
 function noteMissed(

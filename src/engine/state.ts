@@ -3,6 +3,7 @@
  * `MemoryState` is the reference; `store/sqlite-state.ts` is a write-back cache over SQLite. Which one is used, and how
  * much it caches, must not be visible in any outcome.
  */
+import type { JobRef } from "./chains.ts";
 import type { Retention } from "./change.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
 import type { JobOptions } from "./options.ts";
@@ -87,6 +88,8 @@ export interface IdempotencyRecord {
   readonly fingerprint: string;
   readonly expiresAtMs: number;
   readonly results: readonly EnqueueResult[];
+  /** The batch that the call began. */
+  readonly batch?: JobRef;
 }
 
 /** What the in-memory order is rebuilt from at start. */

@@ -11,18 +11,11 @@ import type { Logger, Random, Timers } from "../base/ports.ts";
 import type { ConfChange } from "../raft/conf-change.ts";
 import { isConfChangeType } from "../raft/conf-change.ts";
 import type { RaftOptions } from "../raft/config.ts";
-import {
-  type ConfState,
-  type Entry,
-  type HardState,
-  type Message,
-  type NodeId,
-  none,
-  type SoftState,
-} from "../raft/message.ts";
+import type { ConfState, Entry, HardState, Message, NodeId, SoftState } from "../raft/message.ts";
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
 import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
+import { successorOf } from "./handover.ts";
 import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
 
 export interface GroupDeps {
@@ -66,12 +59,6 @@ const tokensPerRange = 2 ** 20;
 
 const fullDiskRetryMs = 500;
 
-/**
- * A leader whose oldest write is this many ticks old gives its role away: its network may be fine, so nobody else would notice that
- * nothing is acknowledged any more. One election timeout, as long as a dead leader would have been missed.
- */
-const stuckTicks = 20;
-
 interface Step {
   readonly work: AppendWork;
   /** When it was handed out. */
@@ -105,6 +92,8 @@ export class Group {
   readonly #steps: Step[] = [];
   /** A write found the disk full; nothing is written until it is tried again. */
   #isWaitingForDisk = false;
+  /** The last answer of the log was that the disk is full. */
+  #isDiskFull = false;
   #isRetryPlanned = false;
   #recovering = false;
   #wasReady = false;
@@ -251,30 +240,32 @@ export class Group {
     this.#cancelTick = this.#deps.timers.after(this.#options.tickMs, () => {
       this.#ticks++;
       this.#node.tick();
-      this.#handOverWhenStuck();
+      this.#handOverWhenUseless();
       this.#tickReads();
       this.#pump();
       this.#armTick();
     });
   }
 
-  #handOverWhenStuck(): void {
-    const raft = this.#node.state;
+  #handOverWhenUseless(): void {
     const oldest = this.#steps[0];
-    if (oldest === undefined || raft.role !== "leader" || raft.transferee !== none) return;
-    if (this.#ticks - oldest.tick < stuckTicks) return;
-    let best: NodeId = none;
-    for (const id of raft.tracker.ids) {
-      const progress = raft.tracker.get(id);
-      if (id === raft.id || progress === undefined || progress.isLearner) continue;
-      if (!progress.recentActive) continue;
-      if (best === none || progress.match > (raft.tracker.get(best)?.match ?? 0)) best = id;
+    if (oldest === undefined) return;
+    const successor = successorOf(this.#node.state, {
+      waitedTicks: this.#ticks - oldest.tick,
+      refused: this.#isDiskFull ? this.#firstUnstored() : undefined,
+    });
+    if (successor === undefined) return;
+    const { id, why } = successor;
+    this.#deps.logger.warn(`${why}; node ${id} is asked to lead`);
+    this.#node.transferLeadership(id);
+  }
+
+  #firstUnstored(): number | undefined {
+    for (const { work } of this.#steps) {
+      const entry = work.entries[0];
+      if (entry !== undefined) return entry.index;
     }
-    if (best === none) return;
-    this.#deps.logger.warn(
-      `the log of this node has not answered for ${stuckTicks * this.#options.tickMs} ms; node ${best} is asked to lead`,
-    );
-    this.#node.transferLeadership(best);
+    return undefined;
   }
 
   #tickReads(): void {
@@ -370,6 +361,7 @@ export class Group {
   }
 
   #wrote(step: Step): void {
+    this.#isDiskFull = false;
     this.#storage.noteDurable(step.work.entries);
     if (this.#recovering) {
       this.#recovering = false;
@@ -393,6 +385,7 @@ export class Group {
   /** The log has nothing of a write that it refused, nor of those after it: all are made again, in order. */
   #writeFailed(fault: LogFault): void {
     this.#deps.onLogFault(fault);
+    this.#isDiskFull = fault.kind === "disk_full";
     if (fault.kind !== "io" && fault.kind !== "closed") this.#isWaitingForDisk = true;
   }
 

@@ -202,7 +202,13 @@ export class Membership {
     }
     await this.#submit({ kind: "setStandby", id: nodeId, standby: !voter });
     if (voter === isVoter()) return;
-    await this.#changeConf(voter ? "addVoter" : "addLearner", nodeId, () => isVoter() === voter);
+    if (voter) {
+      // By the duty, as for any learner: one that is behind, or gone, would count against every majority from now on.
+      const what = `node ${nodeId} is promoted once it has caught up with the leader, which`;
+      await this.#until(isVoter, what);
+    } else {
+      await this.#changeConf("addLearner", nodeId, () => !isVoter());
+    }
   }
 
   /** Resolves when another node leads. */
@@ -294,11 +300,14 @@ export class Membership {
     return own.httpUrl === httpUrl && own.peerAddress === peerAddress && own.version === version;
   }
 
-  /** Writes this node's addresses into the replicated state, if they are others there. Only on the leader. */
+  /**
+   * Writes this node's addresses into the replicated state, if they are others there. Only on the leader. One that has no
+   * record although others have is about to be removed, and does not let itself in again under another number.
+   */
   async keepOwnRecord(): Promise<void> {
     const { uuid, httpUrl, peerAddress, version } = this.#self;
     const own = this.members.find((member) => member.uuid === uuid);
-    if (own !== undefined && this.#isTrue(own)) return;
+    if (own === undefined ? this.members.length > 0 : this.#isTrue(own)) return;
     await this.#submit({ kind: "admitMember", uuid, httpUrl, peerAddress, version });
   }
 

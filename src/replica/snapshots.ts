@@ -1,6 +1,9 @@
 /**
  * Snapshots for members whose next entries are gone from the log. One is made when the core asks for it and kept for a
  * while; a member that joined after it was made needs a newer one, since it would not find itself in it.
+ *
+ * While one is on its way, however long that takes, and for as long again as its receiver needs to start with it, the log
+ * keeps the entries that follow it. Otherwise a large state under load would arrive too old each time, without end.
  */
 import type { Logger, Timers } from "../base/ports.ts";
 import { type ConfState, isMember, type NodeId, type Snapshot } from "../raft/message.ts";
@@ -14,8 +17,14 @@ export interface MadeSnapshot {
   readonly conf: ConfState;
 }
 
-/** A snapshot that nobody asked for so long is dropped, and the log may shrink again. */
+/** A snapshot that nobody asked for, or that arrived, so long ago is dropped, and the log may shrink again. */
 const keepMs = 60_000;
+
+/** A snapshot that is being sent. */
+interface LentSnapshot extends MadeSnapshot {
+  /** It arrived, or will not. */
+  giveBack(): void;
+}
 
 interface SnapshotDeps {
   readonly timers: Timers;
@@ -31,21 +40,31 @@ export class Snapshots {
   #latest: MadeSnapshot | undefined;
   #making: Promise<MadeSnapshot> | undefined;
   #cancelDrop: (() => void) | undefined;
+  /** Snapshots on their way, or just given back. */
+  readonly #lent = new Set<MadeSnapshot>();
 
   constructor(deps: SnapshotDeps) {
     this.#deps = deps;
     deps.storage.snapshotFor = (to) => this.#for(to);
   }
 
-  /** The log must keep the entries after this index for the snapshot that may be on its way. */
+  /** The log must keep the entries after this index for the snapshots that may be on their way. */
   get neededAfter(): number {
-    if (this.#making !== undefined || this.#latest !== undefined) return this.#latest?.index ?? 0;
-    return Number.POSITIVE_INFINITY;
+    const isWanted = this.#making !== undefined || this.#latest !== undefined;
+    const latest = isWanted ? (this.#latest?.index ?? 0) : Number.POSITIVE_INFINITY;
+    return Math.min(latest, ...[...this.#lent].map(({ index }) => index));
   }
 
-  /** The file behind a snapshot that the core has handed out. */
-  fileOf(index: number): MadeSnapshot | undefined {
-    return this.#latest?.index === index ? this.#latest : undefined;
+  /** The file behind a snapshot that the core has handed out, to be sent and given back. */
+  lend(index: number): LentSnapshot | undefined {
+    const made = this.#latest;
+    if (made?.index !== index) return undefined;
+    const lent = { ...made };
+    this.#lent.add(lent);
+    const giveBack = () => {
+      this.#deps.timers.after(keepMs, () => this.#lent.delete(lent));
+    };
+    return { ...made, giveBack };
   }
 
   /** Makes one of the state as it is now, after the one that may be under way. Rejects, and has logged why, when it cannot. */
@@ -82,7 +101,12 @@ export class Snapshots {
   #keep(): void {
     this.#cancelDrop?.();
     this.#cancelDrop = this.#deps.timers.after(keepMs, () => {
-      if (this.#latest !== undefined) this.#deps.remove(this.#latest.path);
+      const made = this.#latest;
+      if ([...this.#lent].some(({ index }) => index === made?.index)) {
+        this.#keep();
+        return;
+      }
+      if (made !== undefined) this.#deps.remove(made.path);
       this.#latest = undefined;
     });
   }

@@ -11,7 +11,7 @@ import type { ClaimRequest } from "../api/worker.ts";
 import { CorvoError } from "../base/errors.ts";
 import { stringifyJson } from "../base/json.ts";
 
-export const itemKinds = ["enqueue", "ack", "fail", "release", "heartbeat"] as const;
+export const itemKinds = ["enqueue", "ack", "fail", "release", "snooze", "heartbeat"] as const;
 export type ItemKind = (typeof itemKinds)[number];
 export type Claim = Sendable<Static<typeof ClaimRequest>>;
 
@@ -82,7 +82,7 @@ export interface Frame {
 type Lists = Record<ItemKind, StreamItem[]>;
 
 function emptyLists(): Lists {
-  return { enqueue: [], ack: [], fail: [], release: [], heartbeat: [] };
+  return { enqueue: [], ack: [], fail: [], release: [], snooze: [], heartbeat: [] };
 }
 
 /** Characters of one frame. One is at most three bytes of UTF-8, so a frame stays below the server's usual bound. */

@@ -7,7 +7,7 @@
  *
  * What happens to an item without an answer when the connection breaks:
  * - not sent yet: it waits for the next connection.
- * - ack, fail, release: sent again. The lease token fences it, so it cannot act twice. When the second try is told that the
+ * - ack, fail, release, snooze: sent again. The lease token fences it, so it cannot act twice. When the second try is told that the
  *   lease or the job is gone, the first one may have done that itself: the answer is then OUTCOME_UNKNOWN, never LEASE_LOST.
  * - heartbeat: sent again; repeating one changes nothing.
  * - enqueue: answered OUTCOME_UNKNOWN, since a second try could add a second job. With `resendUnique`, jobs with a unique
@@ -23,7 +23,7 @@ import { requestLimits as limits } from "../api/limits.ts";
 import { rawTreeOf } from "../api/operation.ts";
 import type { ClaimedJob, NewJob } from "../api/schemas.ts";
 import { type AnswerFrame, PushFrame, streamPath } from "../api/stream.ts";
-import type { AckItem, FailItem, HeartbeatItem, ReleaseItem } from "../api/worker.ts";
+import type { AckItem, FailItem, HeartbeatItem, ReleaseItem, SnoozeItem } from "../api/worker.ts";
 import { errorTable, isErrorCode } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
@@ -84,6 +84,7 @@ export interface Stream {
   ack<T extends Sendable<Static<typeof AckItem>>>(item: T, done: Answered<T>): void;
   fail<T extends Sendable<Static<typeof FailItem>>>(item: T, done: Answered<T>): void;
   release<T extends Sendable<Static<typeof ReleaseItem>>>(item: T, done: Answered<T>): void;
+  snooze<T extends Sendable<Static<typeof SnoozeItem>>>(item: T, done: Answered<T>): void;
   heartbeat<T extends Sendable<Static<typeof HeartbeatItem>>>(item: T, done: Answered<T>): void;
   /**
    * Lets the server push `credits` more jobs; 0 takes all credits back, and jobs that were on their way arrive before `done`.
@@ -120,6 +121,7 @@ const explainedByFirstTry = new Set<string | undefined>([
   "ACK_ERROR",
   "FAIL_ERROR",
   "RELEASE_ERROR",
+  "SNOOZE_ERROR",
 ]);
 
 type Incoming = AnswerFrame & PushFrame;
@@ -194,6 +196,10 @@ class StreamClient implements Stream {
 
   release<T extends Sendable<Static<typeof ReleaseItem>>>(item: T, done: Answered<T>): void {
     this.#add("release", item, done);
+  }
+
+  snooze<T extends Sendable<Static<typeof SnoozeItem>>>(item: T, done: Answered<T>): void {
+    this.#add("snooze", item, done);
   }
 
   heartbeat<T extends Sendable<Static<typeof HeartbeatItem>>>(item: T, done: Answered<T>): void {

@@ -62,8 +62,13 @@ export class Reports {
     } else if (outcome.kind === "done") {
       this.#ack(held, outcome);
     } else if (outcome.kind === "failed" && stopReason !== "shutdown") {
-      const { error, backtrace, retryable, output } = outcome;
-      this.#afterCheckpoint(held, () => this.#fail(held, { error, backtrace, retryable, output }));
+      const { error, errorClass, backtrace, retryable, output } = outcome;
+      const error_class = errorClass?.slice(0, limits.errorClassLengthMax);
+      this.#afterCheckpoint(held, () =>
+        this.#fail(held, { error, error_class, backtrace, retryable, output }),
+      );
+    } else if (outcome.kind === "snoozed" && stopReason !== "shutdown") {
+      this.#snooze(held, outcome.delayMs);
     } else {
       if (outcome.kind === "returned") this.#logger.warn(outcome.reason);
       const delayMs = outcome.kind === "returned" ? outcome.delayMs : undefined;
@@ -78,6 +83,24 @@ export class Reports {
     this.openCount++;
     this.#stream.release({ job_id, lease_token, delay }, (answer) => {
       this.#count("returned", answer);
+      this.#answered();
+    });
+  }
+
+  #snooze(held: HeldJob, delayMs: number): void {
+    const { job_id, lease_token } = held.job;
+    const delay = formatDuration(delayMs);
+    const checkpoint = held.takeCheckpoint();
+    this.openCount++;
+    this.#stream.snooze({ job_id, lease_token, delay, checkpoint }, (answer) => {
+      // It may not be put off any more, and must not hang here until its lease ends.
+      if (answer.code === "SNOOZE_ERROR" || unfitCodes.has(answer.code)) {
+        this.#fail(held, {
+          error: `the snooze was refused: ${answer.code}: ${answer.error ?? ""}`,
+        });
+      } else {
+        this.#count("returned", answer);
+      }
       this.#answered();
     });
   }

@@ -42,7 +42,10 @@ export interface JobRun {
   watchCheckpoint(read: () => RawJson | undefined): void;
 }
 
-/** How a handler ended. `returned` gives the job back without spending the attempt. */
+/**
+ * How a handler ended. `returned` gives the job back without spending the attempt; `snoozed` says that it is not yet time for it,
+ * which is counted, and fails the attempt once the job may not be put off again.
+ */
 export type JobOutcome =
   | {
       readonly kind: "done";
@@ -52,10 +55,12 @@ export type JobOutcome =
   | {
       readonly kind: "failed";
       readonly error: string;
+      readonly errorClass?: string | undefined;
       readonly backtrace?: string | undefined;
       readonly retryable?: boolean | undefined;
       readonly output?: string | undefined;
     }
+  | { readonly kind: "snoozed"; readonly delayMs: number }
   | { readonly kind: "returned"; readonly reason: string; readonly delayMs?: number | undefined };
 
 export type Handler = (run: JobRun) => Promise<JobOutcome>;

@@ -371,12 +371,13 @@ class WorkerLoop implements Worker {
 
 function outcomeOfError(error: unknown): JobOutcome {
   if (!(error instanceof Error)) return { kind: "failed", error: String(error) };
-  return { kind: "failed", error: error.message, backtrace: error.stack };
+  const errorClass = error.name === "" ? undefined : error.name;
+  return { kind: "failed", error: error.message, errorClass, backtrace: error.stack };
 }
 
 function timedOut(outcome: JobOutcome, timeoutMs: number): JobOutcome {
   const error = `timed out after ${formatDuration(timeoutMs)}`;
-  if (outcome.kind === "returned") return { kind: "failed", error };
+  if (outcome.kind === "returned" || outcome.kind === "snoozed") return { kind: "failed", error };
   const detail = outcome.kind === "failed" ? `: ${outcome.error}` : "";
   return { kind: "failed", error: error + detail, output: outcome.output };
 }

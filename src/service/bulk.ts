@@ -14,8 +14,8 @@ import { formatTime } from "../base/time.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { isEmptyFilter, toFilter } from "./filter.ts";
-import { toPriority } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { toPriority } from "./values.ts";
 
 type BulkBody = InputOf<Operations["bulkJobs"]>["body"];
 type BulkResult = ResultOf<Operations["bulkJobs"]>;

@@ -20,6 +20,12 @@ const inherited = [
   "retry_base_delay",
   "retry_max_delay",
   "retry_jitter",
+  "retry_jitter_mode",
+  "retry_for",
+  "no_retry_on",
+  "max_lost_leases",
+  "max_snoozes",
+  "dead_queue",
   "timeout",
   "tags",
 ] as const;
@@ -83,7 +89,8 @@ function onFailureOf(
   return { onFailure: toStep(given, "chain.on_failure") };
 }
 
-function stepJob(
+/** A job that follows others: a step of a chain, or what follows the end of a batch. */
+export function stepJob(
   step: Step,
   path: string,
   { defaults, place, toJob }: { defaults: object; place: JobPlace; toJob: ToJob },
@@ -103,11 +110,21 @@ function stepJob(
   }
 }
 
+const foreign = [
+  "depends_on",
+  "chain",
+  "unique_key",
+  "parent_id",
+  "cascade_cancel",
+  "batch_id",
+  "scheduled_at",
+] as const;
+
 /** Options of a job that mean nothing for one that the chain itself adds. To drop them would be to promise them. */
 function refuseForeign(step: object): void {
-  for (const name of ["depends_on", "chain", "unique_key", "parent_id", "scheduled_at"]) {
+  for (const name of foreign) {
     if ((step as Readonly<Record<string, unknown>>)[name] == null) continue;
-    throw new CorvoError("VALIDATION_ERROR", `${name}: a step of a chain cannot have it`);
+    throw new CorvoError("VALIDATION_ERROR", `${name}: a job that follows others cannot have it`);
   }
 }
 

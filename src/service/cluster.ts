@@ -97,6 +97,8 @@ export interface DrainControl {
   readonly leaseCount: number;
   begin(): void;
   end(): void;
+  /** Resolves when nobody is given work any more, which is soon after it began. */
+  quiet(): Promise<void>;
 }
 
 /** All of these reject with a CorvoError; those that change something only work on the leader. */

@@ -12,6 +12,8 @@ export function createDrainHandlers(
   return {
     async drainNode() {
       drain.begin();
+      // Streams that are cut off by a change of the leader would not know what became of their last frames.
+      await drain.quiet();
       // Asked for each time: another node may have come back that can lead.
       await cluster.handOver();
       return viewOf(cluster, drain);

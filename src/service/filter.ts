@@ -3,8 +3,8 @@ import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
 import type { Filter as FilterSchema } from "../api/search.ts";
 import type { JobFilter, JobPageRequest, JobSort } from "../engine/query.ts";
-import { toPriority, toTime } from "./new-job.ts";
 import { refuseUnsupportedFilter } from "./unsupported.ts";
+import { toPriority, toTime } from "./values.ts";
 
 export type ApiFilter = Static<typeof FilterSchema>;
 
@@ -30,6 +30,7 @@ const texts = [
   ["unique_key", "uniqueKey"],
   ["worker_id", "workerId"],
   ["parent_id", "parentId"],
+  ["batch_id", "batchId"],
   ["chain_id", "chainId"],
   ["job_id_prefix", "jobIdPrefix"],
 ] as const;

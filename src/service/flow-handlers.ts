@@ -1,4 +1,4 @@
-/** Handlers of chains. */
+/** Handlers of chains and children. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
@@ -6,14 +6,25 @@ import { parseGroupId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { Chain, JobRef } from "../engine/chains.ts";
 import { type Node, shorten } from "./node.ts";
+import { searchJobs } from "./search-handlers.ts";
 
 type ChainView = ResultOf<Operations["getChain"]>;
 type StepView = ChainView["steps"][number];
 
-export function createFlowHandlers(node: Node): Pick<Handlers, "getChain"> {
+export function createFlowHandlers(node: Node): Pick<Handlers, "getChain" | "listChildren"> {
   return {
     getChain: async ({ params }) =>
       chainView(node, params.chain_id, findChain(node, params.chain_id)),
+    async listChildren({ params, query }) {
+      node.findJob(params.job_id);
+      const { limit, cursor } = query;
+      return searchJobs(node, {
+        parent_id: params.job_id,
+        order: "asc",
+        ...(limit !== undefined && { limit }),
+        ...(cursor !== undefined && { cursor }),
+      });
+    },
   };
 }
 
@@ -52,7 +63,7 @@ function chainView(node: Node, id: string, chain: Chain): ChainView {
   return view;
 }
 
-function refView(node: Node, [seq, createdAtMs]: JobRef) {
+export function refView(node: Node, [seq, createdAtMs]: JobRef) {
   const job = node.replica.engine.state.getJob(seq);
   const job_id = node.idOf({ seq, createdAtMs });
   return job === undefined

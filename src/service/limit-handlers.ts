@@ -8,8 +8,8 @@ import { formatTime } from "../base/time.ts";
 import type { Rate } from "../engine/limits/rate.ts";
 import type { LimitScope, LimitTarget, LimitValues } from "../engine/limits/setting.ts";
 import { limitView } from "./limit-views.ts";
-import { toDuration, toTime } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { toDuration, toTime } from "./values.ts";
 
 type LimitHandlers = Pick<
   Handlers,

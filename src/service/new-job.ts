@@ -1,15 +1,16 @@
 /** From a job as a client describes it to a job as the engine takes it. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import { type NewJob as NewJobSchema, priorityNames } from "../api/schemas.ts";
+import type { NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseDuration, parseTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
-import { type JobPlace, refuseBadDependencies } from "./relations.ts";
+import { type JobPlace, refuseBadRelations } from "./relations.ts";
+import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
+import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -18,7 +19,9 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseUnsupportedJob(asked);
   const spec = asked.chain == null ? asked : firstJobOf(asked);
-  if (spec.depends_on != null) refuseBadDependencies(spec.depends_on, place);
+  refuseContradictions(spec);
+  checkPolicy(spec);
+  refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
     payload: spec.payload == null ? "{}" : spec.payload.text,
@@ -34,6 +37,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   if (spec.expire_after != null) {
     job.expireMs = Math.max(1, toDuration("expire_after", spec.expire_after));
   }
+  if (spec.deadline != null) job.deadlineMs = toDeadline(spec, job.delayMs);
   if (spec.checkpoint != null) job.checkpoint = spec.checkpoint.text;
   const options = toOptions(spec);
   const chain = toChainPlan(spec, place, toNewJob);
@@ -42,20 +46,69 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   return job;
 }
 
+/** Options that the jobs of a queue are to have; undefined when none is given. */
+export function toDefaults(
+  queue: string,
+  policy: Omit<Spec, "queue">,
+): Partial<JobOptions> | undefined {
+  const spec = { ...policy, queue };
+  checkPolicy(spec);
+  return toOptions(spec);
+}
+
+function checkPolicy(spec: Spec): void {
+  checkRetries(spec);
+  if (spec.dead_queue !== spec.queue) return;
+  throw invalid("dead_queue", spec.dead_queue, "another queue than that of the job");
+}
+
+function toDeadline(spec: Spec, delayMs = 0): number {
+  const deadlineMs = toDuration("deadline", spec.deadline ?? "");
+  const startMs = Math.max(delayMs, optionalDuration("debounce", spec.debounce) ?? 0);
+  if (deadlineMs <= startMs) {
+    throw invalid("deadline", spec.deadline, "a time after the start of the job");
+  }
+  return deadlineMs;
+}
+
+function checkRetries(spec: Spec): void {
+  const mode = spec.retry_jitter_mode ?? "additive";
+  if (mode !== "additive" && spec.retry_jitter != null) {
+    throw invalid(
+      "retry_jitter",
+      spec.retry_jitter,
+      `nothing with retry_jitter_mode ${mode}, which leaves no share to choose`,
+    );
+  }
+  if (spec.retry_for != null && toDuration("retry_for", spec.retry_for) === 0) {
+    throw invalid("retry_for", spec.retry_for, "more than 0; max_retries 1 means no retry");
+  }
+}
+
 /** How each option is read; one that the engine has and this table lacks does not compile. */
 const readers: {
   readonly [Name in keyof JobOptions]: (spec: Spec) => JobOptions[Name] | undefined;
 } = {
-  maxRetries: (spec) => spec.max_retries ?? undefined,
+  // With a limit in time, a limit in number is only what was asked for.
+  maxRetries: (spec) =>
+    spec.max_retries ?? (spec.retry_for == null ? undefined : limits.retriesMax),
   backoff: (spec) => (spec.retry_backoff ?? undefined) as Backoff | undefined,
   baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay),
   maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
   jitter: (spec) => spec.retry_jitter ?? undefined,
+  jitterMode: (spec) => spec.retry_jitter_mode ?? undefined,
+  retryForMs: (spec) => optionalDuration("retry_for", spec.retry_for),
+  noRetryOn: (spec) => spec.no_retry_on ?? undefined,
+  lostLeasesMax: (spec) => spec.max_lost_leases ?? undefined,
+  snoozesMax: (spec) => spec.max_snoozes ?? undefined,
+  // By the engine, which knows the time of the enqueue.
+  deadlineAtMs: () => undefined,
   timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
-  uniqueKey: (spec) => spec.unique_key ?? undefined,
-  uniqueMs: (spec) => (spec.unique_period == null ? undefined : spec.unique_period * 1000),
+  ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
-  parentId: (spec) => spec.parent_id ?? undefined,
+  parentId: (spec) => spec.parent_id?.trim() ?? undefined,
+  cascadeCancel: (spec) => spec.cascade_cancel ?? undefined,
+  batchId: (spec) => spec.batch_id?.trim() ?? undefined,
   lane: toLane,
   dependsOn: (spec) =>
     spec.depends_on == null || spec.depends_on.length === 0
@@ -65,10 +118,12 @@ const readers: {
     (spec.on_dependency_failure ?? undefined) as DependencyFailure | undefined,
   // Made from the whole of the job.
   chain: () => undefined,
+  deadQueue: (spec) => spec.dead_queue ?? undefined,
   // Not for producers to say.
   chainId: () => undefined,
   chainStep: () => undefined,
   schedule: () => undefined,
+  deadOf: () => undefined,
 };
 const readerList = Object.entries(readers);
 
@@ -102,8 +157,14 @@ function toLane(spec: Spec): Lane | undefined {
   return Object.keys(lane).length === 0 ? undefined : lane;
 }
 
-function optionalDuration(field: string, text: string | null | undefined): number | undefined {
-  return text == null ? undefined : toDuration(field, text);
+/** May a worker that waits get it at once? */
+export function isReadyAtOnce(job: NewJob): boolean {
+  return (
+    job.delayMs === undefined &&
+    job.scheduledAtMs === undefined &&
+    job.options?.debounceMs === undefined &&
+    job.options?.dependsOn === undefined
+  );
 }
 
 /** An id with its quotes and comma. */
@@ -120,38 +181,6 @@ export function sizeOf(job: NewJob): number {
         (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
         (options.lane === undefined ? 0 : laneName(options.lane).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
-}
-
-export function toPriority(value: number | string): number {
-  if (typeof value === "number") return value;
-  if (Object.hasOwn(priorityNames, value)) {
-    return priorityNames[value as keyof typeof priorityNames];
-  }
-  const number = Number(value);
-  if (value !== "" && Number.isInteger(number) && number >= 0 && number <= 9) return number;
-  throw invalid("priority", value, "0 to 9, or critical, high, normal, low");
-}
-
-export function toDuration(field: string, text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs === undefined) {
-    throw invalid(field, text, 'a duration such as "250ms", "90s" or "1h30m"');
-  }
-  if (durationMs > limits.delayMsMax) {
-    throw new CorvoError(
-      "LIMIT_EXCEEDED",
-      `${field}: "${text}" is longer than 10 years (delayMsMax)`,
-    );
-  }
-  return durationMs;
-}
-
-export function toTime(field: string, text: string): number {
-  const timeMs = parseTime(text);
-  if (timeMs === undefined || timeMs < 0 || timeMs > 8.64e15) {
-    throw invalid(field, text, 'an RFC 3339 time such as "2030-01-31T09:00:00Z"');
-  }
-  return timeMs;
 }
 
 function toTags(tags: Record<string, string>): string {
@@ -171,11 +200,4 @@ function toTags(tags: Record<string, string>): string {
     }
   }
   return JSON.stringify(tags);
-}
-
-function invalid(field: string, value: unknown, expected: string): CorvoError {
-  return new CorvoError(
-    "VALIDATION_ERROR",
-    `${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
-  );
 }

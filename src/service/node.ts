@@ -3,8 +3,9 @@
  * `proposeItems` and its like are the only ways from an operation to the log.
  */
 import { CorvoError } from "../base/errors.ts";
-import { formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { JobRef } from "../engine/chains.ts";
 import type { Change } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
@@ -48,6 +49,9 @@ export type RevokeListener = (lease: {
   readonly reason: "cancel" | "lost";
 }) => void;
 
+/** Looked through at the earliest with so many. */
+const leaseOwnersMin = 65_536;
+
 export class Node {
   readonly deps: ServiceDeps;
   readonly options: ServiceOptions;
@@ -59,6 +63,8 @@ export class Node {
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
+  readonly #passedOn = new WeakSet<RevokeListener>();
+  #ownersMax = leaseOwnersMin;
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;
@@ -99,6 +105,10 @@ export class Node {
 
   idOf({ seq, createdAtMs }: { readonly seq: number; readonly createdAtMs: number }): string {
     return formatJobId(seq, createdAtMs, this.options.shard);
+  }
+
+  batchIdOf([seq, createdAtMs]: JobRef): string {
+    return formatGroupId("batch", { seq, createdAtMs, shard: this.options.shard });
   }
 
   /** The sequence number behind an id that exists or may exist; NOT_FOUND for anything else. */
@@ -147,6 +157,28 @@ export class Node {
 
   ownLease(token: number, listener: RevokeListener): void {
     this.#leaseOwners.set(token, listener);
+    if (this.#leaseOwners.size > this.#ownersMax) this.#dropOwners();
+  }
+
+  /** The client of this listener is connected to another node. */
+  notePassedOn(listener: RevokeListener): void {
+    this.#passedOn.add(listener);
+  }
+
+  /** Leases that streams of this node's own clients were given, and that were not ended here. */
+  *ownStreamLeases(): Iterable<number> {
+    for (const [token, owner] of this.#leaseOwners) {
+      if (!this.#passedOn.has(owner)) yield token;
+    }
+  }
+
+  /** What ended while another node led was not told here. */
+  #dropOwners(): void {
+    const { engine } = this.replica;
+    for (const token of this.#leaseOwners.keys()) {
+      if (!engine.mayHoldLease(token)) this.#leaseOwners.delete(token);
+    }
+    this.#ownersMax = Math.max(leaseOwnersMin, 2 * this.#leaseOwners.size);
   }
 
   /** The lease ended by its worker's own word, on whatever connection it came. */

@@ -1,9 +1,11 @@
 /** Handlers of operations on queues. */
-import type { Handlers } from "../api/operations.ts";
+import type { ResultOf } from "../api/operation.ts";
+import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { type LimitValues, limitName } from "../engine/limits/setting.ts";
 import type { JobFilter } from "../engine/query.ts";
 import type { QueueRecord } from "../engine/state.ts";
+import { toDefaults } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { queueView } from "./views.ts";
 
@@ -14,6 +16,10 @@ type QueueHandlers = Pick<
   | "pauseQueue"
   | "resumeQueue"
   | "drainQueue"
+  | "undrainQueue"
+  | "getQueueDefaults"
+  | "setQueueDefaults"
+  | "removeQueueDefaults"
   | "clearQueue"
   | "deleteQueue"
 >;
@@ -26,21 +32,47 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     await node.propose({ kind: "pauseQueue", queue, paused }, 128);
     return { status };
   };
+  const settings = () => node.replica.engine.state.records("queueSettings");
+  const view = (queue: QueueRecord) =>
+    queueView(queue, {
+      oldestPendingMs: oldestPendingMs(node, queue),
+      limit: limitOf(node, queue),
+      isDraining: settings().get(queue.name)?.draining === true,
+    });
   return {
     listQueues: async () => {
       const queues = [...node.replica.engine.state.queues()];
       queues.sort((one, other) => (one.name < other.name ? -1 : 1));
-      return queues.map((queue) =>
-        queueView(queue, oldestPendingMs(node, queue), limitOf(node, queue)),
-      );
+      return queues.map(view);
     },
     async getQueue({ params }) {
-      const queue = findQueue(node, params.name);
-      return queueView(queue, oldestPendingMs(node, queue), limitOf(node, queue));
+      return view(findQueue(node, params.name));
     },
     pauseQueue: ({ params }) => setPaused(params.name, true, "paused"),
     resumeQueue: ({ params }) => setPaused(params.name, false, "resumed"),
-    drainQueue: ({ params }) => setPaused(params.name, true, "draining"),
+    async drainQueue({ params, body }) {
+      if (body.refuse_new !== true) return setPaused(params.name, true, "draining");
+      await node.propose({ kind: "drainQueue", queue: params.name, draining: true }, 128);
+      const left = unfinished(findQueue(node, params.name));
+      return { status: left === 0 ? "drained" : "draining", left };
+    },
+    async undrainQueue({ params }) {
+      await node.propose({ kind: "drainQueue", queue: params.name, draining: false }, 128);
+      return { status: "undrained" };
+    },
+    getQueueDefaults: async ({ params }) => defaultsView(node, params.name),
+    async setQueueDefaults({ params, body }) {
+      const defaults = toDefaults(params.name, body);
+      const change = { kind: "setQueueDefaults" as const, queue: params.name };
+      const written = JSON.stringify(body);
+      const bytes = 128 + 2 * written.length;
+      await node.propose(defaults === undefined ? change : { ...change, defaults, written }, bytes);
+      return defaultsView(node, params.name);
+    },
+    async removeQueueDefaults({ params }) {
+      await node.propose({ kind: "setQueueDefaults", queue: params.name }, 128);
+      return { status: "removed" };
+    },
     async clearQueue({ params }) {
       findQueue(node, params.name);
       return { status: "cleared", deleted: await clearWaiting(node, params.name) };
@@ -54,6 +86,17 @@ export function createQueueHandlers(node: Node): QueueHandlers {
       return { status: "deleted", deleted };
     },
   };
+}
+
+type Defaults = ResultOf<Operations["setQueueDefaults"]>;
+
+function defaultsView(node: Node, queue: string): Defaults {
+  const written = node.replica.engine.state.records("queueSettings").get(queue)?.written ?? "{}";
+  return { queue, defaults: JSON.parse(written) as Defaults["defaults"] };
+}
+
+function unfinished({ counts }: QueueRecord): number {
+  return counts.pending + counts.scheduled + counts.retrying + counts.held + counts.active;
 }
 
 function findQueue(node: Node, name: string): QueueRecord {

@@ -1,6 +1,6 @@
 /** What the jobs of a call say about other jobs, checked as far as it can be without the state. */
 import { CorvoError } from "../base/errors.ts";
-import { parseJobId } from "../base/ids.ts";
+import { parseGroupId, parseJobId } from "../base/ids.ts";
 
 export interface JobPlace {
   /** Where the job stands among those of its call. */
@@ -9,17 +9,38 @@ export interface JobPlace {
   readonly shard: number;
 }
 
-export function refuseBadDependencies(ids: readonly string[], place: JobPlace): void {
-  for (const text of ids) {
-    const id = text.trim();
-    const reference = /^\$(\d{1,6})$/.exec(id)?.[1];
-    if (reference === undefined) refuseElsewhere("depends_on", id, place);
-    else if (Number(reference) >= place.index) {
-      throw new CorvoError(
-        "VALIDATION_ERROR",
-        `depends_on: "${id}" must be an earlier job of the same call, and this is number ${place.index}`,
-      );
-    }
+interface Relations {
+  readonly depends_on?: readonly string[] | null;
+  readonly parent_id?: string | null;
+  readonly cascade_cancel?: boolean | null;
+  readonly batch_id?: string | null;
+}
+
+export function refuseBadRelations(spec: Relations, place: JobPlace): void {
+  for (const id of spec.depends_on ?? []) refuseBadId("depends_on", id, place);
+  if (spec.parent_id != null) refuseBadId("parent_id", spec.parent_id, place);
+  else if (spec.cascade_cancel === true) {
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      "cascade_cancel: a job without parent_id has nothing to be cancelled with",
+    );
+  }
+  if (spec.batch_id == null) return;
+  const batch = parseGroupId("batch", spec.batch_id.trim());
+  if (batch !== undefined && batch.shard !== place.shard) {
+    throw elsewhere("batch_id", `batch "${spec.batch_id}"`, batch.shard, place);
+  }
+}
+
+function refuseBadId(field: string, text: string, place: JobPlace): void {
+  const id = text.trim();
+  const reference = /^\$(\d{1,6})$/.exec(id)?.[1];
+  if (reference === undefined) refuseElsewhere(field, id, place);
+  else if (Number(reference) >= place.index) {
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `${field}: "${id}" must be an earlier job of the same call, and this is number ${place.index}`,
+    );
   }
 }
 
@@ -27,9 +48,13 @@ export function refuseBadDependencies(ids: readonly string[], place: JobPlace): 
 function refuseElsewhere(field: string, id: string, place: JobPlace): void {
   const parsed = parseJobId(id);
   if (parsed === undefined || parsed.shard === place.shard) return;
-  throw new CorvoError(
+  throw elsewhere(field, `job "${id}"`, parsed.shard, place);
+}
+
+function elsewhere(field: string, what: string, shard: number, place: JobPlace): CorvoError {
+  return new CorvoError(
     "VALIDATION_ERROR",
-    `${field}: job "${id}" is in shard ${parsed.shard}, and the queue of this one in shard ${place.shard}`,
+    `${field}: ${what} is in shard ${shard}, and the queue of this one in shard ${place.shard}`,
     { hint: "Queues whose names have the same {tag} in braces share a shard." },
   );
 }

@@ -9,9 +9,10 @@ import { formatTime } from "../base/time.ts";
 import { engineLimits } from "../engine/limits.ts";
 import type { ScheduleRecord, ScheduleRun, ScheduleSpec, Timetable } from "../engine/schedule.ts";
 import { runKey } from "../engine/schedules.ts";
-import { sizeOf, toDuration, toNewJob, toTime } from "./new-job.ts";
+import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { cronTimetable, dueTimes } from "./timetable.ts";
+import { toDuration, toTime } from "./values.ts";
 
 type ScheduleHandlers = Pick<
   Handlers,
@@ -96,6 +97,10 @@ function toSpec(body: Settings, nowMs: number, shard: number): ScheduleSpec {
   }
   if (body.job.depends_on != null && body.job.depends_on.length > 0) {
     throw invalid("job.depends_on: a schedule makes job after job, which cannot all wait for one");
+  }
+  for (const name of ["parent_id", "cascade_cancel", "batch_id"] as const) {
+    if (body.job[name] == null || body.job[name] === false) continue;
+    throw invalid(`job.${name}: a schedule outlives jobs and batches; its jobs belong to none`);
   }
   return {
     ...toTimetable(body, nowMs),

@@ -1,6 +1,7 @@
 /** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
+import { createBatchHandlers } from "./batch-handlers.ts";
 import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
@@ -30,6 +31,7 @@ export function createService(node: Node): Service {
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
+        ...createBatchHandlers(node),
         ...createQueueHandlers(node),
         ...createLimitHandlers(node),
         ...createExplainHandlers(node),

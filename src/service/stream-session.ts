@@ -1,6 +1,6 @@
 /**
  * One streaming connection. A frame's operations are proposed together, in the order enqueue, ack, fail, release,
- * heartbeat, so they land in one batch and cost one fsync; its claim is a standing waiter that is given jobs as long as
+ * snooze, heartbeat, so they land in one batch and cost one fsync; its claim is a standing waiter that is given jobs as long as
  * the client has credits.
  *
  * This is the path that must carry the most jobs a second, so answers are built as text, without objects in between.
@@ -8,19 +8,32 @@
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import type { AckJobs, FailJobs, HeartbeatJobs, NewJob, ReleaseJobs } from "../engine/change.ts";
+import type {
+  AckJobs,
+  FailJobs,
+  HeartbeatJobs,
+  NewJob,
+  ReleaseJobs,
+  SnoozeJobs,
+} from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { chainIdOf, formatToken, originOf } from "./views.ts";
+import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
-import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 export function createStreamService(node: Node): StreamService {
-  return { open: (push) => new Session(node, push) };
+  return {
+    open: (push, isPassedOn = false) => {
+      const session = new Session(node, push);
+      if (isPassedOn) node.notePassedOn(session.onRevoke);
+      return session;
+    },
+  };
 }
 
 class Session implements StreamSession {
@@ -28,6 +41,7 @@ class Session implements StreamSession {
   readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
   #closed = false;
+  #mayClaim = true;
   /** The socket's buffer is full: no jobs until it has room. */
   #full = false;
 
@@ -40,7 +54,9 @@ class Session implements StreamSession {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
-        if (this.#begin(this.#stepsOf(frame), answer) && frame.claim != null) {
+        const hasBegun = this.#begin(this.#stepsOf(frame), answer);
+        // Credits count for nothing where nothing is given out.
+        if (hasBegun && frame.claim != null && this.#mayClaim) {
           this.#claim(frame.claim, answer);
         }
       } catch (error) {
@@ -53,6 +69,13 @@ class Session implements StreamSession {
   drained(): void {
     this.#full = false;
     if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
+  }
+
+  stopClaiming(): void {
+    this.#mayClaim = false;
+    if (this.#waiter === undefined) return;
+    this.#waiter.takeBack();
+    this.#node.claims.remove(this.#waiter);
   }
 
   close(): void {
@@ -93,6 +116,10 @@ class Session implements StreamSession {
       const items = frame.release.map((item) => toRelease(node, item));
       steps.push(this.#itemStep("release", { kind: "release", items }, frame.release, undefined));
     }
+    if (frame.snooze != null && frame.snooze.length > 0) {
+      const items = frame.snooze.map((item) => toSnooze(node, item));
+      steps.push(this.#itemStep("snooze", { kind: "snooze", items }, frame.snooze, undefined));
+    }
     if (frame.heartbeat != null && frame.heartbeat.length > 0) {
       const items = frame.heartbeat.map((item) => toHeartbeat(node, item));
       steps.push(this.#itemStep("heartbeat", { kind: "heartbeat", items }, frame.heartbeat, "ok"));
@@ -119,8 +146,8 @@ class Session implements StreamSession {
   }
 
   #itemStep(
-    name: "ack" | "fail" | "release" | "heartbeat",
-    change: AckJobs | FailJobs | ReleaseJobs | HeartbeatJobs,
+    name: "ack" | "fail" | "release" | "snooze" | "heartbeat",
+    change: AckJobs | FailJobs | ReleaseJobs | SnoozeJobs | HeartbeatJobs,
     sent: readonly { job_id: string }[],
     okStatus: string | undefined,
   ): (answer: Answer) => void {
@@ -128,8 +155,12 @@ class Session implements StreamSession {
     return (answer) => {
       node.replica.propose(change, sizeOfItems(change.items), (outcome, fault) => {
         // After a refusal by the log nothing has ended, and the worker must still hear of a cancellation.
-        if (name !== "heartbeat" && fault === undefined) {
-          for (const item of change.items) node.disownLease(item.token);
+        if (name !== "heartbeat" && outcome?.kind === "items") {
+          change.items.forEach((item, i) => {
+            // A refused snooze ends nothing either.
+            const isOver = name !== "snooze" || outcome.results[i]?.kind === "done";
+            if (isOver) node.disownLease(item.token);
+          });
         }
         answer.add(name, outcome, fault, (done) =>
           done.kind === "items" ? itemTexts(sent, done.results, okStatus) : "[]",
@@ -158,14 +189,14 @@ class Session implements StreamSession {
 
   #deliver(jobs: readonly Job[], fault: CorvoError | undefined): void {
     const waiter = this.#waiter;
-    if (waiter === undefined || this.#closed) {
+    if (waiter === undefined || this.#closed || !this.#mayClaim) {
       giveBack(this.#node, jobs);
       return;
     }
     // Refused, not lost: the waiter stands on, and is tried again.
     if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
-    for (const job of jobs) this.#node.ownLease(job.token, this.#onRevoke);
+    for (const job of jobs) this.#node.ownLease(job.token, this.onRevoke);
     if (
       !this.#push(
         `{"jobs":[${jobs.map((job) => claimedText(this.#node.idOf(job), job)).join(",")}]}`,
@@ -177,7 +208,7 @@ class Session implements StreamSession {
   }
 
   /** One function for all leases of the connection: one per job would cost more than the entry itself. */
-  readonly #onRevoke: RevokeListener = (lease) => {
+  readonly onRevoke: RevokeListener = (lease) => {
     if (this.#closed) return;
     this.#push(
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
@@ -270,11 +301,9 @@ function enqueueTexts(
       text += `{"job_id":"","status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
       continue;
     }
-    const duplicate = result.kind === "duplicate";
-    const status = duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending";
     const id = node.idOf(result);
-    text += `{"job_id":"${id}","status":"${status}","unique_existing":${duplicate}`;
-    if (jobs[i]?.options?.chain !== undefined && !duplicate) {
+    text += `{"job_id":"${id}","status":"${enqueueStatus(result)}","unique_existing":${result.kind !== "added"}`;
+    if (result.kind === "added" && jobs[i]?.options?.chain !== undefined) {
       text += `,"chain_id":"${chainIdOf(id)}"`;
     }
     text += "}";
@@ -304,6 +333,10 @@ function itemTexts(
 export function claimedText(id: string, job: Job): string {
   let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
   if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
+  if (job.options.deadlineAtMs > 0) {
+    text += `,"deadline_at":"${formatTime(job.options.deadlineAtMs)}"`;
+  }
+  if (job.options.deadOf !== undefined) text += `,"dead_of":"${deadOf(id, job)}"`;
   if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
   const origin = job.options.schedule === undefined ? undefined : originOf(job);
   if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;

@@ -6,14 +6,10 @@
 import { CorvoError } from "../base/errors.ts";
 
 const newJobMembers = ["chain_id", "chain_step", "chain_config", "agent"] as const;
-const filterMembers = ["payload_jq", "batch_id"] as const;
+const filterMembers = ["payload_jq"] as const;
 
 export function refuseUnsupportedJob(spec: object): void {
   refuse(spec, newJobMembers);
-}
-
-export function refuseUnsupportedBatch(body: object): void {
-  refuse(body, ["batch"]);
 }
 
 export function refuseUnsupportedFilter(filter: object): void {

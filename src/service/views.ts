@@ -1,11 +1,13 @@
 /** Records as clients see them. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
+import { formatJobId, parseJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { LimitValues } from "../engine/limits/setting.ts";
+import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
 
@@ -50,6 +52,7 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
   set(view, "parent_id", job.options.parentId);
+  set(view, "batch_id", job.options.batchId);
   set(view, "chain_id", job.options.chainId);
   set(view, "chain_step", job.options.chainStep);
   if (job.state === "pending" && job.order === 0) view.blocked = true;
@@ -69,6 +72,8 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   };
   if (job.options.jitter > 0) view.retry_jitter = job.options.jitter;
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  setRetries(view, job);
+  setUnique(view, job.options);
   set(view, "hostname", job.hostname);
   set(view, "progress", raw(job.progress));
   set(view, "checkpoint", raw(job.checkpoint));
@@ -77,11 +82,15 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
+  set(view, "cancel_reason", job.state === "cancelled" ? job.reason : undefined);
+  if (job.options.cascadeCancel) view.cascade_cancel = true;
   if (job.options.dependsOn !== undefined) {
     view.depends_on = [...job.options.dependsOn];
     view.on_dependency_failure = job.options.onDependencyFailure;
   }
   set(view, "schedule", originOf(job));
+  set(view, "dead_queue", job.options.deadQueue);
+  set(view, "dead_of", deadOf(id, job));
   const { lane } = job.options;
   if (lane !== undefined) {
     set(view, "limit_key", lane.key);
@@ -97,6 +106,28 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   return view;
 }
 
+/** What was asked about retries beyond the backoff, and what came of it. */
+function setRetries(view: JobView, { options, snoozes }: Job): void {
+  if (options.jitterMode !== defaultOptions.jitterMode) view.retry_jitter_mode = options.jitterMode;
+  if (options.retryForMs > 0) view.retry_for_ms = options.retryForMs;
+  if (options.noRetryOn !== undefined) view.no_retry_on = [...options.noRetryOn];
+  if (options.lostLeasesMax > 0) view.max_lost_leases = options.lostLeasesMax;
+  if (options.snoozesMax !== defaultOptions.snoozesMax) view.max_snoozes = options.snoozesMax;
+  if (snoozes > 0) view.snoozes = snoozes;
+  set(view, "deadline_at", time(options.deadlineAtMs));
+}
+
+/** What was asked about the unique key, where it differs from what a key means by itself. */
+function setUnique(view: JobView, options: JobOptions): void {
+  if (options.uniqueKey === undefined) return;
+  view.unique_period_ms = options.uniqueMs;
+  if (options.uniqueScope !== defaultOptions.uniqueScope) view.unique_scope = options.uniqueScope;
+  if (options.onConflict !== defaultOptions.onConflict) view.on_conflict = options.onConflict;
+  if (options.debounceMs > 0) view.debounce_ms = options.debounceMs;
+  if (options.debounceMaxMs > 0) view.debounce_max_ms = options.debounceMaxMs;
+  if (options.merge !== defaultOptions.merge) view.merge = options.merge;
+}
+
 function attemptView(id: string, attempt: Attempt): AttemptView {
   const view: AttemptView = {
     id: `${id}:${attempt.ordinal}`,
@@ -106,6 +137,7 @@ function attemptView(id: string, attempt: Attempt): AttemptView {
     error: attempt.error ?? "",
     created_at: formatTime(attempt.endedAtMs),
   };
+  set(view, "error_class", attempt.errorClass);
   set(view, "backtrace", attempt.backtrace);
   set(view, "output", attempt.output);
   set(view, "worker_id", attempt.workerId);
@@ -127,10 +159,19 @@ export function claimedView(id: string, job: Job): ClaimedView {
     created_at: formatTime(job.createdAtMs),
   };
   if (job.options.timeoutMs > 0) view.timeout_ms = job.options.timeoutMs;
+  set(view, "deadline_at", time(job.options.deadlineAtMs));
+  set(view, "dead_of", deadOf(id, job));
   set(view, "checkpoint", raw(job.checkpoint));
   set(view, "tags", tagsOf(job));
   set(view, "schedule", originOf(job));
   return view;
+}
+
+/** The id of the dead job of which this one, whose id is given, is a copy: both are in one shard. */
+export function deadOf(id: string, { options }: Job): string | undefined {
+  if (options.deadOf === undefined) return undefined;
+  const shard = parseJobId(id)?.shard ?? 0;
+  return formatJobId(options.deadOf[0], options.deadOf[1], shard);
 }
 
 /** The schedule that made the job. */
@@ -143,10 +184,14 @@ export function originOf(job: Job): { name: string; due_at: string } | undefined
 
 export function queueView(
   queue: QueueRecord,
-  oldestPendingMs: number | undefined,
-  limit: LimitValues | undefined,
+  of: {
+    readonly oldestPendingMs: number | undefined;
+    readonly limit: LimitValues | undefined;
+    readonly isDraining: boolean;
+  },
 ): QueueView {
   const { counts } = queue;
+  const { oldestPendingMs, limit, isDraining } = of;
   const view: QueueView = {
     name: queue.name,
     paused: queue.paused,
@@ -158,6 +203,7 @@ export function queueView(
   set(view, "max_concurrency", limit?.concurrency);
   set(view, "rate_limit", limit?.rate?.count);
   set(view, "rate_window_ms", limit?.rate?.windowMs);
+  if (isDraining) view.draining = true;
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }
@@ -172,14 +218,20 @@ export function enqueueView(
   result: Exclude<EnqueueResult, { kind: "rejected" }>,
   job: NewJob | undefined,
 ): EnqueueView {
-  const duplicate = result.kind === "duplicate";
-  const begins = !duplicate && job?.options?.chain !== undefined;
+  const begins = result.kind === "added" && job?.options?.chain !== undefined;
   return {
     ...(begins ? { chain_id: chainIdOf(id) } : {}),
     job_id: id,
-    status: duplicate ? "duplicate" : result.state === "scheduled" ? "scheduled" : "pending",
-    unique_existing: duplicate,
+    status: enqueueStatus(result),
+    unique_existing: result.kind !== "added",
   };
+}
+
+export function enqueueStatus(
+  result: Exclude<EnqueueResult, { kind: "rejected" }>,
+): EnqueueView["status"] {
+  if (result.kind !== "added") return result.kind;
+  return result.state === "scheduled" || result.state === "held" ? result.state : "pending";
 }
 
 /** One item of a batch answer. `okStatus` is the word for success, or the job's new state when not given. */

@@ -5,13 +5,14 @@ import { type Handlers, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
-import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
-import { sizeOf, toNewJob } from "./new-job.ts";
+import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
+import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
-import { refuseAgentVerdict, refuseUnsupportedBatch } from "./unsupported.ts";
+import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
-import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease } from "./worker-items.ts";
+import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 
 type WorkerHandlers = Pick<
   Handlers,
@@ -24,6 +25,8 @@ type WorkerHandlers = Pick<
   | "failJob"
   | "failJobs"
   | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
   | "heartbeat"
 >;
 
@@ -35,13 +38,12 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
   return {
     async enqueueJob({ body }) {
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
-      const [result] = await enqueue(node, [job], body.idempotency_key);
-      const done = accepted(result);
+      const { results } = await enqueue(node, { jobs: [job] }, body.idempotency_key);
+      const done = accepted(results[0]);
       const view = enqueueView(node.idOf(done), done, job);
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
-      refuseUnsupportedBatch(body);
       const jobs = body.jobs.map((spec, i) => {
         try {
           return toNewJob(spec, { index: i, shard: node.options.shard });
@@ -50,25 +52,46 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
           throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
         }
       });
-      const results = await enqueue(node, jobs, body.idempotency_key);
-      const views = results
-        .map(accepted)
-        .map((done, i) => enqueueView(node.idOf(done), done, jobs[i]));
-      return { job_ids: views.map((view) => view.job_id), results: views };
+      const call =
+        body.batch == null
+          ? { jobs }
+          : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, node.options.shard) };
+      const { results, batch } = await enqueue(node, call, body.idempotency_key);
+      const views = results.map((result, i) =>
+        result.kind === "rejected"
+          ? itemView("", result)
+          : enqueueView(node.idOf(result), result, jobs[i]),
+      );
+      return {
+        job_ids: views.map((view) => view.job_id),
+        results: views,
+        ...(batch === undefined ? {} : { batch_id: node.batchIdOf(batch) }),
+      };
     },
   };
 }
 
+function refuseOtherBatch(job: NewJob, index: number): NewJob {
+  if (job.options?.batchId === undefined) return job;
+  throw new CorvoError(
+    "VALIDATION_ERROR",
+    `jobs[${index}]: batch_id: the call begins a batch of its own, and a job is in one batch`,
+  );
+}
+
+type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
+
 /** Adds jobs; the workers that wait for them get their claim into the same batch. */
 export function enqueue(
   node: Node,
-  jobs: readonly NewJob[],
+  { jobs, batch }: Pick<EnqueueJobs, "jobs" | "batch">,
   idempotencyKey: string | null | undefined,
-): Promise<readonly EnqueueResult[]> {
+): Promise<Enqueued> {
   return new Promise((resolve, reject) => {
-    let bytes = 64;
+    let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
     for (const job of jobs) bytes += sizeOf(job);
-    const change = enqueueChange(node, jobs);
+    const jobsOnly = enqueueChange(node, jobs);
+    const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
     const withKey: EnqueueJobs =
       idempotencyKey == null
         ? change
@@ -76,7 +99,9 @@ export function enqueue(
             ...change,
             idempotency: {
               key: idempotencyKey,
-              fingerprint: node.deps.fingerprint(JSON.stringify(jobs)),
+              fingerprint: node.deps.fingerprint(
+                JSON.stringify(batch === undefined ? jobs : { jobs, batch }),
+              ),
             },
           };
     const expected = expectedIn(jobs);
@@ -84,7 +109,7 @@ export function enqueue(
       node.replica.propose(withKey, bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         if (outcome === undefined) reject(fault);
-        else if (outcome.kind === "enqueued") resolve(outcome.results);
+        else if (outcome.kind === "enqueued") resolve(outcome);
         else if (outcome.kind === "rejected") {
           reject(new CorvoError(outcome.code, outcome.message));
         }
@@ -106,8 +131,7 @@ export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs 
 export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   const expected = new Map<string, number>();
   for (const job of jobs) {
-    if (job.delayMs !== undefined || job.scheduledAtMs !== undefined) continue;
-    if (job.options?.dependsOn !== undefined) continue;
+    if (!isReadyAtOnce(job)) continue;
     expected.set(job.queue, (expected.get(job.queue) ?? 0) + 1);
   }
   return expected;
@@ -139,7 +163,14 @@ function finishHandlers(
   node: Node,
 ): Pick<
   WorkerHandlers,
-  "ackJob" | "ackJobs" | "failJob" | "failJobs" | "releaseJob" | "heartbeat"
+  | "ackJob"
+  | "ackJobs"
+  | "failJob"
+  | "failJobs"
+  | "releaseJob"
+  | "snoozeJob"
+  | "snoozeJobs"
+  | "heartbeat"
 > {
   return {
     async ackJob({ params, body }) {
@@ -183,6 +214,23 @@ function finishHandlers(
       const done = await node.proposeOne({ kind: "release", items: [item] }, 128);
       node.disownLease(item.token);
       return { status: done.state };
+    },
+    async snoozeJob({ params, body }) {
+      const item = toSnooze(node, { ...body, job_id: params.job_id });
+      const done = await node.proposeOne({ kind: "snooze", items: [item] }, sizeOfItems([item]));
+      node.disownLease(item.token);
+      return { status: done.state, next_attempt_at: formatTime(done.dueAtMs) };
+    },
+    async snoozeJobs({ body }) {
+      const items = body.snoozes.map((item) => toSnooze(node, item));
+      const results = await node.proposeItems({ kind: "snooze", items }, sizeOfItems(items));
+      items.forEach((item, i) => {
+        if (results[i]?.kind === "done") node.disownLease(item.token);
+      });
+      return {
+        snoozed: countDone(results),
+        results: results.map((result, i) => itemView(body.snoozes[i]?.job_id ?? "", result)),
+      };
     },
     heartbeat: ({ body }) => heartbeat(node, body.jobs),
   };

@@ -1,4 +1,4 @@
-/** Items of ack, fail, release and heartbeat calls, from the wire to the engine. Shared by HTTP and streaming. */
+/** Items of ack, fail, release, snooze and heartbeat calls, from the wire to the engine. Shared by HTTP and streaming. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
 import type {
@@ -6,6 +6,7 @@ import type {
   FailItem as FailSchema,
   HeartbeatItem as HeartbeatSchema,
   ReleaseItem as ReleaseSchema,
+  SnoozeItem as SnoozeSchema,
 } from "../api/worker.ts";
 import { CorvoError } from "../base/errors.ts";
 import type {
@@ -14,9 +15,10 @@ import type {
   HeartbeatItem,
   RaisedPause,
   ReleaseItem,
+  SnoozeItem,
 } from "../engine/change.ts";
-import { toDuration } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { toDuration } from "./values.ts";
 import { parseToken } from "./views.ts";
 
 /** No job has this number: an item with an id that is none is answered NOT_FOUND by the engine, like any unknown one. */
@@ -56,6 +58,7 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
   };
   if (item.backtrace != null) fail.backtrace = cut(item.backtrace);
   if (item.retryable === false) fail.retryable = false;
+  if (item.error_class != null) fail.errorClass = item.error_class;
   if (item.output != null && item.output !== "") fail.output = tail(item.output);
   const pause = toPause(item);
   if (pause !== undefined) fail.pause = pause;
@@ -77,6 +80,15 @@ export function toRelease(node: Node, item: Static<typeof ReleaseSchema>): Relea
   const pause = toPause(item);
   if (pause !== undefined) release.pause = pause;
   return release;
+}
+
+export function toSnooze(node: Node, item: Static<typeof SnoozeSchema>): SnoozeItem {
+  const snooze: Writable<SnoozeItem> = {
+    ...leased(node, item.job_id, item.lease_token),
+    delayMs: toDuration("delay", item.delay),
+  };
+  if (item.checkpoint != null) snooze.checkpoint = item.checkpoint.text;
+  return snooze;
 }
 
 /** The pause that a worker asks for with the end of its attempt. */
@@ -104,11 +116,10 @@ export function toHeartbeat(node: Node, item: Static<typeof HeartbeatSchema>): H
 }
 
 type AnyItem = AckItem & Partial<FailItem> & Partial<HeartbeatItem> & ReleaseItem;
+type Item = AckItem | FailItem | HeartbeatItem | ReleaseItem | SnoozeItem;
 
 /** Approximate size of items in the log. */
-export function sizeOfItems(
-  items: readonly (AckItem | FailItem | HeartbeatItem | ReleaseItem)[],
-): number {
+export function sizeOfItems(items: readonly Item[]): number {
   let bytes = 64;
   for (const item of items as readonly AnyItem[]) {
     bytes += 40 + (item.result?.length ?? 0) + (item.checkpoint?.length ?? 0);

@@ -107,6 +107,7 @@ function conditionsOf(filter: JobFilter): Sql[] {
   add("worker = ?", filter.workerId);
   add(`rest ->> '${restPath("uniqueKey")}' = ?`, filter.uniqueKey);
   add(`rest ->> '${restPath("parentId")}' = ?`, filter.parentId);
+  add(`rest ->> '${restPath("batchId")}' = ?`, filter.batchId);
   add(`rest ->> '${restPath("chainId")}' = ?`, filter.chainId);
   add(`${scheduledColumn} > ?`, filter.scheduledAfterMs);
   add(`${scheduledColumn} < ?`, filter.scheduledBeforeMs);

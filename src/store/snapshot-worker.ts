@@ -1,6 +1,7 @@
 /** Worker that copies the state database while others go on writing it: a snapshot to send to a node that lags. */
 import { Database } from "bun:sqlite";
-import { closeSync, fsyncSync, openSync, rmSync, statSync } from "node:fs";
+import { fdatasyncSync, rmSync, statSync } from "node:fs";
+import { copyState } from "./state-copy.ts";
 
 export interface SnapshotRequest {
   readonly statePath: string;
@@ -26,16 +27,11 @@ self.onmessage = (event: MessageEvent<SnapshotRequest>) => {
 
 /** The copy is one consistent checkpoint: rows, applied index and membership were written in one transaction. */
 function make({ statePath, target }: SnapshotRequest): SnapshotReply {
-  rmSync(target, { force: true });
-  const source = new Database(statePath, { readonly: true });
-  try {
-    source.query("VACUUM INTO ?").run(target);
-  } finally {
-    source.close(true);
-  }
-  const fd = openSync(target, "r");
-  fsyncSync(fd);
-  closeSync(fd);
+  copyState(statePath, target, (fd) => {
+    const startedMs = performance.now();
+    fdatasyncSync(fd);
+    Bun.sleepSync(Math.max(1, performance.now() - startedMs));
+  });
   const copy = new Database(target, { readonly: true });
   try {
     const value = (key: string) =>

@@ -5,7 +5,17 @@
  * `incoming.json` says that `incoming.db` is complete; the state is replaced by it, the log begins after it, and only
  * then the note goes. Each step can be repeated.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { HardState, Log } from "../base/log.ts";
 import type { ConfState } from "../raft/message.ts";
@@ -29,6 +39,7 @@ interface Point {
 const folder = "snapshots";
 const note = "incoming.json";
 const incoming = "incoming.db";
+const syncEveryMs = 50;
 
 /** Where snapshots are made and received; emptied of what an earlier run left. */
 export function openSnapshotFolder(directory: string): string {
@@ -41,13 +52,15 @@ export function openSnapshotFolder(directory: string): string {
 /** Copies the stored state. The state goes on changing meanwhile; the copy is one moment of it. */
 export async function makeSnapshot(statePath: string, directory: string): Promise<SnapshotFile> {
   const target = join(directory, "made.db");
+  const fd = openSync(target, "w");
   const worker = startWorker("snapshot");
   try {
-    const reply = await new Promise<SnapshotReply>((resolve, reject) => {
+    const made = new Promise<SnapshotReply>((resolve, reject) => {
       worker.onmessage = (event: MessageEvent<SnapshotReply>) => resolve(event.data);
       worker.onerror = (event) => reject(new Error(event.message));
       worker.postMessage({ statePath, target });
     });
+    const [reply] = await Promise.all([made, syncUntil(fd, made)]);
     if (reply.kind === "fault") throw new Error(`no snapshot could be made: ${reply.message}`);
     const path = join(directory, `${reply.index}.db`);
     renameSync(target, path);
@@ -59,6 +72,22 @@ export async function makeSnapshot(statePath: string, directory: string): Promis
     };
   } finally {
     worker.terminate();
+    closeSync(fd);
+  }
+}
+
+/** What the Worker writes in one long step goes to the disk bit by bit, so that no fsync of the log waits for all of it. */
+async function syncUntil(fd: number, over: Promise<unknown>): Promise<void> {
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  over.then(end, end);
+  while (!isOver) {
+    await new Promise<void>((resolve, reject) => {
+      fdatasync(fd, (error) => (error === null ? resolve() : reject(error)));
+    });
+    await Promise.race([over, Bun.sleep(syncEveryMs)]);
   }
 }
 

@@ -26,6 +26,7 @@ import { DirtyTable } from "./dirty-table.ts";
 import { JobCache } from "./job-cache.ts";
 import {
   type AttemptRow,
+  outcomeColumn,
   readAttempt,
   readAttempts,
   readLiveJobs,
@@ -313,7 +314,11 @@ export class SqliteState implements State {
         record.key,
         record.fingerprint,
         record.expiresAtMs,
-        JSON.stringify(record.results),
+        JSON.stringify(
+          record.batch === undefined
+            ? record.results
+            : { results: record.results, batch: record.batch },
+        ),
       ]),
       deletedIdempotency: idempotency.deleted.map(Number),
       records: records.put.map(([name, value]) => [...splitName(name), JSON.stringify(value)]),
@@ -447,11 +452,13 @@ export class SqliteState implements State {
       results: string;
     }[];
     for (const row of rows) {
+      const answer = JSON.parse(row.results);
       const record = {
         key: row.key,
         fingerprint: row.fingerprint,
         expiresAtMs: row.expires,
-        results: JSON.parse(row.results),
+        // A call that began a batch has more to remember than a list.
+        ...(Array.isArray(answer) ? { results: answer } : answer),
       };
       this.#idempotency.set(row.key, { ordinal: row.ordinal, record });
       this.#nextIdempotency = row.ordinal + 1;
@@ -480,7 +487,7 @@ function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.seq,
     attempt.ordinal,
     attempt.attempt,
-    attempt.outcome,
+    outcomeColumn(attempt),
     attempt.error ?? null,
     attempt.backtrace ?? null,
     attempt.output ?? null,

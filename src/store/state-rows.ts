@@ -63,7 +63,8 @@ export interface AttemptRow {
   readonly seq: number;
   readonly ordinal: number;
   readonly attempt: number;
-  readonly outcome: Attempt["outcome"];
+  /** The outcome and, when the worker named one, a blank and the class of the error. */
+  readonly outcome: string;
   readonly error: string | null;
   readonly backtrace: string | null;
   readonly output: string | null;
@@ -72,13 +73,21 @@ export interface AttemptRow {
   readonly ended: number;
 }
 
+/** One column for both, since no word for an outcome has a blank; so a program that knows no classes reads on. */
+export function outcomeColumn({ outcome, errorClass }: Attempt): string {
+  return errorClass === undefined ? outcome : `${outcome} ${errorClass}`;
+}
+
 export function readAttempt(row: AttemptRow): Attempt {
+  const blank = row.outcome.indexOf(" ");
+  const outcome = blank < 0 ? row.outcome : row.outcome.slice(0, blank);
   return {
     seq: row.seq,
     ordinal: row.ordinal,
     attempt: row.attempt,
-    outcome: row.outcome,
+    outcome: outcome as Attempt["outcome"],
     error: row.error ?? undefined,
+    errorClass: blank < 0 ? undefined : row.outcome.slice(blank + 1),
     backtrace: row.backtrace ?? undefined,
     output: row.output ?? undefined,
     workerId: row.worker ?? undefined,

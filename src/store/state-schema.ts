@@ -79,11 +79,15 @@ interface Rest {
   c?: string;
   p?: string;
   r?: string;
+  z?: number;
+  g?: number;
 }
 
 /** JSON path in the `rest` column of what is searched there. */
 export function restPath(
-  member: "scheduledAtMs" | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "chainId">,
+  member:
+    | "scheduledAtMs"
+    | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "batchId" | "chainId">,
 ): string {
   const options: keyof Rest = "o";
   const scheduled: keyof Rest = "s";
@@ -97,6 +101,7 @@ export function packRest(job: Job): string | undefined {
     options === undefined &&
     job.scheduledAtMs === 0 &&
     job.history === 0 &&
+    job.snoozes === 0 &&
     job.leaseMs === 0 &&
     job.failedAtMs === 0 &&
     job.hostname === undefined &&
@@ -116,6 +121,8 @@ export function packRest(job: Job): string | undefined {
   if (job.checkpoint !== undefined) rest.c = job.checkpoint;
   if (job.progress !== undefined) rest.p = job.progress;
   if (job.reason !== undefined) rest.r = job.reason;
+  if (job.snoozes !== 0) rest.z = job.snoozes;
+  if (job.firstFailedAtMs !== 0) rest.g = job.firstFailedAtMs;
   return JSON.stringify(rest);
 }
 
@@ -166,6 +173,8 @@ export function readJob(row: JobRow, queue: string): Job {
     attempt: row.attempt,
     history: rest.h ?? 0,
     lostLeases: rest.l ?? 0,
+    snoozes: rest.z ?? 0,
+    firstFailedAtMs: rest.g ?? 0,
     token: row.token,
     leaseMs: rest.m ?? 0,
     leaseExpiresAtMs: rest.e ?? 0,

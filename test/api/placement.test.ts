@@ -17,7 +17,7 @@ test.each(all.filter(([, { placement }]) => placement === "queue"))(
 test.each(all.filter(([, { placement }]) => placement === "job"))(
   "%s, placed by its job or group of jobs, names one",
   (_, operation) => {
-    expect(["job_id", "chain_id"].some((id) => named(operation.params, id))).toBe(true);
+    expect(["job_id", "chain_id", "batch_id"].some((id) => named(operation.params, id))).toBe(true);
   },
 );
 

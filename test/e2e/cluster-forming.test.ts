@@ -1,7 +1,9 @@
 /** Clusters that form by themselves: the same line on every node, and join tokens, on the compiled program. */
 import { expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Cluster, freePort, until } from "../support/cluster/cluster.ts";
-import { enqueue } from "../support/cluster/cluster-steps.ts";
+import { change, enqueue } from "../support/cluster/cluster-steps.ts";
 
 /** Nodes that are all started by the same line, itself among the addresses; nothing runs yet. */
 async function sameLine(cluster: Cluster, count: number, words: readonly string[] = []) {
@@ -74,6 +76,41 @@ test("a fourth node with the line of the others joins them, and a node that wait
   await until("it waits", async () => lonely.said.includes("waiting for 3 nodes, have 1"));
   expect(await lonely.stop()).toBe(130);
   expect(lonely.said).toContain("stopped before the server was ready");
+}, 40_000);
+
+test("a founder that comes back before the others joined takes no work until enough vote, and then may shrink", async () => {
+  await using cluster = await Cluster.of(1);
+  const [founder] = cluster.nodes;
+  if (founder === undefined) throw new Error("there is no node");
+  await founder.stop();
+  const identity = join(founder.dataDir, "node.json");
+  const before = JSON.parse(readFileSync(identity, "utf8"));
+  writeFileSync(identity, JSON.stringify({ ...before, expect: 3 }));
+
+  await founder.start();
+  const add = () => founder.request("POST", "/api/v1/enqueue", { queue: "q", payload: 1 });
+  const early = await add();
+  const stream = await founder.request("GET", "/readyz");
+  for (let i = 0; i < 2; i++) await (await cluster.add({ join: [founder] })).start();
+  await cluster.settled(3);
+  await until("it takes work", async () => (await add()).status === 201);
+  const after = JSON.parse(readFileSync(identity, "utf8"));
+  for (const node of cluster.nodes.splice(1)) {
+    cluster.nodes.push(node);
+    await change(cluster, "/api/v1/cluster/transfer-leader", { node: String(founder.id) });
+    await change(cluster, "/api/v1/cluster/remove", { node: String(node.id) });
+    await node.stop();
+  }
+  await founder.stop();
+  await founder.start();
+
+  expect([early.status, early.body["error"], stream.status]).toEqual([
+    503,
+    "waiting for 3 nodes that vote, have 1",
+    503,
+  ]);
+  expect(after).toEqual(before);
+  expect((await add()).status).toBe(201);
 }, 40_000);
 
 test("a node joins with a token and nothing else, and only the cluster of the token", async () => {

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { Place } from "../support/binary.ts";
 import { Cluster, until } from "../support/cluster/cluster.ts";
 import { enqueue, fill, firstIndex } from "../support/cluster/cluster-steps.ts";
+import { nextWrite, underLoad } from "../support/cluster/nemesis-run.ts";
 
 test("a snapshot is made when it is asked for, on any node, and the log of that node gets shorter", async () => {
   await using cluster = await Cluster.of(2);
@@ -101,6 +102,28 @@ test("a worker that knows only a draining server finishes its jobs, and gets mor
   expect([drained.code, done, left, undone.code]).toEqual([0, "completed", "pending", 0]);
   expect(undone.stdout).toContain("gives out work again");
 }, 30_000);
+
+test("draining and restarting each node in turn under load breaks no promise", async () => {
+  await using cluster = await Cluster.of(3);
+  const run = await underLoad(cluster, 11, async (load) => {
+    const codes: number[] = [];
+    for (const node of [...cluster.nodes]) {
+      const { answered } = load;
+      await until("clients are busy", async () => load.answered > answered + 100);
+      const words = ["server", "drain", "--server", node.url, "--timeout", "20s"];
+      codes.push((await cluster.place.run(words)).code);
+      await node.stop();
+      await node.start();
+      await cluster.settled(3);
+      await nextWrite(cluster);
+    }
+    return codes;
+  });
+
+  expect(run.problems).toEqual([]);
+  expect(run.result).toEqual([0, 0, 0]);
+  expect(run.acks).toBeGreaterThan(50);
+}, 60_000);
 
 test("a node that is left alone for good is made the only one, and old nodes come back empty or not at all", async () => {
   await using cluster = await Cluster.of(3);

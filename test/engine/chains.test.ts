@@ -221,3 +221,30 @@ test("[F25] chains that are over are bounded in number, the first to end goes fi
   expect(rig.state.records("chain").has("1000")).toBe(false);
   expect(rig.state.records("chain").has("1001")).toBe(true);
 });
+
+test("[J36] a waiting job that began a chain is not replaced, and one that would begin one replaces nobody", () => {
+  const { rig, first } = chained();
+  const key = { uniqueKey: "k", onConflict: "replace" } as const;
+  const other = rig.add({ options: { chain: { steps: [step("b")], shard: 1 }, uniqueKey: "k" } });
+  expect(rig.enqueue({ options: key })).toMatchObject({ kind: "rejected", code: "CONFLICT" });
+  rig.add({ queue: "r", options: { uniqueKey: "k" } });
+  const beginner = { ...key, chain: { steps: [step("b")], shard: 1 } };
+  expect(rig.enqueue({ queue: "r", options: beginner })).toMatchObject({ code: "CONFLICT" });
+  expect(chainOf(rig, other)).toMatchObject({ state: "running", at: 0 });
+  expect(chainOf(rig, first).state).toBe("running");
+});
+
+test("[J35] a newcomer that cancels the first job of a chain ends the chain, and may begin its own", () => {
+  const rig = new EngineRig();
+  const options = {
+    chain: { steps: [step("b")], shard: 1 },
+    uniqueKey: "k",
+    onConflict: "cancel",
+  } as const;
+  const first = rig.add({ options });
+  const second = rig.add({ options });
+
+  expect(chainOf(rig, first).state).toBe("cancelled");
+  expect(chainOf(rig, second)).toMatchObject({ state: "running", jobs: [[second, rig.nowMs]] });
+  expect(rig.enqueue({ options: { uniqueKey: "k" } })).toMatchObject({ seq: second });
+});

@@ -1,7 +1,9 @@
 /** What bounds a job in number and time: unique keys, time to live, retention, idempotency keys. */
 import { expect, test } from "bun:test";
-import type { Change } from "../../src/engine/change.ts";
+import type { Change, NewJob } from "../../src/engine/change.ts";
+import type { Job } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
+import type { OnConflict, UniqueScope } from "../../src/engine/options.ts";
 import { EngineRig, verdictOf } from "../support/engine-rig.ts";
 
 const key = (uniqueKey: string, uniqueMs = 3_600_000) => ({ options: { uniqueKey, uniqueMs } });
@@ -65,6 +67,107 @@ test("[J33] a move takes the key along, and is refused where another job holds i
   expect(verdictOf(rig.manage("move", here, { queue: "other" }))).toBe("pending");
   expect(rig.enqueue({ ...key("k"), queue: "other" })).toMatchObject({ seq: here });
   expect(rig.enqueue(key("k"))).toMatchObject({ kind: "added" });
+});
+
+const asks = (onConflict: OnConflict, uniqueScope: UniqueScope = "done") => ({
+  options: { uniqueKey: "k", onConflict, uniqueScope },
+});
+
+test("[J34] a key that is held while waiting is free from the start of its job until it waits again", () => {
+  const rig = new EngineRig();
+  const first = rig.add(asks("existing", "waiting"));
+  const job = rig.claim();
+  const second = rig.add(asks("existing", "waiting"));
+  rig.manage("cancel", second);
+  rig.release(job);
+  expect(rig.enqueue(asks("existing"))).toMatchObject({ kind: "duplicate", seq: first });
+});
+
+test("[J34] a key that is held for its period outlasts its job, but not its cancellation", () => {
+  const rig = new EngineRig();
+  rig.keep({ doneMs: 0, doneMax: 0 });
+  const seq = rig.add(asks("existing", "period"));
+  rig.ack(rig.claim());
+  rig.pass(5000).tick();
+  expect(rig.state.getJob(seq)).toBeUndefined();
+  expect(rig.enqueue(asks("existing"))).toMatchObject({ kind: "duplicate", seq });
+
+  const other = rig.add({ options: { uniqueKey: "other", uniqueScope: "period" } });
+  rig.manage("cancel", other);
+  expect(rig.enqueue({ options: { uniqueKey: "other" } })).toMatchObject({ kind: "added" });
+});
+
+test("[J35] a refusal or an answer leaves the holder alone; a replacement changes only one that waits", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ ...asks("existing"), payload: "1" });
+  expect(rig.enqueue({ ...asks("reject"), payload: "2" })).toMatchObject({ code: "CONFLICT" });
+  expect(rig.enqueue({ ...asks("replace"), payload: "3" })).toMatchObject({
+    kind: "replaced",
+    seq,
+  });
+  expect(rig.job(seq).payload).toBe("3");
+
+  rig.claim();
+  expect(rig.enqueue({ ...asks("replace"), payload: "4" })).toMatchObject({ kind: "duplicate" });
+  expect(rig.job(seq).payload).toBe("3");
+});
+
+test("[J36] a replaced job counts its attempts anew and keeps its place while it is ready", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ ...asks("replace"), payload: "1" });
+  rig.fail(rig.claim());
+  rig.enqueue({ ...asks("replace"), payload: "2" });
+  expect(rig.job(seq)).toMatchObject({ state: "pending", attempt: 0, history: 1, payload: "2" });
+
+  rig.add();
+  rig.enqueue({ ...asks("replace"), payload: "3" });
+  expect(rig.claim()).toMatchObject({ seq, attempt: 1, payload: "3" });
+});
+
+test("[J37] whoever waits for a key gets it however its holder ends, and never stays behind", () => {
+  const ends: readonly ((rig: EngineRig, holder: Job) => void)[] = [
+    (rig, holder) => rig.ack(holder),
+    (rig, holder) => rig.fail(holder, { retryable: false }),
+    (rig, holder) => rig.manage("cancel", holder.seq),
+    (rig, holder) => rig.manage("delete", holder.seq),
+    (rig) => rig.pass(1000).tick(),
+    (rig, holder) => {
+      rig.fail(holder);
+      rig.manage("move", holder.seq, { queue: "other" });
+    },
+  ];
+  for (const end of ends) {
+    const rig = new EngineRig();
+    const options = { ...asks("keep_last").options, maxRetries: 1 };
+    rig.add({ options: { ...options, maxRetries: end === ends.at(-1) ? 2 : 1, uniqueMs: 1 } });
+    const holder = rig.claim();
+    const next = rig.add({ options });
+    expect(rig.job(next).state).toBe("held");
+    expect(verdictOf(rig.manage("move", next, { queue: "other" }))).toBe("MOVE_ERROR");
+    end(rig, holder);
+
+    expect(rig.job(next)).toMatchObject({ state: "pending", reason: undefined });
+    expect(rig.enqueue(asks("existing"))).toMatchObject({ kind: "duplicate", seq: next });
+  }
+});
+
+test("[J34] holds are bounded, and those whose time is over make room", () => {
+  const rig = new EngineRig();
+  const hold = (i: number): NewJob => ({
+    queue: "q",
+    payload: "{}",
+    options: { uniqueKey: `k${i}`, uniqueScope: "period", uniqueMs: i === 0 ? 1 : 60_000 },
+  });
+  const jobs = Array.from({ length: engineLimits.keyHoldsMax }, (_, i) => hold(i));
+  rig.engine.apply({ nowMs: rig.nowMs, seed: 0, changes: [{ kind: "enqueue", jobs }] });
+  const one = (i: number) => {
+    const change: Change = { kind: "enqueue", jobs: [hold(i)] };
+    return rig.engine.apply({ nowMs: rig.nowMs, seed: 0, changes: [change] })[0];
+  };
+  expect(one(-1)).toMatchObject({ results: [{ code: "OVERLOADED" }] });
+
+  rig.pass(1);
+  expect(one(-1)).toMatchObject({ results: [{ kind: "added" }] });
 });
 
 test("[J40] a waiting job whose time to live is over is dead, an active one is not", () => {

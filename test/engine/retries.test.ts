@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { defaultOptions } from "../../src/engine/options.ts";
+import { defaultOptions, type JitterMode } from "../../src/engine/options.ts";
 import { backoffMs, retryDelayMs } from "../../src/engine/retry.ts";
 import { EngineRig, verdictOf } from "../support/engine-rig.ts";
 
@@ -93,4 +93,121 @@ test("[J24] the last attempts are kept; a success is recorded only with its outp
   expect(kept[0]).toMatchObject({ attempt: 5, outcome: "failed", error: "boom", workerId: "w" });
   expect(kept.at(-1)).toMatchObject({ attempt: 36, outcome: "completed", output: "done" });
   expect(rig.attempts(silent)).toEqual([]);
+});
+
+test("[J22] full jitter spreads over the whole delay, equal jitter over its second half", () => {
+  const delay = (jitterMode: JitterMode, chance: number) =>
+    retryDelayMs({ ...defaultOptions, jitterMode, jitter: 1, baseDelayMs: 1000 }, 1, chance);
+
+  expect([0, 0.5, 0.999].map((chance) => delay("full", chance))).toEqual([0, 500, 999]);
+  expect([0, 0.5, 0.999].map((chance) => delay("equal", chance))).toEqual([500, 750, 1000]);
+});
+
+test("[J23] an error of a class that is not retried is the end, and shows in the attempt", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ options: { noRetryOn: ["Bad", "Worse"], backoff: "none" } });
+
+  expect(verdictOf(rig.fail(rig.claim(), { errorClass: "Passing" }))).toBe("retrying");
+  rig.tick();
+  expect(verdictOf(rig.fail(rig.claim(), { errorClass: "Worse" }))).toBe("dead");
+  expect(rig.job(seq).reason).toBe('an error of class "Worse" is not retried (no_retry_on)');
+  expect(rig.attempts(seq).map(({ errorClass }) => errorClass)).toEqual(["Passing", "Worse"]);
+});
+
+test("[J25] no attempt begins later than retry_for after the first failure", () => {
+  const rig = new EngineRig();
+  const options = {
+    maxRetries: 1000,
+    backoff: "fixed",
+    baseDelayMs: 1000,
+    retryForMs: 2500,
+  } as const;
+  const seq = rig.add({ options });
+  const dueAfter = () => rig.job(seq).dueAtMs - rig.nowMs;
+  rig.pass(60_000);
+  rig.fail(rig.claim(100_000));
+  expect(dueAfter()).toBe(1000);
+  rig.pass(1000).tick();
+  rig.fail(rig.claim(100_000));
+  expect(dueAfter()).toBe(1000);
+  rig.pass(1000).tick();
+  rig.fail(rig.claim(100_000));
+
+  expect(rig.job(seq)).toMatchObject({
+    state: "dead",
+    reason: "attempt 4 would begin more than 2.5s after the first failure (retry_for)",
+  });
+});
+
+test("[J26] at its deadline a job is dead, waiting or running, and its worker is told", () => {
+  const rig = new EngineRig();
+  const running = rig.add({ deadlineMs: 5000 });
+  const job = rig.claim(60_000);
+  const waiting = rig.add({ deadlineMs: 5000, delayMs: 4999 });
+  expect(job.leaseExpiresAtMs).toBe(rig.nowMs + 5000);
+  rig.pass(1000);
+  rig.heartbeat(job, { leaseMs: 60_000 });
+  rig.pass(3999).tick();
+  expect([rig.job(running).state, rig.job(waiting).state]).toEqual(["active", "pending"]);
+  rig.takeEffects();
+  rig.pass(1).tick();
+
+  for (const seq of [running, waiting]) {
+    expect(rig.job(seq)).toMatchObject({
+      state: "dead",
+      reason: "deadline: the job was not done in the time that it was given",
+    });
+  }
+  expect(rig.takeEffects().revoked).toMatchObject([{ seq: running, reason: "lost" }]);
+});
+
+test("[J26] [J42] a retry after the deadline has none; one before it keeps it", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ deadlineMs: 5000, expireMs: 1000 });
+  rig.pass(1000).tick();
+  rig.manage("retry", seq);
+  expect(rig.job(seq).expireAtMs).toBe(rig.nowMs + 4000);
+  rig.pass(4000).tick();
+  rig.manage("retry", seq);
+  expect(rig.job(seq)).toMatchObject({ state: "pending", expireAtMs: 0 });
+  expect(rig.claim(60_000).leaseExpiresAtMs).toBe(rig.nowMs + 60_000);
+});
+
+test("[J27] a job that loses so many leases in a row is held until somebody approves it", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ options: { lostLeasesMax: 2, maxRetries: 10, backoff: "none" } });
+  const lose = () => {
+    rig.claim(1000);
+    rig.pass(1000).tick();
+  };
+  lose();
+  rig.fail(rig.claim());
+  rig.tick();
+  lose();
+  expect(rig.job(seq).state).toBe("pending");
+  lose();
+  expect(rig.job(seq)).toMatchObject({
+    state: "held",
+    reason: expect.stringMatching(/^quarantined: 2 leases in a row/),
+  });
+
+  rig.manage("approve", seq);
+  lose();
+  expect(rig.job(seq).state).toBe("pending");
+});
+
+test("[J28] [L13] a snooze does not spend the attempt, and is refused when there were enough", () => {
+  const rig = new EngineRig();
+  const seq = rig.add({ options: { snoozesMax: 2, maxRetries: 1 } });
+  for (let i = 0; i < 2; i++) {
+    const job = rig.claim(60_000);
+    expect(verdictOf(rig.snooze(job, 5000))).toBe("retrying");
+    expect(verdictOf(rig.snooze(job, 5000))).toBe("LEASE_LOST");
+    expect(rig.job(seq)).toMatchObject({ attempt: 0, dueAtMs: rig.nowMs + 5000, snoozes: i + 1 });
+    rig.pass(5000).tick();
+  }
+
+  const last = rig.claim(60_000);
+  expect(verdictOf(rig.snooze(last, 5000))).toBe("SNOOZE_ERROR");
+  expect(verdictOf(rig.ack(last))).toBe("completed");
 });

@@ -150,6 +150,21 @@ export const administration: Chapter = {
       },
     },
     {
+      id: "clean-up",
+      what: "Delete old jobs by filter, besides what retention removes by itself",
+      shows: "POST /api/v1/jobs/bulk {filter: {state, completed_before}, action: delete}",
+      async story(api, queue) {
+        await api.add(queue);
+        await api.ack(await api.take(queue));
+        await Bun.sleep(5);
+        const completed_before = new Date().toISOString();
+        const filter = { queue, state: ["completed"], completed_before };
+        const bulk = { filter, action: "delete" };
+        expect(await api.json("POST", "/api/v1/jobs/bulk", bulk)).toMatchObject({ affected: 1 });
+        return async () => expect(await api.queue(queue)).toMatchObject({ enqueued: 0 });
+      },
+    },
+    {
       id: "search",
       what: "Search by filter and by text",
       shows: "corvo jobs list --queue QUEUE; GET /api/v1/search/fulltext?q=",
@@ -168,5 +183,20 @@ export const administration: Chapter = {
       },
     },
   ],
-  notOffered: [],
+  notOffered: [
+    { what: "Backup and restore", because: "not built yet; stop a node and copy its folder" },
+    {
+      what: "A list of workers",
+      because: "not built yet; each active job names its worker and host",
+    },
+    {
+      what: "Rate limits per client of the API",
+      because:
+        "clients have no identity before there are keys; overload is answered with 429 for all",
+    },
+    {
+      what: "Moving queues between shards",
+      because: "where a queue lives follows from its name, and the number of shards is fixed",
+    },
+  ],
 };

@@ -28,12 +28,16 @@ export class Api {
     this.#urls = urls;
   }
 
+  /** The node that is asked first. */
+  get url(): string {
+    return this.#urls[this.#at % this.#urls.length] ?? "";
+  }
+
   /** One call. It is made again, on the next node, while there is no leader or no connection. */
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
     return until(`${method} ${path}`, async () => {
-      const url = this.#urls[this.#at % this.#urls.length] ?? "";
       try {
-        const response = await fetch(url + path, {
+        const response = await fetch(this.url + path, {
           method,
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });

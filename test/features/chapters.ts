@@ -5,6 +5,7 @@ import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
 import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
+import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
 
 export const chapters: readonly Chapter[] = [
@@ -13,5 +14,6 @@ export const chapters: readonly Chapter[] = [
   schedules,
   limits,
   delivery,
+  streaming,
   administration,
 ];

@@ -25,6 +25,7 @@ function countingService() {
         frame: async (frame) =>
           JSON.stringify({ id: frame.id, error: String(frame.enqueue?.length ?? 0) }),
         drained() {},
+        stopClaiming() {},
         close: () => closed.resolve(),
       };
     },

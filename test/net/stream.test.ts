@@ -21,6 +21,7 @@ function heldService() {
           if (frames.length === expected) seen.resolve();
         }),
       drained() {},
+      stopClaiming() {},
       close() {},
     }),
   };
@@ -174,6 +175,7 @@ test("[S8] connections over the limit get 503, and a place is free again after a
       open: () => ({
         frame: async (frame) => JSON.stringify({ id: frame.id }),
         drained() {},
+        stopClaiming() {},
         close: () => closed.resolve(),
       }),
     },
@@ -215,6 +217,7 @@ test("[S9] push says when the client does not keep up, drained says when it has"
           return JSON.stringify({ id: frame.id });
         },
         drained: () => drained.resolve(),
+        stopClaiming() {},
         close() {},
       }),
     },
@@ -247,6 +250,7 @@ test("[S9] a client that does not read at all is cut off at the buffer limit", a
           return JSON.stringify({ id: frame.id });
         },
         drained() {},
+        stopClaiming() {},
         close: () => closed.resolve(),
       }),
     },
@@ -271,6 +275,7 @@ test("[A11] a session that rejects is a fault: logged, and the connection ends",
       open: () => ({
         frame: () => Promise.reject(new Error("secret detail")),
         drained() {},
+        stopClaiming() {},
         close() {},
       }),
     },

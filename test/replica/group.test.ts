@@ -1,50 +1,13 @@
 /** Groups that talk to each other directly, over logs in memory, while time is moved by hand. */
 import { expect, test } from "bun:test";
-import type { AppendWork, Log, LogBounds, LogEntry, LogFault } from "../../src/base/log.ts";
 import { emptyConfState, type Message } from "../../src/raft/message.ts";
 import { Group } from "../../src/replica/group.ts";
+import { MemoryLogFile } from "../support/memory-log-file.ts";
 import { ManualTime } from "../support/node-rig.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
 const conf = { ...emptyConfState, voters: [1, 2, 3] };
-
-/** Durable at once, unless it is stalled: then writes stay unanswered. */
-class MemoryLogFile implements Log {
-  readonly readOnly = false;
-  isStalled = false;
-  #entries: LogEntry[] = [];
-  #hard = { term: 0, vote: "0", commit: 0 };
-
-  append(work: AppendWork, done: (fault: LogFault | undefined) => void): void {
-    if (this.isStalled) return;
-    const cut = work.truncateFrom ?? Number.POSITIVE_INFINITY;
-    this.#entries = [...this.#entries.filter((entry) => entry.index < cut), ...work.entries];
-    this.#hard = work.hardState ?? this.#hard;
-    queueMicrotask(() => done(undefined));
-  }
-
-  read(_group: number, from: number): LogEntry[] {
-    return this.#entries.filter((entry) => entry.index >= from);
-  }
-
-  bounds(): LogBounds {
-    const last = this.#entries.at(-1);
-    return {
-      first: 1,
-      last: last?.index ?? 0,
-      previousTerm: 0,
-      lastTerm: last?.term ?? 0,
-      hardState: this.#hard,
-    };
-  }
-
-  compact(): void {}
-  size() {
-    return { bytes: 0, walBytes: 0, pendingBytes: 0 };
-  }
-  async close(): Promise<void> {}
-}
 
 function createGroups(time: ManualTime) {
   const groups = new Map<number, Group>();
@@ -111,6 +74,43 @@ test("a leader whose log does not answer hands its role over, and writes go on",
   expect(proposed?.kind).toBe("appended");
   const index = proposed?.kind === "appended" ? proposed.last : 0;
   await passUntil(time, () => (next?.appliedIndex ?? 0) >= index);
+});
+
+test("a leader whose disk is full hands its role over at once to who has stored what it could not", async () => {
+  const time = new ManualTime();
+  const { groups, logs } = createGroups(time);
+  const leader = () => [...groups].find(([, group]) => group.isReady)?.[0];
+  await passUntil(time, () => leader() !== undefined);
+  const full = leader() ?? 0;
+
+  const log = logs.get(full);
+  if (log !== undefined) log.isFull = true;
+  const proposed = groups.get(full)?.propose(new TextEncoder().encode("1"));
+  const tookMs = await passUntil(time, () => leader() !== undefined && leader() !== full);
+
+  expect(tookMs).toBeLessThanOrEqual(200);
+  // What the full node could not store is stored by the others, so it is not lost.
+  const index = proposed?.kind === "appended" ? proposed.last : 0;
+  const next = groups.get(leader() ?? 0);
+  await passUntil(time, () => (next?.appliedIndex ?? 0) > index);
+});
+
+test("where all disks are full nobody passes the role around", async () => {
+  const time = new ManualTime();
+  const { groups, logs } = createGroups(time);
+  const leader = () => [...groups].find(([, group]) => group.isReady)?.[0];
+  await passUntil(time, () => leader() !== undefined);
+  const first = groups.get(leader() ?? 0);
+  const term = first?.state.term;
+
+  for (const log of logs.values()) log.isFull = true;
+  first?.propose(new TextEncoder().encode("1"));
+  for (let ms = 0; ms < 900; ms += 50) await time.pass(50);
+
+  expect(first?.state.role).toBe("leader");
+  expect([...groups.values()].map(({ state }) => state.term)).toEqual(
+    [term, term, term].map(Number),
+  );
 });
 
 test("[RL2] a read after a restart is not answered with what an earlier process of the node had asked for", async () => {

@@ -114,7 +114,7 @@ test("[F20] a chain that makes no sense is refused with the place of the fault",
   );
   const waiting = { queue: "b", depends_on: ["job_x"] };
   expect(await refusalOf(rig, { queue: "a", chain: { steps: [{ queue: "a" }, waiting] } })).toBe(
-    "VALIDATION_ERROR chain.steps[1]: depends_on: a step of a chain cannot have it",
+    "VALIDATION_ERROR chain.steps[1]: depends_on: a job that follows others cannot have it",
   );
   expect(
     await refusalOf(rig, {

@@ -22,6 +22,8 @@ export interface LogImage {
   previousTerm: number;
   entries: LogEntry[];
   hardState: HardState;
+  /** What the superblock says of the end of the log. */
+  sealedLast: number;
 }
 
 export function emptyLog(): LogImage {
@@ -30,7 +32,43 @@ export function emptyLog(): LogImage {
     previousTerm: 0,
     entries: [],
     hardState: { term: 0, vote: "0", commit: 0 },
+    sealedLast: 0,
   };
+}
+
+/** Checksums as they were when the entries were written. */
+const checksums = new WeakMap<LogEntry, number>();
+
+function checksumOf({ index, term, data }: LogEntry): number {
+  return Bun.hash.xxHash32(data, Bun.hash.xxHash32(`${index} ${term}`));
+}
+
+/** What the program finds when it opens such a log, and refuses to start on. */
+export function findDamage(image: LogImage): string | undefined {
+  const last = lastOf(image);
+  if (last < image.sealedLast) return `it ends at ${last}, ${image.sealedLast} was durable`;
+  const bad = image.entries.find((entry) => checksums.get(entry) !== checksumOf(entry));
+  return bad === undefined ? undefined : `entry ${bad.index} has another checksum`;
+}
+
+/** Flips a bit of an entry, or tears off the end of the log. False when there is nothing to damage. */
+export function damageLog(image: LogImage, random: SeededRandom): boolean {
+  const { entries } = image;
+  const at = below(random, Math.max(1, entries.length));
+  const entry = entries[at];
+  if (entry === undefined) return false;
+  const bits = entry.data.length * 8;
+  if (below(random, 2) === 0 || bits === 0) {
+    image.entries = entries.slice(0, at);
+    return true;
+  }
+  const data = entry.data.slice();
+  const bit = below(random, bits);
+  data[bit >> 3] = (data[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+  const flipped = { ...entry, data };
+  checksums.set(flipped, checksums.get(entry) ?? 0);
+  image.entries = entries.with(at, flipped);
+  return true;
 }
 
 /** How a machine's disk behaves at the moment; changed by faults. */
@@ -227,7 +265,7 @@ function lastOf(image: LogImage): number {
   return image.previousIndex + image.entries.length;
 }
 
-function writeWork(image: LogImage, work: AppendWork): void {
+export function writeWork(image: LogImage, work: AppendWork): void {
   if (work.resetTo !== undefined) {
     image.previousIndex = work.resetTo.index;
     image.previousTerm = work.resetTo.term;
@@ -239,6 +277,10 @@ function writeWork(image: LogImage, work: AppendWork): void {
       work.truncateFrom - image.previousIndex - 1,
     );
   }
-  image.entries.push(...work.entries);
+  for (const entry of work.entries) {
+    if (!checksums.has(entry)) checksums.set(entry, checksumOf(entry));
+    image.entries.push(entry);
+  }
+  image.sealedLast = lastOf(image);
   if (work.hardState !== undefined) image.hardState = work.hardState;
 }

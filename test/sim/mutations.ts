@@ -1,6 +1,6 @@
 /**
  * Do the tests find bugs? Puts known ones back, one at a time, into a copy of the program, and counts the seeds until
- * each is found, or names the first story or test of the core that fails. `npm run mutations -- [SEEDS] [TEXT]`: only
+ * each is found, or names the first story or scenario that fails. `npm run mutations -- [SEEDS] [TEXT]`: only
  * bugs whose id or sentence contains TEXT. Prints the rows of a table, and fails when one is not found.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -10,6 +10,8 @@ import { families, type KnownBug, knownBugs } from "./known-bugs.ts";
 
 const seedsMax = Number(process.argv[2] ?? 60);
 const wanted = process.argv[3] ?? "";
+/** A bug may make something run for ever. */
+const runMsMax = 300_000;
 const root = join(import.meta.dir, "../..");
 const copied = ["src", "test/sim", "test/support", "test/raft", "docs/spec"];
 
@@ -55,7 +57,9 @@ function findBySeeds(place: string): string | undefined {
 }
 
 function findByTests(place: string): string | undefined {
-  const files = ["transcripts", "paper"].map((name) => `test/raft/${name}.test.ts`);
+  const files = ["raft/transcripts", "raft/paper", "sim/membership-scenarios"].map(
+    (name) => `test/${name}.test.ts`,
+  );
   const { exitCode, stderr } = run(["test", ...files], place);
   if (exitCode === 0) return undefined;
   const failed = [
@@ -65,9 +69,6 @@ function findByTests(place: string): string | undefined {
   const more = failed.length > 1 ? `, and ${failed.length - 1} more` : "";
   return `${failed[0]?.[1]}${more}`;
 }
-
-/** A bug that makes something run for ever is found by that. */
-const runMsMax = 300_000;
 
 function run(args: readonly string[], cwd: string) {
   const child = Bun.spawnSync([process.execPath, ...args], { cwd, timeout: runMsMax });

@@ -1,7 +1,9 @@
 /** Does harm to the cluster, one act at a time, and makes good again. Each kind of fault can be switched off. */
-import { emptyData, type NodeId } from "../../src/raft/message.ts";
+import type { NodeId } from "../../src/raft/message.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
-import type { SimNode, World } from "./node.ts";
+import type { World } from "./machine.ts";
+import type { SimNode } from "./node.ts";
+import type { Operator } from "./operator.ts";
 
 export const faultKinds = [
   "loss",
@@ -17,6 +19,7 @@ export const faultKinds = [
   "slowDisk",
   "stalledDisk",
   "brokenDisk",
+  "damage",
   "overload",
   "transfer",
   "members",
@@ -24,25 +27,28 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
+/** Machines that may be added to those of the beginning. */
+const sparesMax = 4;
+
 export class Nemesis {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #kinds: readonly FaultKind[];
-  readonly #addNode: () => SimNode | undefined;
+  readonly #operator: Operator;
+  #machines = 0;
 
   constructor(
     world: World,
     parts: {
       random: SeededRandom;
       kinds: readonly FaultKind[];
-      /** Brings up an empty machine that belongs to no cluster yet. */
-      addNode: () => SimNode | undefined;
+      operator: Operator;
     },
   ) {
     this.#world = world;
     this.#random = parts.random;
     this.#kinds = parts.kinds;
-    this.#addNode = parts.addNode;
+    this.#operator = parts.operator;
   }
 
   step(): void {
@@ -98,7 +104,8 @@ export class Nemesis {
         return;
       case "clock":
         if (this.#chance(50)) node.clock.setRate(0.8 + below(this.#random, 400) / 1000);
-        else node.clock.jump(below(this.#random, 10_000) - 5000);
+        else if (this.#chance(85)) node.clock.jump(below(this.#random, 10_000) - 5000);
+        else node.clock.jump(below(this.#random, 360_000) - 180_000);
         return;
       default:
         this.#actOnDiskOrRoles(kind, node);
@@ -131,7 +138,11 @@ export class Nemesis {
         mood.pendingBytesMax = this.#chance(40) ? 1 << 30 : 100 + below(this.#random, 2000);
         return;
       case "transfer":
-        this.#leader()?.enter(({ group }) => group.transferLeadership(this.#anyNode().id));
+        if (this.#chance(50)) this.#operator.handOver(node.id);
+        else this.#leader()?.enter(({ group }) => group.transferLeadership(node.id));
+        return;
+      case "damage":
+        this.#damage(node);
         return;
       case "members":
         this.#changeMembers();
@@ -152,29 +163,61 @@ export class Nemesis {
     }
   }
 
-  /** A new learner, a promotion, or the end of a member. A member that was removed stays up, unaware. */
+  /** Whoever looks after the cluster wants something, and in part of the cases the leader goes in the middle of it. */
   #changeMembers(): void {
-    this.#leader()?.enter(({ group, replica }) => {
-      const { voters, learners } = replica.conf;
-      const [learner] = learners;
-      const draw = below(this.#random, 100);
-      const propose = (kind: "addLearner" | "addVoter" | "remove", id: NodeId) => {
-        const result = group.proposeConf({
-          transition: "auto",
-          changes: [{ kind, id }],
-          context: emptyData,
-        });
-        if (result.kind === "appended") this.#world.oracle.note("confChanges");
-      };
-      if (learner !== undefined && draw < 60) propose("addVoter", learner);
-      else if (draw < 75) {
-        const added = this.#addNode();
-        if (added !== undefined) propose("addLearner", added.id);
-      } else if (voters.length > 3) {
-        const gone = voters[below(this.#random, voters.length)];
-        if (gone !== undefined && gone !== group.state.id) propose("remove", gone);
-      }
-    });
+    const leader = this.#leader();
+    const conf = leader?.replica?.conf;
+    if (conf === undefined || this.#operator.open > 2) return;
+    const { voters, learners } = conf;
+    const draw = below(this.#random, 100);
+    const voter = voters[below(this.#random, voters.length)];
+    const learner = learners[below(this.#random, Math.max(1, learners.length))];
+    if (draw < 40) this.#join();
+    else if (draw < 65 && this.#canShrink(voters) && voter !== undefined)
+      this.#operator.remove(voter);
+    else if (draw < 80 && this.#canShrink(voters) && voter !== undefined) {
+      this.#operator.setVoter(voter, false);
+    } else if (learner !== undefined) this.#operator.setVoter(learner, true);
+    if (this.#chance(50)) this.#later(below(this.#random, 400), () => this.#takeLeaderAway());
+  }
+
+  #join(): void {
+    if (this.#machines < sparesMax) this.#operator.join(`spare ${++this.#machines}`);
+  }
+
+  /** Where disks get lost nobody takes healthy nodes out: the rest could be too few. */
+  #canShrink(voters: readonly NodeId[]): boolean {
+    const { shrinking } = this.#operator;
+    return voters.length > 2 && shrinking === 0 && !this.#kinds.includes("damage");
+  }
+
+  #takeLeaderAway(): void {
+    const leader = this.#leader();
+    if (leader === undefined) return;
+    const draw = below(this.#random, 3);
+    if (draw === 0) {
+      leader.crash();
+      this.#later(20 + below(this.#random, 4000), () => leader.start());
+    } else if (draw === 1) {
+      leader.pause();
+      this.#later(20 + below(this.#random, 5000), () => leader.resume());
+    } else this.#operator.handOver(this.#anyNode().id);
+  }
+
+  /** A disk is lost, as long as that leaves a majority of the voters; another machine takes its place. */
+  #damage(node: SimNode): void {
+    const newest = [...this.#world.nodes.values()].reduce((one, other) =>
+      (one.group?.appliedIndex ?? -1) < (other.group?.appliedIndex ?? -1) ? other : one,
+    );
+    const conf = newest.replica?.conf;
+    if (conf === undefined || this.#machines >= sparesMax) return;
+    const members = [...conf.voters, ...conf.learners];
+    const lost = members.filter((id) => this.#world.nodes.get(id)?.isRefused !== false);
+    const bearable = Math.floor((conf.voters.length - 1) / 2);
+    if (!members.includes(node.id) || lost.length + 1 > bearable) return;
+    if (!node.damage(this.#random)) return;
+    this.#world.oracle.note("disksLost");
+    this.#operator.replace(node.id, `spare ${++this.#machines}`);
   }
 
   #leader(): SimNode | undefined {

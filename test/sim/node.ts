@@ -1,76 +1,31 @@
 /**
- * One machine with one process on it: the program's own group, replica, snapshots and engine over a simulated disk,
- * clock and network, wired as the server wires them. The machine outlives the process: a crash keeps the disk's image
- * and nothing else, a pause lets the world go on while the process sees nothing of it.
+ * One machine with one process on it (`process.ts`). The machine outlives the process: a crash keeps the disk's image and
+ * nothing else, a pause lets the world go on while the process sees nothing of it.
  */
 import { drainMicrotasks } from "bun:jsc";
 import { CorvoError } from "../../src/base/errors.ts";
-import type { Logger } from "../../src/base/ports.ts";
-import { type Change, decodeBatch } from "../../src/engine/change.ts";
+import type { Change } from "../../src/engine/change.ts";
 import { findInvariantProblem } from "../../src/raft/invariants.ts";
-import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
-import { ClaimRates } from "../../src/replica/claim-rates.ts";
-import { Claims } from "../../src/replica/claims.ts";
-import { Group } from "../../src/replica/group.ts";
-import { Planner } from "../../src/replica/planner.ts";
-import { defaultReplicaOptions, Replica, type Settle } from "../../src/replica/replica.ts";
-import { Snapshots } from "../../src/replica/snapshots.ts";
-import { dueTimes } from "../../src/service/timetable.ts";
+import type { Message, NodeId } from "../../src/raft/message.ts";
+import type { Group } from "../../src/replica/group.ts";
+import type { Membership } from "../../src/replica/membership.ts";
+import type { Replica, Settle } from "../../src/replica/replica.ts";
 import { reaching } from "../../src/store/snapshots.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { type Disk, type DiskMood, emptyLog, type LogImage, SimLog } from "./disk.ts";
-import type { Network } from "./network.ts";
-import type { Oracle } from "./oracle.ts";
-import { emptyState, SimStore, type StateImage } from "./stored-state.ts";
-import { type EventQueue, MachineClock, processTimers } from "./virtual-time.ts";
-
-/** What is left when the process is gone. */
-export interface MachineImage {
-  log: LogImage;
-  state: StateImage;
-  /** A received snapshot that the next start puts in place. */
-  incoming: { readonly state: StateImage; readonly term: number } | undefined;
-}
-
-export function emptyMachine(): MachineImage {
-  return { log: emptyLog(), state: emptyState(), incoming: undefined };
-}
-
-export interface World {
-  readonly events: EventQueue;
-  readonly network: Network;
-  readonly oracle: Oracle;
-  readonly nodes: ReadonlyMap<NodeId, SimNode>;
-  readonly settings: {
-    readonly electionTicks: number;
-    readonly heartbeatTicks: number;
-    readonly messageBytesMax: number;
-    /** Applied entries that stay in the log for members that lag. */
-    readonly logTailEntries: number;
-    readonly checkpointMs: number;
-  };
-}
-
-interface Process {
-  readonly log: SimLog;
-  readonly store: SimStore;
-  readonly group: Group;
-  readonly replica: Replica;
-  readonly claims: Claims;
-  readonly planner: Planner;
-  readonly snapshots: Snapshots;
-  readonly made: Map<string, StateImage>;
-}
+import { type Disk, type DiskMood, damageLog, findDamage, SimLog } from "./disk.ts";
+import type { MachineImage, World } from "./machine.ts";
+import { createProcess, type Process, type ProcessHost } from "./process.ts";
+import { SimStore, type StateImage } from "./stored-state.ts";
+import { MachineClock } from "./virtual-time.ts";
 
 interface Call {
   readonly settle: Settle;
   readonly sinceMs: number;
 }
 
-const tickMs = 50;
-
 export class SimNode {
   readonly id: NodeId;
+  readonly uuid: string;
   readonly clock: MachineClock;
   readonly image: MachineImage;
   readonly mood: DiskMood = {
@@ -88,8 +43,13 @@ export class SimNode {
   #backlog: (() => void)[] = [];
   #calls = new Set<Call>();
 
-  constructor(id: NodeId, world: World, parts: { image: MachineImage; seed: number }) {
+  constructor(
+    id: NodeId,
+    world: World,
+    parts: { image: MachineImage; uuid: string; seed: number },
+  ) {
     this.id = id;
+    this.uuid = parts.uuid;
     this.#world = world;
     this.image = parts.image;
     this.#random = new SeededRandom(parts.seed);
@@ -131,8 +91,25 @@ export class SimNode {
     return this.#world.events.nowMs - oldest;
   }
 
+  /** The program does not start on a log that lost something. */
+  get isRefused(): boolean {
+    return findDamage(this.image.log) !== undefined;
+  }
+
+  /** A power cut that leaves a damaged disk. False when there is nothing to damage. */
+  damage(random: SeededRandom): boolean {
+    this.crash();
+    if (damageLog(this.image.log, random)) return true;
+    this.start();
+    return false;
+  }
+
   start(): void {
     if (this.#process !== undefined) return;
+    if (this.isRefused) {
+      this.#world.oracle.note("startsRefused");
+      return;
+    }
     this.#run++;
     this.#isPaused = false;
     const { incoming } = this.image;
@@ -165,6 +142,7 @@ export class SimNode {
     this.#isPaused = false;
     this.#backlog = [];
     if (process === undefined) return;
+    process.membership.stop();
     process.planner.stop();
     process.group.stop();
     process.log.crash();
@@ -223,6 +201,26 @@ export class SimNode {
         if (!(error instanceof CorvoError)) throw error;
         call.settle(undefined, error);
       }
+    });
+  }
+
+  /** Asks this node's membership for something. A crash is no answer. */
+  ask<T>(
+    act: (membership: Membership) => Promise<T>,
+    done: (answer: T | undefined, fault: CorvoError | undefined) => void,
+  ): void {
+    this.enter((process) => {
+      const isGone = () => this.#process !== process;
+      act(process.membership).then(
+        (answer) => {
+          if (!isGone()) done(answer, undefined);
+        },
+        (error: unknown) => {
+          if (error instanceof CorvoError) {
+            if (!isGone()) done(undefined, error);
+          } else this.#world.oracle.report(`node ${this.id} failed: ${String(error)}`);
+        },
+      );
     });
   }
 
@@ -303,98 +301,29 @@ export class SimNode {
   }
 
   #begin(log: SimLog, store: SimStore): void {
-    const { oracle, events, settings } = this.#world;
+    const { oracle } = this.#world;
     const { first } = log.bounds();
     if (first > store.stored.index + 1) {
       oracle.report(`node ${this.id}: log from ${first}, state to ${store.stored.index}`);
       return;
     }
-    const enter = this.#entrance();
-    const timers = processTimers(events, this.clock, enter);
-    const parts = { timers, random: this.#random, logger: silent };
-    const made = new Map<string, StateImage>();
-    const replica: Replica = new Replica(
-      {
-        ...parts,
-        clock: this.clock,
-        store,
-        onStored: (index) => {
-          const { neededAfter } = snapshots;
-          const through = Math.min(index - settings.logTailEntries, neededAfter);
-          if (through > 0) log.compact(0, through);
-        },
-        onFatal: () => this.#dieAndReturn(),
-        onEffects: (effects) => {
-          for (const queue of effects.readyQueues) claims.wake(queue);
-          planner.onEffects(effects);
-        },
-      },
-      {
-        ...defaultReplicaOptions,
-        checkpointMs: settings.checkpointMs,
-        quietCheckpointMs: settings.checkpointMs,
-      },
-    );
-    const group = new Group(
-      {
-        ...parts,
-        log,
-        send: (to, messages) => this.#send(to, messages),
-        sendSnapshot: (to, message, done) => this.#sendSnapshot(to, message, done),
-        onEntry: (entry) => this.#apply(replica, store, entry),
-        onConf: (conf, entry) => {
-          replica.applyConf(conf);
-          oracle.applied(this.id, entry, store.state.digest);
-        },
-        onSoft: (soft) => {
-          if (soft.role === "leader") oracle.leads(this.id, group.state.term);
-          replica.leadershipChanged();
-        },
-        onLogFault: (fault) => replica.logFailed(fault),
-        onLogRecovered: () => replica.logRecovered(),
-      },
-      {
-        group: 0,
-        nodeId: this.id,
-        tickMs,
-        start: { applied: store.stored.index, conf: store.stored.conf },
-        raft: {
-          electionTicks: settings.electionTicks,
-          heartbeatTicks: settings.heartbeatTicks,
-          messageBytesMax: settings.messageBytesMax,
-        },
-      },
-    );
-    replica.attach(group);
-    const claims = new Claims(replica, timers, new ClaimRates(() => this.clock.monotonicMs()));
-    const planner = new Planner({ ...parts, clock: this.clock, replica, dueTimes });
-    group.whenReady(() => planner.lead());
-    const snapshots = new Snapshots({
-      timers,
-      logger: silent,
-      storage: group.storage,
-      make: () => this.#makeSnapshot(replica, store, made),
-      remove: (path) => made.delete(path),
-    });
-    this.#process = { log, store, group, replica, claims, planner, snapshots, made };
+    const host: ProcessHost = {
+      id: this.id,
+      uuid: this.uuid,
+      world: this.#world,
+      clock: this.clock,
+      random: this.#random,
+      enter: this.#entrance(),
+      send: (to, messages) => this.#send(to, messages),
+      sendSnapshot: (to, message, done) => this.#sendSnapshot(to, message, done),
+      onFatal: () => this.#dieAndReturn(),
+    };
+    const process = createProcess(host, log, store);
+    this.#process = process;
     oracle.started(this.id, store.stored.index, store.state.digest);
-    replica.start();
-    group.start();
-  }
-
-  #apply(replica: Replica, store: SimStore, entry: Entry): void {
-    const { oracle } = this.#world;
-    const batch = decodeBatch(new TextDecoder().decode(entry.data));
-    const isFirst = oracle.isFirst(entry.index);
-    const { nowMs } = batch;
-    store.state.onJob = isFirst
-      ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
-      : undefined;
-    store.state.onRecordPut = isFirst
-      ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
-      : undefined;
-    replica.applyEntry(entry);
-    oracle.applied(this.id, entry, store.state.digest);
+    process.replica.start();
+    process.group.start();
+    process.membership.start();
   }
 
   #dieAndReturn(): void {
@@ -413,9 +342,9 @@ export class SimNode {
 
   #sendSnapshot(to: NodeId, message: Message, done: (ok: boolean) => void): void {
     const { network, nodes, events, oracle } = this.#world;
-    const path = this.#process?.snapshots.fileOf(message.snapshot?.index ?? 0)?.path;
-    const state = path === undefined ? undefined : this.#process?.made.get(path);
-    if (state === undefined) {
+    const lent = this.#process?.snapshots.lend(message.snapshot?.index ?? 0);
+    const state = lent === undefined ? undefined : this.#process?.made.get(lent.path);
+    if (lent === undefined || state === undefined) {
       done(false);
       return;
     }
@@ -426,6 +355,7 @@ export class SimNode {
       enter(() => {
         if (isAnswered) return;
         isAnswered = true;
+        lent.giveBack();
         done(ok);
       });
     const arrives = network.send(this.id, to, () => {
@@ -434,21 +364,4 @@ export class SimNode {
     });
     events.after(arrives ? 2000 : 20, () => answer(false));
   }
-
-  async #makeSnapshot(
-    replica: Replica,
-    store: SimStore,
-    made: Map<string, StateImage>,
-  ): Promise<{ path: string; bytes: number; index: number; conf: StateImage["point"]["conf"] }> {
-    await replica.storeState();
-    const { events } = this.#world;
-    const enter = this.#entrance();
-    const image = store.storedImage;
-    await new Promise<void>((resolve) => events.after(3, () => enter(resolve)));
-    const path = String(image.point.index);
-    made.set(path, image);
-    return { path, bytes: 1, ...image.point };
-  }
 }
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };

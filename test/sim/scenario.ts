@@ -6,11 +6,14 @@ import { expect } from "bun:test";
 import type { CorvoError } from "../../src/base/errors.ts";
 import type { Change } from "../../src/engine/change.ts";
 import type { Outcome } from "../../src/engine/outcome.ts";
+import type { Member } from "../../src/engine/state.ts";
 import { emptyData } from "../../src/raft/message.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
-import { foundingMachine } from "./founding.ts";
+import { foundingMachine, foundingMembers, uuidOf } from "./founding.ts";
+import { emptyMachine, type World } from "./machine.ts";
 import { Network } from "./network.ts";
-import { emptyMachine, SimNode, type World } from "./node.ts";
+import { SimNode } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { Oracle } from "./oracle.ts";
 import { EventQueue } from "./virtual-time.ts";
 
@@ -26,6 +29,8 @@ export class Scenario {
   readonly nodes = new Map<number, SimNode>();
   readonly network = new Network(this.events, new SeededRandom(1));
   readonly world: World;
+  readonly operator: Operator;
+  readonly #founders: readonly Member[];
   #calls = 0;
 
   /** So many founders, numbered from 1; one of them leads when this returns. */
@@ -45,6 +50,10 @@ export class Scenario {
       },
     };
     const ids = Array.from({ length: founders }, (_, i) => i + 1);
+    this.#founders = foundingMembers(ids);
+    this.operator = new Operator(this.world, (id, uuid) => {
+      if (!this.nodes.has(id)) this.add(id, emptyMachine(this.#founders), uuid);
+    });
     for (const id of ids) this.add(id, foundingMachine(ids));
     this.leader();
   }
@@ -59,8 +68,8 @@ export class Scenario {
     return node;
   }
 
-  add(id: number, image = emptyMachine()): SimNode {
-    const node = new SimNode(id, this.world, { image, seed: id });
+  add(id: number, image = emptyMachine(this.#founders), uuid = uuidOf(id)): SimNode {
+    const node = new SimNode(id, this.world, { image, uuid, seed: id });
     this.nodes.set(id, node);
     node.start();
     return node;

@@ -8,12 +8,15 @@ import { isFinished, type Job } from "../../src/engine/job.ts";
 import { nextStepMs, wantsPlan } from "../../src/engine/schedule.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
 import type { NodeId } from "../../src/raft/message.ts";
+import { sortedIds } from "../../src/raft/quorum.ts";
 import type { Group } from "../../src/replica/group.ts";
 import { below, SeededRandom } from "../support/seeded-random.ts";
-import { foundingMachine } from "./founding.ts";
+import { foundingMachine, foundingMembers, uuidOf } from "./founding.ts";
+import { emptyMachine, type MachineImage, type World } from "./machine.ts";
 import { type FaultKind, faultKinds, Nemesis } from "./nemesis.ts";
 import { Network } from "./network.ts";
-import { emptyMachine, type MachineImage, SimNode, type World } from "./node.ts";
+import { SimNode } from "./node.ts";
+import { Operator } from "./operator.ts";
 import { findForgotten, Oracle } from "./oracle.ts";
 import { EventQueue } from "./virtual-time.ts";
 import { Workload } from "./workload.ts";
@@ -40,12 +43,12 @@ export interface SimulationResult {
 }
 
 const stepMsMax = 50;
-const sparesMax = 3;
 /** Within this time after the last fault everything must have settled. */
-const healMsMax = 40_000;
+const healMsMax = 60_000;
+const quietMs = 20_000;
 const silenceMs = 12_000;
 /** Jobs wait for a retry, or for workers that are gone, at most this long. */
-const drainMsMax = 30_000;
+const drainMsMax = 60_000;
 /** No call waits longer for its answer once everything works. */
 const callMsMax = 5000;
 
@@ -57,6 +60,7 @@ export class Simulation {
   readonly #nodes = new Map<NodeId, SimNode>();
   readonly #world: World;
   readonly #workload: Workload;
+  readonly #operator: Operator;
   readonly #nemesis: Nemesis;
   readonly #random: SeededRandom;
   #step = 0;
@@ -83,7 +87,11 @@ export class Simulation {
       },
     };
     const ids = Array.from({ length: options.nodes }, (_, i) => i + 1);
-    for (const id of ids) this.#createNode(id, foundingMachine(ids));
+    for (const id of ids) this.#createNode(id, uuidOf(id), foundingMachine(ids));
+    const founders = foundingMembers(ids);
+    this.#operator = new Operator(this.#world, (id, uuid) => {
+      if (!this.#nodes.has(id)) this.#createNode(id, uuid, emptyMachine(founders));
+    });
     this.#workload = new Workload({
       events: this.#events,
       nodes: this.#nodes,
@@ -93,11 +101,7 @@ export class Simulation {
     this.#nemesis = new Nemesis(this.#world, {
       random: stream(seed, "nemesis"),
       kinds: this.#faults,
-      addNode: () => {
-        const id = this.#nodes.size + 1;
-        if (id > options.nodes + sparesMax) return undefined;
-        return this.#createNode(id, emptyMachine());
-      },
+      operator: this.#operator,
     });
   }
 
@@ -124,9 +128,9 @@ export class Simulation {
     };
   }
 
-  #createNode(id: NodeId, image: MachineImage): SimNode {
+  #createNode(id: NodeId, uuid: string, image: MachineImage): SimNode {
     const seed = stream(this.#options.seed, `node ${id}`).uint32();
-    const node = new SimNode(id, this.#world, { image, seed });
+    const node = new SimNode(id, this.#world, { image, uuid, seed });
     this.#nodes.set(id, node);
     node.start();
     return node;
@@ -162,12 +166,13 @@ export class Simulation {
     this.#nemesis.heal();
     this.#workload.lostRepliesPermille = 0;
     this.#workload.resumeQueues();
+    this.#workload.removeLimits();
     let isAnswered = false;
     this.#workload.probe(() => {
       isAnswered = true;
     });
     // Jobs whose workers are gone, timers of clocks that were set back, snapshots for whoever lagged.
-    this.#pass(healMsMax / 2);
+    this.#pass(quietMs);
     let unsettled: string | undefined = "nothing was looked at";
     while (this.#events.nowMs < endMs && oracle.problem === undefined) {
       this.#pass(500);
@@ -206,12 +211,10 @@ export class Simulation {
     if (leader === undefined) return;
     // A call of before the end of all faults may have stopped one after it was resumed.
     this.#workload.resumeQueues();
+    this.#workload.removeLimits();
     this.#workload.pauseSchedules();
     this.#workload.drain(leader);
-    // A job that waits for others is no matter of time: what holds of it is looked at in the end.
-    const isOpen = ({ state, order }: Job) =>
-      !isFinished(state) && state !== "held" && !(state === "pending" && order === 0);
-    const open = () => [...(leader.store?.state.jobs.values() ?? [])].filter(isOpen);
+    const open = () => findOpen([...(leader.store?.state.jobs.values() ?? [])]);
     const endMs = this.#events.nowMs + drainMsMax;
     while (open().length > 0 && this.#events.nowMs < endMs) this.#pass(250);
     const [job] = open();
@@ -244,9 +247,16 @@ export class Simulation {
     const replica = leader?.replica;
     if (leader === undefined || replica === undefined) return "no node leads";
     this.#oracle.schedules.check();
+    if (this.#operator.open > 0) return `${this.#operator.open} wishes of the operator are open`;
     if (this.#workload.openCalls > 0) return `${this.#workload.openCalls} calls have no answer`;
     const { voters, learners, votersOutgoing } = replica.conf;
     if (votersOutgoing.length > 0) return "the membership change is not finished";
+    const { members } = replica.engine.state.meta;
+    const known = members.map(({ id }) => id).join(" ");
+    const counted = sortedIds([...voters, ...learners]).join(" ");
+    if (known !== counted) return `members are ${known}, in the configuration are ${counted}`;
+    const late = members.find(({ id, standby }) => !standby && learners.includes(id));
+    if (late !== undefined) return `node ${late.id} was not promoted`;
     for (const id of [...voters, ...learners]) {
       const index = this.#nodes.get(id)?.group?.appliedIndex;
       if (index !== replica.appliedIndex) {
@@ -298,6 +308,22 @@ export class Simulation {
     this.#checkNodes();
     oracle.checkFinal(leader.store.state.jobs);
   }
+}
+
+/** Jobs that nothing but a worker keeps from their end: what waits for others, or behind them in its line, is none. */
+function findOpen(jobs: readonly Job[]): readonly Job[] {
+  const stuck = new Set<string>();
+  const lineOf = ({ queue, options }: Job) => `${queue}\n${options.lane?.fifo}`;
+  return jobs
+    .filter(({ state }) => !isFinished(state))
+    .toSorted((one, other) => one.seq - other.seq)
+    .filter((job) => {
+      const isInLine = job.options.lane?.fifo !== undefined;
+      if (isInLine && stuck.has(lineOf(job))) return false;
+      const isStuck = job.state === "held" || (job.state === "pending" && job.order === 0);
+      if (isStuck && isInLine) stuck.add(lineOf(job));
+      return !isStuck;
+    });
 }
 
 /** A random sequence of its own for each purpose, so that one more draw here changes nothing there. */

@@ -4,7 +4,7 @@ import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { RecordListener } from "../../src/engine/records.ts";
-import type { IdempotencyRecord, QueueRecord } from "../../src/engine/state.ts";
+import type { IdempotencyRecord, Member, QueueRecord } from "../../src/engine/state.ts";
 import { emptyConfState } from "../../src/raft/message.ts";
 import type { AppliedPoint, StateStore } from "../../src/replica/ports.ts";
 import { below } from "../support/seeded-random.ts";
@@ -92,10 +92,13 @@ export interface StateImage {
   readonly point: AppliedPoint;
 }
 
-export function emptyState(): StateImage {
+/** Before the first entry, for every machine of a cluster that these nodes found. */
+export function emptyState(founders: readonly Member[]): StateImage {
   const state = new DigestState();
   // Every kind of change may be tried from the first entry on.
   state.meta.featureLevel = newestFeatureLevel;
+  state.meta.members = founders;
+  state.meta.nextMemberId = founders.length + 1;
   return { state, point: { index: 0, conf: emptyConfState } };
 }
 

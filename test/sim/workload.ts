@@ -14,6 +14,7 @@ import { below, type SeededRandom } from "../support/seeded-random.ts";
 import type { SimNode } from "./node.ts";
 import type { GrantedLease, Oracle } from "./oracle.ts";
 import type { EventQueue } from "./virtual-time.ts";
+import { drawLane, drawLimitChange, limitRemovals } from "./workload-limits.ts";
 
 type Reply =
   | { readonly kind: "outcome"; readonly outcome: Outcome }
@@ -63,8 +64,9 @@ export class Workload {
     if (draw < 30) this.#enqueue();
     else if (draw < 55) this.#claim();
     else if (draw < 85) this.#work();
-    else if (draw < 90) this.#manage();
-    else if (draw < 92) this.#pause();
+    else if (draw < 89) this.#manage();
+    else if (draw < 91) this.#pause();
+    else if (draw < 93) this.#call(drawLimitChange(this.#random, queues), () => {});
     else if (draw < 97) this.#read();
     else if (draw < 99) this.#schedule();
     else this.probe(() => {});
@@ -81,6 +83,11 @@ export class Workload {
     for (const queue of queues) {
       this.#repeat({ kind: "pauseQueue", queue, paused: false }, () => {});
     }
+  }
+
+  /** Jobs wait for workers only, from now on. */
+  removeLimits(): void {
+    for (const change of limitRemovals(queues)) this.#repeat(change, () => {});
   }
 
   /** No more jobs come by themselves. */
@@ -120,6 +127,7 @@ export class Workload {
         ...(this.#chance(15) && { timeoutMs: 1000 + below(this.#random, 4000) }),
         ...(this.#chance(20) && { uniqueKey: `u${below(this.#random, 4)}`, uniqueMs: 5000 }),
         ...(this.#chance(30) && this.#dependencies()),
+        ...(this.#chance(35) && { lane: drawLane(this.#random) }),
       },
     };
     if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
@@ -262,8 +270,12 @@ export class Workload {
   #schedule(): void {
     const name = schedules[below(this.#random, schedules.length)] ?? "s";
     const draw = below(this.#random, 100);
-    if (draw < 55) this.#call({ kind: "setSchedule", name, spec: this.#spec() }, () => {});
-    else if (draw < 80) {
+    if (draw < 55) {
+      // Whoever tries something out sends one version after the other.
+      for (let versions = this.#chance(40) ? 2 : 1; versions > 0; versions--) {
+        this.#call({ kind: "setSchedule", name, spec: this.#spec() }, () => {});
+      }
+    } else if (draw < 80) {
       this.#call({ kind: "pauseSchedule", name, paused: this.#chance(40) }, () => {});
     } else if (draw < 95) this.#call({ kind: "runSchedule", name }, () => {});
     else this.#call({ kind: "deleteSchedule", name }, () => {});

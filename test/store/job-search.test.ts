@@ -67,6 +67,7 @@ beforeAll(() => {
         attempt: 1,
         outcome: "failed",
         error: ordinal === 0 && job.priority === 0 ? undefined : error,
+        errorClass: undefined,
         backtrace: undefined,
         output: undefined,
         workerId: undefined,
@@ -261,7 +262,7 @@ describe("pages", () => {
       ),
       { numRuns: 600 },
     );
-  });
+  }, 30_000);
 
   test("[Q6] [Q7] [Q8] give each matching job once when the budget ends in the middle, and never a total that is too high", () => {
     const searcher = openSearcher({ rowsMax: 37, countMs: 0 });

@@ -5,12 +5,16 @@ import type { Batch } from "../../src/engine/change.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { canonical, hashState } from "../../src/engine/state-hash.ts";
-import { batchAt, batchStep, startMs } from "../support/histories.ts";
+import { batchStep, keyedStep, startMs } from "../support/histories.ts";
+import { batchAt } from "../support/history-batch.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const step = fc.oneof(
-  { weight: 8, arbitrary: batchStep.map((batch) => ({ kind: "batch" as const, batch })) },
+  {
+    weight: 8,
+    arbitrary: fc.oneof(batchStep, keyedStep).map((batch) => ({ kind: "batch" as const, batch })),
+  },
   { weight: 5, arbitrary: fc.constant({ kind: "checkpoint" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "fail" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "purge" as const }) },
@@ -35,7 +39,7 @@ test.each([0, 3, Number.POSITIVE_INFINITY])(
         for (const one of steps) {
           switch (one.kind) {
             case "batch": {
-              const batch = batchAt(one.batch, nowMs, [...memory.jobs.values()]);
+              const batch = batchAt(one.batch, nowMs, memory);
               nowMs = batch.nowMs;
               const answer = canonical(reference.apply(batch));
               batches.push(batch);

@@ -46,6 +46,8 @@ interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** Path of another executable than the one of the place. */
+  readonly program?: string;
 }
 
 /** A folder outside of any project with the executable in it: no `node_modules`, no sources, no configuration. */
@@ -86,7 +88,7 @@ export class Place {
 
   /** Starts the program without waiting. */
   start(words: readonly string[], options: RunOptions = {}): Running {
-    return this.#spawn([this.binary, ...words], options);
+    return this.#spawn([options.program ?? this.binary, ...words], options);
   }
 
   #spawn(command: readonly string[], options: RunOptions): Running {

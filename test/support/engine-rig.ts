@@ -70,13 +70,20 @@ export class EngineRig {
     return this.#one({ kind: "ack", items: [{ ...heldBy(job), ...extra }] });
   }
 
-  fail(job: { seq: number; token?: number }, extra: { retryable?: boolean } = {}) {
+  fail(
+    job: { seq: number; token?: number },
+    extra: { retryable?: boolean; errorClass?: string } = {},
+  ) {
     return this.#one({ kind: "fail", items: [{ ...heldBy(job), error: "boom", ...extra }] });
   }
 
   release(job: { seq: number; token?: number }, delayMs?: number) {
     const item = delayMs === undefined ? heldBy(job) : { ...heldBy(job), delayMs };
     return this.#one({ kind: "release", items: [item] });
+  }
+
+  snooze(job: { seq: number; token?: number }, delayMs: number) {
+    return this.#one({ kind: "snooze", items: [{ ...heldBy(job), delayMs }] });
   }
 
   heartbeat(

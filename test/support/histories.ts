@@ -1,18 +1,25 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
-import { formatJobId } from "../../src/base/ids.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
-import type { Batch, Change, ManageAction, NewJob, RaisedPause } from "../../src/engine/change.ts";
+import type {
+  Change,
+  ManageAction,
+  NewBatch,
+  NewJob,
+  RaisedPause,
+} from "../../src/engine/change.ts";
 import type { Lane } from "../../src/engine/limits/lane.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
 import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
-/** Numbers of jobs; most histories have about as many. */
-const seq = fc.integer({ min: 1, max: 12 });
+/** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
+export const seqsMax = 12;
+const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
+const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
@@ -117,10 +124,13 @@ export const limitChange: fc.Arbitrary<Change> = fc.oneof(
     )
     .map(([target, pauseMs]) => ({ kind: "pauseLimit" as const, target, pauseMs })),
 );
-/** `#n` stands for the id of the n-th job from the last, which only the run of the history knows; `#0` for that of none. */
-const jobNumber = fc.integer({ min: 0, max: 8 }).map((number) => `#${number}`);
+/** `#n` stands for the id of one of the last jobs, which only the run of the history knows; `#0` for that of none. */
+const jobNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 /** The n-th job of the same call; one that is not earlier is left out. */
 const earlierJob = fc.constantFrom("$0", "$1");
+
+/** `#n` stands for the id of one of the batches there are, `#0` for that of none. */
+const batchNumber = fc.integer({ min: 0, max: 12 }).map((number) => `#${number}`);
 
 const step: fc.Arbitrary<NewJob> = fc.record(
   {
@@ -142,17 +152,32 @@ const chain = fc.record(
   { requiredKeys: ["steps", "shard"] },
 ) as fc.Arbitrary<ChainPlan>;
 
+const newBatch = fc.record(
+  { openMs: shortMs, onSuccess: step, onFailure: step, onComplete: step, shard: fc.constant(0) },
+  { requiredKeys: ["shard"] },
+) as fc.Arbitrary<NewBatch>;
+
 const options: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   {
     maxRetries: fc.integer({ min: 0, max: 3 }),
     backoff: fc.constantFrom("none", "fixed", "linear", "exponential"),
     baseDelayMs: fc.integer({ min: 0, max: 2000 }),
     jitter: fc.constantFrom(0, 0.5, 1),
+    jitterMode: fc.constantFrom("additive", "full", "equal"),
+    retryForMs: fc.constantFrom(0, 1500, 5000),
+    noRetryOn: fc.constantFrom(["Fatal"], ["Other", "Fatal"]),
+    lostLeasesMax: fc.integer({ min: 0, max: 2 }),
+    snoozesMax: fc.constantFrom(0, 1, 1000),
     timeoutMs: fc.constantFrom(0, 500, 2500),
+    deadQueue: fc.constantFrom("b", "c/d", "buried"),
     uniqueKey: fc.constantFrom("k", "k\n2"),
     uniqueMs: fc.integer({ min: 1, max: 8000 }),
+    uniqueScope: fc.constantFrom("waiting", "done", "period"),
+    onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
     tags: fc.constantFrom('{"env":"prod"}', '{"env":"test","a\\"b":"1"}'),
-    parentId: fc.constantFrom("job_00000000000000000000000001"),
+    parentId: fc.oneof(jobNumber, earlierJob),
+    cascadeCancel: fc.boolean(),
+    batchId: batchNumber,
     lane,
     dependsOn: fc.uniqueArray(fc.oneof(jobNumber, earlierJob), { minLength: 1, maxLength: 3 }),
     onDependencyFailure: fc.constantFrom("fail", "wait", "ignore"),
@@ -165,10 +190,11 @@ const newJob: fc.Arbitrary<NewJob> = fc
   .record(
     {
       queue,
-      payload: text,
+      payload,
       priority: fc.integer({ min: 0, max: 4 }),
       delayMs: shortMs,
       expireMs: fc.constantFrom(1, 2500, 6000, 60_000, 60_001),
+      deadlineMs: fc.constantFrom(2000, 7000, 60_000),
       checkpoint: text,
       options,
     },
@@ -191,6 +217,17 @@ function itemsOf<Item>(item: fc.Arbitrary<Item>): fc.Arbitrary<Item[]> {
 
 const optional = { requiredKeys: [] };
 
+const queueDefaults: fc.Arbitrary<Partial<JobOptions>> = fc.record(
+  {
+    maxRetries: fc.integer({ min: 1, max: 2 }),
+    baseDelayMs: fc.constantFrom(0, 400),
+    jitterMode: fc.constantFrom("full", "equal"),
+    timeoutMs: fc.constantFrom(700),
+    deadQueue: fc.constantFrom("buried", "a"),
+  },
+  { requiredKeys: [] },
+) as fc.Arbitrary<Partial<JobOptions>>;
+
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: limitChange },
   {
@@ -199,7 +236,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       .record(
         {
           kind: fc.constant("enqueue" as const),
-          jobs: fc.array(newJob, { minLength: 1, maxLength: 4 }),
+          jobs: fc.array(newJob, { minLength: 0, maxLength: 4 }),
+          batch: newBatch,
           idempotency: fc.record({
             key: fc.constantFrom("i1", "i2"),
             fingerprint: fc.constantFrom("f1", "f2"),
@@ -248,6 +286,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
         fc.record(
           {
             retryable: fc.boolean(),
+            errorClass: fc.constantFrom("Fatal", "Passing"),
             backtrace: fc.constant("at x"),
             output: fc.constant("out"),
             pause,
@@ -266,6 +305,12 @@ const change: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: itemsOf(leased(fc.record({ delayMs: shortMs, pause }, optional))).map(
       (items) => ({ kind: "release", items }) as Change,
     ),
+  },
+  {
+    weight: 2,
+    arbitrary: itemsOf(
+      leased(fc.record({ delayMs: shortMs, checkpoint: text }, { requiredKeys: ["delayMs"] })),
+    ).map((items) => ({ kind: "snooze", items }) as Change),
   },
   {
     weight: 2,
@@ -319,11 +364,36 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("deleteQueue" as const), queue }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("sealBatch" as const, "sealBatch" as const, "cancelBatch" as const),
+      batch: fc.integer({ min: 0, max: 12 }),
+    }),
+  },
+  {
     weight: 7,
     arbitrary: fc.record({
       kind: fc.constant("advanceTime" as const),
       limit: fc.constantFrom(1, 2, 5, 100),
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(
+      fc.record({
+        kind: fc.constant("drainQueue" as const),
+        queue,
+        draining: fc.boolean(),
+      }),
+      fc.record(
+        {
+          kind: fc.constant("setQueueDefaults" as const),
+          queue,
+          defaults: queueDefaults,
+        },
+        { requiredKeys: ["kind", "queue"] },
+      ) as fc.Arbitrary<Change>,
+    ),
   },
   {
     weight: 1,
@@ -338,7 +408,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   },
 );
 
-interface BatchStep {
+export interface BatchStep {
   readonly afterMs: number;
   readonly seed: number;
   readonly changes: readonly Change[];
@@ -355,31 +425,63 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
-/** The batch that a step becomes at a time, when there are these jobs. */
-export function batchAt(step: BatchStep, lastMs: number, jobs: readonly KnownJob[]): Batch {
-  const changes = step.changes.map((one) =>
-    one.kind === "enqueue"
-      ? { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, jobs)) }
-      : one,
-  );
-  return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
-}
+/** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
+const keyedJob: fc.Arbitrary<NewJob> = fc
+  .record(
+    {
+      queue: fc.constantFrom("a", "a", "a", "b"),
+      payload,
+      delayMs: fc.constantFrom(0, 0, 0, 700),
+      expireMs: fc.constantFrom(2500, 60_000),
+      options: fc.record(
+        {
+          maxRetries: fc.constantFrom(1, 3),
+          baseDelayMs: fc.constant(500),
+          uniqueKey: fc.constantFrom("k", "k", "l"),
+          uniqueMs: fc.constantFrom(300, 4000, 100_000),
+          uniqueScope: fc.constantFrom("waiting", "done", "period"),
+          onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
+          debounceMs: fc.constantFrom(0, 0, 500),
+          debounceMaxMs: fc.constantFrom(0, 800),
+          merge: fc.constantFrom("none", "none", "shallow", "append"),
+          chain: fc.oneof(
+            { weight: 5, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: chain },
+          ),
+          lane: fc.oneof(
+            { weight: 3, arbitrary: fc.constant(undefined) },
+            { weight: 1, arbitrary: lane },
+          ),
+        },
+        { requiredKeys: ["uniqueKey"] },
+      ),
+    },
+    { requiredKeys: ["queue", "payload", "options"] },
+  )
+  .map((job) => job as NewJob);
 
-interface KnownJob {
-  readonly seq: number;
-  readonly createdAtMs: number;
-}
+const keyedChange: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(keyedJob, { minLength: 1, maxLength: 2 })
+      .map((jobs): Change => ({ kind: "enqueue", jobs })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("claim" as const),
+      queues: fc.constant(["a", "b"]),
+      count: fc.constantFrom(1, 3),
+      leaseMs: fc.constantFrom(500, 10_000),
+    }),
+  },
+  { weight: 4, arbitrary: change },
+);
 
-function withIds(job: NewJob, index: number, jobs: readonly KnownJob[]): NewJob {
-  if (job.options?.dependsOn === undefined) return job;
-  const dependsOn = job.options.dependsOn
-    .filter((text) => !text.startsWith("$") || Number(text.slice(1)) < index)
-    .map((text) => (text.startsWith("$") ? text : idOf(Number(text.slice(1)), jobs)));
-  return { ...job, options: { ...job.options, dependsOn: [...new Set(dependsOn)] } };
-}
-
-/** Mostly the id of one of the last jobs there are. */
-function idOf(draw: number, jobs: readonly KnownJob[]): string {
-  const job = draw === 0 ? undefined : jobs.at(-draw);
-  return formatJobId(job?.seq ?? 999, job?.createdAtMs ?? 0, 0);
-}
+export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
+  afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
+  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
+  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+});

@@ -40,6 +40,7 @@ const echoIds: StreamService = {
   open: () => ({
     frame: async (frame) => JSON.stringify({ id: frame.id }),
     drained() {},
+    stopClaiming() {},
     close() {},
   }),
 };
@@ -55,7 +56,9 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
     handlers: recording(options.handlers ?? {}, calls),
     stream: options.stream ?? echoIds,
     forward: options.forward ?? { isLeader: () => true, leaderUrl: () => undefined },
-    drain: options.drain ?? new Drain({ tokenOf: () => -1, isLive: () => false }),
+    drain:
+      options.drain ??
+      new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },

@@ -16,7 +16,10 @@ export function answerOf(outcome: Outcome): ModelAnswer {
     case "member":
       return `member ${outcome.id}`;
     case "enqueued":
-      return outcome.results.map(addedAnswer);
+      return [
+        ...outcome.results.map(addedAnswer),
+        ...(outcome.batch === undefined ? [] : [`batch ${outcome.batch[0]}`]),
+      ];
     case "claimed":
       return outcome.jobs.map(
         (job) =>
@@ -33,9 +36,8 @@ export function answerOf(outcome: Outcome): ModelAnswer {
 
 function addedAnswer(result: EnqueueResult): string {
   if (result.kind === "rejected") return result.code;
-  return result.kind === "duplicate"
-    ? `duplicate of ${result.seq}`
-    : `${result.state} ${result.seq}`;
+  if (result.kind === "duplicate") return `duplicate of ${result.seq}`;
+  return `${result.kind === "replaced" ? "replaced" : result.state} ${result.seq}`;
 }
 
 function itemAnswer(result: ItemResult): string {
@@ -52,7 +54,26 @@ export function viewOf(state: MemoryState, engine: Engine): unknown {
     next: engine.nextReady(name),
     claimable: engine.nextClaimable(name),
   }));
-  return { jobs: jobs.map((job) => jobView(job, state)), queues, chains: chainViews(state) };
+  return { jobs: jobs.map((job) => jobView(job, state)), queues, ...groupViews(state) };
+}
+
+function groupViews(state: MemoryState): object {
+  return { chains: chainViews(state), batches: batchViews(state) };
+}
+
+function batchViews(state: MemoryState): unknown {
+  const views = [...state.records("batch").entries()].map(([key, batch]) => ({
+    seq: Number(key),
+    ...{ state: batch.state, sealAtMs: batch.sealAtMs, finishedAtMs: batch.finishedAtMs },
+    ...{ total: batch.total, pending: batch.pending, completed: batch.completed },
+    ...{ dead: batch.dead, cancelled: batch.cancelled },
+    callbacks: [
+      ...(batch.successJob === undefined ? [] : [`success ${batch.successJob[0]}`]),
+      ...(batch.failureJob === undefined ? [] : [`failure ${batch.failureJob[0]}`]),
+      ...(batch.completeJob === undefined ? [] : [`complete ${batch.completeJob[0]}`]),
+    ],
+  }));
+  return views.sort((one, other) => one.seq - other.seq);
 }
 
 function chainViews(state: MemoryState): unknown {
@@ -69,14 +90,54 @@ function chainViews(state: MemoryState): unknown {
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs } = job;
+  const payload = comparedPayload(job);
   const history = [...(state.attempts.get(seq)?.values() ?? [])].map(({ outcome }) => outcome);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.order}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
-    { result, checkpoint, progress, history, leaseEndsAtMs: job.leaseExpiresAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
+    {
+      result,
+      checkpoint,
+      progress,
+      history,
+      payload,
+      deadOf: job.options.deadOf,
+      leaseEndsAtMs: job.leaseExpiresAtMs,
+    },
   ];
+}
+
+/** What a step of a chain is given holds texts of errors, which are the engine's own. */
+function comparedPayload({
+  payload,
+  options,
+}: Pick<Job, "payload" | "options">): string | undefined {
+  const isOwn = (options.chainStep ?? 0) === 0 && options.deadOf === undefined;
+  return isOwn ? payload : undefined;
 }
 
 export function modelView(model: NaiveModel): unknown {
@@ -86,15 +147,43 @@ export function modelView(model: NaiveModel): unknown {
     next: model.line(name)[0]?.seq,
     claimable: paused ? undefined : model.next(name)?.seq,
   }));
-  return { jobs: model.jobs.map(modelJobView), queues, chains: model.chains.view() };
+  return {
+    jobs: model.jobs.map(modelJobView),
+    queues,
+    chains: model.chains.view(),
+    batches: model.belonging.view(),
+  };
 }
 
 function modelJobView(job: ModelJob): unknown {
-  const { seq, queue, priority, dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs } = job;
+  const {
+    seq,
+    queue,
+    priority,
+    dueAtMs,
+    expireAtMs,
+    attempt,
+    lostLeases,
+    token,
+    leaseMs,
+    snoozes,
+    firstFailedAtMs,
+  } = job;
   const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs } = job;
+  const payload = comparedPayload(job);
   return [
     `${job.state} ${seq} in ${queue} as ${priority}, place ${job.state === "pending" ? job.order : 0}`,
-    { dueAtMs, expireAtMs, attempt, lostLeases, token, leaseMs, startedAtMs },
-    { result, checkpoint, progress, history, leaseEndsAtMs },
+    {
+      dueAtMs,
+      expireAtMs,
+      attempt,
+      lostLeases,
+      token,
+      leaseMs,
+      startedAtMs,
+      snoozes,
+      firstFailedAtMs,
+    },
+    { result, checkpoint, progress, history, payload, deadOf: job.options.deadOf, leaseEndsAtMs },
   ];
 }

@@ -3,6 +3,7 @@ import { parseGroupId } from "../../src/base/ids.ts";
 import type { ChainPlan, ChainState } from "../../src/engine/chains.ts";
 import type { NewJob } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
+import type { GroupKeeper } from "./naive-groups.ts";
 import type { ModelJob } from "./naive-job.ts";
 
 interface ModelChain {
@@ -21,7 +22,7 @@ export interface ChainHost {
   readonly add: (spec: NewJob, of: Partial<JobOptions>) => number;
 }
 
-export class NaiveChains {
+export class NaiveChains implements GroupKeeper {
   readonly #host: ChainHost;
   #chains: ModelChain[] = [];
 
@@ -55,7 +56,7 @@ export class NaiveChains {
     this.#end(chain, next === undefined ? "completed" : "exited");
   }
 
-  ended(job: ModelJob, how: "completed" | "dead" | "cancelled" | "deleted"): void {
+  stepEnded(job: ModelJob, how: "completed" | "dead" | "cancelled" | "deleted"): void {
     const chain = this.#of(job);
     const plan = job.options.chain;
     if (chain === undefined || how === "completed") return;
@@ -83,18 +84,13 @@ export class NaiveChains {
     chain.finishedAtMs = 0;
   }
 
-  nextMs(keepMs: number): number {
-    const ended = this.#chains.filter(({ finishedAtMs }) => finishedAtMs > 0);
-    return Math.min(...ended.map(({ finishedAtMs }) => finishedAtMs + keepMs));
+  /** Those that are over. */
+  ended(): readonly ModelChain[] {
+    return this.#chains.filter(({ finishedAtMs }) => finishedAtMs > 0);
   }
 
-  forgetOldest(keepMs: number): boolean {
-    const [first] = this.#chains
-      .filter(({ finishedAtMs }) => finishedAtMs > 0)
-      .sort((one, other) => one.finishedAtMs - other.finishedAtMs || one.seq - other.seq);
-    if (first === undefined || first.finishedAtMs + keepMs > this.#host.nowMs()) return false;
-    this.#chains = this.#chains.filter((chain) => chain !== first);
-    return true;
+  forget(seq: number): void {
+    this.#chains = this.#chains.filter((chain) => chain.seq !== seq);
   }
 
   view(): unknown {
@@ -114,8 +110,9 @@ export class NaiveChains {
   }
 
   #spawn(spec: NewJob, after: ModelJob, chainStep: number, chain?: ChainPlan): number {
-    const { chainId, parentId } = after.options;
-    return this.#host.add(spec, { chainId, parentId, chainStep, chain });
+    const { chainId, parentId, cascadeCancel, batchId } = after.options;
+    const inherited = { chainId, parentId, cascadeCancel, batchId };
+    return this.#host.add(spec, { ...inherited, chainStep, chain });
   }
 
   #end(chain: ModelChain, state: ChainState): void {

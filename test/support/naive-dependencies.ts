@@ -11,7 +11,9 @@ type How = "completed" | "dead" | "cancelled" | "deleted" | "removed";
 
 type News =
   | { kind: "ended"; seq: number; how: How; before: number; after: number; isStored: boolean }
-  | { kind: "removed"; seqs: readonly number[]; isStored: boolean };
+  | { kind: "removed"; seqs: readonly number[]; isStored: boolean }
+  /** Of other rules; false when nothing was left to do. */
+  | { kind: "other"; step: () => boolean; isStored: boolean };
 
 interface Wait {
   readonly seq: number;
@@ -50,11 +52,11 @@ export class NaiveDependencies {
     return this.#waits.some((wait) => wait.seq === seq);
   }
 
-  isRefused(options: Partial<JobOptions> | undefined): boolean {
-    if (options?.onDependencyFailure === "ignore") return false;
-    return (options?.dependsOn ?? []).some(
-      (id) => !id.startsWith("$") && this.#byId(id) === undefined,
-    );
+  /** The code with which a job is refused that depends on one that is not there. */
+  refusal(options: Partial<JobOptions> | undefined): string | undefined {
+    if (options?.onDependencyFailure === "ignore") return undefined;
+    const isGone = (id: string) => !id.startsWith("$") && this.#byId(id) === undefined;
+    return options?.dependsOn?.some(isGone) === true ? "NOT_FOUND" : undefined;
   }
 
   /** A new job, with ids for its references. */
@@ -72,6 +74,12 @@ export class NaiveDependencies {
     if (open.length > 0) this.#waits.push({ seq, open, since: seq });
   }
 
+  /** It waits for nobody any more. */
+  drop(seq: number): void {
+    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
+    this.#forgetUnwaited();
+  }
+
   /** Before a finished job is run again by hand. */
   runsAgain(job: ModelJob): void {
     if (isFinished(job.state)) {
@@ -87,8 +95,7 @@ export class NaiveDependencies {
   }
 
   ended(seq: number, how: How): void {
-    this.#waits = this.#waits.filter((wait) => wait.seq !== seq);
-    this.#forgetUnwaited();
+    this.drop(seq);
     if (how === "deleted") this.#unwatch(seq);
     if (this.#dependents(seq).length > 0) this.#tell(seq, how);
   }
@@ -97,6 +104,10 @@ export class NaiveDependencies {
   removed(jobs: readonly ModelJob[]): void {
     const seqs = jobs.map(({ seq }) => seq).filter((seq) => this.#watched.includes(seq));
     if (seqs.length > 0) this.#push({ kind: "removed", seqs, isStored: false });
+  }
+
+  later(step: () => boolean): void {
+    this.#push({ kind: "other", step, isStored: false });
   }
 
   beginBatch(): void {
@@ -121,6 +132,7 @@ export class NaiveDependencies {
 
   /** False when there was nobody left to tell. */
   #step(news: News): boolean {
+    if (news.kind === "other") return news.step();
     if (news.kind === "removed") {
       const seq = news.seqs.find((one) => this.#watched.includes(one));
       if (seq === undefined) return false;

@@ -8,14 +8,19 @@ export interface ModelJob {
   readonly seq: number;
   readonly createdAtMs: number;
   options: JobOptions;
+  payload: string;
   queue: string;
   state: JobState;
   priority: number;
   order: number;
   dueAtMs: number;
+  /** The time its producer asked for. */
+  askedAtMs: number;
   expireAtMs: number;
   attempt: number;
   lostLeases: number;
+  snoozes: number;
+  firstFailedAtMs: number;
   token: number;
   leaseMs: number;
   leaseEndsAtMs: number;
@@ -26,26 +31,31 @@ export interface ModelJob {
   history: string[];
 }
 
-/** A job that is added now; `place` is that in its line, 0 for none. */
+/** A job that is added now; `place` is that in its line, 0 for none. One that waits for its key is held. */
 export function newModelJob(
   spec: NewJob,
-  of: { seq: number; options: JobOptions; nowMs: number; place: number },
+  of: { seq: number; options: JobOptions; nowMs: number; place: number; waitsForKey: boolean },
 ): ModelJob {
-  const { seq, options, nowMs, place } = of;
-  const dueAtMs = nowMs + (spec.delayMs ?? 0);
-  const isLater = dueAtMs > nowMs;
+  const { seq, options, nowMs, place, waitsForKey } = of;
+  const askedAtMs = startOf(spec, options, { nowMs, firstMs: nowMs });
+  const later: JobState = askedAtMs > nowMs ? "scheduled" : "pending";
+  const state = waitsForKey ? "held" : later;
   return {
     seq,
     createdAtMs: nowMs,
     options,
+    payload: spec.payload,
     queue: spec.queue,
-    state: isLater ? "scheduled" : "pending",
+    state,
     priority: spec.priority ?? 2,
-    order: isLater ? 0 : place,
-    dueAtMs: isLater ? dueAtMs : 0,
-    expireAtMs: spec.expireMs === undefined ? 0 : nowMs + spec.expireMs,
+    order: state === "pending" ? place : 0,
+    dueAtMs: state === "scheduled" ? askedAtMs : 0,
+    askedAtMs,
+    expireAtMs: endOfWait(spec, options, nowMs),
     attempt: 0,
     lostLeases: 0,
+    snoozes: 0,
+    firstFailedAtMs: 0,
     token: 0,
     leaseMs: 0,
     leaseEndsAtMs: 0,
@@ -55,6 +65,33 @@ export function newModelJob(
     progress: undefined,
     history: [],
   };
+}
+
+/** When a job is to start. */
+export function startOf(
+  spec: NewJob,
+  options: JobOptions,
+  at: { readonly nowMs: number; readonly firstMs: number },
+): number {
+  if (options.debounceMs === 0) return at.nowMs + (spec.delayMs ?? 0);
+  const latestMs =
+    options.debounceMaxMs === 0 ? Number.POSITIVE_INFINITY : at.firstMs + options.debounceMaxMs;
+  return Math.min(at.nowMs + options.debounceMs, latestMs);
+}
+
+/** Until when a job may wait; 0 for ever. */
+export function endOfWait(spec: NewJob, options: JobOptions, nowMs: number): number {
+  const ends = [spec.expireMs === undefined ? 0 : nowMs + spec.expireMs, options.deadlineAtMs];
+  const given = ends.filter((atMs) => atMs > 0);
+  return given.length === 0 ? 0 : Math.min(...given);
+}
+
+/** For a job that is to run by an operator's word. */
+export function takeOffWhatIsOver(job: ModelJob, nowMs: number): void {
+  const { deadlineAtMs } = job.options;
+  const isOver = deadlineAtMs > 0 && deadlineAtMs <= nowMs;
+  if (isOver) job.options = { ...job.options, deadlineAtMs: 0 };
+  if (isOver || job.expireAtMs <= nowMs) job.expireAtMs = isOver ? 0 : deadlineAtMs;
 }
 
 /** What a change of a job is answered with. */

@@ -5,43 +5,40 @@
 
 import { formatGroupId } from "../../src/base/ids.ts";
 import type {
-  AckItem,
   Batch,
   Change,
   ClaimJobs,
-  EnqueueJobs,
-  FailItem,
-  HeartbeatItem,
   ManageJobs,
   NewJob,
-  ReleaseItem,
   Retention,
 } from "../../src/engine/change.ts";
 import { isFinished, type JobState } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import { defaultOptions, type JobOptions } from "../../src/engine/options.ts";
-import { chanceOf, retryDelayMs } from "../../src/engine/retry.ts";
+import { NaiveAttempts } from "./naive-attempts.ts";
+import { NaiveBelonging } from "./naive-belonging.ts";
 import { NaiveCalls } from "./naive-calls.ts";
 import { NaiveChains } from "./naive-chains.ts";
 import { NaiveDependencies } from "./naive-dependencies.ts";
-import { answerOf, idBehind, type ModelJob, newModelJob } from "./naive-job.ts";
+import { NaiveGroups } from "./naive-groups.ts";
+import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
+import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveLimits } from "./naive-limits.ts";
-import { NaiveLocks } from "./naive-locks.ts";
 import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
+import { NaiveSettings } from "./naive-settings.ts";
 
-type Item = { readonly seq: number; readonly token?: number };
 export type ModelAnswer = unknown;
 
-const infinity = Number.POSITIVE_INFINITY;
 const waiting: readonly JobState[] = ["pending", "scheduled", "retrying", "held"];
 export class NaiveModel {
   jobs: ModelJob[] = [];
   queues: { name: string; paused: boolean }[] = [];
-  readonly #locks = new NaiveLocks();
-  readonly #calls = new NaiveCalls();
+  readonly #unique: NaiveKeys;
+  readonly #attempts: NaiveAttempts;
   readonly #members = new NaiveMembers();
+  readonly #settings = new NaiveSettings();
   readonly limits = new NaiveLimits();
   readonly #kept: NaiveRetention;
   #number = 1;
@@ -52,11 +49,46 @@ export class NaiveModel {
   readonly #waits: NaiveDependencies;
   readonly chains = new NaiveChains({
     nowMs: () => this.#nowMs,
-    add: (spec, of) => this.#insert(spec, { ...defaultOptions, ...spec.options, ...of }).seq,
+    add: (spec, of) => this.#insert(spec, { ...this.#optionsOf(spec), ...of }, false).seq,
+  });
+  readonly belonging = new NaiveBelonging({
+    nowMs: () => this.#nowMs,
+    takeNumber: () => this.#number++,
+    jobs: () => this.jobs,
+    cancel: (job) => this.#act(job, "cancel"),
+    add: (spec) => this.#insert(spec, this.#optionsOf(spec), false).seq,
+    later: (step) => this.#waits.later(step),
+  });
+  readonly #groups = new NaiveGroups([this.chains, this.belonging]);
+  readonly #calls = new NaiveCalls({
+    nowMs: () => this.#nowMs,
+    jobs: () => this.jobs,
+    add: (spec) => this.#add(spec),
+    refusal: ({ options }) => this.belonging.refusal(options) ?? this.#waits.refusal(options),
+    begin: (batch) => this.belonging.begin(batch),
+    begun: (batch) => this.belonging.begun(batch),
   });
 
   constructor(retention: Retention, stepsMax: number = engineLimits.aftermathStepsMax) {
     this.#kept = new NaiveRetention(retention);
+    this.#attempts = new NaiveAttempts({
+      jobs: () => this.jobs,
+      nowMs: () => this.#nowMs,
+      seed: () => this.#seed,
+      finish: (job, state) => this.#finish(job, state),
+      endLease: (job, state) => this.#endLease(job, state),
+      raise: (job, pause) => this.limits.raise(job, pause, this.#nowMs),
+      acked: (job, plan, exits) => this.chains.acked(job, plan, exits),
+    });
+    this.#unique = new NaiveKeys({
+      jobs: () => this.jobs,
+      nowMs: () => this.#nowMs,
+      isOverBacklog: (spec, options) => this.#isOverBacklog(spec, options),
+      insert: (spec, options, waits) => this.#insert(spec, options, waits),
+      place: (job, dueAtMs) => this.#place(job, dueAtMs),
+      cancel: (job) => this.#act(job, "cancel"),
+      unblock: (job) => this.#waits.drop(job.seq),
+    });
     this.#waits = new NaiveDependencies({
       stepsMax,
       find: (seq) => this.jobs.find((job) => job.seq === seq),
@@ -101,7 +133,7 @@ export class NaiveModel {
     if (this.#waits.hasNews) return this.#nowMs;
     return Math.min(
       this.#kept.nextMs(),
-      this.chains.nextMs(this.#kept.retention.doneMs),
+      this.#groups.nextMs(this.#kept.retention.doneMs),
       ...this.#events().map(({ atMs }) => atMs),
     );
   }
@@ -109,27 +141,37 @@ export class NaiveModel {
   #change(change: Change): ModelAnswer {
     switch (change.kind) {
       case "enqueue":
-        return this.#enqueue(change);
+        return this.#calls.enqueue(change);
       case "claim":
         return this.#claim(change);
       case "ack":
-        return change.items.map((item) => this.#seen(this.#ack(item)));
+        return change.items.map((item) => this.#seen(this.#attempts.ack(item)));
       case "fail":
-        return change.items.map((item) => this.#seen(this.#fail(item)));
+        return change.items.map((item) => this.#seen(this.#attempts.fail(item)));
       case "release":
-        return change.items.map((item) => this.#seen(this.#release(item)));
+        return change.items.map((item) => this.#seen(this.#attempts.release(item)));
+      case "snooze":
+        return change.items.map((item) => this.#seen(this.#attempts.snooze(item)));
       case "heartbeat":
-        return change.items.map((item) => this.#heartbeat(item));
+        return change.items.map((item) => this.#attempts.heartbeat(item));
       case "manage":
         if (change.queue !== undefined) this.#open(change.queue);
         return change.seqs.map((seq) => this.#seen(this.#manage(seq, change)));
       case "pauseQueue":
         this.#open(change.queue).paused = change.paused;
         return "ok";
+      case "drainQueue":
+      case "setQueueDefaults":
+        for (const queue of this.#settings.change(change)) this.#open(queue);
+        return "ok";
       case "clearQueue":
         return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
         return this.#deleteQueue(change.queue);
+      case "sealBatch":
+        return this.belonging.seal(change.batch);
+      case "cancelBatch":
+        return this.belonging.cancel(change.batch);
       case "setLimit":
       case "removeLimit":
       case "pauseLimit": {
@@ -164,39 +206,28 @@ export class NaiveModel {
     return queue;
   }
 
-  #enqueue({ jobs, idempotency }: EnqueueJobs): ModelAnswer {
-    const add = () => this.#addAll(jobs);
-    if (idempotency === undefined) return add() ?? "NOT_FOUND";
-    return this.#calls.once(idempotency, this.#nowMs, add) ?? "NOT_FOUND";
-  }
-
-  /** Undefined when one depends on a job that is not there: then none is added. */
-  #addAll(specs: readonly NewJob[]): ModelAnswer[] | undefined {
-    if (specs.some(({ options }) => this.#waits.isRefused(options))) return undefined;
-    const answers: string[] = [];
-    for (const spec of specs) {
-      const named = (spec.options?.dependsOn ?? []).filter((id) => id.startsWith("$"));
-      const isOrphan = named.some((id) => answers[Number(id.slice(1))] === "LIMIT_EXCEEDED");
-      answers.push(isOrphan ? "LIMIT_EXCEEDED" : this.#add(spec, answers));
-    }
-    return answers;
-  }
-
-  #add(spec: NewJob, answers: readonly string[]): string {
+  #add(spec: NewJob): string {
     this.#open(spec.queue);
-    const dependsOn = spec.options?.dependsOn?.map((id) => idBehind(id, answers, this.jobs));
-    const options = { ...defaultOptions, ...spec.options, dependsOn };
-    const lock = this.#locks.holding(spec.queue, options.uniqueKey, this.#nowMs);
-    if (lock !== undefined) return `duplicate of ${lock.seq}`;
-    const refused = this.limits.isOverBacklog(spec.queue, options.lane?.group, this.jobs);
-    if (refused) return "LIMIT_EXCEEDED";
-    const job = this.#insert(spec, options);
-    this.chains.began(job);
-    this.#locks.take(job, this.#nowMs);
+    if (this.#settings.isDraining(spec.queue)) return "QUEUE_DRAINING";
+    const options = this.#optionsOf(spec);
+    if (options.deadQueue !== undefined) this.#open(options.deadQueue);
+    if (options.uniqueKey !== undefined) return this.#unique.add(spec, options);
+    if (this.#isOverBacklog(spec, options)) return "LIMIT_EXCEEDED";
+    const job = this.#insert(spec, options, false);
     return `${job.state} ${job.seq}`;
   }
 
-  #insert(spec: NewJob, asked: JobOptions): ModelJob {
+  #isOverBacklog({ queue }: NewJob, { lane }: JobOptions): boolean {
+    return this.limits.isOverBacklog(queue, lane?.group, this.jobs);
+  }
+
+  #optionsOf(spec: NewJob): JobOptions {
+    const options = { ...defaultOptions, ...this.#settings.given(spec) };
+    if (spec.deadlineMs !== undefined) options.deadlineAtMs = this.#nowMs + spec.deadlineMs;
+    return options;
+  }
+
+  #insert(spec: NewJob, asked: JobOptions, waitsForKey: boolean): ModelJob {
     this.#open(spec.queue);
     const seq = this.#number++;
     const chainId = formatGroupId("chn", { seq, createdAtMs: this.#nowMs, shard: 0 });
@@ -204,9 +235,18 @@ export class NaiveModel {
     const options = isFirst ? { ...asked, chainId, chainStep: 0 } : asked;
     this.#waits.added(seq, options);
     const place = this.#waits.isBlocked(seq) ? 0 : seq;
-    const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place });
+    const job = newModelJob(spec, { seq, options, nowMs: this.#nowMs, place, waitsForKey });
     this.jobs.push(job);
+    this.belonging.changed(job);
+    if (isFirst) this.chains.began(job);
     return job;
+  }
+
+  /** Puts a waiting job where its time says. */
+  #place(job: ModelJob, dueAtMs: number): void {
+    const isLater = dueAtMs > this.#nowMs;
+    this.#endLease(job, isLater ? "scheduled" : "pending");
+    job.dueAtMs = isLater ? dueAtMs : 0;
   }
 
   #claim(change: ClaimJobs): ModelAnswer {
@@ -224,13 +264,14 @@ export class NaiveModel {
       }
       this.limits.serve(job, this.jobs, this.#nowMs);
       job.state = "active";
+      this.limits.look(this.jobs);
+      this.#unique.started(job);
       job.attempt++;
       job.token = this.#token++;
       job.leaseMs = change.leaseMs;
       job.startedAtMs = this.#nowMs;
-      job.leaseEndsAtMs = this.#leaseEnd(job);
+      job.leaseEndsAtMs = this.#attempts.leaseEnd(job);
       job.progress = undefined;
-      this.limits.look(this.jobs);
       claimed.push(
         `${job.seq} attempt ${job.attempt} token ${job.token} until ${job.leaseEndsAtMs}`,
       );
@@ -238,106 +279,15 @@ export class NaiveModel {
     return claimed;
   }
 
-  #leaseEnd(job: ModelJob): number {
-    const { timeoutMs } = job.options;
-    return Math.min(
-      this.#nowMs + job.leaseMs,
-      timeoutMs > 0 ? job.startedAtMs + timeoutMs : infinity,
-    );
-  }
-
-  /** The job when the item speaks for its lease; else the code of the refusal, or `repeated`. */
-  #holder(item: Item, stateCode: string): { job: ModelJob; repeated: boolean } | string {
-    const job = this.jobs.find(({ seq }) => seq === item.seq);
-    if (job === undefined) return "NOT_FOUND";
-    if (item.token === undefined)
-      return job.state === "active" ? { job, repeated: false } : stateCode;
-    if (item.token !== job.token) return "LEASE_LOST";
-    return { job, repeated: job.state !== "active" };
-  }
-
-  #ack(item: AckItem): ModelAnswer {
-    const found = this.#holder(item, "ACK_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return job.state === "completed" ? answerOf(job, "active") : "LEASE_LOST";
-    if (item.output !== undefined) job.history.push("completed");
-    job.result = item.result ?? job.result;
-    job.checkpoint = item.checkpoint ?? job.checkpoint;
-    job.lostLeases = 0;
-    const plan = job.options.chain;
-    this.#finish(job, "completed");
-    if (plan !== undefined) job.options = { ...job.options, chain: undefined };
-    this.chains.acked(job, plan, item.exit !== undefined);
-    return answerOf(job, "active");
-  }
-
-  #fail(item: FailItem): ModelAnswer {
-    const found = this.#holder(item, "FAIL_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) {
-      return ["retrying", "dead"].includes(job.state) ? answerOf(job, "active") : "LEASE_LOST";
-    }
-    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
-    job.history.push("failed");
-    if (item.keepAttempt === true) {
-      job.attempt = Math.max(0, job.attempt - 1);
-      job.token = 0;
-      job.lostLeases = 0;
-      this.#endLease(job, "pending");
-      return answerOf(job, "active");
-    }
-    this.#retryOrDie(job, item.retryable === false);
-    return answerOf(job, "active");
-  }
-
-  #retryOrDie(job: ModelJob, isFinal: boolean): void {
-    job.lostLeases = 0;
-    if (isFinal || job.attempt >= job.options.maxRetries) {
-      this.#finish(job, "dead");
-      return;
-    }
-    this.#endLease(job, "retrying");
-    job.dueAtMs =
-      this.#nowMs + retryDelayMs(job.options, job.attempt, chanceOf(this.#seed, job.seq));
-  }
-
-  #release(item: ReleaseItem): ModelAnswer {
-    const found = this.#holder(item, "RELEASE_ERROR");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return "LEASE_LOST";
-    if (this.limits.raise(job, item.pause, this.#nowMs) === "refused") return "VALIDATION_ERROR";
-    job.attempt = Math.max(0, job.attempt - 1);
-    job.token = 0;
-    if ((item.delayMs ?? 0) > 0) {
-      this.#endLease(job, "retrying");
-      job.dueAtMs = this.#nowMs + (item.delayMs ?? 0);
-    } else {
-      this.#endLease(job, "pending");
-    }
-    return answerOf(job, "active");
-  }
-
-  #heartbeat(item: HeartbeatItem): ModelAnswer {
-    const found = this.#holder(item, "LEASE_LOST");
-    if (typeof found === "string") return found;
-    const { job, repeated } = found;
-    if (repeated) return "LEASE_LOST";
-    job.leaseMs = item.leaseMs ?? job.leaseMs;
-    job.leaseEndsAtMs = this.#leaseEnd(job);
-    job.progress = item.progress ?? job.progress;
-    job.checkpoint = item.checkpoint ?? job.checkpoint;
-    return answerOf(job, "active");
-  }
-
   #endLease(job: ModelJob, state: JobState): void {
+    const from = job.state;
     job.state = state;
     job.leaseMs = 0;
     job.leaseEndsAtMs = 0;
     job.dueAtMs = 0;
     if (state === "pending") this.#stand(job);
+    this.limits.look(this.jobs);
+    this.#unique.moved(job, from);
   }
 
   /** At the end of the line, unless it waits for other jobs. */
@@ -349,9 +299,20 @@ export class NaiveModel {
     this.#kept.leave(job);
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
-    this.#locks.free(job);
     this.#waits.ended(job.seq, state);
-    this.chains.ended(job, state);
+    this.belonging.changed(job);
+    if (state === "cancelled") this.belonging.parentGone(job);
+    this.chains.stepEnded(job, state);
+    if (state === "dead") this.#passOn(job);
+  }
+
+  #passOn({ seq, createdAtMs, payload, priority, options }: ModelJob): void {
+    const { deadQueue, tags, parentId, lane } = options;
+    if (deadQueue === undefined) return;
+    const group = lane?.group === undefined ? {} : { lane: { group: lane.group } };
+    const copy = { queue: deadQueue, payload, priority, options: { tags, parentId, ...group } };
+    const deadOf = [seq, createdAtMs] as const;
+    this.#insert(copy, { ...this.#optionsOf(copy), deadQueue: undefined, deadOf }, false);
   }
 
   #manage(seq: number, change: ManageJobs): ModelAnswer {
@@ -389,26 +350,29 @@ export class NaiveModel {
         this.#endLease(job, "held");
         return;
       case "approve":
+        if (job.options.lostLeasesMax > 0) job.lostLeases = 0;
         this.#endLease(job, "pending");
         return;
       default:
-        if (action === "retry") job.attempt = 0;
-        if (action === "retry") job.startedAtMs = 0;
+        if (action === "retry") startAnew(job);
         job.lostLeases = 0;
         job.token = 0;
-        if (job.expireAtMs <= this.#nowMs) job.expireAtMs = 0;
+        takeOffWhatIsOver(job, this.#nowMs);
         this.#waits.runsAgain(job);
         this.chains.runsAgain(job);
         this.#kept.leave(job);
         this.#endLease(job, "pending");
-        this.#locks.retake(job, this.#nowMs);
+        this.belonging.changed(job);
+        this.#unique.retake(job);
     }
   }
 
   #move(job: ModelJob, queue: string): ModelAnswer {
     if (job.state === "active") return "MOVE_ERROR";
     if (job.queue === queue) return answerOf(job, job.state);
-    if (!this.#locks.move(job, queue, this.#nowMs)) return "CONFLICT";
+    if (this.#settings.isDraining(queue)) return "QUEUE_DRAINING";
+    const refusal = this.#unique.move(job, queue);
+    if (refusal !== undefined) return refusal;
     job.queue = queue;
     if (job.state === "pending") this.#stand(job);
     if (isFinished(job.state)) {
@@ -420,17 +384,25 @@ export class NaiveModel {
 
   #delete(job: ModelJob): void {
     this.#kept.leave(job);
-    this.#locks.free(job);
     this.jobs = this.jobs.filter((one) => one !== job);
+    this.limits.look(this.jobs);
+    this.#unique.deleted(job);
     this.#waits.ended(job.seq, "deleted");
-    if (!isFinished(job.state)) this.chains.ended(job, "deleted");
+    if (isFinished(job.state)) return;
+    this.belonging.deleted(job);
+    this.belonging.parentGone(job);
+    this.chains.stepEnded(job, "deleted");
   }
 
   #clear(queue: string, limit: number): ModelAnswer {
     if (!this.queues.some(({ name }) => name === queue)) return "NOT_FOUND";
-    const doomed = this.line(queue).slice(0, limit);
-    for (const job of doomed) this.#delete(job);
-    return `${doomed.length} cleared, more ${this.line(queue).length > 0}`;
+    let cleared = 0;
+    for (; cleared < limit; cleared++) {
+      const [job] = this.line(queue);
+      if (job === undefined) break;
+      this.#delete(job);
+    }
+    return `${cleared} cleared, more ${this.line(queue).length > 0}`;
   }
 
   #deleteQueue(queue: string): ModelAnswer {
@@ -438,6 +410,7 @@ export class NaiveModel {
     if (this.jobs.some((job) => job.queue === queue)) return "QUEUE_ERROR";
     this.queues = this.queues.filter(({ name }) => name !== queue);
     this.limits.forgetQueue(queue);
+    this.#settings.forget(queue);
     return "ok";
   }
 
@@ -450,10 +423,14 @@ export class NaiveModel {
       if (job.expireAtMs > 0 && waiting.includes(job.state)) {
         add(job.expireAtMs, 0, job.seq, () => this.#expire(job));
       }
-      if (job.state === "active") add(job.leaseEndsAtMs, 1, job.token, () => this.#loseLease(job));
+      if (job.state === "active")
+        add(job.leaseEndsAtMs, 1, job.token, () => this.#attempts.loseLease(job));
       if (job.state === "scheduled" || job.state === "retrying") {
         add(job.dueAtMs, 2, job.seq, () => this.#endLease(job, "pending"));
       }
+    }
+    for (const { atMs, seq } of this.belonging.sealTimes()) {
+      events.push({ atMs, rank: 3, key: seq, happen: () => this.belonging.seal(seq) });
     }
     return events.sort((a, b) => a.atMs - b.atMs || a.rank - b.rank || a.key - b.key);
   }
@@ -466,7 +443,7 @@ export class NaiveModel {
       else {
         const removed = this.#kept.removeOldest(this.#nowMs);
         if (removed === undefined) {
-          if (this.chains.forgetOldest(this.#kept.retention.doneMs)) continue;
+          if (this.#groups.forgetOldest(this.#kept.retention.doneMs, this.#nowMs)) continue;
           break;
         }
         this.jobs = this.jobs.filter((job) => !removed.includes(job));
@@ -481,18 +458,11 @@ export class NaiveModel {
     job.token = 0;
     this.#finish(job, "dead");
   }
+}
 
-  #loseLease(job: ModelJob): void {
-    const { timeoutMs, maxRetries } = job.options;
-    job.token = 0;
-    if (timeoutMs > 0 && this.#nowMs >= job.startedAtMs + timeoutMs) {
-      job.history.push("timed_out");
-      this.#retryOrDie(job, false);
-      return;
-    }
-    job.history.push("lease_lost");
-    job.lostLeases++;
-    if (job.attempt >= maxRetries) this.#finish(job, "dead");
-    else this.#endLease(job, "pending");
-  }
+function startAnew(job: ModelJob): void {
+  job.attempt = 0;
+  job.startedAtMs = 0;
+  job.snoozes = 0;
+  job.firstFailedAtMs = 0;
 }

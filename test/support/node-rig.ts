@@ -166,7 +166,7 @@ export class NodeRig {
         logger: memoryLogger(),
         search: { page: noSearch, seqs: noSearch, text: noSearch, close: noSearch },
         cluster: cluster(this.log, () => this.leaderId),
-        drain: new Drain({ tokenOf: () => -1, isLive: () => false }),
+        drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),

@@ -174,11 +174,15 @@ class Import {
     const body = { jobs, idempotency_key: this.#keyOf(items[0]?.line ?? 0, jobs) };
     try {
       const { results } = await this.#client.enqueueJobs({ body }, { signal });
-      for (const result of results) {
+      results.forEach((result, i) => {
+        if ("error" in result) {
+          this.#refuse(items[i]?.line ?? 0, result.error ?? "");
+          return;
+        }
         if (result.status === "duplicate") this.#duplicate++;
         else this.#added++;
         if (output.quiet && !output.json) output.line(result.job_id);
-      }
+      });
     } catch (error) {
       if (!(error instanceof CorvoError) || !isFaultOfContent(error)) throw error;
       if (items.length === 1) {

@@ -1,9 +1,9 @@
-/** Actions on whole queues that can be undone: pause, resume, drain. */
+/** Actions on whole queues that need nothing but their names: pause, resume, undrain. */
 import { type Command, command, type Example } from "./command.ts";
 import { queuesArg } from "./queue-args.ts";
 
 export interface QueueAction {
-  readonly operation: "pauseQueue" | "resumeQueue" | "drainQueue";
+  readonly operation: "pauseQueue" | "resumeQueue" | "undrainQueue";
   readonly done: string;
   readonly examples: readonly Example[];
 }

@@ -16,11 +16,11 @@ export default command({
       output.line(queue.name);
       return undefined;
     }
-    const { name, paused, created_at, oldest_pending_at, ...counts } = queue;
+    const { name, paused, draining, created_at, oldest_pending_at, ...counts } = queue;
     output.line(output.style.bold(name));
     output.line("");
     printFields(output, [
-      ["mode", paused ? "paused" : "running"],
+      ["mode", modeOf(paused, draining === true)],
       ["created", created_at],
       ["oldest pending", oldest_pending_at],
       ...Object.entries(counts).map(([state, number]): [string, string] => [state, String(number)]),
@@ -28,3 +28,8 @@ export default command({
     return undefined;
   },
 });
+
+function modeOf(paused: boolean, draining: boolean): string {
+  const mode = paused ? "paused" : "running";
+  return draining ? `${mode}, takes no new jobs` : mode;
+}

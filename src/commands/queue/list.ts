@@ -40,7 +40,11 @@ export default command({
       queue.oldest_pending_at === undefined
         ? "-"
         : formatAge(nowMs - (parseTime(queue.oldest_pending_at) ?? nowMs)),
-      queue.paused ? style.yellow("paused") : "running",
+      queue.paused
+        ? style.yellow("paused")
+        : queue.draining === true
+          ? style.yellow("draining")
+          : "running",
     ]);
     printGrid(
       output,

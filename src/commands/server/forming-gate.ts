@@ -60,10 +60,10 @@ export class FormingGate {
 
   guardStream(stream: StreamService): StreamService {
     return {
-      open: (push) => {
+      open: (push, isPassedOn) => {
         const { refusal } = this;
         if (refusal !== undefined) throw refusal;
-        return stream.open(push);
+        return stream.open(push, isPassedOn);
       },
     };
   }

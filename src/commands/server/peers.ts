@@ -103,7 +103,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     send: (to, messages) => transport.send(to, mainGroup, messages),
     sendSnapshot(to, message, done) {
       const { snapshot } = message;
-      const file = snapshot === undefined ? undefined : env.snapshots().fileOf(snapshot.index);
+      const file = snapshot === undefined ? undefined : env.snapshots().lend(snapshot.index);
       if (snapshot === undefined || file === undefined) {
         done(false);
         return;
@@ -119,6 +119,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
           sizeBytes: file.bytes,
         },
         (ok, reason) => {
+          file.giveBack();
           if (!ok) env.logger.warn(`a snapshot did not reach node ${to}: ${reason}`);
           done(ok);
         },

@@ -89,7 +89,7 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
   output.line(`  found    ${describeStart(server)}`);
   output.line(`  enqueue  corvo enqueue hello '{"to":"world"}' --server ${server.url}`);
   output.line(`  work     corvo worker hello --server ${server.url}`);
-  if (!server.isAlone) {
+  if (!server.isAlone || options.cluster?.expect !== undefined) {
     output.line(`  cluster  ${server.clusterId}, node ${server.nodeId}; corvo cluster status`);
     return;
   }

@@ -106,7 +106,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logTailEntries: options.logTailEntries,
   });
   const { replica, group } = consensus;
-  const drain = createDrain(replica);
+  const drain = createDrain(replica, () => node.ownStreamLeases());
   const gate: FormingGate = createGate(storage, identity, { replica, logger });
   const peers: Peers = createPeers(
     {
@@ -320,9 +320,10 @@ function createGate(
   });
 }
 
-function createDrain(replica: Replica): Drain {
+function createDrain(replica: Replica, streamLeases: () => Iterable<number>): Drain {
   return new Drain({
     tokenOf: parseToken,
+    streamLeases,
     isLive: (token) => replica.engine.mayHoldLease(token),
   });
 }

@@ -131,7 +131,7 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
       },
     },
     forward: { isLeader: () => true, leaderUrl: () => undefined },
-    drain: new Drain({ tokenOf: () => -1, isLive: () => false }),
+    drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     limits: defaultHttpLimits,
     logger,
     clock: systemClock,

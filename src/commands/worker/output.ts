@@ -1,8 +1,9 @@
 /**
- * What a handler writes: the last part of it is kept with the attempt, progress lines are taken out of stdout, and lines are
+ * What a handler writes: the last part of it is kept with the attempt, marked lines are taken out of stdout, and lines are
  * shown with the job they belong to. Works on bytes as they come, with bounded memory, however long a line is.
  */
 import { RawJson } from "../../base/json.ts";
+import { parseDuration } from "../../base/time.ts";
 
 const newline = 0x0a;
 
@@ -73,7 +74,26 @@ const progressPattern =
   /^::corvo progress (\d+(?:\.\d+)?)(?:\/(\d+(?:\.\d+)?))?(?:[ \t]+(.*?))?[ \t\r]*$/;
 const messageCharsMax = 1000;
 
-/** Reads `::corvo progress 3/10 text`. Undefined when the line is something else. */
+/** What a marked line says about the job. */
+export type Mark =
+  | { readonly kind: "progress"; readonly value: RawJson }
+  | { readonly kind: "snooze"; readonly delayMs: number }
+  | { readonly kind: "errorClass"; readonly name: string };
+
+const snoozePattern = /^::corvo snooze (\S+)[ \t\r]*$/;
+const errorClassPattern = /^::corvo error-class (\S.*?)[ \t\r]*$/;
+
+/** Reads `::corvo …`. Undefined when the line is something else. */
+function parseMark(line: string): Mark | undefined {
+  const delayMs = parseDuration(snoozePattern.exec(line)?.[1] ?? "");
+  if (delayMs !== undefined) return { kind: "snooze", delayMs };
+  const name = errorClassPattern.exec(line)?.[1];
+  if (name !== undefined) return { kind: "errorClass", name: name.toWellFormed() };
+  const value = parseProgress(line);
+  return value === undefined ? undefined : { kind: "progress", value };
+}
+
+/** Reads `::corvo progress 3/10 text`. */
 function parseProgress(line: string): RawJson | undefined {
   const match = progressPattern.exec(line);
   if (match === null) return undefined;
@@ -91,17 +111,17 @@ const marker = new TextEncoder().encode("::corvo ");
 const markedLineBytesMax = 8 * 1024;
 
 /**
- * Splits stdout into progress and everything else. A line is only held back while it may still become a progress line, so
+ * Splits stdout into marked lines and everything else. A line is only held back while it may still become a marked one, so
  * that other output is passed on as it comes.
  */
-export class ProgressFilter {
-  readonly #onProgress: (value: RawJson) => void;
+export class MarkFilter {
+  readonly #onMark: (mark: Mark) => void;
   readonly #onRest: (bytes: Uint8Array) => void;
-  /** Start of the current line, while it may be a progress line. */
+  /** Start of the current line, while it may be a marked one. */
   #held: number[] | undefined = [];
 
-  constructor(onProgress: (value: RawJson) => void, onRest: (bytes: Uint8Array) => void) {
-    this.#onProgress = onProgress;
+  constructor(onMark: (mark: Mark) => void, onRest: (bytes: Uint8Array) => void) {
+    this.#onMark = onMark;
     this.#onRest = onRest;
   }
 
@@ -130,9 +150,9 @@ export class ProgressFilter {
     this.#held = [];
     if (held.length === 0) return;
     const bytes = Uint8Array.from(held);
-    const progress = parseProgress(new TextDecoder().decode(bytes).replace(/\n$/, ""));
-    if (progress === undefined) this.#onRest(bytes);
-    else this.#onProgress(progress);
+    const mark = parseMark(new TextDecoder().decode(bytes).replace(/\n$/, ""));
+    if (mark === undefined) this.#onRest(bytes);
+    else this.#onMark(mark);
   }
 
   #mayBeMarked(held: readonly number[]): boolean {

@@ -10,6 +10,7 @@
  */
 import { requestLimits as limits } from "../../api/limits.ts";
 import { parseJson, type RawJson, type RawTree, stringifyJson } from "../../base/json.ts";
+import { parseDuration } from "../../base/time.ts";
 import type { Handler, JobOutcome, JobRun } from "../../sdk/worker-run.ts";
 import type { JobEcho } from "./echo.ts";
 import { HandlerProcess } from "./handler-process.ts";
@@ -22,7 +23,9 @@ interface Answer {
   readonly ok?: unknown;
   readonly result?: RawJson | null;
   readonly error?: unknown;
+  readonly error_class?: unknown;
   readonly retryable?: unknown;
+  readonly snooze?: unknown;
   readonly progress?: RawJson | null;
   readonly checkpoint?: RawJson | null;
 }
@@ -234,9 +237,15 @@ class Slot {
       this.#settle({ kind: "done", result: answer.result ?? undefined, output });
       return;
     }
+    const delayMs = typeof answer.snooze === "string" ? parseDuration(answer.snooze) : undefined;
+    if (delayMs !== undefined) {
+      this.#settle({ kind: "snoozed", delayMs });
+      return;
+    }
     const error = typeof answer.error === "string" ? answer.error : stringifyJson(answer.error);
     const retryable = answer.retryable === false ? false : undefined;
-    this.#settle({ kind: "failed", error, retryable, output });
+    const errorClass = typeof answer.error_class === "string" ? answer.error_class : undefined;
+    this.#settle({ kind: "failed", error, errorClass, retryable, output });
   }
 
   #settle(outcome: JobOutcome): void {

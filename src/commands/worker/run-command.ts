@@ -9,7 +9,7 @@ import type { Handler, JobOutcome, JobRun } from "../../sdk/worker-run.ts";
 import type { JobEcho } from "./echo.ts";
 import { describeExit, type ExitStatus, HandlerProcess } from "./handler-process.ts";
 import { JobFiles, jsonOf } from "./job-files.ts";
-import { ByteTail, lastLines, ProgressFilter } from "./output.ts";
+import { ByteTail, lastLines, MarkFilter } from "./output.ts";
 
 export interface CommandOptions {
   readonly command: readonly string[];
@@ -76,8 +76,13 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
   const stderr = new ByteTail(errorCharsMax);
   const stdout = new ByteTail(limits.payloadBytesMax + 1);
   const echo = options.echo(run);
-  const filter = new ProgressFilter(
-    (value) => run.progress(value),
+  const said: { snoozeMs?: number; errorClass?: string } = {};
+  const filter = new MarkFilter(
+    (mark) => {
+      if (mark.kind === "progress") run.progress(mark.value);
+      else if (mark.kind === "snooze") said.snoozeMs = mark.delayMs;
+      else said.errorClass = mark.name;
+    },
     (bytes) => {
       stdout.add(bytes);
       output.add(bytes);
@@ -114,12 +119,20 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
   if (!child.isStopped && status.code === 0) {
     return { ...successOf(options, run, files, stdout), ...kept };
   }
+  if (!child.isStopped && status.code === exitRetry && said.snoozeMs !== undefined) {
+    return { kind: "snoozed", delayMs: said.snoozeMs };
+  }
   const error = errorOf(status, detail);
+  const errorClass = said.errorClass ?? classOf(status);
   // After it was told to stop, even exit code 0 may mean no more than that it did stop.
   if (child.isStopped) return { kind: "failed", error, ...kept };
-  if (status.code === exitDead) return { kind: "failed", error, retryable: false, ...kept };
-  if (status.code === exitRetry) return { kind: "failed", error, retryable: true, ...kept };
-  return { kind: "failed", error, ...kept };
+  const retryable = status.code === exitDead ? false : status.code === exitRetry ? true : undefined;
+  return { kind: "failed", error, errorClass, retryable, ...kept };
+}
+
+/** So that a job can name exit codes after which it is not to be retried. */
+function classOf(status: ExitStatus): string {
+  return status.signal === null ? `exit ${status.code}` : String(status.signal);
 }
 
 export function errorOf(status: ExitStatus, detail: string): string {

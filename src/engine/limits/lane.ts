@@ -21,6 +21,10 @@ export function laneName(lane: Lane): string {
   return JSON.stringify([lane.group, lane.key, lane.cost, lane.fifo, lane.resources]);
 }
 
+export function isSameLane(one: Lane | undefined, other: Lane | undefined): boolean {
+  return one === other || laneName(one ?? {}) === laneName(other ?? {});
+}
+
 export function groupOf(lane: Lane | undefined): string {
   return lane?.group ?? "";
 }

@@ -3,8 +3,8 @@
  * are asked to connect again, and a stream that comes all the same may report on jobs and not claim any. What other nodes
  * pass on is not touched: that work goes through them.
  *
- * Which leases went out through this node is read off the answers on their way, so that it is known on every node,
- * whichever of them leads. Whether one still lives is for the replicated state to say.
+ * Which leases went out through this node is known on every node, whichever of them leads: they are read off the answers
+ * on their way, or, on the leader, known to the streams. Whether one still lives is for the replicated state to say.
  *
  * Bounds: about twice the leases that live at once. Dead ones are dropped whenever the set has doubled.
  */
@@ -13,6 +13,8 @@ import { CorvoError } from "../../base/errors.ts";
 export interface DrainDeps {
   /** The number in a lease token; -1 for what is none. */
   readonly tokenOf: (text: string) => number;
+  /** Those that streams to this node were given. Asked for when it begins: they are too many to be read off their frames. */
+  readonly streamLeases: () => Iterable<number>;
   /** May this lease still be held by a worker? */
   readonly isLive: (token: number) => boolean;
 }
@@ -29,6 +31,7 @@ export class Drain {
   #isOn = false;
   /** Claims of own clients that wait for work, and streams that may get some. */
   #claimers = 0;
+  #quiet: (() => void)[] = [];
 
   constructor(deps: DrainDeps) {
     this.#deps = deps;
@@ -52,6 +55,7 @@ export class Drain {
   #set(isOn: boolean): void {
     if (this.#isOn === isOn) return;
     this.#isOn = isOn;
+    if (isOn) for (const token of this.#deps.streamLeases()) this.#tokens.add(token);
     this.whenChanged();
   }
 
@@ -60,9 +64,17 @@ export class Drain {
     this.#claimers++;
     let isOver = false;
     return () => {
-      if (!isOver) this.#claimers--;
+      if (isOver) return;
       isOver = true;
+      this.#claimers--;
+      if (this.#claimers === 0) for (const resolve of this.#quiet.splice(0)) resolve();
     };
+  }
+
+  /** Resolves when nobody is given work any more: polls end at once, streams after a moment. */
+  quiet(): Promise<void> {
+    if (this.#claimers === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
   /** Nobody is given work any more, and nobody holds what was given out. */

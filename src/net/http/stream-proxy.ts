@@ -15,7 +15,13 @@ import { parseJson, stringifyJson } from "../../base/json.ts";
 import type { Timers } from "../../base/ports.ts";
 import type { LeaderWatch } from "./leader-watch.ts";
 import type { StreamDrain } from "./stream-drain.ts";
-import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
+import {
+  type ClientSocket,
+  closeCodes,
+  cutReason,
+  leaveMs,
+  type OpenStream,
+} from "./stream-socket.ts";
 
 export interface ProxyTarget {
   /** `ws://` or `wss://` address of the leader's streaming socket. */
@@ -47,6 +53,7 @@ export class StreamProxy implements OpenStream {
   #refuse: (reason: string) => void = () => {};
   #stopWatching: () => void = () => {};
   #stopTimer: () => void = () => {};
+  #isLeaving = false;
 
   constructor(deps: StreamProxyDeps) {
     this.#deps = deps;
@@ -56,16 +63,15 @@ export class StreamProxy implements OpenStream {
   connect(): Promise<void> {
     const { target, watch, timers, drain, siblings } = this.#deps;
     siblings.add(this);
-    drain.opened();
+    drain.opened(watch, (reason) => this.#askToLeave(reason));
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#refuse = (reason) => {
       this.closed();
       const message = `no stream to the leader: ${reason}`;
       reject(new CorvoError("UNAVAILABLE", message, { retryAfterMs: retryMs }));
     };
-    this.#stopWatching = watch.whenOver(
-      () => target.isLeader() && !drain.isOver,
-      () => this.#turnAway(drain.isOver ? drain.reason : "the leader changed"),
+    this.#stopWatching = watch.whenOver(target.isLeader, () =>
+      this.#turnAway("the leader changed"),
     );
     this.#stopTimer = timers.after(connectMsMax, () =>
       this.#turnAway("the leader does not answer"),
@@ -100,7 +106,7 @@ export class StreamProxy implements OpenStream {
     if (behind + Buffer.byteLength(message) > bufferBytesMax) {
       this.#turnAway("the leader takes frames slower than they come");
     } else {
-      this.#leader?.send(drain.mayClaim ? message : withoutClaim(message));
+      this.#leader?.send(drain.mayClaim && !this.#isLeaving ? message : withoutClaim(message));
     }
   }
 
@@ -126,7 +132,10 @@ export class StreamProxy implements OpenStream {
   }
 
   #fromLeader(message: string | Buffer): void {
-    if (typeof message === "string") this.#deps.drain.note(message);
+    if (typeof message === "string") {
+      if (message.startsWith(takeBackAnswer)) return;
+      this.#deps.drain.note(message);
+    }
     if (this.#client === undefined) this.#early.push(message);
     // Not sent at all: the client would wait in vain.
     else if (this.#client.send(message) === 0) this.#client.terminate();
@@ -138,6 +147,20 @@ export class StreamProxy implements OpenStream {
     const isBroken = this.#client === undefined || [1005, 1006, 1015].includes(code);
     if (isBroken) this.#turnAway("the leader cannot be reached");
     else this.end(code, reason);
+  }
+
+  /** Not one more job; what is on its way in either direction has a moment. */
+  #askToLeave(reason: string): void {
+    if (this.#client === undefined) {
+      this.#refuse(reason);
+      return;
+    }
+    this.#isLeaving = true;
+    this.#leader?.send(takeBack);
+    this.announceClosing();
+    this.#stopTimer = this.#deps.timers.after(leaveMs, () =>
+      this.end(closeCodes.restart, `connect again: ${reason}`),
+    );
   }
 
   #turnAway(reason: string): void {
@@ -157,6 +180,11 @@ export class StreamProxy implements OpenStream {
     leader?.close(1000);
   }
 }
+
+/** Takes the client's credits back. No client has counted to this number, and none is shown the answer. */
+const takeBackId = Number.MAX_SAFE_INTEGER;
+const takeBack = `{"id":${takeBackId},"claim":{"queues":["none"],"credits":0}}`;
+const takeBackAnswer = `{"id":${takeBackId}`;
 
 const frameTree = rawTreeOf(ClientFrame);
 

@@ -25,6 +25,9 @@ export const closeCodes = {
   restart: 1012,
 } as const;
 
+/** A client that was asked to connect again and is still there then is disconnected. */
+export const leaveMs = 1000;
+
 /** A close reason has at most 123 bytes of UTF-8. */
 export function cutReason(reason: string): string {
   const bytes = Buffer.from(reason);

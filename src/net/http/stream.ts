@@ -19,7 +19,13 @@ import type { HttpLimits } from "./limits.ts";
 import { errorBody } from "./reply.ts";
 import { StreamDrain } from "./stream-drain.ts";
 import { type ProxyTarget, StreamProxy } from "./stream-proxy.ts";
-import { type ClientSocket, closeCodes, cutReason, type OpenStream } from "./stream-socket.ts";
+import {
+  type ClientSocket,
+  closeCodes,
+  cutReason,
+  leaveMs,
+  type OpenStream,
+} from "./stream-socket.ts";
 
 /** Frames above this many characters count towards the bytes of all bodies being served. */
 const largeFrameLength = 64 * 1024;
@@ -87,8 +93,6 @@ export class StreamConnections {
   }
 }
 
-const notLeading = "this node does not lead any more";
-
 class StreamConnection implements OpenStream {
   readonly #deps: StreamDeps;
   readonly #parser: BodyParser;
@@ -101,6 +105,7 @@ class StreamConnection implements OpenStream {
   /** True while the socket's buffer holds unsent bytes. */
   #full = false;
   #stopWatching: () => void = () => {};
+  #stopLeaving: () => void = () => {};
 
   /** Without `drain` it comes from another node, and this one's draining does not concern it. */
   constructor(
@@ -117,23 +122,22 @@ class StreamConnection implements OpenStream {
   opened(socket: ClientSocket): void {
     this.#socket = socket;
     this.#siblings.add(this);
-    this.#drain?.opened();
     const { leadership, watch } = this.#deps;
     this.#stopWatching = watch.whenOver(
-      () => leadership.isLeader() && this.#drain?.isOver !== true,
+      () => leadership.isLeader(),
       () => {
         this.announceClosing();
-        const reason = this.#drain?.isOver === true ? this.#drain.reason : notLeading;
-        this.end(closeCodes.restart, `connect again: ${reason}`);
+        this.end(closeCodes.restart, "connect again: this node does not lead any more");
       },
     );
     try {
       this.#session = this.#deps.stream.open((text) => {
         this.#flush();
-        this.#drain?.note(text);
         this.#send(text);
         return !this.#full;
-      });
+      }, this.#drain === undefined);
+      this.#drain?.opened(watch, (reason) => this.#askToLeave(reason));
+      if (this.#drain?.mayClaim === false) this.#session.stopClaiming();
     } catch (thrown) {
       this.end(closeCodes.failed, this.#deps.explain(thrown).message);
     }
@@ -154,8 +158,7 @@ class StreamConnection implements OpenStream {
       }
       this.#admitFrame();
       this.#parser.check(message, value);
-      const frame = value as ClientFrame;
-      this.#run(this.#drain?.mayClaim === false ? withoutClaim(frame) : frame, message.length);
+      this.#run(value as ClientFrame, message.length);
     } catch (thrown) {
       const error = this.#deps.explain(thrown);
       if (id === undefined) this.end(closeCodes.notJson, error.message);
@@ -172,10 +175,20 @@ class StreamConnection implements OpenStream {
     this.#siblings.delete(this);
     this.#drain?.closed();
     this.#stopWatching();
+    this.#stopLeaving();
     this.#socket = undefined;
     this.#outbox = [];
     this.#session?.close();
     this.#session = undefined;
+  }
+
+  /** Not one more job; what is on its way in either direction has a moment. */
+  #askToLeave(reason: string): void {
+    this.#session?.stopClaiming();
+    this.announceClosing();
+    this.#stopLeaving = this.#deps.timers.after(leaveMs, () =>
+      this.end(closeCodes.restart, `connect again: ${reason}`),
+    );
   }
 
   announceClosing(): void {
@@ -257,11 +270,6 @@ class StreamConnection implements OpenStream {
     if (sent === -1) this.#full = true;
     if (sent === 0) this.#socket.terminate();
   }
-}
-
-/** Credits count for nothing where nothing is given out. */
-function withoutClaim({ claim: _, ...frame }: ClientFrame): ClientFrame {
-  return frame;
 }
 
 function idOf(value: unknown): number | undefined {

@@ -32,8 +32,8 @@ export const peerLimits = {
   snapshotChunkBytes: 256 * kib,
   snapshotWindowChunks: 8,
   snapshotIdleMs: 10_000,
-  /** Written and not yet synced: what is left to sync at the end must take less than the idle time. */
-  snapshotUnsyncedBytesMax: 64 * mib,
+  /** Written and not yet synced: what else shares the disk must not wait for long, nor the sender at the end. */
+  snapshotUnsyncedBytesMax: 8 * mib,
   snapshotMetaBytesMax: 1 * mib,
   /** 1 TiB: no state is larger, and a forged size must not fill a disk unnoticed. */
   snapshotBytesMax: 1024 * 1024 * mib,

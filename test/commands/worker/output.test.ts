@@ -4,7 +4,8 @@ import {
   ByteTail,
   LineSplitter,
   lastLines,
-  ProgressFilter,
+  type Mark,
+  MarkFilter,
 } from "../../../src/commands/worker/output.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -39,15 +40,36 @@ function chunksOf(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
 
 function filter(chunks: readonly Uint8Array[]) {
   const progress: string[] = [];
+  const marks: Mark[] = [];
   const rest: Uint8Array[] = [];
-  const filtering = new ProgressFilter(
-    (value) => progress.push(value.text),
+  const filtering = new MarkFilter(
+    (mark) => {
+      if (mark.kind === "progress") progress.push(mark.value.text);
+      else marks.push(mark);
+    },
     (bytes) => rest.push(bytes.slice()),
   );
   for (const chunk of chunks) filtering.add(chunk);
   filtering.end();
-  return { progress, rest: textOf(rest) };
+  return { progress, marks, rest: textOf(rest) };
 }
+
+describe("lines about how the job ended", () => {
+  test.each<[string, Mark]>([
+    ["::corvo snooze 30s", { kind: "snooze", delayMs: 30_000 }],
+    ["::corvo snooze 1h30m \r", { kind: "snooze", delayMs: 5_400_000 }],
+    ["::corvo error-class Bad Input", { kind: "errorClass", name: "Bad Input" }],
+  ])("%j is taken out of the output", (line, mark) => {
+    expect(filter([bytesOf(`${line}\n`)])).toEqual({ progress: [], marks: [mark], rest: "" });
+  });
+
+  test.each(["::corvo snooze", "::corvo snooze soon", "::corvo error-class", " ::corvo snooze 1s"])(
+    "%j is output like any other",
+    (line) => {
+      expect(filter([bytesOf(`${line}\n`)])).toMatchObject({ marks: [], rest: `${line}\n` });
+    },
+  );
+});
 
 describe("progress lines", () => {
   test("however the output is cut, the same lines are progress and the rest is unchanged", () => {
@@ -57,12 +79,12 @@ describe("progress lines", () => {
         const lines = text.split(/(?<=\n)/);
         const isProgress = (line: string) => /^::corvo progress 3\/10 go[^\S\n]*\n?$/.test(line);
 
-        const { progress, rest } = filter(chunksOf(bytesOf(text), cuts));
+        const { progress, marks, rest } = filter(chunksOf(bytesOf(text), cuts));
 
         const others = lines.filter((line) => !/^::corvo progress \d/.test(line));
         expect(progress.length).toBeGreaterThanOrEqual(lines.filter(isProgress).length);
         for (const line of others) expect(rest).toContain(line);
-        expect(filter([bytesOf(text)])).toEqual({ progress, rest });
+        expect(filter([bytesOf(text)])).toEqual({ progress, marks, rest });
       }),
     );
   });
@@ -74,7 +96,7 @@ describe("progress lines", () => {
     ["::corvo progress 42", '{"current":42}'],
     ["::corvo progress 42 files", '{"current":42,"message":"files"}'],
   ])("%j is progress", (line, json) => {
-    expect(filter([bytesOf(`${line}\n`)])).toEqual({ progress: [json], rest: "" });
+    expect(filter([bytesOf(`${line}\n`)])).toMatchObject({ progress: [json], rest: "" });
   });
 
   test.each([
@@ -85,7 +107,7 @@ describe("progress lines", () => {
     ["another word", "::corvo other 1/2"],
     ["more than 8 KiB", `::corvo progress 1/2 ${"x".repeat(9000)}`],
   ])("a line with %s is output", (_, line) => {
-    expect(filter([bytesOf(line)])).toEqual({ progress: [], rest: line });
+    expect(filter([bytesOf(line)])).toEqual({ progress: [], marks: [], rest: line });
   });
 });
 

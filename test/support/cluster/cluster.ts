@@ -31,6 +31,8 @@ export interface ClusterShown {
   readonly term: number;
   readonly leader_id: string;
   readonly applied_index: string;
+  /** Programs of the first level do not say it. */
+  readonly feature_level?: number;
   readonly commit_index: string;
   readonly nodes: readonly MemberShown[];
 }
@@ -76,6 +78,8 @@ export class ClusterNode {
   readonly machine: Machine | undefined;
   /** Errors that it is right to log, because of what was done to it. */
   readonly excuses: RegExp[] = [];
+  /** The executable that the next start runs; undefined: the one that was built from this tree. */
+  program: string | undefined;
   /** Known once it has answered for the first time. */
   id = 0;
   server: Server | undefined;
@@ -104,6 +108,11 @@ export class ClusterNode {
     this.dataDir = join(place.path, spec.name);
   }
 
+  get #options() {
+    const { program } = this;
+    return program === undefined ? { env: this.#env } : { env: this.#env, program };
+  }
+
   get isRunning(): boolean {
     return this.server !== undefined;
   }
@@ -116,7 +125,7 @@ export class ClusterNode {
   /** Starts the process; it may not be listening yet. */
   spawn(): Server {
     if (this.server !== undefined) throw new Error(`${this.name} runs already`);
-    const server = new Server(this.#place.start(this.words, { env: this.#env }));
+    const server = new Server(this.#place.start(this.words, this.#options));
     this.server = server;
     this.isPaused = false;
     server.listening.catch(() => undefined);

@@ -1,0 +1,71 @@
+/** What must hold of batches, and of the jobs that are tied to a batch or a parent. Part of `findViolations`. */
+import { parseGroupId, parseJobId } from "../base/ids.ts";
+import type { Work } from "./aftermath.ts";
+import type { JobBatch } from "./batches.ts";
+import { isFinished, type Job } from "./job.ts";
+import type { AnyRecord } from "./records.ts";
+import type { Tie } from "./ties.ts";
+
+/** Says what is wrong when it does not hold. */
+type Check = (holds: boolean, violation: string) => void;
+
+export function checkBelonging(
+  check: Check,
+  jobs: readonly Job[],
+  records: readonly AnyRecord[],
+): void {
+  const ofKind = <Value>(kind: string) =>
+    records
+      .filter((record) => record.kind === kind)
+      .map(({ key, value }) => [Number(key), value as Value] as const);
+  const ties = new Map(ofKind<Tie>("tie"));
+  const news = ofKind<Work>("aftermath").map(([, work]) => work);
+  const live = jobs.filter(({ state }) => !isFinished(state));
+  for (const job of live) {
+    const owners = ownersOf(job).join();
+    const tied = ties.get(job.seq)?.join() ?? "";
+    check(owners === tied, `job ${job.seq} belongs to [${owners}] and is tied to [${tied}]`);
+    ties.delete(job.seq);
+  }
+  for (const seq of ties.keys()) check(false, `job ${seq} is tied and not alive`);
+  for (const [seq, batch] of ofKind<JobBatch>("batch")) {
+    checkCounts(check, seq, batch, jobs);
+    const { state, pending, finishedAtMs, sealAtMs } = batch;
+    check(
+      (state === "open") === sealAtMs > 0,
+      `batch ${seq} is ${state} and to be sealed at ${sealAtMs}`,
+    );
+    const isRunning = state === "open" || state === "running" || state === "cancelling";
+    check(isRunning === (finishedAtMs === 0), `batch ${seq} is ${state}, ended at ${finishedAtMs}`);
+    const isTold = news.some((work) => work.kind === "batchEnded" && work.batch === seq);
+    check(
+      state === "open" || finishedAtMs > 0 || pending > 0 || isTold,
+      `batch ${seq} is ${state} without unfinished jobs, and nobody will look at it`,
+    );
+  }
+}
+
+/** Those that are there must be counted; ended ones may have been removed since. */
+function checkCounts(check: Check, seq: number, batch: JobBatch, jobs: readonly Job[]): void {
+  const members = jobs.filter(
+    ({ options, createdAtMs }) =>
+      parseGroupId("batch", options.batchId ?? "")?.seq === seq && createdAtMs >= batch.createdAtMs,
+  );
+  const { total, pending, completed, dead, cancelled } = batch;
+  const unfinished = members.filter(({ state }) => !isFinished(state)).length;
+  check(pending === unfinished, `batch ${seq} counts ${pending} pending, has ${unfinished}`);
+  check(
+    total === pending + completed + dead + cancelled,
+    `batch ${seq}: ${total} jobs are not ${pending} + ${completed} + ${dead} + ${cancelled}`,
+  );
+  for (const state of ["completed", "dead", "cancelled"] as const) {
+    const found = members.filter((job) => job.state === state).length;
+    check(batch[state] >= found, `batch ${seq} counts ${batch[state]} ${state}, has ${found}`);
+  }
+}
+
+function ownersOf({ options: { batchId, parentId, cascadeCancel } }: Job): number[] {
+  const batch = parseGroupId("batch", batchId ?? "")?.seq;
+  const parent = cascadeCancel ? parseJobId(parentId ?? "")?.seq : undefined;
+  return [batch, parent].filter((owner) => owner !== undefined);
+}

@@ -1,0 +1,70 @@
+/**
+ * What an operator sets for a whole queue besides limits: that it takes no more new jobs (it is drained), and options that
+ * its jobs have unless they say otherwise. Both are looked at when a job is added and never afterwards.
+ *
+ * A drained queue refuses what comes from outside: enqueues, runs of schedules, moves. What follows from jobs that were
+ * taken before is let in, since draining must not break it: later steps of chains, and copies of dead jobs.
+ */
+import type { DrainQueue, NewJob, SetQueueDefaults } from "./change.ts";
+import type { Core } from "./core.ts";
+import { engineLimits } from "./limits.ts";
+import type { JobOptions } from "./options.ts";
+import { type Outcome, type Rejection, reject } from "./outcome.ts";
+
+export interface QueueSettings {
+  readonly draining: boolean;
+  /** Options of jobs that do not give them. */
+  readonly defaults: Partial<JobOptions> | undefined;
+  /** The defaults in the words in which they were set. */
+  readonly written: string | undefined;
+}
+
+const nothingSet: QueueSettings = { draining: false, defaults: undefined, written: undefined };
+
+export function drainQueue(core: Core, change: DrainQueue): Outcome {
+  return setFor(core, change.queue, { draining: change.draining });
+}
+
+/** Replaces the defaults; without any, removes them. */
+export function setQueueDefaults(core: Core, change: SetQueueDefaults): Outcome {
+  const { queue, defaults, written } = change;
+  const deadQueue = defaults?.deadQueue;
+  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
+    return tooManyQueues(deadQueue);
+  }
+  return setFor(core, queue, { defaults, written });
+}
+
+function setFor(core: Core, queue: string, patch: Partial<QueueSettings>): Outcome {
+  if (core.openQueue(queue) === undefined) return tooManyQueues(queue);
+  const settings: QueueSettings = { ...(core.queueSettings.get(queue) ?? nothingSet), ...patch };
+  if (settings.draining || settings.defaults !== undefined) core.queueSettings.put(queue, settings);
+  else core.queueSettings.delete(queue);
+  return { kind: "ok" };
+}
+
+export function tooManyQueues(queue: string): Rejection {
+  return reject(
+    "LIMIT_EXCEEDED",
+    `queue "${queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
+  );
+}
+
+/** Why the queue takes no job from outside; undefined when it does. */
+export function refuseDraining(core: Core, queue: string): Rejection | undefined {
+  if (core.queueSettings.size === 0) return undefined;
+  if (core.queueSettings.get(queue)?.draining !== true) return undefined;
+  return reject("QUEUE_DRAINING", `queue "${queue}" is being drained: it takes no new jobs`);
+}
+
+/** What the job was given, and for the rest what its queue has. Undefined when neither says anything. */
+export function givenOptions(core: Core, spec: NewJob): Partial<JobOptions> | undefined {
+  const { options } = spec;
+  if (core.queueSettings.size === 0) return options;
+  const defaults = core.queueSettings.get(spec.queue)?.defaults;
+  if (defaults === undefined) return options;
+  if (options === undefined) return defaults;
+  // A share of jitter belongs to one mode: who gives the one means the other.
+  const means = options.jitter !== undefined && options.jitterMode === undefined;
+  return { ...defaults, ...(means ? { jitterMode: "additive" as const } : {}), ...options };
+}

@@ -1,0 +1,47 @@
+/**
+ * Unfinished jobs that belong to something which may be cancelled with all that belongs to it: a batch, or a parent. One record per such
+ * job with the numbers of its owners; from these the reverse is kept in memory. A batch and a job never have the same number,
+ * so one table of owners serves both.
+ */
+import { Links } from "./links.ts";
+import type { RecordTable } from "./records.ts";
+
+/** Numbers of the batch and the parent, if any. Never empty. */
+export type Tie = readonly number[];
+
+export class Ties {
+  readonly #table: RecordTable<Tie>;
+  readonly #members = new Links();
+
+  constructor(table: RecordTable<Tie>) {
+    this.#table = table;
+    const ties = [...table.entries()].map(([key, owners]) => ({ seq: Number(key), owners }));
+    for (const { seq, owners } of ties.sort((one, other) => one.seq - other.seq)) {
+      for (const owner of owners) this.#members.add(owner, seq);
+    }
+  }
+
+  /** Jobs that belong to something. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  tie(seq: number, owners: Tie): void {
+    this.#table.put(String(seq), owners);
+    for (const owner of owners) this.#members.add(owner, seq);
+  }
+
+  untie(seq: number): void {
+    for (const owner of this.#table.get(String(seq)) ?? []) this.#members.remove(owner, seq);
+    this.#table.delete(String(seq));
+  }
+
+  hasMembers(owner: number): boolean {
+    return this.#members.has(owner);
+  }
+
+  /** The first member whose number is above `seq`, or undefined. */
+  memberAfter(owner: number, seq: number): number | undefined {
+    return this.#members.after(owner, seq);
+  }
+}

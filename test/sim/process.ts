@@ -1,0 +1,173 @@
+/**
+ * The parts of the program that one process is made of, wired as the server wires them, over a simulated log, store, clock
+ * and network. What the process does to the world around it goes through its host.
+ */
+import type { Logger } from "../../src/base/ports.ts";
+import { decodeBatch } from "../../src/engine/change.ts";
+import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import { ClaimRates } from "../../src/replica/claim-rates.ts";
+import { Claims } from "../../src/replica/claims.ts";
+import { Group, type GroupOptions } from "../../src/replica/group.ts";
+import { Membership } from "../../src/replica/membership.ts";
+import { Planner } from "../../src/replica/planner.ts";
+import { defaultReplicaOptions, Replica } from "../../src/replica/replica.ts";
+import { Snapshots } from "../../src/replica/snapshots.ts";
+import { dueTimes } from "../../src/service/timetable.ts";
+import type { SeededRandom } from "../support/seeded-random.ts";
+import type { SimLog } from "./disk.ts";
+import { describeMachine, type World } from "./machine.ts";
+import type { SimStore, StateImage } from "./stored-state.ts";
+import { type MachineClock, processTimers } from "./virtual-time.ts";
+
+export interface Process {
+  readonly log: SimLog;
+  readonly store: SimStore;
+  readonly group: Group;
+  readonly replica: Replica;
+  readonly membership: Membership;
+  readonly claims: Claims;
+  readonly planner: Planner;
+  readonly snapshots: Snapshots;
+  readonly made: Map<string, StateImage>;
+}
+
+/** What the process asks of its machine. */
+export interface ProcessHost {
+  readonly id: NodeId;
+  readonly uuid: string;
+  readonly world: World;
+  readonly clock: MachineClock;
+  readonly random: SeededRandom;
+  /** Does something in this process, if it is still there: at once, or when it is resumed. */
+  readonly enter: (work: () => void) => void;
+  readonly send: (to: NodeId, messages: readonly Message[]) => void;
+  readonly sendSnapshot: (to: NodeId, message: Message, done: (ok: boolean) => void) => void;
+  readonly onFatal: () => void;
+}
+
+const tickMs = 50;
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Nothing runs yet. */
+export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): Process {
+  const { id, world, clock, random } = host;
+  const { oracle, events, settings } = world;
+  const { checkpointMs } = settings;
+  const timers = processTimers(events, clock, host.enter);
+  const parts = { timers, random, logger: silent };
+  const made = new Map<string, StateImage>();
+  const replica: Replica = new Replica(
+    {
+      ...parts,
+      clock,
+      store,
+      onStored: (index) => {
+        const { neededAfter } = snapshots;
+        const through = Math.min(index - settings.logTailEntries, neededAfter);
+        if (through > 0) log.compact(0, through);
+      },
+      onFatal: host.onFatal,
+      onEffects: (effects) => {
+        for (const queue of effects.readyQueues) claims.wake(queue);
+        planner.onEffects(effects);
+      },
+    },
+    { ...defaultReplicaOptions, checkpointMs, quietCheckpointMs: checkpointMs },
+  );
+  const group = new Group(
+    {
+      ...parts,
+      log,
+      send: host.send,
+      sendSnapshot: host.sendSnapshot,
+      onEntry: (entry) => apply(host, { replica, store }, entry),
+      onConf: (conf, entry) => {
+        replica.applyConf(conf);
+        membership.confChanged();
+        oracle.applied(id, entry, store.state.digest);
+      },
+      onSoft: (soft) => {
+        if (soft.role === "leader") oracle.leads(id, group.state.term);
+        replica.leadershipChanged();
+        membership.confChanged();
+      },
+      onLogFault: (fault) => replica.logFailed(fault),
+      onLogRecovered: () => replica.logRecovered(),
+    },
+    groupOptions(host, store),
+  );
+  replica.attach(group);
+  const membership = createMembership(host, { ...parts, group, replica });
+  const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
+  const planner = new Planner({ ...parts, clock, replica, dueTimes });
+  group.whenReady(() => planner.lead());
+  const snapshots = new Snapshots({
+    timers,
+    logger: silent,
+    storage: group.storage,
+    make: () => makeSnapshot(host, { replica, store, made }),
+    remove: (path) => made.delete(path),
+  });
+  return { log, store, group, replica, membership, claims, planner, snapshots, made };
+}
+
+function groupOptions({ id, world }: ProcessHost, { stored }: SimStore): GroupOptions {
+  const { electionTicks, heartbeatTicks, messageBytesMax } = world.settings;
+  return {
+    group: 0,
+    nodeId: id,
+    tickMs,
+    start: { applied: stored.index, conf: stored.conf },
+    raft: { electionTicks, heartbeatTicks, messageBytesMax },
+  };
+}
+
+function createMembership(
+  { id, uuid, clock }: ProcessHost,
+  parts: Pick<
+    ConstructorParameters<typeof Membership>[0],
+    "group" | "replica" | "timers" | "logger"
+  >,
+): Membership {
+  return new Membership(
+    {
+      ...parts,
+      clock,
+      lastContactMs: () => undefined,
+      onMembers: () => {},
+      // Nodes are found by their numbers here, and no record is ever wrong.
+      announce: () => Promise.resolve(),
+    },
+    { ...describeMachine(uuid), id, clusterId: "simulated" },
+  );
+}
+
+function apply(
+  { id, world: { oracle } }: ProcessHost,
+  { replica, store }: Pick<Process, "replica" | "store">,
+  entry: Entry,
+): void {
+  const batch = decodeBatch(new TextDecoder().decode(entry.data));
+  const isFirst = oracle.isFirst(entry.index);
+  const { nowMs } = batch;
+  store.state.onJob = isFirst
+    ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
+    : undefined;
+  store.state.onRecordPut = isFirst
+    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
+    : undefined;
+  replica.applyEntry(entry);
+  oracle.applied(id, entry, store.state.digest);
+}
+
+async function makeSnapshot(
+  { world: { events }, enter }: ProcessHost,
+  { replica, store, made }: Pick<Process, "replica" | "store" | "made">,
+): Promise<{ path: string; bytes: number; index: number; conf: StateImage["point"]["conf"] }> {
+  await replica.storeState();
+  const image = store.storedImage;
+  await new Promise<void>((resolve) => events.after(3, () => enter(resolve)));
+  const path = String(image.point.index);
+  made.set(path, image);
+  return { path, bytes: 1, ...image.point };
+}
