@@ -18,7 +18,7 @@ function __corvo_path
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -36,6 +36,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a limit -d 'Limit how much runs at on
 complete -c corvo -f -n '__corvo_at \'\'' -a batch -d 'Count jobs together, and run others when all of them have ended'
 complete -c corvo -f -n '__corvo_at \'\'' -a schedule -d 'Jobs that come again and again'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
+complete -c corvo -f -n '__corvo_at \'\'' -a explain -d 'Why a job does not run, or why a queue is silent'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
 complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
@@ -1019,6 +1020,14 @@ complete -c corvo -n '__corvo_at \'cluster demote\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'explain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'explain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'explain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'explain\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'explain\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'explain\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'explain\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'explain\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'status\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'status\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'status\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
