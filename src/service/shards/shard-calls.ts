@@ -63,8 +63,11 @@ type AnyHandler<Name extends OperationName> = (
 
 /** An election is usually over after this. */
 const noLeaderRetryMs = 250;
-/** A leader that hands over is replaced within milliseconds. For an election it is the caller who has to wait. */
-const pausesMs = [20, 60, 200];
+/**
+ * A leader that hands over is replaced within milliseconds, or leads on after an election timeout of a second. For an
+ * election it is the caller who has to wait.
+ */
+const pausesMs = [20, 60, 200, 400, 500];
 
 export class ShardCalls {
   readonly #set: ShardSet;
