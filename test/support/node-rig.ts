@@ -116,6 +116,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
       commitIndex: log.entries.length,
       appliedIndex: log.appliedIndex,
       members: [],
+      shards: [],
     }),
     join: refuse,
     remove: refuse,
@@ -173,6 +174,7 @@ export class NodeRig {
       },
       {
         shard: 0,
+        shards: 1,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",
