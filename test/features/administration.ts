@@ -89,7 +89,7 @@ export const administration: Chapter = {
           const id = await api.add(queue);
           expect(await api.cli("explain", queue)).toContain(`Next is ${id}.`);
           await api.cli("queue", "pause", queue);
-          expect(await api.cli("explain", queue)).toContain("is paused or draining");
+          expect(await api.cli("explain", queue)).toContain("is paused: no job of it");
         };
       },
     },

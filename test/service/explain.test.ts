@@ -144,6 +144,20 @@ const cases: Case[] = [
     check: ({ causes }) => expect(causes[0]).toMatchObject({ reason: "held by an operator" }),
   },
   {
+    title: "a job that follows the one that holds its unique key",
+    async story(rig) {
+      const unique = { unique_key: "u", on_conflict: "keep_last" } as const;
+      await rig.add(unique);
+      await rig.take();
+      return rig.add(unique);
+    },
+    codes: ["unique_key"],
+    check: ({ causes, starts }) => {
+      expect(causes[0]).toMatchObject({ unique_key: "u", state: "active" });
+      expect(starts).toEqual({ basis: "unknown" });
+    },
+  },
+  {
     title: "a job that waits for another",
     story: async (rig) => rig.add({ depends_on: [await rig.add({ queue: "other" })] }),
     codes: ["dependency"],
@@ -416,7 +430,9 @@ test("[EX4] a queue that is empty, paused, lonely or served says so", async () =
     0,
     undefined,
   ]);
-  expect(empty.summary).toBe('No job waits in queue "q". 1 job run.');
+  expect(empty.summary).toBe('No job waits in queue "q". 1 job runs.');
+  await rig.replica.submit({ kind: "drainQueue", queue: "q", draining: true });
+  expect(codes(await rig.explainQueue())).toEqual(["empty", "queue_draining"]);
   await expect(rig.explainQueue("nowhere")).rejects.toThrow('no queue "nowhere"');
 });
 
