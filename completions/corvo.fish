@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --job-id-prefix --sort --order --limit --cursor --to --reason --key --rate --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -36,6 +36,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a limit -d 'Limit how much runs at on
 complete -c corvo -f -n '__corvo_at \'\'' -a batch -d 'Count jobs together, and run others when all of them have ended'
 complete -c corvo -f -n '__corvo_at \'\'' -a schedule -d 'Jobs that come again and again'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
+complete -c corvo -f -n '__corvo_at \'\'' -a explain -d 'Why a job does not run, or why a queue is silent'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
 complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
@@ -52,6 +53,7 @@ complete -c corvo -n '__corvo_at \'\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'server\'' -a drain -d 'Let a running server give out no more work, so that it can be stopped'
 complete -c corvo -n '__corvo_at \'server\'' -l bind -x -d 'Address to listen on; port 0 takes a free one.'
 complete -c corvo -n '__corvo_at \'server\'' -l data-dir -r -F -d 'Folder for log and state. One server at a time.'
+complete -c corvo -n '__corvo_at \'server\'' -l shards -x -d 'Parts that the jobs of a new cluster are spread over, 1 to 64, each queue in one; they cannot change later. Default 1. A node that joins learns it.'
 complete -c corvo -n '__corvo_at \'server\'' -l join -x -d 'HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.'
 complete -c corvo -n '__corvo_at \'server\'' -l token -x -d 'Join token of the cluster, from `corvo cluster token`: its id and its secret. Better set by CORVO_JOIN_TOKEN.'
 complete -c corvo -n '__corvo_at \'server\'' -l expect -x -d 'Found a cluster together with the nodes of --join, as soon as so many have met; the same line on all of them, itself among its addresses.'
@@ -1018,6 +1020,14 @@ complete -c corvo -n '__corvo_at \'cluster demote\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'cluster demote\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'explain\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'explain\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'explain\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'explain\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'explain\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'explain\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'explain\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'explain\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'status\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'status\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'status\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1051,7 +1061,9 @@ complete -c corvo -n '__corvo_at \'bench\'' -l jobs -x -d 'Jobs of a run, for sc
 complete -c corvo -n '__corvo_at \'bench\'' -l parked -x -d 'Jobs that wait in other queues meanwhile (drain).'
 complete -c corvo -n '__corvo_at \'bench\'' -l backlog -x -d 'Size of the large backlog (backlog).'
 complete -c corvo -n '__corvo_at \'bench\'' -l samples -x -d 'Measured jobs (pickup, seq), or starts (startup).'
-complete -c corvo -n '__corvo_at \'bench\'' -l beside -x -d 'What the server carries besides: foreign, queues, due, schedules.'
+complete -c corvo -n '__corvo_at \'bench\'' -l keys -x -d 'Limit keys of the jobs (lifecycle, drain); the limits never bind. Default none.'
+complete -c corvo -n '__corvo_at \'bench\'' -l groups -x -d 'Groups of the jobs, which take turns (lifecycle, drain). Default none.'
+complete -c corvo -n '__corvo_at \'bench\'' -l beside -x -d 'What the server carries besides: foreign, queues, due, limit-keys, groups, schedules.'
 complete -c corvo -n '__corvo_at \'bench\'' -l batched-acks -d 'Let drain send acks together: the scenario drain-batched.'
 complete -c corvo -n '__corvo_at \'bench\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'bench\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'

@@ -205,6 +205,10 @@ export const commands: Group = {
     batch,
     schedule,
     cluster,
+    explain: {
+      summary: "Why a job does not run, or why a queue is silent",
+      load: () => import("./explain.ts"),
+    },
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),

@@ -7,7 +7,7 @@ import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { Rate } from "../engine/limits/rate.ts";
 import type { LimitScope, LimitTarget, LimitValues } from "../engine/limits/setting.ts";
-import { limitView } from "./limit-views.ts";
+import { type LimitView, limitView } from "./limit-views.ts";
 import type { Node } from "./node.ts";
 import { toDuration, toTime } from "./values.ts";
 
@@ -32,7 +32,7 @@ type LimitHandlers = Pick<
 type Body = InputOf<Operations["setLimit"]>["body"];
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-const defaultPage = 100;
+export const defaultLimitsPage = 100;
 const changeBytes = 512;
 
 export function createLimitHandlers(node: Node): LimitHandlers {
@@ -115,7 +115,7 @@ function listHandlers(
 ): Pick<LimitHandlers, "listLimits" | "getLimit" | "getResource" | "blockedKeys"> {
   return {
     async listLimits({ query }) {
-      const limit = query.limit ?? defaultPage;
+      const limit = query.limit ?? defaultLimitsPage;
       const named = new Map<string, LimitTarget>();
       const { limits: view } = node.replica.engine;
       for (const { target } of view.settings()) named.set(sortName(target), target);
@@ -140,7 +140,7 @@ function listHandlers(
       if (engine.state.getQueue(params.name) === undefined) {
         throw new CorvoError("NOT_FOUND", `no queue "${params.name}"`);
       }
-      const limit = query.limit ?? defaultPage;
+      const limit = query.limit ?? defaultLimitsPage;
       const found = engine.limits.blockedKeys(params.name, query.after ?? "", limit + 1);
       const keys = found.slice(0, limit).map(({ key, holder, waiting }) => {
         const job = engine.state.getJob(holder);
@@ -156,6 +156,13 @@ function listHandlers(
 /** Orders a list by queue, then what is limited there; resources, which have no queue, come first. */
 function sortName(target: LimitTarget): string {
   return `${target.queue}\n${target.scope}\n${target.name}`;
+}
+
+/** By what a limit that was answered is sorted, which is also the cursor after it. */
+export function sortNameOf(view: LimitView): string {
+  if (view.resource !== undefined) return sortName(resourceOf(view.resource));
+  const queue = view.queue ?? "";
+  return sortName(targetOf(queue, view));
 }
 
 function resourceOf(name: string): LimitTarget {

@@ -29,6 +29,7 @@ const clearStep = 2000;
 
 export function createQueueHandlers(node: Node): QueueHandlers {
   const setPaused = async (queue: string, paused: boolean, status: string) => {
+    node.refuseElsewhere(queue);
     await node.propose({ kind: "pauseQueue", queue, paused }, 128);
     return { status };
   };
@@ -62,6 +63,7 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     },
     getQueueDefaults: async ({ params }) => defaultsView(node, params.name),
     async setQueueDefaults({ params, body }) {
+      if (body.dead_queue != null) node.refuseElsewhere(body.dead_queue);
       const defaults = toDefaults(params.name, body);
       const change = { kind: "setQueueDefaults" as const, queue: params.name };
       const written = JSON.stringify(body);

@@ -120,9 +120,10 @@ test("retry counts attempts from zero", async () => {
 
 test("move keeps the state and delete removes a job in any", async () => {
   for (const state of ["pending", "scheduled", "retrying", "completed", "dead", "held"] as const) {
-    const { id } = await jobIn(state);
-    expect(await server.post(`/jobs/${id}/move`, { queue: "moved" })).toEqual({ status: "moved" });
-    expect(await job(id)).toMatchObject({ state, queue: "moved" });
+    const { id, queue: from } = await jobIn(state);
+    const queue = `{${from}}.moved`;
+    expect(await server.post(`/jobs/${id}/move`, { queue })).toEqual({ status: "moved" });
+    expect(await job(id)).toMatchObject({ state, queue });
     expect(await server.call("DELETE", `/api/v1/jobs/${id}`)).toMatchObject({
       status: 200,
       body: { status: "deleted" },
@@ -177,7 +178,8 @@ const bulkActions: readonly [action: string, extra: object, from: State, to: Sta
   ];
 for (const [action, extra, from, to] of bulkActions) {
   test(`bulk ${action} acts on the ids it can and skips the others`, async () => {
-    const jobs = [await jobIn(from), await jobIn(from), await jobIn("completed")];
+    const place = action === "move" ? { queue: "{elsewhere}.from" } : {};
+    const jobs = [await jobIn(from, place), await jobIn(from, place), await jobIn("completed")];
     const last = action === "delete" || action === "retry" || action === "move";
     const job_ids = jobs.slice(0, last ? 2 : 3).map((one) => one.id);
     expect(

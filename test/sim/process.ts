@@ -112,12 +112,13 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
 }
 
 function groupOptions({ id, world }: ProcessHost, { stored }: SimStore): GroupOptions {
-  const { electionTicks, heartbeatTicks, messageBytesMax } = world.settings;
+  const { electionTicks, heartbeatTicks, messageBytesMax, doze } = world.settings;
   return {
     group: 0,
     nodeId: id,
     tickMs,
     start: { applied: stored.index, conf: stored.conf },
+    ...(doze === undefined ? {} : { doze }),
     raft: { electionTicks, heartbeatTicks, messageBytesMax },
   };
 }
@@ -133,6 +134,7 @@ function createMembership(
     {
       ...parts,
       clock,
+      others: [],
       lastContactMs: () => undefined,
       onMembers: () => {},
       // Nodes are found by their numbers here, and no record is ever wrong.
