@@ -310,7 +310,8 @@ export class Simulation {
       if (violation !== undefined) oracle.report(`node ${id}: ${violation}`);
     }
     this.#checkNodes();
-    oracle.checkFinal(leader.store.state.jobs);
+    oracle.flow.check(state.records("chain").entries());
+    oracle.checkFinal(state.jobs);
   }
 }
 
