@@ -13,7 +13,7 @@ const Text = Type.Optional(Type.String());
 export const Cause = Type.Object({
   code: Type.String({
     description:
-      "Of a job: finished, active, held, due, dependency, expired, fifo_key, in_line, next. Of a queue: empty, jobs_waiting. Of both: queue_paused, limit_full, limit_rate, limit_paused, no_worker, draining, read_only, no_leader.",
+      "Of a job: finished, active, held, due, dependency, expired, unique_key, fifo_key, in_line. Of a queue: empty, jobs_waiting, queue_draining. Of both: queue_paused, limit_full, limit_rate, limit_paused, no_worker, draining, read_only, no_leader.",
   }),
   message: Type.String(),
   /** Another job that is meant: the dependency, the holder of a key. */
@@ -31,6 +31,7 @@ export const Cause = Type.Object({
   /** Active jobs that hold the limit's units, the oldest first; at most five. */
   held_by: Type.Optional(Type.Array(Type.String())),
   fifo_key: Text,
+  unique_key: Text,
   group: Text,
   /** Jobs that go first. */
   ahead: Count,

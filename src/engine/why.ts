@@ -4,6 +4,7 @@
  *
  * Invariant: a pending job without an obstacle is given by the next claim exactly when nobody is ahead of it.
  */
+import { must } from "../base/assert.ts";
 import type { Core } from "./core.ts";
 import { isFinished, type Job } from "./job.ts";
 import type { Need } from "./limits/gates.ts";
@@ -11,6 +12,7 @@ import { costOf } from "./limits/lane.ts";
 import type { LimitStatus, LimitView } from "./limits/limit-view.ts";
 import { type LimitTarget, nameOf } from "./limits/setting.ts";
 import { type QueueStanding, type Standing, standingIn, standingOf } from "./limits/standing.ts";
+import { followUpOf, holderOf } from "./unique-key.ts";
 
 /** One thing that keeps a job from being given to a worker. */
 export type Obstacle =
@@ -18,6 +20,8 @@ export type Obstacle =
   /** Its time has not come. */
   | { readonly kind: "due"; readonly untilMs: number }
   | { readonly kind: "dependency"; readonly seq: number }
+  /** It takes a unique key when the job that holds it ends. */
+  | { readonly kind: "followUp"; readonly key: string; readonly holder: number }
   /** Another job of its key goes first. */
   | { readonly kind: "fifo"; readonly key: string; readonly holder: number }
   | LimitObstacle;
@@ -50,7 +54,7 @@ export class Why {
     if (isFinished(job.state)) return [{ kind: "finished" }];
     if (job.state === "active") return [{ kind: "active" }];
     const found: Obstacle[] = [];
-    if (job.state === "held") found.push({ kind: "held" });
+    if (job.state === "held") found.push(this.#whyHeld(job));
     if (job.dueAtMs > 0) found.push({ kind: "due", untilMs: job.dueAtMs });
     for (const seq of this.#core.dependencies.blockedOf(job.seq)?.open ?? []) {
       found.push({ kind: "dependency", seq });
@@ -71,6 +75,11 @@ export class Why {
   /** What is ready in a queue, and what stops it there. */
   queue(name: string, nowMs: number): QueueStanding {
     return standingIn(this.#core.lines, name, nowMs);
+  }
+
+  /** Is the queue drained, so that it takes no new jobs? */
+  isDraining(queue: string): boolean {
+    return this.#core.queueSettings.get(queue)?.draining === true;
   }
 
   /** What stops every job of a queue, of its limits. */
@@ -110,6 +119,15 @@ export class Why {
       if (state.getJob(seq)?.queue === target.queue) found.push(seq);
     }
     return found.sort((one, other) => one - other);
+  }
+
+  #whyHeld({ seq, queue, options }: Job): Obstacle {
+    const key = options.uniqueKey;
+    if (key === undefined || followUpOf(this.#core, queue, key)?.seq !== seq) {
+      return { kind: "held" };
+    }
+    const holder = must(holderOf(this.#core, queue, key), "while a job waits for a key it is held");
+    return { kind: "followUp", key, holder: holder.seq };
   }
 
   #keyObstacles({ seq, queue, options }: Job): Obstacle[] {

@@ -29,6 +29,8 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
         message: `It is held: ${job.reason ?? "no reason was given"}. It runs when it is approved (corvo jobs approve).`,
         ...(job.reason === undefined ? {} : { reason: job.reason }),
       };
+    case "followUp":
+      return followUp(node, obstacle);
     case "due":
       return due(job, obstacle.untilMs);
     case "dependency":
@@ -36,7 +38,7 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
     case "expired":
       return {
         code: "expired",
-        message: `Its time to live ended at ${formatTime(job.expireAtMs)}: it will be dead, and not run.`,
+        message: `Its time to live or its deadline ended at ${formatTime(job.expireAtMs)}: it will be dead, and not run.`,
       };
     case "queuePaused":
       return queuePaused(job.queue);
@@ -87,7 +89,14 @@ export function limitCause(node: Node, obstacle: LimitObstacle): Cause {
 export function queuePaused(queue: string): Cause {
   return {
     code: "queue_paused",
-    message: `Queue "${queue}" is paused or draining: no job of it is handed out until it is resumed (corvo queue resume).`,
+    message: `Queue "${queue}" is paused: no job of it is handed out until it is resumed (corvo queue resume).`,
+  };
+}
+
+export function queueDraining(queue: string): Cause {
+  return {
+    code: "queue_draining",
+    message: `Queue "${queue}" is being drained: it takes no new jobs until that ends (corvo queue undrain).`,
   };
 }
 
@@ -192,6 +201,18 @@ function dependency(node: Node, job: Job, seq: number): Cause {
     code: "dependency",
     message: `It waits for job ${job_id ?? seq}, which is ${state}.`,
     state,
+    ...(job_id === undefined ? {} : { job_id }),
+  };
+}
+
+function followUp(node: Node, { key, holder }: Extract<Obstacle, { kind: "followUp" }>): Cause {
+  const job_id = idOf(node, holder);
+  const state = node.replica.engine.state.getJob(holder)?.state ?? "removed";
+  return {
+    code: "unique_key",
+    message: `It follows job ${job_id ?? holder}, which is ${state} and holds the unique key "${key}" until it ends.`,
+    state,
+    unique_key: key,
     ...(job_id === undefined ? {} : { job_id }),
   };
 }

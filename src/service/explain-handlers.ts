@@ -21,6 +21,7 @@ import {
   nodeCauses,
   noLeader,
   noWorker,
+  queueDraining,
   queuePaused,
 } from "./causes.ts";
 import type { Node } from "./node.ts";
@@ -192,9 +193,12 @@ async function whyNoneIsOpen(node: Node, name: string): Promise<Cause[]> {
   if (scheduled + retrying > 0) causes.push(await dueCause(node, name, scheduled + retrying));
   waiting("held", held, `${count(held, "job")} ${held === 1 ? "is" : "are"} held until approved.`);
   if (causes.length === 0) {
-    const running = queue.counts.active === 0 ? "" : ` ${count(queue.counts.active, "job")} run.`;
+    const { active } = queue.counts;
+    const running =
+      active === 0 ? "" : ` ${count(active, "job")} ${active === 1 ? "runs" : "run"}.`;
     causes.push({ code: "empty", message: `No job waits in queue "${name}".${running}` });
   }
+  if (engine.why.isDraining(name)) causes.push(queueDraining(name));
   return causes;
 }
 

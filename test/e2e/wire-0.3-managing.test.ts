@@ -265,9 +265,10 @@ test("a search finds by queue, state, text, tags and more, and an empty one is a
   const queue = `search-${queues++}`;
   const jobs = [
     { queue, payload: { n: "needle" }, tags: { a: "1" }, unique_key: "u" },
-    { queue, payload: { n: 2 }, priority: "high", parent_id: "job_p" },
+    { queue, payload: { n: 2 }, priority: "high", parent_id: "$0" },
   ];
   const { job_ids } = await server.post<{ job_ids: string[] }>("/enqueue/batch", { jobs });
+  const [parent] = job_ids;
   await claim(queue);
   const filters: [object, number][] = [
     [{}, 2],
@@ -278,7 +279,7 @@ test("a search finds by queue, state, text, tags and more, and an empty one is a
     [{ tags: { a: "2" } }, 0],
     [{ priority: "high" }, 1],
     [{ unique_key: "u" }, 1],
-    [{ parent_id: "job_p" }, 1],
+    [{ parent_id: parent }, 1],
     [{ worker_id: "w" }, 1],
     [{ job_id_prefix: job_ids[0] }, 1],
     [{ attempt_min: 1 }, 1],

@@ -166,7 +166,7 @@ function checkByTakingAway(state: MemoryState, engine: Engine, nowMs: number): v
   }
 }
 
-test("[LM1] a claim gives the first job that no limit stops, however the engine finds it", () => {
+test("[LM1] [EX1] a claim gives the first job that no limit stops, however the engine finds it", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 70, size: "max" }), (steps) => {
       const state = new MemoryState();

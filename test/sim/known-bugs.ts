@@ -268,6 +268,14 @@ export const knownBugs: readonly KnownBug[] = [
   },
   {
     id: undefined,
+    says: "one run too many starts under a limit",
+    by: "simulator",
+    file: "src/engine/limits/gates.ts",
+    from: "this.usedOf(gate) + Math.min(slots, max) > max",
+    to: "this.usedOf(gate) + Math.min(slots, max) > max + 1",
+  },
+  {
+    id: undefined,
     says: "a new leader makes no plans for schedules",
     by: "simulator",
     file: "src/replica/planner.ts",
