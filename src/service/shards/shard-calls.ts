@@ -38,6 +38,9 @@ export interface ShardSet {
   readonly timers: Timers;
 }
 
+/** Hears of every lease that goes out to a client through this node. */
+export type NoteLease = (jobId: string, token: string) => void;
+
 /** Calls on other nodes. Failures are thrown as `CorvoError`: those of the other node, and those of the way there. */
 export interface RemoteShards {
   call<Name extends OperationName>(
