@@ -146,15 +146,26 @@ describe("batches", () => {
   test("jobs wait for earlier ones of their shard by their place in the call, and for no others", async () => {
     const [here, there] = spread("flow");
     const batch = await server.post<Batch>("/enqueue/batch", {
-      jobs: [{ queue: there }, { queue: here }, { queue: here, depends_on: ["$1"] }],
+      jobs: [
+        { queue: there },
+        { queue: here },
+        { queue: here, depends_on: ["$1"], parent_id: "$1" },
+      ],
     });
 
     const refused = await server.call("POST", "/api/v1/enqueue/batch", {
       jobs: [{ queue: there }, { queue: here, depends_on: ["$0"] }],
     });
+    const orphan = await server.call("POST", "/api/v1/enqueue/batch", {
+      jobs: [{ queue: there }, { queue: here, parent_id: "$0" }],
+    });
 
-    const job = await server.get<{ waits_for: string[] }>(`/jobs/${batch.job_ids[2]}`);
+    const job = await server.get<{ waits_for: string[]; parent_id: string }>(
+      `/jobs/${batch.job_ids[2]}`,
+    );
     expect(job.waits_for).toEqual([batch.job_ids[1] ?? ""]);
+    expect(job.parent_id).toBe(batch.job_ids[1] ?? "");
+    expect(orphan).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
     expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
   });
 

@@ -124,7 +124,11 @@ export class ShardCalls {
   ): Promise<AnswerFor<Name>> {
     if (isStale(input.query)) return this.here(shard, name, input, context);
     const leader = this.#set.leaderOf(shard);
-    if (leader === undefined) return Promise.reject(leaderless(shard));
+    if (leader === undefined) {
+      return operations[name].answersAlone
+        ? this.here(shard, name, input, context)
+        : Promise.reject(leaderless(shard));
+    }
     if (leader !== "here") {
       return this.#set.remote.call({ url: leader.url, shard, name }, input, context.signal);
     }
