@@ -13,6 +13,7 @@ const jobs: Group = {
   commands: {
     list: { summary: "Find jobs", load: () => import("./jobs/list.ts") },
     get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
+    dead: { summary: "Dead jobs by what went wrong", load: () => import("./jobs/dead.ts") },
     wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
     retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
@@ -53,6 +54,10 @@ const queue: Group = {
     blocked: {
       summary: "Keys whose jobs wait for an older one",
       load: () => import("./queue/blocked.ts"),
+    },
+    redrive: {
+      summary: "Run dead jobs of a queue again, in the background",
+      load: () => import("./queue/redrive.ts"),
     },
     clear: {
       summary: "Delete the waiting jobs of a queue",

@@ -12,6 +12,7 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
+import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { dueTimes } from "./timetable.ts";
@@ -57,6 +58,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly planner: Planner;
+  readonly redriver: Redriver;
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
@@ -70,8 +72,20 @@ export class Node {
     this.options = options;
     this.claims = new Claims(replica, deps.timers);
     this.planner = new Planner({ ...deps, replica, dueTimes });
+    this.redriver = new Redriver({ ...deps, replica });
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** This node leads now: what its predecessor was about is its own matter. */
+  lead(): void {
+    this.planner.lead();
+    this.redriver.lead();
+  }
+
+  stop(): void {
+    this.planner.stop();
+    this.redriver.stop();
   }
 
   /** Whatever became of the wall clock meanwhile. */
@@ -83,6 +97,7 @@ export class Node {
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
     this.planner.onEffects(effects);
+    this.redriver.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();

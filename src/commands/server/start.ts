@@ -135,7 +135,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const node = createNode(storage, replica, env);
   const storedIndex = replica.appliedIndex;
   keepRetention(group, replica, options.retention, logger);
-  group.whenReady(() => node.planner.lead());
+  group.whenReady(() => node.lead());
   peers.transport.listen(peerBind.host, peerBind.port);
   const isAlone = await lead(group, replica);
   gate.look();
@@ -171,7 +171,7 @@ async function settleAlone(membership: Membership): Promise<void> {
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, consensus, peers, membership, search } = parts;
-  parts.node.planner.stop();
+  parts.node.stop();
   membership.stop();
   await membership.handOver();
   await app.stop(graceMs);
