@@ -76,6 +76,18 @@ export const clusterOperations = {
           "What the cluster may use; it rises once every node runs a version that knows more.",
       }),
       nodes: Type.Array(Member),
+      /** Where there are several: who leads each, as the answering node knows it. */
+      shards: Type.Optional(
+        Type.Array(
+          Type.Object({
+            shard: Type.Integer(),
+            leader_id: Type.String(),
+            term: Type.Integer(),
+            commit_index: Type.String(),
+            applied_index: Type.String(),
+          }),
+        ),
+      ),
     }),
     answeredBy: "any",
   }),
@@ -94,10 +106,15 @@ export const clusterOperations = {
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
       ),
+      shards: Type.Optional(
+        Type.Integer({ description: "Shards that the cluster is thought to have.", minimum: 1 }),
+      ),
     }),
     result: Type.Object({
       cluster_id: Type.String(),
       node_id: Type.String(),
+      /** Shards of the cluster; absent means one. */
+      shards: Type.Optional(Type.Integer()),
       recovery_epoch: Type.Optional(Type.Integer()),
       peers: Type.Array(
         Type.Object({ id: Type.String(), uuid: Type.String(), peer_address: Type.String() }),

@@ -48,6 +48,8 @@ export const requestLimits = {
   bulkGetMax: 1000,
   /** Ids in one bulk action. */
   bulkIdsMax: 100_000,
+  /** Characters of a cursor, which has a part for every shard. */
+  cursorLengthMax: 32 * 1024,
   /** Rows of one page of a list. */
   pageRowsMax: 1000,
   /** Longest long-poll. */

@@ -56,6 +56,8 @@ export interface Operation<
   readonly placement: Where;
   /** Changes nothing, and `?consistency` chooses who answers. Made by `readOperation`. */
   readonly read: boolean;
+  /** While there is no leader, the node that was asked answers with what it has, and says so. */
+  readonly answersAlone: boolean;
   /** May be held open until something happens; a server that stops ends it at once. */
   readonly waits: boolean;
   /** Gives out work: refused by a node that drains. */
@@ -73,6 +75,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
   readonly answeredBy?: Operation["answeredBy"];
+  readonly answersAlone?: boolean;
   readonly waits?: boolean;
   readonly claims?: boolean;
 };
@@ -104,6 +107,7 @@ export function operation<
     answeredBy: draft.answeredBy ?? "leader",
     placement: draft.placement,
     read: false,
+    answersAlone: draft.answersAlone ?? false,
     waits: draft.waits ?? false,
     claims: draft.claims ?? false,
   };

@@ -1,6 +1,7 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
+import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
@@ -21,6 +22,7 @@ export const operations = {
   ...queueOperations,
   ...redriveOperations,
   ...limitOperations,
+  ...explainOperations,
   ...scheduleOperations,
   ...systemOperations,
   ...clusterOperations,

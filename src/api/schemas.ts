@@ -374,6 +374,7 @@ const summaryFields = {
   started_at: Type.Optional(Type.String()),
   completed_at: Type.Optional(Type.String()),
   failed_at: Type.Optional(Type.String()),
+  cancelled_at: Type.Optional(Type.String()),
 };
 
 export const JobSummary = Type.Object(summaryFields);

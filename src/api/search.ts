@@ -44,7 +44,12 @@ export const Filter = Type.Object({
   ),
   order: Maybe(Type.Union([Type.Literal("asc"), Type.Literal("desc")])),
   limit: Maybe(Type.Integer({ description: pageLimit })),
-  cursor: Text("Where the previous page ended."),
+  cursor: Maybe(
+    Type.String({
+      description: "Where the previous page ended.",
+      maxLength: limits.cursorLengthMax,
+    }),
+  ),
 });
 
 export const JobPage = Type.Object({

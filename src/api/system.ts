@@ -96,6 +96,8 @@ export const systemOperations = {
       memory_bytes: Type.Integer(),
       pending_proposals: Type.Integer(),
       waiting_workers: Type.Integer(),
+      /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
+      shards: Type.Optional(Type.Integer()),
     }),
   }),
 };

@@ -52,3 +52,9 @@ export function formatGroupId(
 export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | undefined {
   return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
 }
+
+/** The shard that the id of a job or of a group of jobs names; undefined when it is none of these. */
+export function shardOfId(text: string): number | undefined {
+  const shard = /^(?:job|chn|batch)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
+  return shard === undefined ? undefined : Number.parseInt(shard, 16);
+}

@@ -57,6 +57,8 @@ const args = {
   parked: size("Jobs that wait in other queues meanwhile (drain)."),
   backlog: size("Size of the large backlog (backlog)."),
   samples: size("Measured jobs (pickup, seq), or starts (startup)."),
+  keys: size("Limit keys of the jobs (lifecycle, drain); the limits never bind. Default none."),
+  groups: size("Groups of the jobs, which take turns (lifecycle, drain). Default none."),
   beside: {
     type: "string",
     valueHint: "BURDEN[=N]",
@@ -209,6 +211,8 @@ function overridesOf(values: ValuesOf<typeof args>): Settings {
     parked: values.parked,
     backlog: values.backlog,
     samples: values.samples,
+    keys: values.keys,
+    groups: values.groups,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

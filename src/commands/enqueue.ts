@@ -4,14 +4,13 @@
  */
 import { operations } from "../api/operations.ts";
 import { command } from "./_shared/command.ts";
-import type { Context } from "./_shared/context.ts";
+import { type EnqueueBody, enqueueOne } from "./_shared/enqueue-one.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { readPayload } from "./_shared/payload.ts";
 import { readQueue } from "./_shared/queue-args.ts";
 import { schemaFlags, schemaValues } from "./_shared/schema-args.ts";
 
 const schema = operations.enqueueJob.body;
-type Body = Parameters<ReturnType<Context["client"]>["enqueueJob"]>[0]["body"];
 
 export default command({
   details: [
@@ -89,30 +88,6 @@ export default command({
         ? {}
         : { payload: await readPayload(context.system, args.payload) };
     // The flags were read and checked by the schema of this very body.
-    return enqueueOne(context, { queue: args.queue, ...payload, ...options } as Body);
+    return enqueueOne(context, { queue: args.queue, ...payload, ...options } as EnqueueBody);
   },
 });
-
-async function enqueueOne(context: Context, body: Body): Promise<undefined> {
-  const { output, signal } = context;
-  if (output.json) {
-    output.line(await context.client().text("enqueueJob", { body }, { signal }));
-    return;
-  }
-  const added = await context.client().enqueueJob({ body }, { signal });
-  output.line(added.job_id);
-  output.note(whatHappened(added.status, body.queue));
-}
-
-function whatHappened(status: string, queue: string): string {
-  switch (status) {
-    case "duplicate":
-      return "a job already holds the unique key; nothing was added";
-    case "replaced":
-      return `a waiting job of ${queue} with this unique key became this one`;
-    case "held":
-      return `added to ${queue}; it waits until the running job with this unique key ends`;
-    default:
-      return `added to ${queue}, ${status}`;
-  }
-}

@@ -12,6 +12,10 @@ const jobs: Group = {
   ],
   commands: {
     list: { summary: "Find jobs", load: () => import("./jobs/list.ts") },
+    tree: {
+      summary: "Show a job with all that belongs to it",
+      load: () => import("./jobs/tree.ts"),
+    },
     get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
     dead: { summary: "Dead jobs by what went wrong", load: () => import("./jobs/dead.ts") },
     wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
@@ -89,6 +93,25 @@ const limit: Group = {
       load: () => import("./limit/pause.ts"),
     },
     resume: { summary: "End such a pause", load: () => import("./limit/resume.ts") },
+  },
+};
+
+const batch: Group = {
+  summary: "Count jobs together, and run others when all of them have ended",
+  examples: [
+    { line: "corvo batch create resize", says: "A batch that jobs may join; its id" },
+    { line: "corvo batch list --state running", says: "Those that are not over" },
+  ],
+  commands: {
+    create: { summary: "Open a batch", load: () => import("./batch/create.ts") },
+    add: { summary: "Add a job to an open batch", load: () => import("./batch/add.ts") },
+    seal: { summary: "Let no further jobs join", load: () => import("./batch/seal.ts") },
+    status: { summary: "One batch with its counts", load: () => import("./batch/status.ts") },
+    list: { summary: "Batches, newest first", load: () => import("./batch/list.ts") },
+    cancel: {
+      summary: "Cancel a batch with its unfinished jobs",
+      load: () => import("./batch/cancel.ts"),
+    },
   },
 };
 
@@ -184,8 +207,13 @@ export const commands: Group = {
     jobs,
     queue,
     limit,
+    batch,
     schedule,
     cluster,
+    explain: {
+      summary: "Why a job does not run, or why a queue is silent",
+      load: () => import("./explain.ts"),
+    },
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),

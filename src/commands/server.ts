@@ -1,5 +1,6 @@
 /** `corvo server`: the flags of a node. What they wire together is loaded only when it runs (`server/`). */
 import { requestLimits } from "../api/limits.ts";
+import { shardsMax } from "../base/placement.ts";
 import { command } from "./_shared/command.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
@@ -42,6 +43,12 @@ export default command({
       description: "Folder for log and state. One server at a time.",
       valueHint: "DIR",
       default: "./data",
+    },
+    shards: {
+      type: "string",
+      description: `Parts that the jobs of a new cluster are spread over, 1 to ${shardsMax}, each queue in one; they cannot change later. Default 1. A node that joins learns it.`,
+      valueHint: "N",
+      read: readShards,
     },
     join: {
       type: "string",
@@ -208,6 +215,7 @@ export default command({
           }),
         },
         dataDir: args["data-dir"],
+        shards: args.shards,
         cachedJobsMax: args["cache-jobs"],
         logTailEntries: args["log-tail"],
         requireLeaseToken: args["require-lease-token"] === true,
@@ -224,6 +232,12 @@ export default command({
     );
   },
 });
+
+function readShards(text: string): number {
+  const shards = readCount(text);
+  if (shards >= 1 && shards <= shardsMax) return shards;
+  throw new BadValue(`${text} shards; a cluster has 1 to ${shardsMax}`);
+}
 
 function tokenOfEnv(text: string | undefined): JoinToken | undefined {
   if (text === undefined || text === "") return undefined;

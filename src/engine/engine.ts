@@ -35,10 +35,12 @@ import {
 } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { Why } from "./why.ts";
 
 export class Engine {
   readonly state: State;
   readonly limits: LimitView;
+  readonly why: Why;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
@@ -46,6 +48,7 @@ export class Engine {
     this.state = state;
     this.#core = new Core(state, aftermathStepsMax);
     this.limits = new LimitView(this.#core);
+    this.why = new Why(this.#core, this.limits);
   }
 
   /** Applies one log entry. One outcome per change, in order. */

@@ -47,7 +47,7 @@ export interface Head {
   readonly line: LaneLine | undefined;
 }
 
-interface Line {
+export interface Line {
   readonly plain: ReadyQueue;
   lanes: LaneSet | undefined;
 }
@@ -111,7 +111,11 @@ export class ReadyLines {
     this.#count(job, lane, 1);
     if (lane.fifo !== undefined) this.fifo.join(job.queue, lane.fifo, job);
     if (job.state === "active") {
-      for (const need of this.needsOf(job.queue, lane)) need.gate.used += need.slots;
+      for (const { gate, slots } of this.needsOf(job.queue, lane)) {
+        gate.used += slots;
+        gate.holders ??= new Set();
+        gate.holders.add(job.seq);
+      }
     } else if (job.order > 0) {
       const set = this.#openSet(job.queue, job.priority);
       set.jobs.push(job.order, job.seq);
@@ -133,6 +137,7 @@ export class ReadyLines {
     if (job.state === "active") {
       for (const { gate, slots } of this.needsOf(job.queue, lane)) {
         gate.used -= slots;
+        gate.holders?.delete(job.seq);
         this.#parking.gateChanged(gate);
         this.gates.tidy(gate);
       }
@@ -204,7 +209,7 @@ export class ReadyLines {
     if (line === undefined) return;
     for (const need of line.needs) this.gates.spend(need, this.#host.nowMs);
     const set = must(found?.lines[head.priority]?.lanes, "a lane is in a set");
-    if (set.groupCount > 1) set.turns.serve(line.group, this.#weightOf(queue, line.group));
+    if (set.groupCount > 1) set.turns.serve(line.group, this.weightOf(queue, line.group));
   }
 
   /** The first job of the lines, whether or not something stops it. */
@@ -264,6 +269,13 @@ export class ReadyLines {
     return needs;
   }
 
+  /** The lines of a queue with their priorities, the best first. */
+  linesOf(queue: string): (readonly [number, Line])[] {
+    return [...(this.#queues.get(queue)?.lines.entries() ?? [])].flatMap(([priority, line]) =>
+      line === undefined ? [] : [[priority, line] as const],
+    );
+  }
+
   nextWakeMs(): number {
     return this.#parking.nextWakeMs();
   }
@@ -275,6 +287,13 @@ export class ReadyLines {
   /** Waiting jobs of a group. */
   backlogOf(queue: string, group: string): number {
     return this.#backlogs.get(`${queue}\n${group}`) ?? 0;
+  }
+
+  /** Share of the turns of a group. */
+  weightOf(queue: string, group: string): number {
+    const limits = this.#host.state.records("limits");
+    const own = limits.get(limitName("group", queue, group))?.weight;
+    return own ?? limits.get(limitName("eachGroup", queue))?.weight ?? 1;
   }
 
   /** The setting of a target changed. */
@@ -391,12 +410,6 @@ export class ReadyLines {
       gate.users--;
       this.gates.tidy(gate);
     }
-  }
-
-  #weightOf(queue: string, group: string): number {
-    const limits = this.#host.state.records("limits");
-    const own = limits.get(limitName("group", queue, group))?.weight;
-    return own ?? limits.get(limitName("eachGroup", queue))?.weight ?? 1;
   }
 
   #count(job: LinedJob, lane: Lane, by: number): void {

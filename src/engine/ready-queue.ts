@@ -73,6 +73,23 @@ export class ReadyQueue {
     return chunk === undefined ? undefined : (chunk.seqs ?? chunk.orders)[chunk.start];
   }
 
+  /** How many jobs stand before a place. Looks at every tombstone, so it is for those who ask, not for claims. */
+  countBefore(order: number): number {
+    let count = 0;
+    for (const chunk of this.#chunks.slice(this.#first)) {
+      let low = chunk.start;
+      let high = chunk.end;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((chunk.orders[middle] ?? 0) < order) low = middle + 1;
+        else high = middle;
+      }
+      count += low - chunk.start;
+    }
+    for (const removed of this.#removed) if (removed < order) count--;
+    return count;
+  }
+
   /** The chunk whose first entry is a living job; passes over tombstones. */
   #head(): Chunk | undefined {
     for (;;) {

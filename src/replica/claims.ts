@@ -15,6 +15,7 @@
 import type { CorvoError } from "../base/errors.ts";
 import type { Timers } from "../base/ports.ts";
 import type { Job } from "../engine/job.ts";
+import type { ClaimRates } from "./claim-rates.ts";
 import type { Replica } from "./replica.ts";
 
 export interface ClaimRequest {
@@ -78,17 +79,24 @@ export class Claims {
   readonly #replica: Replica;
   readonly #stands = new Map<string, Stand>();
   readonly #timers: Timers;
+  readonly #rates: ClaimRates;
   /** Queues with a claim that was refused; one timer wakes them all. */
   #refused = new Set<string>();
   #waiterCount = 0;
 
-  constructor(replica: Replica, timers: Timers) {
+  constructor(replica: Replica, timers: Timers, rates: ClaimRates) {
     this.#replica = replica;
     this.#timers = timers;
+    this.#rates = rates;
   }
 
   get waiterCount(): number {
     return this.#waiterCount;
+  }
+
+  /** How many wait at a queue, also those whose claim is on its way. */
+  waitingAt(queue: string): number {
+    return this.#stands.get(queue)?.waiters.size ?? 0;
   }
 
   /** Lets a waiter stand at its queues; it is served at once if something is there. */
@@ -163,6 +171,7 @@ export class Claims {
       this.#replica.propose({ kind: "claim", ...waiter.request, count }, 256, (outcome, fault) => {
         const jobs = outcome?.kind === "claimed" ? outcome.jobs : [];
         waiter.claimEnds(jobs.length);
+        if (jobs.length > 0) this.#noteRate(queues, jobs);
         this.#promise(queues, -count);
         if (jobs.length > 0 || fault !== undefined || !waiter.standing) {
           waiter.deliver(jobs, fault);
@@ -185,6 +194,11 @@ export class Claims {
       waiter.deliver([], error as CorvoError);
       this.#wakeLater(queues, error as CorvoError);
     }
+  }
+
+  #noteRate(queues: readonly string[], jobs: readonly Job[]): void {
+    if (queues.length > 1) for (const { queue } of jobs) this.#rates.note(queue, 1);
+    else this.#rates.note(queues[0] ?? "", jobs.length);
   }
 
   #wakeLater(queues: readonly string[], fault: CorvoError): void {

@@ -15,8 +15,11 @@ import type { ConfState, Entry, HardState, Message, NodeId, SoftState } from "..
 import { type ProposeResult, RaftNode } from "../raft/node.ts";
 import { type AppendWork, type ApplyWork, mustSync, type Ready } from "../raft/ready.ts";
 import type { RaftState } from "../raft/state.ts";
+import { Doze, type DozeTicks } from "./doze.ts";
+import { GroupReads } from "./group-reads.ts";
 import { successorOf } from "./handover.ts";
 import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
+import type { Ticker } from "./ticker.ts";
 
 export interface GroupDeps {
   readonly log: Log;
@@ -36,6 +39,8 @@ export interface GroupDeps {
   /** A write failed. After a full disk it is tried again until it goes through, which `onLogRecovered` tells. */
   readonly onLogFault: (fault: LogFault) => void;
   readonly onLogRecovered: () => void;
+  /** The clock that groups of one node share; without it a group has a timer of its own. */
+  readonly ticker?: Ticker;
 }
 
 export interface GroupOptions {
@@ -44,18 +49,9 @@ export interface GroupOptions {
   readonly tickMs: number;
   readonly start: RaftLogStart;
   readonly raft?: Partial<RaftOptions>;
+  /** Let it doze while it is idle (`doze.ts`): worth it where there are many. */
+  readonly doze?: DozeTicks;
 }
-
-/** A read waits for its confirmation at most this many ticks before it is asked for again. */
-const readRetryTicks = 20;
-/**
- * And this many in all. A learner that is cut off and a member that was removed never learn that their leader is gone,
- * so nothing else would end their reads.
- */
-const readTicksMax = 100;
-
-/** Tokens of reads, up to 2^52 in all, so that they stay exact. */
-const tokensPerRange = 2 ** 20;
 
 const fullDiskRetryMs = 500;
 
@@ -69,13 +65,6 @@ interface Step {
    */
   readonly hard: HardState;
   isDone: boolean;
-}
-
-interface WaitingRead {
-  readonly resolve: () => void;
-  readonly reject: (reason: "notLeader") => void;
-  readonly sinceTick: number;
-  askedTick: number;
 }
 
 export class Group {
@@ -100,17 +89,11 @@ export class Group {
   readonly #readyListeners = new Set<() => void>();
   #ticks = 0;
   #appliedIndex: number;
-  /**
-   * Another range in each process: the leader's answer to a read of an earlier one may arrive in this one, and its index
-   * is too low for any read of this one.
-   */
-  #nextToken: number;
   /** Index of the first entry of the term that this node leads. */
   #termStart = Number.POSITIVE_INFINITY;
-  readonly #reads = new Map<number, WaitingRead>();
-  /** Confirmed reads that wait for an index to be applied. */
-  #confirmed: { readonly index: number; readonly read: WaitingRead }[] = [];
+  readonly #reads: GroupReads;
   #cancelTick: (() => void) | undefined;
+  readonly #doze: Doze | undefined;
   #stopped = false;
 
   constructor(deps: GroupDeps, options: GroupOptions) {
@@ -119,7 +102,8 @@ export class Group {
     this.#storage = new RaftLogStorage(deps.log, options.group, options.start);
     this.#written = this.#storage.lastIndex();
     this.#appliedIndex = options.start.applied;
-    this.#nextToken = 1 + deps.random.uint32() * tokensPerRange;
+    const ask = (token: number) => this.#node.readIndex(token).kind !== "dropped";
+    this.#reads = new GroupReads(deps.random.uint32(), ask);
     this.#node = new RaftNode({
       id: options.nodeId,
       storage: this.#storage,
@@ -133,6 +117,9 @@ export class Group {
       },
       ...options.raft,
     });
+    if (options.doze !== undefined) {
+      this.#doze = new Doze(this.#node.state, options.doze, deps.send);
+    }
   }
 
   /** The core's state, to look at. */
@@ -174,16 +161,18 @@ export class Group {
   stop(): void {
     this.#stopped = true;
     this.#cancelTick?.();
-    this.#dropReads();
+    this.#reads.drop();
   }
 
   propose(data: Uint8Array): ProposeResult {
+    this.#doze?.wake();
     const result = this.#node.propose([data]);
     this.#pump();
     return result;
   }
 
   proposeConf(change: ConfChange): ProposeResult {
+    this.#doze?.wake();
     const result = this.#node.proposeConfChange(change);
     this.#pump();
     return result;
@@ -191,21 +180,27 @@ export class Group {
 
   receive(messages: readonly Message[]): void {
     if (this.#stopped) return;
-    for (const message of messages) this.#node.step(message);
+    for (const message of messages) {
+      this.#node.step(message);
+      this.#doze?.received(message);
+    }
     this.#pump();
   }
 
   campaign(): void {
+    this.#doze?.wake();
     this.#node.campaign();
     this.#pump();
   }
 
   transferLeadership(to: NodeId): void {
+    this.#doze?.wake();
     this.#node.transferLeadership(to);
     this.#pump();
   }
 
   reportUnreachable(id: NodeId): void {
+    this.#doze?.wake();
     this.#node.reportUnreachable(id);
     this.#pump();
   }
@@ -213,11 +208,9 @@ export class Group {
   /** Resolves when a read of the applied state is linearizable; rejects when this node does not lead. */
   readBarrier(): Promise<void> {
     if (this.#isAlone() && this.isReady) return Promise.resolve();
+    this.#doze?.wake();
     return new Promise((resolve, reject) => {
-      const token = this.#nextToken++;
-      const sinceTick = this.#ticks;
-      this.#reads.set(token, { resolve, reject, sinceTick, askedTick: sinceTick });
-      this.#askRead(token);
+      this.#reads.begin(resolve, reject);
       this.#pump();
     });
   }
@@ -226,25 +219,31 @@ export class Group {
     return this.#node.state.tracker.ids.length === 1;
   }
 
-  #askRead(token: number): void {
-    const result = this.#node.readIndex(token);
-    if (result.kind === "dropped") {
-      const read = this.#reads.get(token);
-      this.#reads.delete(token);
-      read?.reject("notLeader");
-    }
-  }
-
   #armTick(): void {
     if (this.#stopped) return;
-    this.#cancelTick = this.#deps.timers.after(this.#options.tickMs, () => {
-      this.#ticks++;
-      this.#node.tick();
-      this.#handOverWhenUseless();
-      this.#tickReads();
-      this.#pump();
+    const { ticker, timers } = this.#deps;
+    if (ticker !== undefined) {
+      this.#cancelTick = ticker.every(() => this.#tick());
+      return;
+    }
+    this.#cancelTick = timers.after(this.#options.tickMs, () => {
+      this.#tick();
       this.#armTick();
     });
+  }
+
+  #tick(): void {
+    this.#ticks++;
+    if (this.#doze?.tick(this.#isQuiet()) !== true) this.#node.tick();
+    this.#handOverWhenUseless();
+    this.#reads.tick();
+    this.#pump();
+  }
+
+  /** Nothing is under way here: no write, no read, nothing to apply. */
+  #isQuiet(): boolean {
+    const isApplied = this.#appliedIndex === this.#node.state.log.lastIndex();
+    return this.#steps.length === 0 && this.#reads.count === 0 && isApplied;
   }
 
   #handOverWhenUseless(): void {
@@ -268,25 +267,6 @@ export class Group {
     return undefined;
   }
 
-  #tickReads(): void {
-    for (const [token, read] of this.#reads) {
-      if (this.#ticks - read.sinceTick >= readTicksMax) {
-        this.#reads.delete(token);
-        read.reject("notLeader");
-      } else if (this.#ticks - read.askedTick >= readRetryTicks) {
-        read.askedTick = this.#ticks;
-        this.#askRead(token);
-      }
-    }
-    if (this.#confirmed.length === 0) return;
-    const isLate = ({ read }: { read: WaitingRead }) =>
-      this.#ticks - read.sinceTick >= readTicksMax;
-    const late = this.#confirmed.filter(isLate);
-    if (late.length === 0) return;
-    this.#confirmed = this.#confirmed.filter((waiting) => !isLate(waiting));
-    for (const { read } of late) read.reject("notLeader");
-  }
-
   /** Carries out everything there is to do. May be entered again from what it calls. */
   #pump(): void {
     if (this.#stopped) return;
@@ -308,7 +288,8 @@ export class Group {
     if (ready.append !== undefined) this.#append(ready.append);
     this.#send(ready.messages);
     if (ready.soft !== undefined) this.#noteSoft(ready.soft);
-    for (const { index, token } of ready.reads) this.#confirm(token, index);
+    for (const { index, token } of ready.reads)
+      this.#reads.confirm(token, index, this.#appliedIndex);
     if (ready.apply !== undefined) this.#applies.push(ready.apply);
   }
 
@@ -316,7 +297,7 @@ export class Group {
     // A leader's first entry of its term comes right after what its log held before.
     this.#termStart =
       soft.role === "leader" ? this.#node.state.log.lastIndex() : Number.POSITIVE_INFINITY;
-    if (soft.role !== "leader") this.#dropReads();
+    if (soft.role !== "leader") this.#reads.drop();
     this.#wasReady = this.isReady;
     this.#deps.onSoft(soft);
   }
@@ -448,7 +429,7 @@ export class Group {
       }
     }
     this.#node.applied(work);
-    this.#serveReads();
+    this.#reads.applied(this.#appliedIndex);
     this.#noteReady();
   }
 
@@ -458,25 +439,5 @@ export class Group {
     this.#wasReady = this.isReady;
     this.#deps.onSoft(this.#node.state.softState());
     if (this.isReady) for (const listener of [...this.#readyListeners]) listener();
-  }
-
-  #confirm(token: number, index: number): void {
-    const read = this.#reads.get(token);
-    this.#reads.delete(token);
-    if (read === undefined) return;
-    if (index <= this.#appliedIndex) read.resolve();
-    else this.#confirmed.push({ index, read });
-  }
-
-  #serveReads(): void {
-    if (this.#confirmed.length === 0) return;
-    const waiting = this.#confirmed;
-    this.#confirmed = waiting.filter(({ index }) => index > this.#appliedIndex);
-    for (const { index, read } of waiting) if (index <= this.#appliedIndex) read.resolve();
-  }
-
-  #dropReads(): void {
-    for (const read of this.#reads.values()) read.reject("notLeader");
-    this.#reads.clear();
   }
 }

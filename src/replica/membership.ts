@@ -19,7 +19,9 @@ import type { ChangeKind } from "../raft/conf-change.ts";
 import { type ConfState, emptyData, none } from "../raft/message.ts";
 import type { Progress } from "../raft/progress.ts";
 import type { Group } from "./group.ts";
+import { isCaughtUp, otherVoters } from "./progress.ts";
 import type { Replica } from "./replica.ts";
+import type { ShardMember } from "./shard-members.ts";
 
 export interface SelfInfo {
   readonly id: number;
@@ -35,6 +37,8 @@ export interface SelfInfo {
 interface MembershipDeps {
   readonly group: Group;
   readonly replica: Replica;
+  /** The other shards of this node, which follow this one (`shard-members.ts`). */
+  readonly others: readonly ShardMember[];
   readonly timers: Timers;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -48,8 +52,6 @@ interface MembershipDeps {
 
 /** How often the leader looks for learners to promote. */
 const dutyMs = 200;
-/** A learner this close behind is promoted: it catches up with the rest within one round trip. */
-const promoteLagEntries = 64;
 const changeTimeoutMs = 10_000;
 /** A stop waits no longer for another leader than an election without a transfer would take. */
 const handOverMs = 1500;
@@ -182,10 +184,25 @@ export class Membership {
         { retryAfterMs: 500 },
       );
     }
+    await this.#leaveOthers(nodeId);
     if (this.#isInConf(nodeId)) {
       await this.#changeConf("remove", nodeId, () => !this.#isInConf(nodeId));
     }
     await this.#submit({ kind: "forgetMember", id: nodeId });
+  }
+
+  /**
+   * A node that is forgotten here is cut off. A shard in which it still voted might need that vote to let it go, so it stops
+   * voting in all of them first.
+   */
+  async #leaveOthers(nodeId: number): Promise<void> {
+    const { others } = this.#deps;
+    if (others.length === 0 || !this.#isInConf(nodeId)) return;
+    if (this.conf.voters.includes(nodeId)) await this.setVoter(nodeId, false);
+    await this.#until(
+      () => others.every(({ replica }) => !replica.conf.voters.includes(nodeId)),
+      `that node ${nodeId} votes in no other shard any more`,
+    );
   }
 
   async setVoter(nodeId: number, voter: boolean): Promise<void> {
@@ -220,17 +237,38 @@ export class Membership {
     if (!this.conf.voters.includes(target)) {
       throw new CorvoError("CONFLICT", `node ${target} does not vote and cannot lead`);
     }
+    await this.#handOverOthers(target);
     this.#deps.group.transferLeadership(target);
     await this.#until(() => this.#deps.group.state.leader === target, "the transfer");
   }
 
+  /** The other shards that this node leads and in which that one votes. */
+  async #handOverOthers(target: number): Promise<void> {
+    const led = this.#deps.others.filter(
+      ({ group, replica }) => group.state.role === "leader" && replica.conf.voters.includes(target),
+    );
+    for (const { group } of led) group.transferLeadership(target);
+    await this.#until(
+      () => led.every(({ group }) => group.state.role !== "leader"),
+      "the transfer of every shard",
+    );
+  }
+
   /** Before a stop: a leader lets another one take over, so that nobody has to notice its absence first. */
   async handOver(): Promise<void> {
-    const { group, replica, logger } = this.#deps;
-    if (!replica.isLeader || this.conf.voters.length < 2) return;
+    const { group, replica, others, logger } = this.#deps;
+    const led = [{ group, replica }, ...others].filter((one) => one.group.state.role === "leader");
+    for (const one of led) {
+      const [to] = otherVoters(one.group.state, one.replica.conf.voters);
+      if (to !== undefined) one.group.transferLeadership(to);
+    }
+    const handing = led.filter((one) => one.replica.conf.voters.length > 1);
     try {
-      group.transferLeadership(this.#furthest());
-      await this.#until(() => group.state.role !== "leader", "the transfer", handOverMs);
+      await this.#until(
+        () => handing.every((one) => one.group.state.role !== "leader"),
+        "the transfer",
+        handOverMs,
+      );
     } catch (error) {
       logger.info("no other node took over before the stop; the others elect one after it", {
         error,
@@ -238,11 +276,10 @@ export class Membership {
     }
   }
 
-  /** Address of the leader's HTTP API, when another node leads and is known. */
-  leaderUrl(): string | undefined {
-    const { leader } = this.#deps.group.state;
-    if (leader === none || leader === this.#self.id) return undefined;
-    return this.members.find((member) => member.id === leader)?.httpUrl;
+  /** Address of another member's HTTP API, when it is known. */
+  httpUrlOf(nodeId: number): string | undefined {
+    if (nodeId === none || nodeId === this.#self.id) return undefined;
+    return this.members.find((member) => member.id === nodeId)?.httpUrl.replace(/\/+$/, "");
   }
 
   /** What the leader knows of a member's log. */
@@ -335,11 +372,7 @@ export class Membership {
     const { state } = this.#deps.group;
     for (const id of this.conf.learners) {
       const member = this.members.find((candidate) => candidate.id === id);
-      const progress = state.tracker.get(id);
-      if (member === undefined || member.standby || progress === undefined) continue;
-      const lag = state.log.lastIndex() - progress.match;
-      if (!progress.recentActive || progress.state !== "StateReplicate") continue;
-      if (lag > promoteLagEntries) continue;
+      if (member === undefined || member.standby || !isCaughtUp(state, id)) continue;
       await this.#changeConf("addVoter", id, () => this.conf.voters.includes(id));
       this.#deps.logger.info(
         `node ${id} votes now: ${this.conf.voters.length} voters, tolerates ${Math.floor((this.conf.voters.length - 1) / 2)} failures`,
@@ -420,14 +453,8 @@ export class Membership {
 
   /** The other voter whose log is the longest. */
   #furthest(): number {
-    const { tracker } = this.#deps.group.state;
-    let best = none;
-    for (const id of this.conf.voters) {
-      if (id === this.#self.id) continue;
-      const match = tracker.get(id)?.match ?? 0;
-      if (best === none || match > (tracker.get(best)?.match ?? 0)) best = id;
-    }
-    if (best === none) throw new CorvoError("CONFLICT", "there is no other voter to lead");
+    const [best] = otherVoters(this.#deps.group.state, this.conf.voters);
+    if (best === undefined) throw new CorvoError("CONFLICT", "there is no other voter to lead");
     return best;
   }
 }

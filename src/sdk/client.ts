@@ -43,6 +43,14 @@ export interface ClientOptions {
 export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /**
+   * Does it do no harm when the call is carried out twice? By default that is so for a GET and for a call with an idempotency
+   * key; then a connection that breaks is told as UNAVAILABLE.
+   */
+  readonly mayRepeat?: boolean;
+  /** Hears the status of the successful answer. */
+  readonly onStatus?: (status: number) => void;
 }
 
 type Part<Key extends string, T> =
@@ -131,7 +139,8 @@ class Caller {
     const path = pathOf(operation, input);
     const hasBody = operation.method === "POST" || operation.method === "PUT";
     const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
-    const mayRepeat = operation.method === "GET" || hasIdempotencyKey(input.body);
+    const mayRepeat =
+      call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
     const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input) };
     for (let attempt = 1; ; attempt++) {
       let outcome = await this.#attempt(operation, prepared, call);
@@ -165,10 +174,11 @@ class Caller {
     try {
       const request = new Request(url, {
         method: operation.method,
-        headers:
-          body === undefined
-            ? this.#headers
-            : { ...this.#headers, "content-type": "application/json" },
+        headers: {
+          ...this.#headers,
+          ...call.headers,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
         ...(body === undefined ? {} : { body }),
         // Another server must not get the key and the payload because this one says so.
         redirect: "manual",
@@ -183,7 +193,10 @@ class Caller {
     } finally {
       stop();
     }
-    if (response.ok) return { kind: "answer", text };
+    if (response.ok) {
+      call.onStatus?.(response.status);
+      return { kind: "answer", text };
+    }
     const error = errorOfResponse(response, text, url);
     const mayRetry = error.retryable || (error.code === "OUTCOME_UNKNOWN" && mayRepeat);
     return { kind: "failed", error, mayRetry };

@@ -310,20 +310,32 @@ class StreamClient implements Stream {
 
   #answered(frame: Frame, answer: AnswerFrame): void {
     for (const kind of itemKinds) {
-      const items = frame.lists[kind];
-      const answers: readonly ItemAnswer[] = answer[kind] ?? [];
-      for (let i = 0; i < items.length; i++) {
-        const item = items[i];
-        const itemAnswer = answers[i];
-        if (item === undefined) continue;
-        if (itemAnswer === undefined) {
-          this.#settle(item, "OUTCOME_UNKNOWN", "the server's answer left the item out");
-        } else {
-          this.#settleWith(item, itemAnswer);
-        }
-      }
+      this.#takeAnswers(frame.lists[kind], answer[kind] ?? []);
     }
     for (const done of frame.claim?.dones ?? []) done(undefined);
+  }
+
+  /**
+   * One shard of several may refuse its items for a passing reason, or lose its leader over them: they are treated like those
+   * of a frame with that code.
+   */
+  #takeAnswers(items: readonly StreamItem[], answers: readonly ItemAnswer[]): void {
+    const refused: StreamItem[] = [];
+    const unknown: StreamItem[] = [];
+    items.forEach((item, i) => {
+      const answer = answers[i];
+      const code = answer?.code;
+      if (answer === undefined) {
+        this.#settle(item, "OUTCOME_UNKNOWN", "the server's answer left the item out");
+      } else if (code === "OUTCOME_UNKNOWN") unknown.push(item);
+      else if (code !== undefined && isErrorCode(code) && errorTable[code].retryable) {
+        refused.push(item);
+      } else this.#settleWith(item, answer);
+    });
+    if (refused.length + unknown.length === 0) return;
+    this.#queue.putBack(refused);
+    this.#recover(unknown);
+    this.#pause(retryMsDefault);
   }
 
   /** What an answer with a code lists was carried out all the same; the rest was not, unless the code says that nobody knows. */
@@ -360,11 +372,7 @@ class StreamClient implements Stream {
     const lists = { ...frame.lists };
     for (const kind of itemKinds) {
       if (!isListed(kind)) continue;
-      const answers: readonly ItemAnswer[] = answer[kind] ?? [];
-      lists[kind].forEach((item, i) => {
-        const itemAnswer = answers[i];
-        if (itemAnswer !== undefined) this.#settleWith(item, itemAnswer);
-      });
+      this.#takeAnswers(lists[kind], answer[kind] ?? []);
       lists[kind] = [];
     }
     return { ...frame, lists };

@@ -17,7 +17,7 @@ interface Found {
   readonly batch: JobBatch;
 }
 
-const defaultPage = 100;
+export const defaultBatchesPage = 100;
 
 export function createBatchHandlers(
   node: Node,
@@ -51,7 +51,7 @@ export function createBatchHandlers(
       }
       const page = all.filter((found) => before === undefined || isBefore(node, found, before));
       page.sort((one, other) => other.seq - one.seq);
-      const limit = query.limit ?? defaultPage;
+      const limit = query.limit ?? defaultBatchesPage;
       return {
         batches: page.slice(0, limit).map((found) => batchView(node, found)),
         total: all.length,

@@ -83,6 +83,7 @@ export class BulkOperations {
     if (action === "move" && body.move_to_queue == null) {
       throw new CorvoError("BULK_ERROR", "action move needs move_to_queue");
     }
+    if (body.move_to_queue != null) this.#node.refuseElsewhere(body.move_to_queue);
     if (action === "changePriority" && body.priority == null) {
       throw new CorvoError("BULK_ERROR", "action change_priority needs priority");
     }

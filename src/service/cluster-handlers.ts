@@ -8,6 +8,7 @@ import type {
   ClusterView,
   MeetAnswer,
   MeetRequest,
+  ShardView,
 } from "./cluster.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
 import { shorten } from "./node.ts";
@@ -48,10 +49,12 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         version: body.version,
         ...(body.proof === undefined ? {} : { proof: body.proof }),
         ...(body.cluster_id === undefined ? {} : { clusterId: body.cluster_id }),
+        ...(body.shards === undefined ? {} : { shards: body.shards }),
       });
       return {
         cluster_id: answer.clusterId,
         node_id: String(answer.nodeId),
+        ...(answer.shards === 1 ? {} : { shards: answer.shards }),
         recovery_epoch: answer.recoveryEpoch,
         peers: answer.peers.map(({ id, uuid, peerAddress }) => ({
           id: String(id),
@@ -141,6 +144,7 @@ function statusView(view: ClusterView): StatusView {
     commit_index: String(view.commitIndex),
     applied_index: String(view.appliedIndex),
     feature_level: view.featureLevel,
+    ...(view.shards.length === 0 ? {} : { shards: view.shards.map(shardView) }),
     nodes: view.members.map((member) => ({
       id: String(member.id),
       uuid: member.uuid,
@@ -159,6 +163,16 @@ function statusView(view: ClusterView): StatusView {
         ? {}
         : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),
     })),
+  };
+}
+
+function shardView(shard: ShardView): NonNullable<StatusView["shards"]>[number] {
+  return {
+    shard: shard.shard,
+    leader_id: shard.leaderId === undefined ? "" : String(shard.leaderId),
+    term: shard.term,
+    commit_index: String(shard.commitIndex),
+    applied_index: String(shard.appliedIndex),
   };
 }
 

@@ -11,6 +11,18 @@ export interface ClusterSummary {
 }
 
 export function summarizeCluster(view: ClusterView): ClusterSummary {
+  const whole = summarizeMembers(view);
+  const orphans = view.shards.filter((shard) => shard.leaderId === undefined);
+  if (orphans.length === 0 || whole.status === "unavailable") return whole;
+  const which = orphans.map(({ shard }) => shard).join(", ");
+  const noun = orphans.length === 1 ? "Shard" : "Shards";
+  return {
+    status: "degraded",
+    sentence: `${noun} ${which} of ${view.shards.length}: no leader is known to node ${view.selfId}, and writes to these queues wait for an election. ${whole.sentence}`,
+  };
+}
+
+function summarizeMembers(view: ClusterView): ClusterSummary {
   // It hears of the others only through the leader, so their silence towards it means nothing.
   if (view.leaderId !== undefined && view.leaderId !== view.selfId) {
     return {

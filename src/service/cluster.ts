@@ -32,6 +32,16 @@ export interface ClusterView {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly members: readonly ClusterMember[];
+  /** Every shard as this node sees it; empty where there is one. */
+  readonly shards: readonly ShardView[];
+}
+
+export interface ShardView {
+  readonly shard: number;
+  readonly leaderId: number | undefined;
+  readonly term: number;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
 }
 
 export interface JoinRequest {
@@ -43,6 +53,8 @@ export interface JoinRequest {
   readonly proof?: string;
   /** Cluster that the joiner's directory already belongs to, if any. */
   readonly clusterId?: string;
+  /** Shards that it was told the cluster has, if any. */
+  readonly shards?: number;
 }
 
 /** A node that was started to form a cluster with others asks another one how it is. */
@@ -69,6 +81,7 @@ export interface MeetAnswer {
 export interface JoinAnswer {
   readonly clusterId: string;
   readonly nodeId: number;
+  readonly shards: number;
   /** How often the cluster was cut down to one node by force. */
   readonly recoveryEpoch: number;
   /** Peer addresses of the members by id. */

@@ -16,12 +16,21 @@ export function withReadBarrier(handlers: Handlers, node: Node): Handlers {
     if (!operation.read && operation.method !== "GET") continue;
     const handler = handlers[name] as AnyHandler;
     guarded[name] = async (...[input, context]: Parameters<AnyHandler>) => {
-      if (!isStale(input.query)) await node.replica.readBarrier();
+      if (!isStale(input.query)) await barrier(node, operation);
       return handler(input, context);
     };
   }
   // Every key of the table was copied or wrapped above; the type cannot follow it.
   return guarded as unknown as Handlers;
+}
+
+async function barrier(node: Node, { answersAlone }: Operation): Promise<void> {
+  try {
+    await node.replica.readBarrier();
+  } catch (error) {
+    // It leads no more, or knows no majority; the handler sees that for itself.
+    if (!answersAlone) throw error;
+  }
 }
 
 function isStale(query: unknown): boolean {

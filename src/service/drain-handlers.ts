@@ -26,8 +26,9 @@ export function createDrainHandlers(
 }
 
 function viewOf(cluster: ClusterControl, drain: DrainControl): DrainView {
-  const { selfId, role, members } = cluster.view();
-  const leads = role === "leader" && members.filter(({ voter }) => voter).length > 1;
+  const { selfId, role, members, shards } = cluster.view();
+  const isLeader = role === "leader" || shards.some(({ leaderId }) => leaderId === selfId);
+  const leads = isLeader && members.filter(({ voter }) => voter).length > 1;
   const isDone = drain.isDone && !leads;
   return {
     node_id: String(selfId),

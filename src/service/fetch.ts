@@ -73,7 +73,7 @@ export function claimRequestOf(body: {
   };
 }
 
-function waitMsOf(body: FetchBody): number {
+export function waitMsOf(body: FetchBody): number {
   if (body.wait_ms != null) return body.wait_ms;
   const seconds = body.timeout ?? 0;
   const askedMs = seconds > 0 ? Math.min(seconds * 1000, limits.waitMsMax) : defaultWaitMs;

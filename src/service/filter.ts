@@ -61,14 +61,17 @@ export function toFilter(filter: ApiFilter, shard: number): JobFilter {
   return result;
 }
 
-/** A page request; a limit out of bounds means the default, as 0.3 has it. */
+/** A limit out of bounds means the default, as 0.3 has it. */
+export function pageLimitOf({ limit = 50 }: ApiFilter): number {
+  return limit !== null && limit >= 1 && limit <= limits.pageRowsMax ? limit : 50;
+}
+
 export function toPageRequest(filter: ApiFilter, shard: number): JobPageRequest {
-  const limit = filter.limit ?? 50;
   return {
     filter: toFilter(filter, shard),
     sort: (filter.sort ?? "created_at") as JobSort,
     descending: filter.order !== "asc",
-    limit: limit >= 1 && limit <= limits.pageRowsMax ? limit : 50,
+    limit: pageLimitOf(filter),
     ...(filter.cursor == null || filter.cursor === "" ? {} : { cursor: filter.cursor }),
   };
 }

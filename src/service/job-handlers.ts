@@ -49,6 +49,7 @@ export function createJobHandlers(node: Node, bulk: BulkOperations): JobHandlers
       return { status: done.from === "active" ? "cancelling" : "cancelled" };
     },
     async moveJob({ params, body }) {
+      node.refuseElsewhere(body.queue);
       await act(params.job_id, "move", { queue: body.queue });
       return { status: "moved" };
     },

@@ -1,18 +1,13 @@
 /** Handlers of operations on limits. */
 import { requestLimits as limits } from "../api/limits.ts";
-import type { InputOf, ResultOf } from "../api/operation.ts";
+import type { InputOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
-import type { LimitStatus } from "../engine/limits/limit-view.ts";
 import type { Rate } from "../engine/limits/rate.ts";
-import {
-  type LimitScope,
-  type LimitTarget,
-  type LimitValues,
-  nameOf,
-} from "../engine/limits/setting.ts";
+import type { LimitScope, LimitTarget, LimitValues } from "../engine/limits/setting.ts";
+import { type LimitView, limitView } from "./limit-views.ts";
 import type { Node } from "./node.ts";
 import { toDuration, toTime } from "./values.ts";
 
@@ -36,9 +31,8 @@ type LimitHandlers = Pick<
 >;
 type Body = InputOf<Operations["setLimit"]>["body"];
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
-type LimitView = Writable<ResultOf<Operations["setLimit"]>>;
 
-const defaultPage = 100;
+export const defaultLimitsPage = 100;
 const changeBytes = 512;
 
 export function createLimitHandlers(node: Node): LimitHandlers {
@@ -59,7 +53,7 @@ type SettingHandlers = Pick<
 function settingHandlers(node: Node): SettingHandlers {
   const set = async (target: LimitTarget, values: LimitValues) => {
     await node.propose({ kind: "setLimit", target, values }, changeBytes);
-    return viewOf(node, target);
+    return limitView(node, target);
   };
   const remove = async (target: LimitTarget) => {
     await node.propose({ kind: "removeLimit", target }, changeBytes);
@@ -101,7 +95,7 @@ function pauseHandlers(node: Node): PauseHandlers {
   const pause = async (target: LimitTarget, body: InputOf<Operations["pauseResource"]>["body"]) => {
     const pauseMs = toPauseMs(node, body);
     await node.propose({ kind: "pauseLimit", target, pauseMs }, changeBytes);
-    const { pausedUntilMs } = node.replica.engine.limits.status(target);
+    const { pausedUntilMs } = node.replica.engine.limits.status(target, node.readMs);
     return { status: "paused", paused_until: formatTime(pausedUntilMs) };
   };
   const resume = async (target: LimitTarget) => {
@@ -121,11 +115,11 @@ function listHandlers(
 ): Pick<LimitHandlers, "listLimits" | "getLimit" | "getResource" | "blockedKeys"> {
   return {
     async listLimits({ query }) {
-      const limit = query.limit ?? defaultPage;
+      const limit = query.limit ?? defaultLimitsPage;
       const named = new Map<string, LimitTarget>();
       const { limits: view } = node.replica.engine;
       for (const { target } of view.settings()) named.set(sortName(target), target);
-      for (const target of view.paused()) named.set(sortName(target), target);
+      for (const target of view.paused(node.readMs)) named.set(sortName(target), target);
       const names = [...named.keys()].filter(
         (name) =>
           name > (query.cursor ?? "") &&
@@ -135,18 +129,18 @@ function listHandlers(
       const page = names.slice(0, limit).flatMap((name) => named.get(name) ?? []);
       const last = names.length > limit ? names[limit - 1] : undefined;
       return {
-        limits: page.map((target) => viewOf(node, target)),
+        limits: page.map((target) => limitView(node, target)),
         ...(last === undefined ? {} : { cursor: last }),
       };
     },
-    getLimit: async ({ params, query }) => viewOf(node, keyOrQueue(params.name, query.key)),
-    getResource: async ({ params }) => viewOf(node, resourceOf(params.name)),
+    getLimit: async ({ params, query }) => limitView(node, keyOrQueue(params.name, query.key)),
+    getResource: async ({ params }) => limitView(node, resourceOf(params.name)),
     async blockedKeys({ params, query }) {
       const { engine } = node.replica;
       if (engine.state.getQueue(params.name) === undefined) {
         throw new CorvoError("NOT_FOUND", `no queue "${params.name}"`);
       }
-      const limit = query.limit ?? defaultPage;
+      const limit = query.limit ?? defaultLimitsPage;
       const found = engine.limits.blockedKeys(params.name, query.after ?? "", limit + 1);
       const keys = found.slice(0, limit).map(({ key, holder, waiting }) => {
         const job = engine.state.getJob(holder);
@@ -162,6 +156,13 @@ function listHandlers(
 /** Orders a list by queue, then what is limited there; resources, which have no queue, come first. */
 function sortName(target: LimitTarget): string {
   return `${target.queue}\n${target.scope}\n${target.name}`;
+}
+
+/** By what a limit that was answered is sorted, which is also the cursor after it. */
+export function sortNameOf(view: LimitView): string {
+  if (view.resource !== undefined) return sortName(resourceOf(view.resource));
+  const queue = view.queue ?? "";
+  return sortName(targetOf(queue, view));
 }
 
 function resourceOf(name: string): LimitTarget {
@@ -241,54 +242,6 @@ function toPauseMs(node: Node, body: InputOf<Operations["pauseResource"]>["body"
       ? `until: ${body.until} is not within the next 10 years`
       : `for: "${body.for}" is no time`,
   );
-}
-
-function viewOf(node: Node, target: LimitTarget): LimitView {
-  const { engine } = node.replica;
-  const isGroup = target.scope === "group" || target.scope === "eachGroup";
-  const isTemplate = isGroup || target.scope === "eachKey";
-  const status = isTemplate ? undefined : engine.limits.status(target);
-  const values: LimitValues =
-    (status === undefined ? engine.state.records("limits").get(nameOf(target)) : status.setting) ??
-    {};
-  const view: LimitView = namesOf(target);
-  if (values.concurrency !== undefined) view.concurrency = values.concurrency;
-  if (values.rate !== undefined) {
-    const { kind, count, windowMs, burst } = values.rate;
-    view.rate = { count, window_ms: windowMs, kind, ...(burst === undefined ? {} : { burst }) };
-  }
-  if (values.weight !== undefined) view.weight = values.weight;
-  if (values.backlog !== undefined) view.backlog = values.backlog;
-  return status === undefined ? view : { ...view, ...stateView(node, status) };
-}
-
-function stateView(node: Node, status: LimitStatus): Partial<LimitView> {
-  const nowMs = node.replica.engine.state.meta.nowMs;
-  const open = status.opensAtMs <= nowMs;
-  const isTimed = !open && Number.isFinite(status.opensAtMs);
-  return {
-    in_use: status.used,
-    open,
-    ...(isTimed ? { opens_at: formatTime(status.opensAtMs) } : {}),
-    ...(status.pausedUntilMs === 0 ? {} : { paused_until: formatTime(status.pausedUntilMs) }),
-  };
-}
-
-function namesOf({ scope, queue, name }: LimitTarget): LimitView {
-  switch (scope) {
-    case "queue":
-      return { queue };
-    case "eachKey":
-      return { queue, each_key: true };
-    case "key":
-      return { queue, key: name };
-    case "eachGroup":
-      return { queue, each_group: true };
-    case "group":
-      return { queue, group: name };
-    case "resource":
-      return { resource: name };
-  }
 }
 
 function invalid(message: string): CorvoError {

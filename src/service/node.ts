@@ -4,22 +4,27 @@
  */
 import { CorvoError } from "../base/errors.ts";
 import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
+import { shardOfQueue } from "../base/placement.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { JobRef } from "../engine/chains.ts";
-import type { Change } from "../engine/change.ts";
+import type { Change, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
+import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
   readonly shard: number;
+  /** How many there are. */
+  readonly shards: number;
   /** Refuse acks, fails, releases and heartbeats without a lease token. */
   readonly requireLeaseToken: boolean;
   readonly serverVersion: string;
@@ -57,6 +62,7 @@ export class Node {
   readonly options: ServiceOptions;
   readonly replica: Replica;
   readonly claims: Claims;
+  readonly claimRates: ClaimRates;
   readonly planner: Planner;
   readonly redriver: Redriver;
   readonly startedAtMs: number;
@@ -70,7 +76,8 @@ export class Node {
     this.replica = replica;
     this.deps = deps;
     this.options = options;
-    this.claims = new Claims(replica, deps.timers);
+    this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
+    this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.redriver = new Redriver({ ...deps, replica });
     this.startedAtMs = deps.clock.nowMs();
@@ -91,6 +98,11 @@ export class Node {
   /** Whatever became of the wall clock meanwhile. */
   get uptimeMs(): number {
     return Math.round(this.deps.clock.monotonicMs() - this.#startedMs);
+  }
+
+  /** The time as a reader sees it: the clock's, or the engine's where that is ahead. */
+  get readMs(): number {
+    return Math.max(this.deps.clock.nowMs(), this.replica.engine.state.meta.nowMs);
   }
 
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
@@ -134,6 +146,28 @@ export class Node {
     const job = parsed === undefined ? undefined : this.replica.engine.state.getJob(parsed.seq);
     // The whole id must match: a guessed sequence number is not an id.
     return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+  }
+
+  /**
+   * A call for another shard came here, from a node or client that places queues differently. It would make a queue which
+   * nobody looks for here.
+   */
+  refuseElsewhere(queue: string): void {
+    const { shard, shards } = this.options;
+    if (shards === 1) return;
+    const right = shardOfQueue(queue, shards);
+    if (right === shard) return;
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `queue "${shorten(queue)}" is in shard ${right}, and shard ${shard} was asked`,
+    );
+  }
+
+  /** The same for a job and all that it may bring about. */
+  refuseJobElsewhere(job: NewJob): void {
+    if (this.options.shards === 1) return;
+    this.refuseElsewhere(job.queue);
+    refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
   }
 
   /** The parts of an id that this shard may have given. */

@@ -37,6 +37,8 @@ export function createRedriveHandlers(node: Node): RedriveHandlers {
       if (body.to_queue === queue) {
         throw new CorvoError("VALIDATION_ERROR", `to_queue: "${queue}" is where the jobs are`);
       }
+      node.refuseElsewhere(queue);
+      if (body.to_queue != null) node.refuseElsewhere(body.to_queue);
       const given = body.filter ?? {};
       refuseUnknownMembers(given);
       for (const member of ["queue", "state", "sort", "order", "limit", "cursor"]) {

@@ -1,6 +1,7 @@
 /** What the jobs of a call say about other jobs, checked as far as it can be without the state. */
 import { CorvoError } from "../base/errors.ts";
 import { parseGroupId, parseJobId } from "../base/ids.ts";
+import type { NewJob } from "../engine/change.ts";
 
 export interface JobPlace {
   /** Where the job stands among those of its call. */
@@ -42,6 +43,29 @@ function refuseBadId(field: string, text: string, place: JobPlace): void {
       `${field}: "${id}" must be an earlier job of the same call, and this is number ${place.index}`,
     );
   }
+}
+
+/** The queue of a job, those that it or the jobs that follow from it may go to, and the resources that all of them need. */
+function namesOf(job: NewJob): string[] {
+  const { chain, lane, deadQueue } = job.options ?? {};
+  const own = [job.queue, ...(lane?.resources ?? []).map(([name]) => name)];
+  if (deadQueue !== undefined) own.push(deadQueue);
+  if (chain === undefined) return own;
+  const { steps, onExit, onFailure } = chain;
+  const followers = [...steps, onExit, onFailure].filter((one) => typeof one === "object");
+  return [...own, ...followers.flatMap(namesOf)];
+}
+
+/** A shard adds jobs only to itself, and knows the limits of its own resources only. */
+export function refuseScattered(job: NewJob, shardOf: (name: string) => number): void {
+  const own = shardOf(job.queue);
+  const other = namesOf(job).find((name) => shardOf(name) !== own);
+  if (other === undefined) return;
+  throw new CorvoError(
+    "VALIDATION_ERROR",
+    `"${other}" is in shard ${shardOf(other)}, and queue "${job.queue}" in shard ${own}: the steps of a chain, the resources and the dead queue of a job are where its queue is`,
+    { hint: "Names with the same {tag} in braces share a shard." },
+  );
 }
 
 /** What a shard's state does not hold it cannot watch. An id that is none will not be found there either. */

@@ -67,6 +67,7 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
     },
     async setSchedule({ params, body }) {
       const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
+      node.refuseJobElsewhere(spec.job);
       const bytes = 512 + 2 * sizeOf(spec.job);
       await node.propose({ kind: "setSchedule", name: params.name, spec }, bytes);
       return scheduleView(node, find(params.name));

@@ -6,6 +6,7 @@ import { BulkOperations } from "./bulk.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
+import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
@@ -35,6 +36,7 @@ export function createService(node: Node): Service {
         ...createQueueHandlers(node),
         ...createLimitHandlers(node),
         ...createRedriveHandlers(node),
+        ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),

@@ -7,6 +7,7 @@
  */
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
+import { shardOfQueue } from "../base/placement.ts";
 import { formatTime } from "../base/time.ts";
 import type {
   AckJobs,
@@ -22,6 +23,7 @@ import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
+import { refuseScattered } from "./relations.ts";
 import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
@@ -34,6 +36,20 @@ export function createStreamService(node: Node): StreamService {
       return session;
     },
   };
+}
+
+/** Throws what is wrong with an item of the frame, as far as it can be told without carrying the frame out. */
+export function checkFrame(node: Node, frame: ClientFrame): void {
+  const { shards } = node.options;
+  const shardOf = (queue: string) => shardOfQueue(queue, shards);
+  frame.enqueue?.forEach((spec, index) => {
+    refuseScattered(toNewJob(spec, { index, shard: shardOf(spec.queue) }), shardOf);
+  });
+  for (const item of frame.ack ?? []) toAck(node, item);
+  for (const item of frame.fail ?? []) toFail(node, item);
+  for (const item of frame.release ?? []) toRelease(node, item);
+  for (const item of frame.snooze ?? []) toSnooze(node, item);
+  for (const item of frame.heartbeat ?? []) toHeartbeat(node, item);
 }
 
 class Session implements StreamSession {
@@ -132,7 +148,10 @@ class Session implements StreamSession {
     const { shard } = node.options;
     const jobs = specs.map((spec, index) => toNewJob(spec, { index, shard }));
     let bytes = 64;
-    for (const job of jobs) bytes += sizeOf(job);
+    for (const job of jobs) {
+      node.refuseJobElsewhere(job);
+      bytes += sizeOf(job);
+    }
     const expected = expectedIn(jobs);
     return (answer) => {
       node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {

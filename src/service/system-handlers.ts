@@ -56,8 +56,10 @@ function healthOf(node: Node) {
 
 /** A node that knows no leader can neither take a write nor pass one on. */
 function leaderlessReason(node: Node): string | undefined {
-  const { leaderId } = node.deps.cluster.view();
-  return leaderId === undefined ? "no leader is known to this node" : undefined;
+  const { leaderId, shards } = node.deps.cluster.view();
+  if (leaderId === undefined) return "no leader is known to this node";
+  const orphan = shards.find((shard) => shard.leaderId === undefined);
+  return orphan === undefined ? undefined : `no leader of shard ${orphan.shard} is known`;
 }
 
 function countQueues(node: Node): {

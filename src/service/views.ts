@@ -60,6 +60,7 @@ export function summaryView(id: string, job: Job): Summary {
   set(view, "started_at", time(job.startedAtMs));
   set(view, "completed_at", job.state === "completed" ? time(job.finishedAtMs) : undefined);
   set(view, "failed_at", time(job.failedAtMs));
+  set(view, "cancelled_at", job.state === "cancelled" ? time(job.finishedAtMs) : undefined);
   return view;
 }
 

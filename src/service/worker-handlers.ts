@@ -1,7 +1,8 @@
 /** Handlers of producers and workers. */
 
 import { requestLimits as limits } from "../api/limits.ts";
-import { type Handlers, Reply } from "../api/operations.ts";
+import type { InputOf } from "../api/operation.ts";
+import { type Handlers, type Operations, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
@@ -10,6 +11,7 @@ import { fetchJobs } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { refuseScattered } from "./relations.ts";
 import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
@@ -44,18 +46,12 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       return view.unique_existing ? new Reply(200, view) : view;
     },
     async enqueueJobs({ body }) {
-      const jobs = body.jobs.map((spec, i) => {
-        try {
-          return toNewJob(spec, { index: i, shard: node.options.shard });
-        } catch (error) {
-          if (!(error instanceof CorvoError)) throw error;
-          throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
-        }
-      });
+      const { shard } = node.options;
+      const jobs = checkJobs(body, () => shard);
       const call =
         body.batch == null
           ? { jobs }
-          : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, node.options.shard) };
+          : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, shard) };
       const { results, batch } = await enqueue(node, call, body.idempotency_key);
       const views = results.map((result, i) =>
         result.kind === "rejected"
@@ -69,6 +65,23 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       };
     },
   };
+}
+
+/** The jobs of a batch, or the failure that names the first bad one. */
+export function checkJobs(
+  body: InputOf<Operations["enqueueJobs"]>["body"],
+  shardOf: (queue: string) => number,
+): NewJob[] {
+  return body.jobs.map((spec, i) => {
+    try {
+      const job = toNewJob(spec, { index: i, shard: shardOf(spec.queue) });
+      refuseScattered(job, shardOf);
+      return job;
+    } catch (error) {
+      if (!(error instanceof CorvoError)) throw error;
+      throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
+    }
+  });
 }
 
 function refuseOtherBatch(job: NewJob, index: number): NewJob {
@@ -89,7 +102,13 @@ export function enqueue(
 ): Promise<Enqueued> {
   return new Promise((resolve, reject) => {
     let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
-    for (const job of jobs) bytes += sizeOf(job);
+    for (const job of jobs) {
+      node.refuseJobElsewhere(job);
+      bytes += sizeOf(job);
+    }
+    for (const job of [batch?.onSuccess, batch?.onFailure, batch?.onComplete]) {
+      if (job !== undefined) node.refuseJobElsewhere(job);
+    }
     const jobsOnly = enqueueChange(node, jobs);
     const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
     const withKey: EnqueueJobs =

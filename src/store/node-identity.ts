@@ -7,6 +7,8 @@ export interface NodeIdentity {
   readonly clusterId: string;
   /** Number of the member in consensus; never reused within a cluster. */
   readonly nodeId: number;
+  /** Shards of the cluster; chosen by its founder, and the same for ever. */
+  readonly shards: number;
   /** How often the cluster was cut down to one node by force. Nodes of another epoch have nothing to do with this one. */
   readonly recoveryEpoch: number;
   /** Voters that the cluster was to have when it was formed; left out once it has them. */
@@ -21,8 +23,9 @@ export function readNodeIdentity(directory: string): NodeIdentity | undefined {
   if (!existsSync(file)) return undefined;
   const value: unknown = JSON.parse(readFileSync(file, "utf8"));
   if (isIdentity(value)) {
-    const { clusterId, nodeId, recoveryEpoch = 0, expect } = value;
-    return { clusterId, nodeId, recoveryEpoch, ...(expect === undefined ? {} : { expect }) };
+    const { clusterId, nodeId, shards = 1, recoveryEpoch = 0, expect } = value;
+    const known = { clusterId, nodeId, shards, recoveryEpoch };
+    return expect === undefined ? known : { ...known, expect };
   }
   throw new Error(
     `${file} is not what this program wrote; restore the directory from a backup as a whole`,
@@ -33,13 +36,14 @@ export function writeNodeIdentity(directory: string, identity: NodeIdentity): vo
   writeDurably(directory, fileName, `${JSON.stringify(identity)}\n`);
 }
 
-/** Directories that were never recovered may say nothing about it. */
-type Written = Omit<NodeIdentity, "recoveryEpoch"> & Partial<NodeIdentity>;
+/** A directory from before there were shards says nothing of them, and one that was never recovered may not of that. */
+type Written = Omit<NodeIdentity, "recoveryEpoch" | "shards"> & Partial<NodeIdentity>;
 
 function isIdentity(value: unknown): value is Written {
   if (typeof value !== "object" || value === null) return false;
   if (!("clusterId" in value) || typeof value.clusterId !== "string") return false;
   if (!("nodeId" in value) || !isCount(value.nodeId) || value.nodeId === 0) return false;
+  if ("shards" in value && (!isCount(value.shards) || value.shards === 0)) return false;
   if ("expect" in value && !isCount(value.expect)) return false;
   return !("recoveryEpoch" in value) || isCount(value.recoveryEpoch);
 }

@@ -2,7 +2,7 @@
  * Snapshots of the state database: made beside the running engine, and put in place of an older state at a start.
  *
  * A received snapshot is installed by the next start of the node, which is also what recovers from a crash halfway:
- * `incoming.json` says that `incoming.db` is complete; the state is replaced by it, the log begins after it, and only
+ * a note says that the received file is complete; the state is replaced by it, the log begins after it, and only
  * then the note goes. Each step can be repeated.
  */
 import {
@@ -20,6 +20,7 @@ import { join } from "node:path";
 import type { HardState, Log } from "../base/log.ts";
 import type { ConfState } from "../raft/message.ts";
 import { writeDurably } from "./durable-file.ts";
+import type { ShardFiles } from "./shard-files.ts";
 import type { SnapshotReply } from "./snapshot-worker.ts";
 import { startWorker } from "./start-worker.ts";
 import { syncDirectory } from "./superblock.ts";
@@ -36,17 +37,12 @@ interface Point {
   readonly term: number;
 }
 
-const folder = "snapshots";
-const note = "incoming.json";
-const incoming = "incoming.db";
 const syncEveryMs = 50;
 
-/** Where snapshots are made and received; emptied of what an earlier run left. */
-export function openSnapshotFolder(directory: string): string {
-  const path = join(directory, folder);
+/** Where snapshots are made and, in that of shard 0, received; emptied of what an earlier run left. */
+export function openSnapshotFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(path)) rmSync(join(path, name), { force: true, recursive: true });
-  return path;
 }
 
 /** Copies the stored state. The state goes on changing meanwhile; the copy is one moment of it. */
@@ -92,14 +88,23 @@ async function syncUntil(fd: number, over: Promise<unknown>): Promise<void> {
 }
 
 /** Keeps a received snapshot for the next start. The file must be complete, verified and fsynced. */
-export function keepIncoming(directory: string, path: string, point: Point): void {
+export function keepIncoming(
+  { directory, incoming, note }: ShardFiles,
+  path: string,
+  point: Point,
+): void {
   renameSync(path, join(directory, incoming));
   syncDirectory(directory);
   writeDurably(directory, note, `${JSON.stringify(point)}\n`);
 }
 
 /** First half of the installation, before anything is opened: the received state takes the place of the old one. */
-export function placeIncoming(directory: string, statePath: string): Point | undefined {
+export function placeIncoming({
+  directory,
+  statePath,
+  incoming,
+  note,
+}: ShardFiles): Point | undefined {
   const notePath = join(directory, note);
   if (!existsSync(notePath)) {
     rmSync(join(directory, incoming), { force: true });
@@ -116,9 +121,8 @@ export function placeIncoming(directory: string, statePath: string): Point | und
 
 /** Second half, with the log open: it begins after the snapshot, unless it already goes on from it. */
 export async function alignLog(
-  directory: string,
+  { directory, note, shard: group }: ShardFiles,
   log: Log,
-  group: number,
   point: Point,
 ): Promise<void> {
   const { last, first, hardState } = log.bounds(group);

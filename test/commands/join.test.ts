@@ -38,7 +38,7 @@ test("it asks again when nobody knows whether it was let in: joining twice is jo
 
   const joined = await joinCluster([one.url], self, memoryLogger());
 
-  expect(joined).toEqual({ clusterId: "c", nodeId: 4, recoveryEpoch: 0, peers: [] });
+  expect(joined).toEqual({ clusterId: "c", nodeId: 4, shards: 1, recoveryEpoch: 0, peers: [] });
   expect(one.calls()).toBe(2);
 });
 

@@ -12,6 +12,7 @@ import {
 } from "../../src/raft/conf-change.ts";
 import { emptyData } from "../../src/raft/message.ts";
 import { toLogEntry } from "../../src/replica/raft-log.ts";
+import { openDataDir } from "../../src/store/data-dir.ts";
 import { readNodeIdentity } from "../../src/store/node-identity.ts";
 import { systemClock } from "../support/peer-node.ts";
 import { memoryLogger } from "../support/system-ports.ts";
@@ -19,8 +20,10 @@ import { tempDir } from "../support/temp-dir.ts";
 
 /** Node 1 founds a cluster, and its log has these changes of members after that. */
 async function logged(path: string, changes: readonly ConfChange[]): Promise<void> {
-  const storage = await openStorage({ dataDir: path, cachedJobsMax: 10 }, memoryLogger());
-  await foundCluster(storage);
+  const sizes = { shards: 1, cachedJobsMax: 10 };
+  const storage = await openStorage(openDataDir(path), sizes, memoryLogger());
+  const identity = { clusterId: crypto.randomUUID(), nodeId: 1, shards: 1, recoveryEpoch: 0 };
+  await foundCluster(storage, identity);
   const entries = changes.map((change, i) =>
     toLogEntry({
       term: 1,

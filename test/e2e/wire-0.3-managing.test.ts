@@ -120,9 +120,10 @@ test("retry counts attempts from zero", async () => {
 
 test("move keeps the state and delete removes a job in any", async () => {
   for (const state of ["pending", "scheduled", "retrying", "completed", "dead", "held"] as const) {
-    const { id } = await jobIn(state);
-    expect(await server.post(`/jobs/${id}/move`, { queue: "moved" })).toEqual({ status: "moved" });
-    expect(await job(id)).toMatchObject({ state, queue: "moved" });
+    const { id, queue: from } = await jobIn(state);
+    const queue = `{${from}}.moved`;
+    expect(await server.post(`/jobs/${id}/move`, { queue })).toEqual({ status: "moved" });
+    expect(await job(id)).toMatchObject({ state, queue });
     expect(await server.call("DELETE", `/api/v1/jobs/${id}`)).toMatchObject({
       status: 200,
       body: { status: "deleted" },
@@ -177,7 +178,8 @@ const bulkActions: readonly [action: string, extra: object, from: State, to: Sta
   ];
 for (const [action, extra, from, to] of bulkActions) {
   test(`bulk ${action} acts on the ids it can and skips the others`, async () => {
-    const jobs = [await jobIn(from), await jobIn(from), await jobIn("completed")];
+    const place = action === "move" ? { queue: "{elsewhere}.from" } : {};
+    const jobs = [await jobIn(from, place), await jobIn(from, place), await jobIn("completed")];
     const last = action === "delete" || action === "retry" || action === "move";
     const job_ids = jobs.slice(0, last ? 2 : 3).map((one) => one.id);
     expect(
@@ -263,9 +265,10 @@ test("a search finds by queue, state, text, tags and more, and an empty one is a
   const queue = `search-${queues++}`;
   const jobs = [
     { queue, payload: { n: "needle" }, tags: { a: "1" }, unique_key: "u" },
-    { queue, payload: { n: 2 }, priority: "high", parent_id: "job_p" },
+    { queue, payload: { n: 2 }, priority: "high", parent_id: "$0" },
   ];
   const { job_ids } = await server.post<{ job_ids: string[] }>("/enqueue/batch", { jobs });
+  const [parent] = job_ids;
   await claim(queue);
   const filters: [object, number][] = [
     [{}, 2],
@@ -276,7 +279,7 @@ test("a search finds by queue, state, text, tags and more, and an empty one is a
     [{ tags: { a: "2" } }, 0],
     [{ priority: "high" }, 1],
     [{ unique_key: "u" }, 1],
-    [{ parent_id: "job_p" }, 1],
+    [{ parent_id: parent }, 1],
     [{ worker_id: "w" }, 1],
     [{ job_id_prefix: job_ids[0] }, 1],
     [{ attempt_min: 1 }, 1],

@@ -124,6 +124,22 @@ test("a batch answers 201 with its ids in the order of the request", async () =>
   expect(jobs.map((one) => one.payload)).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }]);
 });
 
+test("a callback runs once all jobs of a batch have ended, with its payload", async () => {
+  const { batch_id, job_ids } = await server.post<{ batch_id: string; job_ids: string[] }>(
+    "/enqueue/batch",
+    {
+      jobs: [{ queue: "called" }, { queue: "called" }],
+      batch: { callback_queue: "caller", callback_payload: "any" },
+    },
+  );
+  expect(batch_id).toStartWith("batch_");
+  const found = await server.post<{ jobs: unknown[] }>("/jobs/search", { batch_id });
+  expect(found.jobs).toMatchObject(job_ids.toReversed().map((id) => ({ id, batch_id })));
+  for (const id of job_ids) await server.post(`/jobs/${id}/cancel`, {});
+  const called = { queues: ["caller"], timeout: 5 };
+  expect(await server.post("/fetch", called)).toMatchObject({ payload: "any", max_retries: 0 });
+});
+
 test("every job of a batch keeps its own unique key, schedule and time to live", async () => {
   const { results } = await server.post<{ results: Enqueued[] }>("/enqueue/batch", {
     jobs: [
@@ -180,12 +196,13 @@ const refusals: readonly [
     501,
     "UNSUPPORTED",
   ],
+  ["an unknown parent", "/enqueue", { queue: "q", parent_id: "job_1" }, 404, "NOT_FOUND"],
   [
-    "a callback",
+    "a callback without a queue",
     "/enqueue/batch",
-    { jobs: [{ queue: "q" }], batch: { callback_queue: "c" } },
-    501,
-    "UNSUPPORTED",
+    { jobs: [{ queue: "q" }], batch: { callback_payload: {} } },
+    400,
+    "VALIDATION_ERROR",
   ],
 ];
 for (const [what, path, body, status, code] of refusals) {

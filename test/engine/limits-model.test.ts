@@ -128,7 +128,45 @@ function changeOf(made: Step, state: MemoryState): Change {
   }
 }
 
-test("[LM1] a claim gives the first job that no limit stops, however the engine finds it", () => {
+/** What is said of each job must be what a claim would do. */
+function checkExplanations(state: MemoryState, engine: Engine, nowMs: number): void {
+  for (const job of state.jobs.values()) {
+    const obstacles = engine.why.job(job, nowMs);
+    const isFree = obstacles.every(({ kind }) => kind === "expired");
+    const ahead = isFree ? engine.why.standing(job, nowMs).ahead : undefined;
+    expect([job.seq, ahead === 0]).toEqual([job.seq, engine.nextClaimable(job.queue) === job.seq]);
+  }
+}
+
+/**
+ * Takes away whatever would be given next until nothing is given any more. Taking jobs away spends nothing, so every job
+ * that nothing stopped must have come up, and none that a limit stopped.
+ */
+function checkByTakingAway(state: MemoryState, engine: Engine, nowMs: number): void {
+  const jobs = [...state.jobs.values()];
+  const kindsOf = new Map(
+    jobs.map((job) => [job.seq, engine.why.job(job, nowMs).map(({ kind }) => kind)]),
+  );
+  const freed = new Set<string>(["fifo", "dependency", "expired"]);
+  const taken: number[] = [];
+  for (const { name } of state.queues()) {
+    for (let seq = engine.nextClaimable(name); seq !== undefined; ) {
+      engine.apply({
+        nowMs,
+        seed: 7,
+        changes: [{ kind: "manage", action: "delete", seqs: [seq] }],
+      });
+      taken.push(seq);
+      seq = engine.nextClaimable(name);
+    }
+  }
+  for (const [seq, kinds] of kindsOf) {
+    if (kinds.every((kind) => kind === "expired")) expect(taken).toContain(seq);
+    else if (!kinds.every((kind) => freed.has(kind))) expect(taken).not.toContain(seq);
+  }
+}
+
+test("[LM1] [EX1] a claim gives the first job that no limit stops, however the engine finds it", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 70, size: "max" }), (steps) => {
       const state = new MemoryState();
@@ -147,8 +185,10 @@ test("[LM1] a claim gives the first job that no limit stops, however the engine 
         expect(findViolations(state.contents(), engine)).toEqual([]);
         expect(new Engine(reborn).apply(batch)).toEqual(outcomes);
         expect(viewOf(reborn, new Engine(reborn))).toEqual(viewOf(state, engine));
+        checkExplanations(state, engine, nowMs);
       }
       expect(hashState(reborn.contents())).toBe(hashState(state.contents()));
+      checkByTakingAway(state, engine, nowMs);
     }),
     { numRuns: Number(process.env["CORVO_TEST_RUNS"] ?? 1000) },
   );

@@ -42,14 +42,16 @@ test("[LM2] a unit comes back once, however the lease that holds it ends", () =>
     add(rig, lane);
     const job = rig.claim();
     expect(rig.claimMany(5)).toEqual([]);
-    expect(rig.engine.limits.status(resource("r")).used).toBe(2);
+    expect(rig.engine.limits.status(resource("r"), rig.nowMs).used).toBe(2);
 
     end(rig, job);
     rig.ack(job);
 
-    expect(rig.engine.limits.status(resource("r")).used).toBe(0);
+    expect(rig.engine.limits.status(resource("r"), rig.nowMs).used).toBe(0);
     expect(rig.claimMany(5)).toHaveLength(1);
-    expect(rig.engine.limits.status({ scope: "key", queue: "q", name: "k" }).used).toBe(1);
+    expect(rig.engine.limits.status({ scope: "key", queue: "q", name: "k" }, rig.nowMs).used).toBe(
+      1,
+    );
   }
 });
 
@@ -145,7 +147,7 @@ test("[LM7] a job that waits for its retry, is scheduled or held keeps its key, 
   expect(seqsOf(rig.claimMany(9))).toEqual([second]);
   rig.manage("retry", first);
   expect(rig.claimMany(9)).toEqual([]);
-  expect(rig.engine.limits.whyStopped(rig.job(first))).toEqual([
+  expect(rig.engine.why.job(rig.job(first), rig.nowMs)).toEqual([
     { kind: "fifo", key: "f", holder: second },
   ]);
   rig.ack({ seq: second });

@@ -1,6 +1,12 @@
 /** What an operator does with queues and jobs. */
 import { expect } from "bun:test";
+import type { Api } from "./api.ts";
 import type { Chapter } from "./feature.ts";
+
+async function firstOf(api: Api, queue: string): Promise<string> {
+  const found = JSON.parse(await api.cli("jobs", "list", "--queue", queue, "--json"));
+  return found.jobs[0].id;
+}
 
 export const administration: Chapter = {
   title: "Queues and administration",
@@ -44,6 +50,46 @@ export const administration: Chapter = {
           expect(await api.claim(queue)).toBeUndefined();
           await api.cli("queue", "resume", queue);
           expect((await api.take(queue)).job_id).toBe(id);
+        };
+      },
+    },
+    {
+      id: "explain-job",
+      what: "Why a job does not run: every cause, who holds what, until when, how many go first, an estimate",
+      shows: "corvo explain JOB; GET /api/v1/jobs/{job_id}/explain",
+      async story(api, queue) {
+        await api.cli("limit", "set", "--queue", queue, "--key", "k", "--concurrency", "1");
+        const holder = await api.add(queue, { limit_key: "k" });
+        const id = await api.add(queue, { limit_key: "k" });
+        await api.take(queue);
+        await api.json("POST", `/api/v1/limits/queues/${queue}/pause`, { for: "1h" });
+        return async () => {
+          const found = await api.json("GET", `/api/v1/jobs/${id}/explain`);
+          expect(found).toMatchObject({
+            state: "pending",
+            causes: [{ code: "limit_paused" }, { code: "limit_full", held_by: [holder] }],
+            starts: { basis: "unknown" },
+          });
+          expect(await api.cli("explain", id)).toContain(`held by active jobs (${holder})`);
+        };
+      },
+    },
+    {
+      id: "explain-queue",
+      what: "Why a queue is silent, or that it is not",
+      shows: "corvo explain QUEUE; GET /api/v1/queues/{name}/explain",
+      async story(api, queue) {
+        await api.add(queue, { delay: "1h" });
+        return async () => {
+          const scheduled = await api.json("GET", `/api/v1/queues/${queue}/explain`);
+          const { scheduled_at } = await api.job(await firstOf(api, queue));
+          expect(scheduled).toMatchObject({
+            causes: [{ code: "jobs_waiting", jobs: 1, until: scheduled_at }],
+          });
+          const id = await api.add(queue);
+          expect(await api.cli("explain", queue)).toContain(`Next is ${id}.`);
+          await api.cli("queue", "pause", queue);
+          expect(await api.cli("explain", queue)).toContain("is paused: no job of it");
         };
       },
     },

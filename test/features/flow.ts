@@ -117,6 +117,164 @@ export const flow: Chapter = {
         };
       },
     },
+    {
+      id: "batch",
+      what: "Jobs that are counted together; others run once when all have ended, by success or failure",
+      shows: "POST /api/v1/enqueue/batch {jobs: […], batch: {on_success, on_failure, on_complete}}",
+      async story(api, queue) {
+        const [good, bad, end] = [`${queue}-good`, `${queue}-bad`, `${queue}-end`];
+        const batch = {
+          on_success: { queue: good },
+          on_failure: { queue: bad, payload: { own: 1 } },
+          on_complete: { queue: end },
+        };
+        const jobs = [{ queue }, { queue }, { queue }];
+        const body = { jobs, batch, idempotency_key: queue };
+        const { batch_id, job_ids } = await api.json("POST", "/api/v1/enqueue/batch", body);
+        await api.ack(await api.take(queue));
+        await api.fail(await api.take(queue), { retryable: false });
+        return async () => {
+          await api.json("DELETE", `/api/v1/jobs/${(job_ids as string[])[2]}`);
+          const counts = { total: 3, completed: 1, dead: 1, cancelled: 1 };
+          expect((await api.take(bad)).payload).toEqual({ batch_id, ...counts, own: 1 });
+          expect((await api.take(end)).payload).toEqual({ batch_id, ...counts });
+          expect(await api.claim(good)).toBeUndefined();
+          const shown = await api.json("GET", `/api/v1/batches/${batch_id}`);
+          expect(shown).toMatchObject({ state: "failed", pending: 0, ...counts });
+        };
+      },
+    },
+    {
+      id: "batch-retry",
+      what: "A job of a batch that is retried by hand is waited for; nothing that followed the end runs twice",
+      shows: "corvo batch status ID",
+      async story(api, queue) {
+        const end = `${queue}-end`;
+        const jobs = [{ queue, max_retries: 1 }, { queue }];
+        const body = { jobs, batch: { callback_queue: end }, idempotency_key: queue };
+        const { batch_id, job_ids } = await api.json("POST", "/api/v1/enqueue/batch", body);
+        const [first = ""] = job_ids as string[];
+        await api.fail(await api.take(queue));
+        await api.json("POST", `/api/v1/jobs/${first}/retry`);
+        await api.ack(await api.take(queue));
+        expect(await api.claim(end)).toBeUndefined();
+        return async () => {
+          await api.fail(await api.take(queue));
+          await api.take(end);
+          await api.json("POST", `/api/v1/jobs/${first}/retry`);
+          await api.ack(await api.take(queue));
+          expect(await api.claim(end)).toBeUndefined();
+          expect(await api.cli("batch", "status", String(batch_id))).toMatch(/completed +2/);
+        };
+      },
+    },
+    {
+      id: "batch-open",
+      what: "A batch that jobs join one by one until it is sealed, by hand or by its time",
+      shows: "corvo batch create QUEUE; corvo batch add ID QUEUE PAYLOAD; corvo batch seal ID",
+      async story(api, queue) {
+        const good = JSON.stringify({ queue: `${queue}-good` });
+        const create = (...flags: string[]) =>
+          api.cli("batch", "create", queue, "--on-success", good, ...flags);
+        const id = (await create()).trim();
+        await api.cli("batch", "add", id, queue, "{}");
+        await api.ack(await api.take(queue));
+        const short = (await create("--seal-after", "1s")).trim();
+        return async () => {
+          expect((await api.json("GET", `/api/v1/batches/${id}`))["state"]).toBe("open");
+          await api.cli("enqueue", queue, "{}", "--batch-id", id);
+          await api.cli("batch", "seal", id);
+          await api.refused("BATCH_ERROR", "POST", "/api/v1/enqueue", { queue, batch_id: id });
+          expect((await api.take(`${queue}-good`)).payload).toMatchObject({ batch_id: short });
+          await api.ack(await api.take(queue));
+          expect((await api.take(`${queue}-good`)).payload).toMatchObject({ batch_id: id });
+          const found = await api.json("POST", "/api/v1/jobs/search", { batch_id: id });
+          expect(found["jobs"]).toHaveLength(2);
+        };
+      },
+    },
+    {
+      id: "batch-cancel",
+      what: "A batch is cancelled with all its unfinished jobs",
+      shows: "corvo batch cancel ID --reason TEXT; corvo batch list --state cancelled",
+      async story(api, queue) {
+        const end = `${queue}-end`;
+        const jobs = [{ queue }, { queue, delay: "1h" }];
+        const batch = { on_failure: { queue: end }, on_complete: { queue: end } };
+        const body = { jobs, batch, idempotency_key: queue };
+        const { batch_id, job_ids } = await api.json("POST", "/api/v1/enqueue/batch", body);
+        const id = String(batch_id);
+        const running = await api.take(queue);
+        await api.cli("batch", "cancel", id, "--reason", "wrong input");
+        return async () => {
+          await api.take(end);
+          expect(await api.claim(end)).toBeUndefined();
+          for (const job of job_ids as string[]) {
+            expect(await api.job(job)).toMatchObject({
+              state: "cancelled",
+              cancel_reason: `cancelled with its batch ${id}`,
+            });
+          }
+          const token = { lease_token: running.lease_token };
+          await api.refused("LEASE_LOST", "POST", `/api/v1/ack/${running.job_id}`, token);
+          expect(await api.cli("batch", "list", "--state", "cancelled")).toContain(id);
+        };
+      },
+    },
+    {
+      id: "children",
+      what: "Jobs that belong to a parent, which must exist, and a list of them",
+      shows: "corvo enqueue QUEUE --parent-id ID; GET /api/v1/jobs/{id}/children",
+      async story(api, queue) {
+        const parent = await api.add(queue);
+        const child = await api.add(queue, { parent_id: parent });
+        await api.refused("NOT_FOUND", "POST", "/api/v1/enqueue", { queue, parent_id: "job_x" });
+        return async () => {
+          const page = await api.json("GET", `/api/v1/jobs/${parent}/children`);
+          expect(page).toMatchObject({ jobs: [{ id: child, parent_id: parent }], total: 1 });
+        };
+      },
+    },
+    {
+      id: "cascade-cancel",
+      what: "A cancelled parent takes along the children that asked for it, and theirs",
+      shows: "corvo enqueue QUEUE --parent-id ID --cascade-cancel",
+      async story(api, queue) {
+        const parent = await api.add(queue);
+        const tied = { cascade_cancel: true };
+        const child = await api.add(queue, { parent_id: parent, ...tied });
+        const grandchild = await api.add(queue, { parent_id: child, ...tied });
+        const free = await api.add(queue, { parent_id: parent });
+        await api.json("POST", `/api/v1/jobs/${parent}/cancel`);
+        return async () => {
+          await api.reaches(child, "cancelled");
+          await api.reaches(grandchild, "cancelled");
+          expect((await api.job(free)).state).toBe("pending");
+          const late = { queue, parent_id: parent, ...tied };
+          await api.refused("PARENT_ERROR", "POST", "/api/v1/enqueue", late);
+        };
+      },
+    },
+    {
+      id: "job-tree",
+      what: "A job with all that belongs to it, as a tree: dependencies, chain, batch, parents, children",
+      shows: "corvo jobs tree ID",
+      async story(api, queue) {
+        const parent = await api.add(queue);
+        const chain = { steps: [{ queue }, { queue: `${queue}-later` }] };
+        const child = await api.add(queue, { parent_id: parent, chain });
+        const last = await api.add(queue, { parent_id: child, depends_on: [parent] });
+        return async () => {
+          const lines = (await api.cli("jobs", "tree", child)).split("\n");
+          expect(lines[0]).toBe(`${parent}  ${queue}  pending`);
+          expect(lines[1]).toBe(`└─ ${child}  ${queue}  pending`);
+          expect(lines[2]).toStartWith("   ├─ chain chn_");
+          expect(lines[4]).toBe(`   │  └─ 1  ${queue}-later  waiting`);
+          expect(lines[5]).toBe(`   └─ ${last}  ${queue}  blocked`);
+          expect(lines[6]).toBe(`      └─ after ${parent}  ${queue}  pending`);
+        };
+      },
+    },
   ],
   notOffered: [],
 };

@@ -226,19 +226,6 @@ export const submitting: Chapter = {
         return async () => expect(await api.queue(queue)).toMatchObject({ pending: 2 });
       },
     },
-    {
-      id: "parent",
-      what: "Link to a parent job, and its children by search",
-      shows: "POST /api/v1/jobs/search {parent_id}",
-      async story(api, queue) {
-        const parent = await api.add(queue);
-        const child = await api.add(queue, { parent_id: parent });
-        return async () => {
-          const found = await api.json("POST", "/api/v1/jobs/search", { parent_id: parent });
-          expect(found["jobs"]).toMatchObject([{ id: child }]);
-        };
-      },
-    },
   ],
   notOffered: [
     {

@@ -168,6 +168,19 @@ describe("[A17] a call that cannot be passed on", () => {
     expect(follower.calls.map((call) => call.name)).toEqual(["clusterStatus"]);
   });
 
+  test("is answered here when it answers alone, and by the leader when there is one", async () => {
+    const alone = await follow(undefined);
+    await fetch(`${alone.url}${job}/explain`);
+    expect(alone.follower.calls.map((call) => call.name)).toEqual(["explainJob"]);
+
+    const { url, follower, leader } = pair();
+    await fetch(`${url}${job}/explain`);
+    expect(leader.calls.map((call) => call.name)).toEqual(["explainJob"]);
+    await fetch(`${url}${job}/explain?consistency=stale`);
+    await fetch(`${url}${job}/explain`, { headers: { "x-corvo-forwarded": "1" } });
+    expect(follower.calls.map((call) => call.name)).toEqual(["explainJob", "explainJob"]);
+  });
+
   test("is refused instead of passed round between two nodes that take each other for the leader", async () => {
     const one = await follow(undefined);
     const other = await follow(one.url);

@@ -36,6 +36,7 @@ function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}
     appliedIndex: 2 ** 40 - 1,
     featureLevel: 2,
     members,
+    shards: [],
     ...more,
   };
 }
@@ -68,6 +69,23 @@ describe("how the cluster is, in a sentence", () => {
       view([1, 2, 3, 4].map((id) => member(id))),
       "healthy",
       "Healthy: the cluster tolerates 1 failure. An even number of voters tolerates no more than 3 do: `corvo cluster demote` one, or add one.",
+    ],
+    [
+      "a shard without a leader",
+      view(
+        [1, 2, 3].map((id) => member(id)),
+        {
+          shards: [0, 1].map((shard) => ({
+            shard,
+            leaderId: shard === 0 ? 1 : undefined,
+            term: 1,
+            commitIndex: 1,
+            appliedIndex: 1,
+          })),
+        },
+      ),
+      "degraded",
+      "Shard 1 of 2: no leader is known to node 1, and writes to these queues wait for an election. Healthy: the cluster tolerates 1 failure.",
     ],
     [
       "one of three is down",
@@ -172,6 +190,7 @@ function control(given: ClusterView) {
       return {
         clusterId: "c",
         nodeId: 4,
+        shards: 1,
         recoveryEpoch: 2,
         peers: [{ id: 1, uuid: "uuid-1", peerAddress: "10.0.0.1:9090" }],
       };

@@ -1,13 +1,13 @@
 /**
  * Bugs that systems of this kind have had, as changes to this program that put them back. The ids are those of
- * `docs/operations/scenarios.md`. `by` says who is to find them: simulated clusters, or the stories and tests of the core,
- * where the bug needs a course of events that chance rarely brings about, or only slows the group down.
+ * `docs/operations/scenarios.md`. `by` says who is to find them: simulated clusters, or stories and scenarios, where
+ * the bug needs a course of events that chance rarely brings about, or only slows the group down.
  */
 export interface KnownBug {
   /** Without one it belongs to no case of the table, but to what this program does beyond it. */
   readonly id: string | undefined;
   readonly says: string;
-  readonly by: "simulator" | "core";
+  readonly by: "simulator" | "tests";
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -29,7 +29,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "E3",
     says: "who asks for pre-votes goes on naming the dead leader",
-    by: "core",
+    by: "tests",
     file: "src/raft/roles.ts",
     from: '  raft.leader = none;\n  raft.role = "preCandidate";',
     to: '  raft.role = "preCandidate";',
@@ -37,10 +37,18 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "E7",
     says: "a leader that hears from a minority leads on",
-    by: "core",
+    by: "tests",
     file: "src/raft/leader.ts",
     from: "if (!raft.tracker.quorumActive()) {",
     to: "if (raft.tracker.ids.length === 0) {",
+  },
+  {
+    id: "E14",
+    says: "a node campaigns with a membership change that it has not applied",
+    by: "tests",
+    file: "src/raft/election.ts",
+    from: "if (raft.log.hasConfChangeWithin(raft.log.applied + 1, raft.log.committed)) {",
+    to: "if (raft.log.applied > raft.log.committed) {",
   },
   {
     id: "E17",
@@ -61,7 +69,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "T1",
     says: "proposals are taken during a transfer",
-    by: "core",
+    by: "tests",
     file: "src/raft/leader.ts",
     from: "if (raft.transferee !== none) {",
     to: "if (raft.tracker.ids.length === 0) {",
@@ -69,7 +77,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "T3",
     says: "a transfer to a dead node is never given up",
-    by: "core",
+    by: "tests",
     file: "src/raft/raft.ts",
     from: "    // A transfer that took this long has failed: this node leads on.\n    raft.transferee = none;\n",
     to: "",
@@ -77,7 +85,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "R8",
     says: "a late append cuts off what follows it",
-    by: "core",
+    by: "tests",
     file: "src/raft/log.ts",
     from: "const conflict = this.#findConflict(entries);",
     to: "const conflict = entries.find(({ index }) => index > this.committed)?.index;",
@@ -101,7 +109,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "R15",
     says: "the end of a write of an older term passes for that of a later one",
-    by: "core",
+    by: "tests",
     file: "src/raft/raft.ts",
     from: "      // Since that write began",
     to: "      raft.log.unstable.stableTo({ term: message.logTerm, index: message.index });\n      // Since that write began",
@@ -109,7 +117,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "R19",
     says: "entries of old terms are committed by counting",
-    by: "core",
+    by: "tests",
     file: "src/raft/replication.ts",
     from: "return raft.log.maybeCommit({ term: raft.term, index: raft.tracker.committed() });",
     to: "const index = raft.tracker.committed();\n  return raft.log.maybeCommit({ term: raft.log.termOrZero(index), index });",
@@ -117,7 +125,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "L1",
     says: "a new leader answers reads before it has committed anything",
-    by: "core",
+    by: "tests",
     file: "src/raft/reads.ts",
     from: "  if (!raft.hasCommittedInTerm) {\n    raft.earlyReads.push(request);",
     to: "  if (raft.term === 0) {\n    raft.earlyReads.push(request);",
@@ -125,7 +133,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "L2",
     says: "a read that is asked again repeats a position that was used before",
-    by: "core",
+    by: "tests",
     file: "src/raft/read-index.ts",
     from: "return this.#pending.length === 0 ? 0 : this.#confirmed + this.#pending.length;",
     to: "return this.#pending.length === 0 ? 0 : Math.max(this.#confirmed + 1, 1);",
@@ -141,7 +149,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "M1",
     says: "a change of members is taken while another one is not applied",
-    by: "core",
+    by: "tests",
     file: "src/raft/membership.ts",
     from: "if (raft.pendingConfIndex > raft.log.applied) {",
     to: "if (raft.pendingConfIndex > raft.log.lastIndex()) {",
@@ -149,18 +157,26 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "M2",
     says: "nobody leaves a joint configuration",
-    by: "core",
+    by: "tests",
     file: "src/raft/raft.ts",
     from: "if (!membership.autoLeave || applied",
     to: "if (applied > 0 || !membership.autoLeave || applied",
   },
   {
     id: "M7",
-    says: "a snapshot is sent to a member that joined after it was made",
+    says: "the stored state names the members of the checkpoint before",
     by: "simulator",
-    file: "src/replica/snapshots.ts",
-    from: "if (made !== undefined && isMember(made.conf, to)) {",
-    to: "if (made !== undefined && made.conf.voters.length > 0) {",
+    file: "src/replica/replica.ts",
+    from: "return { index: this.appliedIndex, conf: this.#conf };",
+    to: "return { index: this.appliedIndex, conf: this.#deps.store.stored.conf };",
+  },
+  {
+    id: undefined,
+    says: "a learner is promoted on request, there or not",
+    by: "tests",
+    file: "src/replica/membership.ts",
+    from: "await this.#until(isVoter, what);",
+    to: 'await this.#changeConf("addVoter", nodeId, () => what.length > 0 && isVoter());',
   },
   {
     id: "S6",
@@ -249,6 +265,14 @@ export const knownBugs: readonly KnownBug[] = [
     file: "src/engine/lease.ts",
     from: "if (job.token === item.token) {",
     to: 'if (job.token === item.token || job.state === "active") {',
+  },
+  {
+    id: undefined,
+    says: "one run too many starts under a limit",
+    by: "simulator",
+    file: "src/engine/limits/gates.ts",
+    from: "this.usedOf(gate) + Math.min(slots, max) > max",
+    to: "this.usedOf(gate) + Math.min(slots, max) > max + 1",
   },
   {
     id: undefined,

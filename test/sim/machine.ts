@@ -1,7 +1,9 @@
 /** What the parts of a simulated cluster share: the world, and what is left of a machine when its process is gone. */
+
 import { newestFeatureLevel, versionOfLevel } from "../../src/engine/feature-levels.ts";
 import type { Member } from "../../src/engine/state.ts";
 import type { NodeId } from "../../src/raft/message.ts";
+import type { DozeTicks } from "../../src/replica/doze.ts";
 import { emptyLog, type LogImage } from "./disk.ts";
 import type { Network } from "./network.ts";
 import type { SimNode } from "./node.ts";
@@ -35,6 +37,7 @@ export interface World {
   readonly nodes: ReadonlyMap<NodeId, SimNode>;
   readonly settings: {
     readonly electionTicks: number;
+    readonly doze?: DozeTicks;
     readonly heartbeatTicks: number;
     readonly messageBytesMax: number;
     /** Applied entries that stay in the log for members that lag. */

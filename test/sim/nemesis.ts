@@ -204,17 +204,16 @@ export class Nemesis {
     } else this.#operator.handOver(this.#anyNode().id);
   }
 
-  /** A disk is lost, as long as that leaves a majority of the voters; another machine takes its place. */
+  /**
+   * A disk is lost, one at a time and only of three voters or more; another machine takes its place. Whoever leads may not
+   * know all of the present configuration, but what it cannot know is only that there are more voters: nobody is taken
+   * out but by a wish, and none is open.
+   */
   #damage(node: SimNode): void {
-    const newest = [...this.#world.nodes.values()].reduce((one, other) =>
-      (one.group?.appliedIndex ?? -1) < (other.group?.appliedIndex ?? -1) ? other : one,
-    );
-    const conf = newest.replica?.conf;
-    if (conf === undefined || this.#machines >= sparesMax) return;
+    const conf = this.#leader()?.replica?.conf;
+    if (conf === undefined || this.#operator.open > 0 || this.#machines >= sparesMax) return;
     const members = [...conf.voters, ...conf.learners];
-    const lost = members.filter((id) => this.#world.nodes.get(id)?.isRefused !== false);
-    const bearable = Math.floor((conf.voters.length - 1) / 2);
-    if (!members.includes(node.id) || lost.length + 1 > bearable) return;
+    if (conf.voters.length < 3 || !members.includes(node.id)) return;
     if (!node.damage(this.#random)) return;
     this.#world.oracle.note("disksLost");
     this.#operator.replace(node.id, `spare ${++this.#machines}`);

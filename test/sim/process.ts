@@ -5,6 +5,7 @@
 import type { Logger } from "../../src/base/ports.ts";
 import { decodeBatch } from "../../src/engine/change.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
@@ -97,7 +98,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   );
   replica.attach(group);
   const membership = createMembership(host, { ...parts, group, replica });
-  const claims = new Claims(replica, timers);
+  const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
   const planner = new Planner({ ...parts, clock, replica, dueTimes });
   group.whenReady(() => planner.lead());
   const snapshots = new Snapshots({
@@ -111,12 +112,13 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
 }
 
 function groupOptions({ id, world }: ProcessHost, { stored }: SimStore): GroupOptions {
-  const { electionTicks, heartbeatTicks, messageBytesMax } = world.settings;
+  const { electionTicks, heartbeatTicks, messageBytesMax, doze } = world.settings;
   return {
     group: 0,
     nodeId: id,
     tickMs,
     start: { applied: stored.index, conf: stored.conf },
+    ...(doze === undefined ? {} : { doze }),
     raft: { electionTicks, heartbeatTicks, messageBytesMax },
   };
 }
@@ -132,6 +134,7 @@ function createMembership(
     {
       ...parts,
       clock,
+      others: [],
       lastContactMs: () => undefined,
       onMembers: () => {},
       // Nodes are found by their numbers here, and no record is ever wrong.
@@ -153,7 +156,7 @@ function apply(
     ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
     : undefined;
   store.state.onRecordPut = isFirst
-    ? (kind, key, value) => oracle.schedules.changed(kind, key, value, nowMs)
+    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
     : undefined;
   replica.applyEntry(entry);
   oracle.applied(id, entry, store.state.digest);

@@ -11,11 +11,18 @@ import { below } from "../support/seeded-random.ts";
 import type { Disk } from "./disk.ts";
 
 export class DigestState extends MemoryState {
-  /** Two states that were written to in the same way have the same one. */
-  digest = 0;
+  /** Of everything but records, in the order of writing. */
+  #ordered = 0;
+  /** Of records: several that are put or deleted together may come in any order. */
+  #unordered = 0;
   dirtyCount = 0;
   onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
   onRecordPut: RecordListener | undefined;
+
+  /** Two states that were written to in the same way have the same one. */
+  get digest(): number {
+    return (this.#ordered ^ Math.imul(this.#unordered, 0x9e37_79b1)) >>> 0;
+  }
 
   override putJob(job: Job): void {
     this.onJob?.(this.jobs.get(job.seq), job);
@@ -49,12 +56,15 @@ export class DigestState extends MemoryState {
 
   protected override onRecord(kind: string, key: string, value: unknown): void {
     this.onRecordPut?.(kind, key, value);
-    this.#note([kind, key, value]);
+    this.dirtyCount++;
+    const mark = Bun.hash.xxHash32(JSON.stringify([kind, key, value]));
+    this.#unordered = (this.#unordered + mark) >>> 0;
   }
 
   copy(): DigestState {
     const copy = new DigestState(this);
-    copy.digest = this.digest;
+    copy.#ordered = this.#ordered;
+    copy.#unordered = this.#unordered;
     return copy;
   }
 
@@ -69,7 +79,7 @@ export class DigestState extends MemoryState {
   }
 
   #mix(written: unknown): void {
-    this.digest = Bun.hash.xxHash32(JSON.stringify(written) ?? "", this.digest);
+    this.#ordered = Bun.hash.xxHash32(JSON.stringify(written) ?? "", this.#ordered);
   }
 }
 

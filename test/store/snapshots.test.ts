@@ -1,27 +1,30 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ShardFiles, shardFiles } from "../../src/store/shard-files.ts";
 import { alignLog, keepIncoming, placeIncoming } from "../../src/store/snapshots.ts";
 import { append, entriesFrom, openTestLog, readAll, TempDir } from "../support/log.ts";
 
 const point = { index: 40, term: 7 };
 
 /** A node that has an old state, and has received a newer one. */
-function received(dir: TempDir): { statePath: string } {
-  const statePath = join(dir.path, "state.db");
+function received(dir: TempDir): ShardFiles {
+  const files = shardFiles(dir.path, 0);
+  const { statePath } = files;
   writeFileSync(statePath, "old");
   writeFileSync(`${statePath}-wal`, "old too");
   const file = join(dir.path, "received.db");
   writeFileSync(file, "new");
-  keepIncoming(dir.path, file, point);
-  return { statePath };
+  keepIncoming(files, file, point);
+  return files;
 }
 
 test("a received snapshot takes the place of the state and of its write-ahead log", () => {
   using dir = new TempDir();
-  const { statePath } = received(dir);
+  const files = received(dir);
+  const { statePath } = files;
 
-  const placed = placeIncoming(dir.path, statePath);
+  const placed = placeIncoming(files);
 
   expect(placed).toEqual(point);
   expect(readFileSync(statePath, "utf8")).toBe("new");
@@ -30,10 +33,11 @@ test("a received snapshot takes the place of the state and of its write-ahead lo
 
 test("an installation that a crash cut short between its two halves is done again", () => {
   using dir = new TempDir();
-  const { statePath } = received(dir);
-  placeIncoming(dir.path, statePath);
+  const files = received(dir);
+  const { statePath } = files;
+  placeIncoming(files);
 
-  const placed = placeIncoming(dir.path, statePath);
+  const placed = placeIncoming(files);
 
   expect(placed).toEqual(point);
   expect(readFileSync(statePath, "utf8")).toBe("new");
@@ -41,11 +45,12 @@ test("an installation that a crash cut short between its two halves is done agai
 
 test("a snapshot whose note was not written is not installed, and goes", () => {
   using dir = new TempDir();
-  const statePath = join(dir.path, "state.db");
+  const files = shardFiles(dir.path, 0);
+  const { statePath } = files;
   writeFileSync(statePath, "old");
   writeFileSync(join(dir.path, "incoming.db"), "half of it");
 
-  const placed = placeIncoming(dir.path, statePath);
+  const placed = placeIncoming(files);
 
   expect(placed).toBeUndefined();
   expect(readFileSync(statePath, "utf8")).toBe("old");
@@ -54,13 +59,13 @@ test("a snapshot whose note was not written is not installed, and goes", () => {
 
 test("[RS6] a log that does not reach the snapshot begins after it, and no earlier than in its term", async () => {
   using dir = new TempDir();
-  const { statePath } = received(dir);
-  placeIncoming(dir.path, statePath);
+  const files = received(dir);
+  placeIncoming(files);
   const log = await openTestLog(dir);
   const hardState = { term: 5, vote: "2", commit: 3 };
   await append(log, { group: 0, entries: entriesFrom(1, 3), hardState });
 
-  await alignLog(dir.path, log, 0, point);
+  await alignLog(files, log, point);
   await log.close();
   const reopened = await openTestLog(dir);
 
@@ -72,18 +77,18 @@ test("[RS6] a log that does not reach the snapshot begins after it, and no earli
     // The vote was one of term 5.
     hardState: { term: 7, vote: "0", commit: 40 },
   });
-  expect(placeIncoming(dir.path, statePath)).toBeUndefined();
+  expect(placeIncoming(files)).toBeUndefined();
   await reopened.close();
 });
 
 test("a vote of the snapshot's term or a later one stays when its log is replaced", async () => {
   using dir = new TempDir();
-  const { statePath } = received(dir);
-  placeIncoming(dir.path, statePath);
+  const files = received(dir);
+  placeIncoming(files);
   const log = await openTestLog(dir);
   await append(log, { group: 0, entries: [], hardState: { term: 8, vote: "2", commit: 0 } });
 
-  await alignLog(dir.path, log, 0, point);
+  await alignLog(files, log, point);
 
   expect(log.bounds(0).hardState).toEqual({ term: 8, vote: "2", commit: 40 });
   await log.close();
@@ -91,13 +96,13 @@ test("a vote of the snapshot's term or a later one stays when its log is replace
 
 test("a log that goes on from the snapshot's last entry is kept", async () => {
   using dir = new TempDir();
-  const { statePath } = received(dir);
-  placeIncoming(dir.path, statePath);
+  const files = received(dir);
+  placeIncoming(files);
   const log = await openTestLog(dir);
   const entries = entriesFrom(1, 50, { term: 7 });
   await append(log, { group: 0, entries, hardState: { term: 7, vote: "1", commit: 2 } });
 
-  await alignLog(dir.path, log, 0, point);
+  await alignLog(files, log, point);
 
   expect(readAll(log)).toEqual(entries);
   await log.close();

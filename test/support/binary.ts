@@ -107,7 +107,16 @@ export class Place {
   /** Starts a server and waits until it listens. */
   async serve(words: readonly string[] = [], options: RunOptions = {}): Promise<Server> {
     const child = this.start(
-      ["server", "--bind", "127.0.0.1:0", "--data-dir", "data", "--json", ...words],
+      [
+        "server",
+        "--bind",
+        "127.0.0.1:0",
+        "--data-dir",
+        "data",
+        "--json",
+        ...shardWords(),
+        ...words,
+      ],
       options,
     );
     const server = new Server(child);
@@ -136,6 +145,17 @@ async function finish(child: Running, stdin: string | undefined): Promise<Finish
     child.exited,
   ]);
   return { code, stdout, stderr };
+}
+
+/** `CORVO_TEST_SHARDS=3 bun test …` runs servers with several shards. */
+export function testShards(): number | undefined {
+  const shards = process.env["CORVO_TEST_SHARDS"];
+  return shards === undefined ? undefined : Number(shards);
+}
+
+export function shardWords(): string[] {
+  const shards = testShards();
+  return shards === undefined ? [] : ["--shards", String(shards)];
 }
 
 /** A running server: its address from its first line, its log as it comes. */

@@ -1,5 +1,6 @@
 /** A whole node in this process: real clock, disk and sockets, on a free loopback port, in a directory that goes with it. */
 import { type ServerOptions, startServer } from "../../src/commands/server/start.ts";
+import { testShards } from "./binary.ts";
 import { memoryLogger } from "./system-ports.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -17,6 +18,8 @@ export interface LiveServer extends AsyncDisposable {
   /** `POST` under `/api/v1` that must succeed; gives the body. */
   post<T>(path: string, body?: unknown): Promise<T>;
   get<T>(path: string): Promise<T>;
+  /** Resolves as soon as the status is as wanted. */
+  until(isWanted: (status: { readonly waiting_workers: number }) => boolean): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -35,6 +38,7 @@ export async function liveServer(options: Partial<ServerOptions> = {}): Promise<
       payloadBytesMax: 256 * 1024,
       bodyBytesMax: 16 * 1024 * 1024,
       retention: { doneMs: dayMs, doneMax: 1e6, deadMs: dayMs, deadMax: 1e6 },
+      shards: testShards(),
       ...options,
     },
     memoryLogger(),
@@ -64,9 +68,13 @@ export async function liveServer(options: Partial<ServerOptions> = {}): Promise<
     stopped ??= server.stop(1000).finally(() => dir[Symbol.dispose]());
     return stopped;
   };
+  const until: LiveServer["until"] = async (isWanted) => {
+    while (!isWanted((await succeed("GET", "/status")) as { waiting_workers: number }));
+  };
   return {
     url: server.url,
     call,
+    until,
     post: async <T>(path: string, body?: unknown) => (await succeed("POST", path, body)) as T,
     get: async <T>(path: string) => (await succeed("GET", path)) as T,
     stop,

@@ -64,7 +64,8 @@ export function settle(): Promise<void> {
 
 /** Consensus of a node that is alone, over a log that is durable at once, or, while held, when released. */
 class ManualLog implements Consensus {
-  readonly isReady = true;
+  /** Does the node lead? */
+  isReady = true;
   readonly entries: string[] = [];
   appliedIndex = 0;
   isHeld = false;
@@ -115,6 +116,7 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
       commitIndex: log.entries.length,
       appliedIndex: log.appliedIndex,
       members: [],
+      shards: [],
     }),
     join: refuse,
     remove: refuse,
@@ -178,6 +180,7 @@ export class NodeRig {
       },
       {
         shard: 0,
+        shards: 1,
         requireLeaseToken: false,
         serverVersion: "test",
         commit: "test",
@@ -248,7 +251,7 @@ export class NodeRig {
 
 export const neverAborted = new AbortController().signal;
 
-function bodyOf<T>(answer: T | Reply<T>): T {
+export function bodyOf<T>(answer: T | Reply<T>): T {
   if (!(answer instanceof Reply)) return answer;
   if (answer.body === undefined) throw new Error("the answer has no body");
   return answer.body;

@@ -6,6 +6,7 @@ export function paintState(state: string, style: Style): string {
     case "completed":
       return style.green(state);
     case "dead":
+    case "failed":
     case "cancelled":
       return style.red(state);
     case "active":

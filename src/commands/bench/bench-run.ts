@@ -132,6 +132,8 @@ export class Bench {
       "concurrency",
       "payloadBytes",
       "jobs",
+      "keys",
+      "groups",
     ];
     const isComparable = sizes.every((name) => {
       const asked = this.deps.defaults[name];

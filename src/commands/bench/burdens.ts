@@ -46,6 +46,7 @@ async function inTurns(count: number, step: (n: number) => Promise<void>): Promi
   await Promise.all(Array.from({ length: callsMax }, one));
 }
 
+const groupJobs = 10;
 const dueWithinMs = 600_000;
 
 export const burdens: Readonly<Record<string, Burden>> = {
@@ -66,6 +67,25 @@ export const burdens: Readonly<Record<string, Burden>> = {
       enqueueAll(put, (n) => ({
         queue: "burden-due",
         scheduled_at: formatTime(put.nowMs + Math.floor(((n + 1) / put.count) * dueWithinMs)),
+      })),
+  },
+  "limit-keys": {
+    summary: "limit keys with a waiting job each, under a rate for each key",
+    count: 100_000,
+    async put(put) {
+      const params = { name: "burden-keys" };
+      const body = { each_key: true, concurrency: 1, rate: { count: 1, window: "1h" } };
+      await put.client.setLimit({ params, body });
+      await enqueueAll(put, (n) => ({ queue: "burden-keys", limit_key: `k${n}` }));
+    },
+  },
+  groups: {
+    summary: "groups with ten waiting jobs each, which take turns",
+    count: 10_000,
+    put: (put) =>
+      enqueueAll({ ...put, count: put.count * groupJobs }, (n) => ({
+        queue: "burden-groups",
+        group: `g${n % put.count}`,
       })),
   },
   schedules: {

@@ -1,5 +1,6 @@
 /** A worker empties a queue of no-op jobs while many jobs wait in other queues. */
 import type { Bench } from "./bench-run.ts";
+import { limitedLane } from "./limited-lane.ts";
 import { rate, type Scenario, type Settings } from "./scenario.ts";
 
 const otherQueues = 10;
@@ -11,9 +12,9 @@ async function drain(bench: Bench, ackMax: number): Promise<number> {
     const text = `parking jobs in other queues, ${i + 1} of ${otherQueues}`;
     if (count > 0) await bench.fill(bench.lane(`parked-${i}`), count, text);
   }
-  const warm = bench.lane("warmup");
+  const warm = await limitedLane(bench, "warmup");
   await empty(bench, warm, { count: Math.ceil(bench.setting("jobs") / 4), ackMax });
-  const lane = bench.lane("drain");
+  const lane = await limitedLane(bench, "drain");
   const count = bench.setting("jobs");
   return empty(bench, lane, { count, ackMax, measured: true });
 }
@@ -48,7 +49,14 @@ async function empty(bench: Bench, lane: ReturnType<Bench["lane"]>, work: Work):
   }
 }
 
-const settings: Settings = { jobs: 20_000, concurrency: 50, parked: 122_000, payloadBytes: 100 };
+const settings: Settings = {
+  jobs: 20_000,
+  concurrency: 50,
+  parked: 122_000,
+  payloadBytes: 100,
+  keys: 0,
+  groups: 0,
+};
 const figure = { name: "drained", unit: "jobs/s", better: "higher" } as const;
 
 export const drainSingle: Scenario = {

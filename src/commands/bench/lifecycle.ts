@@ -3,13 +3,14 @@
  * short by holding back new jobs, so that enqueues, claims and acks go at one rate.
  */
 import type { Bench } from "./bench-run.ts";
+import { limitedLane } from "./limited-lane.ts";
 import { type Figure, rate, type Scenario } from "./scenario.ts";
 
 /** New jobs are held back when this many frames' worth of jobs per connection are not finished. */
 const openFramesMax = 4;
 
 async function measureLives(bench: Bench): Promise<number> {
-  const lane = bench.lane("lives");
+  const lane = await limitedLane(bench, "lives");
   const { ledger } = lane;
   const batch = bench.setting("batch");
   const connections = bench.setting("connections");
@@ -54,6 +55,8 @@ export const lifecycle: Scenario = {
     batch: 50,
     frames: 1,
     payloadBytes: 100,
+    keys: 0,
+    groups: 0,
   },
   tour: { durationMs: 8000, warmupMs: 2000 },
   async run(bench) {
@@ -70,6 +73,8 @@ export const lifecycleSingle: Scenario = {
     batch: 1,
     frames: 1,
     payloadBytes: 100,
+    keys: 0,
+    groups: 0,
   },
   tour: { durationMs: 6000, warmupMs: 2000 },
   async run(bench) {

@@ -17,6 +17,9 @@ export interface Settings {
   readonly parked?: number;
   readonly backlog?: number;
   readonly samples?: number;
+  /** Limit keys that the jobs have, and groups; 0 for none. */
+  readonly keys?: number;
+  readonly groups?: number;
 }
 
 export type SettingName = keyof Settings;

@@ -72,6 +72,8 @@ const settingNames: Readonly<Record<keyof Settings, string>> = {
   parked: "parked_jobs",
   backlog: "backlog_jobs",
   samples: "samples",
+  keys: "limit_keys",
+  groups: "groups",
 };
 
 export function summarize(result: ScenarioResult): Summary {

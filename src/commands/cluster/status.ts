@@ -79,6 +79,7 @@ function print({ output }: Context, status: Status): void {
   const rows = status.nodes.map((node) => [
     node.id,
     roleOf(node),
+    ...(status.shards === undefined ? [] : [ledBy(node, status.shards)]),
     paint(node.state, style),
     node.lag === undefined ? "-" : node.lag.toLocaleString("en-US"),
     node.last_contact_ms === undefined ? "-" : formatDuration(node.last_contact_ms),
@@ -90,6 +91,7 @@ function print({ output }: Context, status: Status): void {
   const head = [
     "NODE",
     "ROLE",
+    ...(status.shards === undefined ? [] : ["LEADS"]),
     "STATE",
     "LAG",
     "LAST CONTACT",
@@ -108,6 +110,11 @@ function print({ output }: Context, status: Status): void {
 /** What a node said; an older version, or one that was never reached, says nothing. */
 function bytesOf(bytes: number | undefined): string {
   return bytes === undefined ? "-" : formatBytes(bytes);
+}
+
+/** How many of the shards a node leads. */
+function ledBy(node: Member, shards: NonNullable<Status["shards"]>): string {
+  return `${shards.filter((shard) => shard.leader_id === node.id).length}/${shards.length}`;
 }
 
 /** The role, and whether the node votes where the role does not say it. */

@@ -44,6 +44,7 @@ function printJob(output: Output, job: Job): void {
     ["timeout", job.timeout_ms === undefined ? undefined : formatDuration(job.timeout_ms)],
     ["unique key", job.unique_key],
     ["parent", job.parent_id],
+    ["batch", job.batch_id],
     ["chain", job.chain_id === undefined ? undefined : `${job.chain_id}, step ${job.chain_step}`],
     ["depends on", job.depends_on?.join(" ")],
     ["waits for", job.waits_for?.join(" ")],
@@ -58,6 +59,7 @@ function printJob(output: Output, job: Job): void {
     ["expires", job.expire_at],
     ["held because", job.hold_reason],
     ["dead because", job.dead_reason],
+    ["cancelled because", job.cancel_reason],
   ]);
   printJson(output, "Payload", job.payload);
   printJson(output, "Progress", job.progress);

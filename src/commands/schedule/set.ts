@@ -35,7 +35,10 @@ export default command({
     },
     ...schemaFlags(schema, { omit: ["job"] }),
     ...schemaFlags(jobSchema, {
-      omit: ["queue", "payload", "scheduled_at", "depends_on", "on_dependency_failure"],
+      omit: [
+        ...["queue", "payload", "scheduled_at", "depends_on", "on_dependency_failure"],
+        ...["parent_id", "cascade_cancel", "batch_id"],
+      ],
       alias: { tags: ["tag"] },
     }),
   },

@@ -10,8 +10,10 @@ import type {
   ClusterControl,
   ClusterMember,
   ClusterView,
+  ShardView,
   SnapshotMade,
 } from "../../service/cluster.ts";
+import type { Consensus } from "./consensus.ts";
 import { snapshotAt } from "./join.ts";
 import { checkProof } from "./secret.ts";
 
@@ -19,7 +21,6 @@ import { checkProof } from "./secret.ts";
 const silentMs = 3000;
 
 interface ControlEnv {
-  readonly replica: Replica;
   readonly secret: string | undefined;
   readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
@@ -27,23 +28,33 @@ interface ControlEnv {
   readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
 }
 
+/** `shards` are the groups of this node; the first one decides who is a member. */
 export function createClusterControl(
   membership: Membership,
-  group: Group,
+  shards: readonly Consensus[],
   env: ControlEnv,
 ): ClusterControl {
+  const [{ group, replica }] = shards as [Consensus];
   const { secret } = env;
   return {
-    view: () => viewOf(membership, group, env),
+    view: () => viewOf(membership, group, { ...env, replica, shards }),
     meet: (request) => {
       checkProof(secret, request);
       const { uuid, httpUrl, clusterId } = membership.self;
       return { uuid, httpUrl, clusterId, hasSecret: secret !== undefined, knows: [] };
     },
-    async join({ proof, ...request }) {
+    async join({ proof, shards: asked, ...request }) {
       checkProof(secret, proof === undefined ? request : { ...request, proof });
+      if (asked !== undefined && asked !== shards.length) {
+        throw new CorvoError(
+          "CONFLICT",
+          `node ${request.uuid} was started with --shards ${asked}, and the cluster has ${shards.length}`,
+          { hint: "Leave out --shards on nodes that join." },
+        );
+      }
+      const { recoveryEpoch } = env;
       const answer = await membership.join(request);
-      return { ...answer, recoveryEpoch: env.recoveryEpoch, peers: [...answer.peers] };
+      return { ...answer, shards: shards.length, recoveryEpoch, peers: [...answer.peers] };
     },
     remove: (nodeId) => membership.remove(nodeId),
     transferLeadership: (nodeId) => membership.transferLeadership(nodeId),
@@ -52,7 +63,7 @@ export function createClusterControl(
       const { self } = membership;
       const target = nodeId ?? group.state.leader;
       if (target === self.id) return { ...(await env.snapshot()), nodeId: self.id };
-      const url = membership.members.find((member) => member.id === target)?.httpUrl;
+      const url = membership.httpUrlOf(target);
       if (url !== undefined) return snapshotAt(url, target);
       throw new CorvoError("UNAVAILABLE", "no leader is known to this node at the moment", {
         retryAfterMs: 250,
@@ -60,11 +71,15 @@ export function createClusterControl(
       });
     },
     handOver: () => membership.handOver(),
-    leaderUrl: () => membership.leaderUrl(),
+    leaderUrl: () => membership.httpUrlOf(group.state.leader),
   };
 }
 
-function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterView {
+function viewOf(
+  membership: Membership,
+  group: Group,
+  env: ControlEnv & { readonly replica: Replica; readonly shards: readonly Consensus[] },
+): ClusterView {
   const { replica } = env;
   const raft = group.state;
   const { self } = membership;
@@ -78,9 +93,10 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
     leaderId: raft.leader === none ? undefined : raft.leader,
     commitIndex: raft.log.committed,
     appliedIndex: replica.appliedIndex,
+    shards: env.shards.length === 1 ? [] : env.shards.map(shardView),
     members: membership.members.map((member) => {
       const isSelf = member.id === self.id;
-      const voter = membership.conf.voters.includes(member.id);
+      const voter = env.shards.every((shard) => shard.replica.conf.voters.includes(member.id));
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
       const condition = env.conditionOf(member.id);
@@ -107,6 +123,17 @@ function viewOf(membership: Membership, group: Group, env: ControlEnv): ClusterV
         state: stateOf({ isSelf, lastContactMs, lag, isDraining: condition?.isDraining === true }),
       };
     }),
+  };
+}
+
+function shardView({ group, replica }: Consensus, shard: number): ShardView {
+  const { term, leader, log } = group.state;
+  return {
+    shard,
+    leaderId: leader === none ? undefined : leader,
+    term,
+    commitIndex: log.committed,
+    appliedIndex: replica.appliedIndex,
   };
 }
 

@@ -1,27 +1,31 @@
-/** Joins replica, consensus group and log of a node. */
+/** Joins replica, consensus group and log of one shard of a node. */
 import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
+import { defaultDoze } from "../../replica/doze.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
 import { Snapshots } from "../../replica/snapshots.ts";
+import type { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { makeSnapshot } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Peers } from "./peers.ts";
-import { mainGroup, type Storage } from "./storage.ts";
+import type { ShardStorage } from "./storage.ts";
 
 /** Entries that a node on its own keeps at most, although its stored state covers them. */
 export const aloneTailEntries = 1000;
-const tickMs = 50;
+export const tickMs = 50;
 
-interface ConsensusEnv {
+export interface ConsensusEnv {
   readonly logger: Logger;
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  /** Where there are several shards. */
+  readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
   readonly logTailEntries: number;
 }
@@ -33,7 +37,7 @@ export interface Consensus {
 }
 
 export function createConsensus(
-  storage: Storage,
+  storage: ShardStorage,
   identity: NodeIdentity,
   env: ConsensusEnv,
 ): Consensus {
@@ -60,8 +64,9 @@ export function createConsensus(
       timers: systemTimers,
       random: systemRandom,
       logger,
-      send: (to, messages) => env.peers().send(to, messages),
-      sendSnapshot: (to, message, done) => env.peers().sendSnapshot(to, message, done),
+      send: (to, messages) => env.peers().send(to, storage.shard, messages),
+      sendSnapshot: (to, message, done) =>
+        env.peers().sendSnapshot(to, { message, group: storage.shard }, done),
       onEntry: (entry) => replica.applyEntry(entry),
       onConf: (conf) => {
         replica.applyConf(conf);
@@ -73,11 +78,14 @@ export function createConsensus(
       },
       onLogFault: (fault) => replica.logFailed(fault),
       onLogRecovered: () => replica.logRecovered(),
+      ...(env.ticker === undefined ? {} : { ticker: env.ticker }),
     },
     {
-      group: mainGroup,
+      group: storage.shard,
       nodeId: identity.nodeId,
       tickMs,
+      // Shard 0 has duties of its own, and shows soon when a node is gone.
+      ...(storage.shard === 0 ? {} : { doze: defaultDoze }),
       start: { applied: storage.store.stored.index, conf: storage.store.stored.conf },
     },
   );
@@ -88,7 +96,7 @@ export function createConsensus(
     logger,
     make: async () => {
       await replica.storeState();
-      return makeSnapshot(storage.statePath, storage.snapshotPath);
+      return makeSnapshot(storage.files.statePath, storage.files.snapshotPath);
     },
     remove: (path) => rmSync(path, { force: true }),
   });
@@ -96,9 +104,9 @@ export function createConsensus(
 }
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
-export function compactLog(storage: Storage, snapshots: Snapshots, wanted: number): void {
+export function compactLog(storage: ShardStorage, snapshots: Snapshots, wanted: number): void {
   const through = Math.min(wanted, snapshots.neededAfter);
-  if (through > 0) storage.log.compact(mainGroup, through);
+  if (through > 0) storage.log.compact(storage.shard, through);
 }
 
 /**

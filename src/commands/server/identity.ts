@@ -7,7 +7,6 @@ import {
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
 import { type Joined, joinCluster, refuseOtherCluster } from "./join.ts";
-import { expecting, foundCluster, type Storage } from "./storage.ts";
 import { type WaitingOptions, waitForCluster } from "./waiting.ts";
 
 export interface ClusterOptions {
@@ -42,18 +41,25 @@ export const aloneOptions: ClusterOptions = {
 export interface Membered {
   readonly identity: NodeIdentity;
   readonly firstPeers: Joined["peers"];
+  /** Is it only decided, and to be written once the log has the first entries? */
+  readonly isFounder: boolean;
 }
 
 /** `expect` is undefined for a node that joins, or founds a cluster alone. */
-type WaitingFor = Omit<WaitingOptions, "expect"> & Pick<ClusterOptions, "expect" | "clusterId">;
+type WaitingFor = Omit<WaitingOptions, "expect"> &
+  Pick<ClusterOptions, "expect" | "clusterId"> & {
+    /** What the command line asks for, if anything. */
+    readonly shards: number | undefined;
+  };
 
 export async function openIdentity(
-  storage: Storage,
+  directory: string,
   options: WaitingFor,
   logger: Logger,
 ): Promise<Membered> {
-  const known = readNodeIdentity(storage.dir.path);
+  const known = readNodeIdentity(directory);
   if (known !== undefined) {
+    refuseOtherShards(options.shards, known);
     refuseOtherToken(known, options.clusterId);
     if (options.join.length > 0) {
       await refuseOtherCluster(options.join, known, options.self.httpUrl);
@@ -61,24 +67,50 @@ export async function openIdentity(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );
     }
-    return { identity: known, firstPeers: [] };
+    return { identity: known, firstPeers: [], isFounder: false };
   }
-  if (options.join.length === 0) {
-    return { identity: await foundCluster(storage), firstPeers: [] };
-  }
-  const { expect } = options;
+  const { shards, expect } = options;
+  if (options.join.length === 0) return foundBy(shards, undefined);
+  const self = shards === undefined ? options.self : { ...options.self, shards };
   const joined =
     expect === undefined
-      ? await joinCluster(options.join, options.self, logger, options.clusterId)
-      : await waitForCluster({ ...options, expect }, logger);
-  if (joined === undefined) {
-    return { identity: await foundCluster(storage, expect), firstPeers: [] };
-  }
+      ? await joinCluster(options.join, self, logger, options.clusterId)
+      : await waitForCluster({ ...options, self, expect }, logger);
+  if (joined === undefined) return foundBy(shards, expect);
   const { clusterId, nodeId, recoveryEpoch } = joined;
-  const identity = { clusterId, nodeId, recoveryEpoch, ...expecting(expect) };
-  writeNodeIdentity(storage.dir.path, identity);
+  const membered = { clusterId, nodeId, recoveryEpoch, shards: joined.shards };
+  const identity = { ...membered, ...expecting(expect) };
+  writeNodeIdentity(directory, identity);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
-  return { identity, firstPeers: joined.peers };
+  return { identity, firstPeers: joined.peers, isFounder: false };
+}
+
+function foundBy(shards: number | undefined, expect: number | undefined): Membered {
+  const identity = {
+    clusterId: crypto.randomUUID(),
+    nodeId: 1,
+    shards: shards ?? 1,
+    recoveryEpoch: 0,
+    ...expecting(expect),
+  };
+  return { identity, firstPeers: [], isFounder: true };
+}
+
+/** What an identity says of the voters that are waited for. */
+function expecting(expect: number | undefined): { expect?: number } {
+  return expect === undefined ? {} : { expect };
+}
+
+/** Every queue has its shard by their number, so another number would look for the jobs where they are not. */
+function refuseOtherShards(asked: number | undefined, known: NodeIdentity): void {
+  if (asked === undefined || asked === known.shards) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `cluster ${known.clusterId} was founded with ${known.shards} ${known.shards === 1 ? "shard" : "shards"}, and --shards ${asked} was given`,
+    {
+      hint: "The number of shards cannot change: leave out --shards, or choose an empty --data-dir to found another cluster.",
+    },
+  );
 }
 
 function refuseOtherToken(known: NodeIdentity, clusterId: string | undefined): void {

@@ -71,8 +71,14 @@ export async function announce(
   throw failure;
 }
 
-function bodyOf({ uuid, httpUrl, peerAddress, version, proof }: JoinSelf) {
-  const body = { uuid, http_url: httpUrl, peer_address: peerAddress, version };
+function bodyOf({ uuid, httpUrl, peerAddress, version, proof, shards }: JoinSelf) {
+  const body = {
+    uuid,
+    http_url: httpUrl,
+    peer_address: peerAddress,
+    version,
+    ...(shards === undefined ? {} : { shards }),
+  };
   return proof === undefined ? body : { ...body, proof };
 }
 
@@ -168,6 +174,7 @@ export async function askOne(server: string, self: JoinSelf): Promise<Joined> {
   return {
     clusterId: answer.cluster_id,
     nodeId: Number(answer.node_id),
+    shards: answer.shards ?? 1,
     recoveryEpoch: answer.recovery_epoch ?? 0,
     peers: answer.peers.map((peer) => ({
       id: Number(peer.id),

@@ -1,4 +1,4 @@
-/** Joins the consensus group of a node with the network between the nodes. */
+/** Joins the consensus groups of a node with the network between the nodes. */
 import { readFileSync, rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Member } from "../../engine/state.ts";
@@ -6,13 +6,14 @@ import { decodeMessage, encodeMessage } from "../../net/peer/codec.ts";
 import type { NodeCondition } from "../../net/peer/condition.ts";
 import type { PeerTls } from "../../net/peer/connection.ts";
 import type { PeerIdentity } from "../../net/peer/handshake.ts";
+import type { ReceivedSnapshot } from "../../net/peer/snapshot-inbox.ts";
 import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Snapshots } from "../../replica/snapshots.ts";
+import type { ShardFiles } from "../../store/shard-files.ts";
 import { keepIncoming } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
-import { mainGroup } from "./storage.ts";
 
 export interface PeerSettings {
   readonly clusterId: string;
@@ -21,7 +22,8 @@ export interface PeerSettings {
   readonly recoveryEpoch: number;
   readonly secret: Uint8Array;
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
-  readonly directory: string;
+  /** Of each shard, by its number. */
+  readonly files: readonly ShardFiles[];
   readonly snapshotDirectory: string;
   /** Members as the node that was asked to join told them; the log tells the rest. */
   readonly firstPeers: readonly {
@@ -33,8 +35,12 @@ export interface PeerSettings {
 
 export interface Peers {
   readonly transport: PeerTransport;
-  send(to: number, messages: readonly Message[]): void;
-  sendSnapshot(to: number, message: Message, done: (ok: boolean) => void): void;
+  send(to: number, group: number, messages: readonly Message[]): void;
+  sendSnapshot(
+    to: number,
+    what: { readonly group: number; readonly message: Message },
+    done: (ok: boolean) => void,
+  ): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
   /** How another node is, by its own word. */
@@ -43,8 +49,8 @@ export interface Peers {
 
 interface PeerEnv {
   readonly logger: Logger;
-  readonly group: () => Group;
-  readonly snapshots: () => Snapshots;
+  /** Of each shard, by its number. */
+  readonly shards: () => readonly { readonly group: Group; readonly snapshots: Snapshots }[];
   readonly condition: () => NodeCondition;
   /** A newer state has arrived; the node has to start again to take it on. */
   readonly onSnapshotKept: () => void;
@@ -74,36 +80,25 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     timers: systemTimers,
     random: systemRandom,
     logger: env.logger,
-    groups: () => [mainGroup],
+    groups: () => settings.files.map(({ shard }) => shard),
     condition: env.condition,
     isMember: (uuid, nodeId) => known.get(nodeId)?.uuid === uuid,
-    onMessages: (group, _from, messages) => {
-      if (group === mainGroup) env.group().receive(messages);
+    onMessages: (group, _from, messages) => env.shards()[group]?.group.receive(messages),
+    onUnreachable: (nodeId) => {
+      for (const { group } of env.shards()) group.reportUnreachable(nodeId);
     },
-    onUnreachable: (nodeId) => env.group().reportUnreachable(nodeId),
     snapshotDirectory: settings.snapshotDirectory,
-    onSnapshot: (snapshot) => {
-      const decoded = decodeMessage(snapshot.meta);
-      const isNewer = decoded.kind === "value" && snapshot.index > env.group().appliedIndex;
-      if (!isNewer) {
-        rmSync(snapshot.path, { force: true });
-        return;
-      }
-      keepIncoming(settings.directory, snapshot.path, {
-        index: snapshot.index,
-        term: snapshot.term,
-      });
-      env.onSnapshotKept();
-    },
+    onSnapshot: (snapshot) => takeSnapshot(snapshot, settings, env),
   });
   const statsOf = (nodeId: number) =>
     transport.stats().peers.find((peer) => peer.nodeId === nodeId);
   const peers: Peers = {
     transport,
-    send: (to, messages) => transport.send(to, mainGroup, messages),
-    sendSnapshot(to, message, done) {
+    send: (to, group, messages) => transport.send(to, group, messages),
+    sendSnapshot(to, { group, message }, done) {
       const { snapshot } = message;
-      const file = snapshot === undefined ? undefined : env.snapshots().lend(snapshot.index);
+      const made = env.shards()[group]?.snapshots;
+      const file = snapshot === undefined ? undefined : made?.lend(snapshot.index);
       if (snapshot === undefined || file === undefined) {
         done(false);
         return;
@@ -111,7 +106,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       transport.sendSnapshot(
         to,
         {
-          group: mainGroup,
+          group,
           index: snapshot.index,
           term: snapshot.term,
           meta: encodeMessage(message),
@@ -148,4 +143,18 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   };
   connect();
   return peers;
+}
+
+/** Keeps a snapshot that is newer than what the shard has, for the next start. */
+function takeSnapshot(snapshot: ReceivedSnapshot, settings: PeerSettings, env: PeerEnv): void {
+  const { path, index, term } = snapshot;
+  const isWhole = decodeMessage(snapshot.meta).kind === "value";
+  const files = settings.files[snapshot.group];
+  const appliedIndex = env.shards()[snapshot.group]?.group.appliedIndex;
+  if (!isWhole || files === undefined || appliedIndex === undefined || index <= appliedIndex) {
+    rmSync(path, { force: true });
+    return;
+  }
+  keepIncoming(files, path, { index, term });
+  env.onSnapshotKept();
 }

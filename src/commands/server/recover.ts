@@ -10,6 +10,7 @@
  * Everything in the log is kept. The end of it may never have been acknowledged, but it may have been.
  */
 import { existsSync } from "node:fs";
+import { must } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { AppendWork, Log, LogEntry } from "../../base/log.ts";
 import type { Clock, Logger } from "../../base/ports.ts";
@@ -25,14 +26,14 @@ import {
 import { type ConfState, type Entry, emptyData } from "../../raft/message.ts";
 import { emptyMembership, isJoint } from "../../raft/tracker.ts";
 import { toEntry, toLogEntry } from "../../replica/raft-log.ts";
-import { DataDirError } from "../../store/data-dir.ts";
+import { type DataDir, DataDirError, openDataDir } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import {
   type NodeIdentity,
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { mainGroup, openStorage, type Storage } from "./storage.ts";
+import { openStorage, type ShardStorage, type Storage } from "./storage.ts";
 
 export interface Recoverable {
   readonly identity: NodeIdentity;
@@ -64,9 +65,13 @@ export async function openForRecovery(dataDir: string, logger: Logger): Promise<
       hint: "Name it with --data-dir.",
     });
   }
+  let dir: DataDir | undefined;
   try {
-    return await openStorage({ dataDir, cachedJobsMax }, logger);
+    dir = openDataDir(dataDir);
+    const shards = readNodeIdentity(dataDir)?.shards ?? 1;
+    return await openStorage(dir, { shards, cachedJobsMax }, logger);
   } catch (error) {
+    dir?.close();
     if (!(error instanceof DataDirError) && !(error instanceof LogDamaged)) throw error;
     const isLocked = error instanceof DataDirError && error.problem === "locked";
     throw new CorvoError("CONFLICT", error.message, {
@@ -75,24 +80,31 @@ export async function openForRecovery(dataDir: string, logger: Logger): Promise<
   }
 }
 
-/** What there is to recover. */
+/** What there is to recover. Of several shards the first is shown; all of them are cut down. */
 export function inspect(storage: Storage): Recoverable {
   const identity = readNodeIdentity(storage.dir.path);
   if (identity === undefined) throw new Error("the directory belongs to no cluster yet");
-  const { log, store } = storage;
-  const { last, lastTerm, hardState } = log.bounds(mainGroup);
-  const { membership } = planOf(storage).layout;
-  const { voters, learners, learnersNext } = membership;
-  const everybody = [...voters.incoming, ...voters.outgoing, ...learners, ...learnersNext];
+  const main = mainOf(storage);
+  const { last, lastTerm, hardState } = main.log.bounds(main.shard);
+  const everybody = storage.shards.flatMap((shard) => everybodyIn(planOf(shard)));
   return {
     identity,
-    members: store.state.meta.members,
-    voters: voters.incoming,
+    members: main.store.state.meta.members,
+    voters: planOf(main).layout.membership.voters.incoming,
     others: [...new Set(everybody)].filter((id) => id !== identity.nodeId).sort((a, b) => a - b),
     lastIndex: last,
     lastTerm,
     commitIndex: hardState.commit,
   };
+}
+
+function mainOf({ shards }: Storage): ShardStorage {
+  return must(shards[0], "there is a shard");
+}
+
+function everybodyIn({ layout }: Plan): readonly number[] {
+  const { voters, learners, learnersNext } = layout.membership;
+  return [...voters.incoming, ...voters.outgoing, ...learners, ...learnersNext];
 }
 
 /** Makes this node the only member. Resolves when that is on disk; gives the new recovery epoch. */
@@ -103,30 +115,43 @@ export async function recover(
 ): Promise<number> {
   const recoveryEpoch = identity.recoveryEpoch + 1;
   writeNodeIdentity(storage.dir.path, { ...identity, recoveryEpoch });
-  const { log, store } = storage;
-  const { last, hardState } = log.bounds(mainGroup);
+  // Shard 0 comes last: who the others were is known until all is done.
+  for (const shard of storage.shards.toReversed()) {
+    const forgotten = shard.shard === 0 ? others : [];
+    await recoverShard(shard, { self: identity.nodeId, forgotten, clock });
+  }
+  return recoveryEpoch;
+}
+
+async function recoverShard(
+  storage: ShardStorage,
+  env: { readonly self: number; readonly forgotten: readonly number[]; readonly clock: Clock },
+): Promise<void> {
+  const { log, store, shard: group } = storage;
+  const { last, hardState } = log.bounds(group);
   const plan = planOf(storage);
   const term = hardState.term + 1;
-  const entries = changesFor(plan.layout, identity.nodeId).map((change, i): Entry => {
+  const entries = changesFor(plan.layout, env.self).map((change, i): Entry => {
     const data = encodeConfChange(change);
     return { term, index: last + 1 + i, type: "EntryConfChangeV2", data };
   });
-  const forget = encodeBatch(
-    {
-      nowMs: Math.max(clock.nowMs(), plan.nowMs),
-      seed: 0,
-      changes: others.map((id) => ({ kind: "forgetMember", id })),
-    },
-    store.state.meta.featureLevel,
-  );
-  const data = new TextEncoder().encode(forget);
-  entries.push({ term, index: last + 1 + entries.length, type: "EntryNormal", data });
+  if (env.forgotten.length > 0) {
+    const forget = encodeBatch(
+      {
+        nowMs: Math.max(env.clock.nowMs(), plan.nowMs),
+        seed: 0,
+        changes: env.forgotten.map((id) => ({ kind: "forgetMember", id })),
+      },
+      store.state.meta.featureLevel,
+    );
+    const data = new TextEncoder().encode(forget);
+    entries.push({ term, index: last + 1 + entries.length, type: "EntryNormal", data });
+  }
   await append(log, {
-    group: mainGroup,
+    group,
     entries: entries.map(toLogEntry),
-    hardState: { term, vote: String(identity.nodeId), commit: last + entries.length },
+    hardState: { term, vote: String(env.self), commit: last + entries.length },
   });
-  return recoveryEpoch;
 }
 
 function append(log: Log, work: AppendWork): Promise<void> {
@@ -138,12 +163,12 @@ function append(log: Log, work: AppendWork): Promise<void> {
 }
 
 /** The membership at the end of the log, and its time: what the state does not reflect yet is read. */
-function planOf({ log, store }: Storage): Plan {
-  const { last } = log.bounds(mainGroup);
+function planOf({ log, store, shard }: ShardStorage): Plan {
+  const { last } = log.bounds(shard);
   let layout = restored(store.stored.conf, last);
   let { nowMs } = store.state.meta;
   for (let next = store.stored.index + 1; next <= last; ) {
-    const found = log.read(mainGroup, next, readBytes);
+    const found = log.read(shard, next, readBytes);
     if (found.length === 0) throw new Error(`entry ${next} of the log cannot be read`);
     for (const entry of found) {
       layout = withChange(layout, entry);

@@ -1,7 +1,7 @@
 /** What a node takes up on disk and in memory, and what is left. */
 import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
-import type { Storage } from "./storage.ts";
+import type { ShardStorage, Storage } from "./storage.ts";
 
 export interface Sizes {
   readonly logBytes: number;
@@ -9,22 +9,24 @@ export interface Sizes {
   readonly memoryBytes: number;
 }
 
-export function sizesOf(storage: Storage): Sizes {
-  const { bytes, walBytes } = storage.log.size();
+/** Of one shard; the log and the memory are those of the whole node. */
+export function sizesOf({ log, files }: Pick<ShardStorage, "log" | "files">): Sizes {
+  const { bytes, walBytes } = log.size();
   return {
     logBytes: bytes + walBytes,
-    stateBytes: statSync(storage.statePath).size,
+    stateBytes: statSync(files.statePath).size,
     memoryBytes: process.memoryUsage.rss(),
   };
 }
 
 /** How this node is, as it tells the others. */
-export function conditionOf(storage: Storage, drain: { readonly isOn: boolean }): NodeCondition {
-  const { bavail, bsize } = statfsSync(storage.dir.path);
-  const { logBytes, stateBytes } = sizesOf(storage);
-  return {
-    diskFreeBytes: bavail * bsize,
-    dataBytes: logBytes + stateBytes,
-    isDraining: drain.isOn,
-  };
+export function conditionOf(
+  { dir, shards }: Storage,
+  drain: { readonly isOn: boolean },
+): NodeCondition {
+  const { bavail, bsize } = statfsSync(dir.path);
+  const sizes = shards.map(sizesOf);
+  const stateBytes = sizes.reduce((sum, size) => sum + size.stateBytes, 0);
+  const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
+  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
 }

@@ -5,35 +5,43 @@
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
-import { Drain } from "../../net/http/drain.ts";
+import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
-import type { Group } from "../../replica/group.ts";
 import { Membership } from "../../replica/membership.ts";
-import type { Replica } from "../../replica/replica.ts";
-import { Node } from "../../service/node.ts";
-import { createService } from "../../service/service.ts";
-import { parseToken } from "../../service/views.ts";
-import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
-import { QueryStore } from "../../store/query-store.ts";
-import { buildCommit, buildVersion } from "../_shared/build.ts";
+import { Ticker } from "../../replica/ticker.ts";
+import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
-import { choosePeerBind, reachableHost, tryPort } from "./addresses.ts";
+import { choosePeerBind, reachableHost } from "./addresses.ts";
 import { createClusterControl } from "./cluster-control.ts";
-import { type Consensus, createConsensus, lead } from "./consensus.ts";
-import { FormingGate } from "./forming-gate.ts";
-import { aloneOptions, type ClusterOptions, openIdentity } from "./identity.ts";
-import { announce, type JoinSelf } from "./join.ts";
+import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
+import type { FormingGate } from "./forming-gate.ts";
+import { aloneOptions, type ClusterOptions } from "./identity.ts";
+import { announce } from "./join.ts";
+import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { clusterSecret, joinProof } from "./secret.ts";
-import { conditionOf, sizesOf } from "./sizes.ts";
+import { createRouting } from "./routing.ts";
+import { clusterSecret } from "./secret.ts";
+import {
+  countLive,
+  openShard,
+  type Shard,
+  type ShardCore,
+  stopShard,
+  whenLeading,
+} from "./shard.ts";
+import { createShardDuties, type ShardDuties } from "./shard-duties.ts";
+import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
-import { mainGroup, openStorage, type Storage } from "./storage.ts";
+import type { Storage } from "./storage.ts";
 
 export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
+  /** Shards of a cluster that is founded. Undefined: one, or what the cluster has. */
+  readonly shards?: number | undefined;
   readonly cachedJobsMax: number;
   /** Applied entries that the log keeps for nodes that are behind. */
   readonly logTailEntries: number;
@@ -51,6 +59,12 @@ export type Ending =
   /** It has received a newer state, which only a new start can take on. */
   | { readonly kind: "restart"; readonly reason: string };
 
+/** A node that was silent for so long is given no shard to lead: until it answers, nobody would lead it. */
+const silentMs = 400;
+
+/** How long a node with several shards waits for further snapshots after the first. */
+const moreSnapshotsMs = 1000;
+
 export interface RunningServer {
   readonly url: string;
   readonly peerAddress: string;
@@ -66,15 +80,14 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
-type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
+export type FullOptions = ServerOptions & { readonly cluster: ClusterOptions };
 
 interface Parts {
   readonly storage: Storage;
-  readonly consensus: Consensus;
   readonly peers: Peers;
   readonly membership: Membership;
-  readonly search: QueryStore;
-  readonly node: Node;
+  readonly duties: ShardDuties;
+  readonly shards: readonly Shard[];
   readonly drain: Drain;
   readonly gate: FormingGate;
 }
@@ -83,21 +96,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const startedMs = systemClock.monotonicMs();
   const options = { ...asked, cluster: asked.cluster ?? aloneOptions };
   const peerBind = await choosePeerBind(options.cluster.peerBind);
-  const storage = await openStorage(options, logger);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
-  const port = await httpPortToTell(options);
-  const self = describeSelf(storage, { ...options, port }, peerBind);
-  const { identity, firstPeers } = await openIdentity(
-    storage,
-    { ...options.cluster, self, host: options.host, port },
-    logger,
-  );
-  const secret = clusterSecret(options.cluster.secret, identity.clusterId, peerBind.host);
+  const { self, port, identity, firstPeers, storage } = await openNode(options, peerBind, logger);
+  const { secret: clusterText, tls } = options.cluster;
+  const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
 
-  const consensus: Consensus = createConsensus(storage, identity, {
+  const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
-    onEffects: (effects) => node.onEffects(effects),
+    onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
     peers: () => peers,
     onConf: () => {
       membership?.confChanged();
@@ -105,56 +112,61 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     },
     logTailEntries: options.logTailEntries,
   });
-  const { replica, group } = consensus;
-  const drain = createDrain(replica, () => node.ownStreamLeases());
-  const gate: FormingGate = createGate(storage, identity, { replica, logger });
+  const [first] = cores as [ShardCore, ...ShardCore[]];
+  const drain = createDrain(cores, () => shards);
+  const gate: FormingGate = createGate(storage, identity, { cores, logger });
   const peers: Peers = createPeers(
     {
       ...identity,
       uuid: self.uuid,
       secret,
-      tls: options.cluster.tls,
-      directory: storage.dir.path,
-      snapshotDirectory: storage.snapshotPath,
+      tls,
+      files: storage.shards.map(({ files }) => files),
+      snapshotDirectory: first.storage.files.snapshotPath,
       firstPeers,
     },
     {
       logger,
-      group: () => group,
-      snapshots: () => consensus.snapshots,
+      shards: () => cores,
       condition: () => conditionOf(storage, drain),
-      onSnapshotKept: () => end({ kind: "restart", reason: "a newer state was received" }),
+      onSnapshotKept: restartSoon(cores.length, end),
     },
   );
-  const membership: Membership = createMembership(consensus, peers, {
+  const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
   });
-  const search = await QueryStore.open(storage.statePath, { flush: () => replica.flushState() });
-  const env = { options, search, logger, membership, consensus, peers, drain, identity };
-  const node = createNode(storage, replica, env);
-  const storedIndex = replica.appliedIndex;
-  keepRetention(group, replica, options.retention, logger);
-  group.whenReady(() => node.lead());
+  const conditionOfNode = (id: number) =>
+    id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
+  const duties = createShardDuties(cores, {
+    logger,
+    mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
+  });
+  const { recoveryEpoch } = identity;
+  const snapshot = () => snapshotNow(cores, systemClock);
+  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
+  const cluster = createClusterControl(membership, cores, known);
+  const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
+  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
+  for (const shard of shards) whenLeading(shard, options.retention, logger);
   peers.transport.listen(peerBind.host, peerBind.port);
-  const isAlone = await lead(group, replica);
+  const { isAlone, replayed } = await leadAll(cores);
   gate.look();
-  const replayed = replica.appliedIndex - storedIndex;
-  replica.start();
+  for (const { replica } of cores) replica.start();
   membership.start();
+  duties.start();
 
-  const parts: Parts = { storage, consensus, peers, membership, search, node, drain, gate };
+  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
-  if (isAlone) await settleAlone(membership);
+  if (isAlone) await settleAlone(membership, duties);
   return {
+    ...identity,
     url,
     peerAddress: self.peerAddress,
-    nodeId: identity.nodeId,
-    clusterId: identity.clusterId,
-    storeId: storage.dir.storeId,
-    liveJobs: countLive(replica),
+    storeId: self.uuid,
+    liveJobs: sum(cores.map(countLive)),
     replayed,
     startMs: systemClock.monotonicMs() - startedMs,
     isAlone,
@@ -163,28 +175,71 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   };
 }
 
+/** Starts all groups; with the number of entries that this replayed. */
+async function leadAll(
+  cores: readonly ShardCore[],
+): Promise<{ readonly isAlone: boolean; readonly replayed: number }> {
+  const stored = cores.map(({ replica }) => replica.appliedIndex);
+  const [isAlone] = await Promise.all(cores.map(({ group, replica }) => lead(group, replica)));
+  const replayed = cores.map(({ replica }, i) => replica.appliedIndex - (stored[i] ?? 0));
+  return { isAlone: isAlone === true, replayed: sum(replayed) };
+}
+
 /** Nobody else has to agree, so it is done before the first call is served. */
-async function settleAlone(membership: Membership): Promise<void> {
+async function settleAlone(membership: Membership, duties: ShardDuties): Promise<void> {
   await membership.keepOwnRecord();
   await membership.raiseFeatureLevel();
+  await duties.settle();
+}
+
+/** Members of shard 0 hear from its leader, and it from them, ten times a second. */
+function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
+  return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
+}
+
+interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "ticker"> {
+  readonly onEffects: (shard: number, effects: Effects) => void;
+}
+
+function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): ShardCore[] {
+  const ticker = storage.shards.length === 1 ? undefined : new Ticker(systemTimers, tickMs);
+  return storage.shards.map((stored) => ({
+    shard: stored.shard,
+    storage: stored,
+    ...createConsensus(stored, identity, {
+      ...env,
+      ticker,
+      onEffects: (effects) => env.onEffects(stored.shard, effects),
+    }),
+  }));
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, consensus, peers, membership, search } = parts;
-  parts.node.stop();
+  const { storage, peers, membership, duties, shards } = parts;
+  for (const { node } of shards) node.stop();
   membership.stop();
+  duties.stop();
   await membership.handOver();
   await app.stop(graceMs);
-  await consensus.replica.stop();
-  consensus.group.stop();
+  await Promise.all(shards.map(stopShard));
   peers.transport.stop();
-  await search.close();
   await storage.close();
 }
 
-/** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
-async function httpPortToTell({ host, port, cluster }: FullOptions): Promise<number> {
-  return port === 0 && cluster.join.length > 0 ? tryPort(host, 0) : port;
+/** One start takes on what several shards have received: those that follow soon are waited for. */
+function restartSoon(shards: number, end: (ending: Ending) => void): () => void {
+  const restart = () => end({ kind: "restart", reason: "a newer state was received" });
+  if (shards === 1) return restart;
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    systemTimers.after(moreSnapshotsMs, restart);
+  };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function reachableUrl(url: string): string {
@@ -192,32 +247,17 @@ function reachableUrl(url: string): string {
   return `http://${reachableHost(hostname)}:${port}`;
 }
 
-function describeSelf(
-  storage: Storage,
-  options: FullOptions,
-  peerBind: { host: string; port: number },
-): JoinSelf {
-  const { cluster } = options;
-  const uuid = storage.dir.storeId;
-  const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
-  const proof = joinProof(cluster.secret, uuid, peerAddress);
-  return {
-    uuid,
-    httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
-    peerAddress,
-    version: buildVersion,
-    ...(proof === undefined ? {} : { proof }),
-  };
-}
-
 function createMembership(
-  consensus: Consensus,
+  cores: readonly ShardCore[],
   peers: Peers,
   env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
 ): Membership {
+  const [{ group, replica }, ...others] = cores as [ShardCore, ...ShardCore[]];
   return new Membership(
     {
-      ...consensus,
+      group,
+      replica,
+      others,
       timers: systemTimers,
       clock: systemClock,
       logger: env.logger,
@@ -229,67 +269,13 @@ function createMembership(
   );
 }
 
-function createNode(
-  storage: Storage,
-  replica: Replica,
-  env: {
-    options: FullOptions;
-    search: QueryStore;
-    logger: Logger;
-    membership: Membership;
-    consensus: Consensus;
-    peers: Peers;
-    drain: Drain;
-    identity: NodeIdentity;
-  },
-): Node {
-  return new Node(
-    replica,
-    {
-      clock: systemClock,
-      timers: systemTimers,
-      logger: env.logger,
-      search: env.search,
-      attemptsOf: (job) => storage.store.state.attemptsOf(job),
-      fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
-      sizes: () => sizesOf(storage),
-      cluster: createClusterControl(env.membership, env.consensus.group, {
-        replica,
-        snapshot: () => snapshotNow(storage, env.consensus, systemClock),
-        conditionOf: (nodeId) =>
-          nodeId === env.membership.self.id
-            ? conditionOf(storage, env.drain)
-            : env.peers.conditionOf(nodeId),
-        secret: env.options.cluster.secret,
-        recoveryEpoch: env.identity.recoveryEpoch,
-      }),
-      drain: env.drain,
-    },
-    {
-      shard: mainGroup,
-      requireLeaseToken: env.options.requireLeaseToken,
-      serverVersion: buildVersion,
-      commit: buildCommit,
-      nodeId: storage.dir.storeId,
-      durability: "fsync before every acknowledgement",
-    },
-  );
-}
-
 function openApp(
   parts: Parts,
   options: ServerOptions,
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
-  const service = createService(parts.node);
   return createApp({
-    handlers: parts.gate.guardHandlers(service.handlers),
-    stream: parts.gate.guardStream(service.stream),
-    forward: {
-      isLeader: () => parts.consensus.replica.isLeader,
-      leaderUrl: () => parts.membership.leaderUrl(),
-    },
-    drain: parts.drain,
+    ...createRouting(parts),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,
@@ -304,46 +290,6 @@ function openApp(
         reason: `a guarantee of the program was broken: ${error.message}`,
       }),
   });
-}
-
-function createGate(
-  storage: Storage,
-  identity: NodeIdentity,
-  env: { replica: Replica; logger: Logger },
-): FormingGate {
-  const { expect, ...formed } = identity;
-  return new FormingGate({
-    expect,
-    voterCount: () => env.replica.conf.voters.length,
-    onOpen: () => writeNodeIdentity(storage.dir.path, formed),
-    logger: env.logger,
-  });
-}
-
-function createDrain(replica: Replica, streamLeases: () => Iterable<number>): Drain {
-  return new Drain({
-    tokenOf: parseToken,
-    streamLeases,
-    isLive: (token) => replica.engine.mayHoldLease(token),
-  });
-}
-
-/** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
-function keepRetention(group: Group, replica: Replica, retention: Retention, logger: Logger): void {
-  group.whenReady(() => {
-    if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
-    replica.submit({ kind: "configure", retention }).catch((error: unknown) => {
-      logger.warn("the retention could not be set", { error });
-    });
-  });
-}
-
-function countLive(replica: Replica): number {
-  let live = 0;
-  for (const { counts } of replica.engine.state.queues()) {
-    live += counts.pending + counts.scheduled + counts.active + counts.retrying + counts.held;
-  }
-  return live;
 }
 
 /** The line that a start prints about what it found. */

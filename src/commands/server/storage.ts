@@ -1,105 +1,137 @@
-/** Opens what a node keeps on disk: the first half of a start. */
-import { join } from "node:path";
+/** Opens what a node keeps on disk: one log for all shards, and a state for each. */
 import type { AppendWork, Log } from "../../base/log.ts";
 import type { Logger } from "../../base/ports.ts";
 import { encodeConfChange } from "../../raft/conf-change.ts";
 import { emptyData } from "../../raft/message.ts";
 import { toLogEntry } from "../../replica/raft-log.ts";
-import { type DataDir, openDataDir } from "../../store/data-dir.ts";
+import { type DataDir, DataDirError } from "../../store/data-dir.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
+import { type ShardFiles, shardFiles } from "../../store/shard-files.ts";
 import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
 import { StateStore } from "../../store/state-store.ts";
 import { openLog } from "../../store/worker-log.ts";
 
-export interface Storage {
+/** The first format whose programs know that there may be several. */
+const shardsLevel = 2;
+
+export interface ShardStorage {
+  /** Number of the shard, which is also that of its consensus group in the log and between nodes. */
+  readonly shard: number;
   readonly dir: DataDir;
-  readonly statePath: string;
-  /** Folder in which snapshots are made and received. */
-  readonly snapshotPath: string;
+  readonly files: ShardFiles;
   readonly log: Log;
   readonly store: StateStore;
+}
+
+export interface Storage {
+  readonly dir: DataDir;
+  readonly log: Log;
+  readonly shards: readonly ShardStorage[];
   close(): Promise<void>;
 }
 
 export interface StorageOptions {
-  readonly dataDir: string;
+  readonly shards: number;
   readonly cachedJobsMax: number;
 }
 
-/** One group until a node hosts several. */
-export const mainGroup = 0;
+interface OpenedState {
+  readonly files: ShardFiles;
+  readonly store: StateStore;
+  /** A snapshot that an earlier run received and this start put in place. */
+  readonly received: { readonly index: number; readonly term: number } | undefined;
+}
 
-export async function openStorage(options: StorageOptions, logger: Logger): Promise<Storage> {
-  const dir = openDataDir(options.dataDir);
-  const statePath = join(dir.path, "state.db");
+/** `dir` is closed with what this gives; when it fails the caller closes it. */
+export async function openStorage(
+  dir: DataDir,
+  options: StorageOptions,
+  logger: Logger,
+): Promise<Storage> {
+  const opened: OpenedState[] = [];
   try {
-    const received = placeIncoming(dir.path, statePath);
-    const store = await StateStore.open(statePath, {
-      cachedJobsMax: options.cachedJobsMax,
+    for (let shard = 0; shard < options.shards; shard++) {
+      opened.push(await openState(shardFiles(dir.path, shard), options, logger));
+    }
+    const log = await openLog(dir.path, {
+      storeId: dir.storeId,
+      // A snapshot that is just being installed is ahead of the log by intent.
+      minimumLast: new Map(
+        opened.flatMap(({ files, store, received }) =>
+          received === undefined ? [[files.shard, store.stored.index] as const] : [],
+        ),
+      ),
       onNote: (note) => logger.warn(note),
     });
-    try {
-      const log = await openLog(dir.path, {
-        storeId: dir.storeId,
-        // A snapshot that is just being installed is ahead of the log by intent.
-        minimumLast: new Map(received === undefined ? [[mainGroup, store.stored.index]] : []),
-        onNote: (note) => logger.warn(note),
-      });
-      const close = async () => {
-        await store.close();
-        await log.close();
-        dir.close();
-      };
-      if (received !== undefined) await alignLog(dir.path, log, mainGroup, received);
-      // A crash, or a snapshot of a later level, may have left it lower than what is kept.
-      dir.raiseFormat(store.state.meta.featureLevel);
-      const snapshotPath = openSnapshotFolder(dir.path);
-      const storage = { dir, statePath, snapshotPath, log, store, close };
-      checkAlignment(storage);
-      return storage;
-    } catch (error) {
-      await store.close();
-      throw error;
+    for (const { files, received } of opened) {
+      if (received !== undefined) await alignLog(files, log, received);
     }
+    // A crash, or a snapshot of a later level, may have left it lower than what is kept.
+    const levels = opened.map(({ store }) => store.state.meta.featureLevel);
+    dir.raiseFormat(Math.max(options.shards > 1 ? shardsLevel : 1, ...levels));
+    const shards = opened.map(({ files, store }) => ({
+      shard: files.shard,
+      dir,
+      files,
+      log,
+      store,
+    }));
+    for (const shard of shards) checkAlignment(shard);
+    const close = async () => {
+      for (const { store } of shards) await store.close();
+      await log.close();
+      dir.close();
+    };
+    return { dir, log, shards, close };
   } catch (error) {
-    dir.close();
+    for (const { store } of opened) await store.close();
     throw error;
   }
 }
 
+async function openState(
+  files: ShardFiles,
+  { cachedJobsMax, shards }: StorageOptions,
+  logger: Logger,
+): Promise<OpenedState> {
+  const received = placeIncoming(files);
+  openSnapshotFolder(files.snapshotPath);
+  const store = await StateStore.open(files.statePath, {
+    cachedJobsMax: Math.ceil(cachedJobsMax / shards),
+    onNote: (note) => logger.warn(note),
+  });
+  return { files, store, received };
+}
+
 /** The state must reach the beginning of the log: what is between them would be lost without a word. */
-function checkAlignment({ log, store, statePath }: Storage): void {
-  const { first } = log.bounds(mainGroup);
+function checkAlignment({ shard, log, store, files }: ShardStorage): void {
+  const { first } = log.bounds(shard);
   if (first <= store.stored.index + 1) return;
   throw new Error(
-    `the log begins at entry ${first}, but the stored state ends at ${store.stored.index}: ${statePath} is missing or older than its log; restore both from one backup`,
+    `the log begins at entry ${first}, but the stored state ends at ${store.stored.index}: ${files.statePath} is missing or older than its log; restore both from one backup`,
   );
 }
 
-/** What an identity says of the voters that are waited for. */
-export function expecting(expect: number | undefined): { expect?: number } {
-  return expect === undefined ? {} : { expect };
-}
-
 /** Makes this node the founder of a cluster of one. */
-export async function foundCluster(storage: Storage, expect?: number): Promise<NodeIdentity> {
-  const identity = {
-    clusterId: crypto.randomUUID(),
-    nodeId: 1,
-    recoveryEpoch: 0,
-    ...expecting(expect),
-  };
-  await appendFirst(storage.log, identity.nodeId);
+export async function foundCluster(storage: Storage, identity: NodeIdentity): Promise<void> {
+  const { last } = storage.log.bounds(0);
+  // The jobs of one shard cannot be told apart by queue later.
+  if (last > 1 && identity.shards > 1) {
+    throw new DataDirError(
+      "unreadable",
+      `The data directory ${storage.dir.path} holds jobs in one shard, and ${identity.shards} shards were asked for. Choose an empty directory, or leave out --shards.`,
+    );
+  }
+  for (const { shard } of storage.shards) await appendFirst(storage.log, shard, identity.nodeId);
   writeNodeIdentity(storage.dir.path, identity);
-  return identity;
 }
 
 /**
- * The first entry of a cluster makes its founder the only voter. It is committed by decree: there is nobody else. A crash
+ * The first entry of a shard makes the founder its only voter. It is committed by decree: there is nobody else. A crash
  * before the identity is written leaves an entry that the next start finds and uses.
  */
-async function appendFirst(log: Log, nodeId: number): Promise<void> {
-  if (log.bounds(mainGroup).last > 0) return;
+async function appendFirst(log: Log, group: number, nodeId: number): Promise<void> {
+  if (log.bounds(group).last > 0) return;
   const change = encodeConfChange({
     transition: "auto",
     changes: [{ kind: "addVoter", id: nodeId }],
@@ -107,7 +139,7 @@ async function appendFirst(log: Log, nodeId: number): Promise<void> {
   });
   const entry = { term: 1, index: 1, type: "EntryConfChangeV2", data: change } as const;
   const work: AppendWork = {
-    group: mainGroup,
+    group,
     entries: [toLogEntry(entry)],
     hardState: { term: 1, vote: "0", commit: 1 },
   };

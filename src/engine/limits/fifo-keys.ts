@@ -15,6 +15,8 @@ export interface FifoKey {
   /** Unfinished jobs, by number. */
   readonly jobs: Deadlines;
   active: number;
+  /** The job of it that runs, or ran last; nothing is decided by this. */
+  runner: number;
   /** The job that stands in a lane; 0 when none does. */
   shown: number;
   isDirty: boolean;
@@ -39,11 +41,14 @@ export class FifoKeys {
     }
     let fifo = keys.get(key);
     if (fifo === undefined) {
-      fifo = { queue, key, jobs: new Deadlines(), active: 0, shown: 0, isDirty: false };
+      fifo = { queue, key, jobs: new Deadlines(), active: 0, runner: 0, shown: 0, isDirty: false };
       keys.set(key, fifo);
     }
     fifo.jobs.add(job.seq, job.seq);
-    if (job.state === "active") fifo.active++;
+    if (job.state === "active") {
+      fifo.active++;
+      fifo.runner = job.seq;
+    }
     this.#touch(fifo);
   }
 

@@ -29,11 +29,18 @@ export interface Need {
   readonly cost: number;
 }
 
+/** Why a gate is shut for a need. */
+export type Shut =
+  /** So many units are out that it does not fit. */
+  { readonly kind: "full" } | { readonly kind: "paused" | "rate"; readonly untilMs: number };
+
 export class Gate {
   readonly target: LimitTarget;
   readonly name: string;
   /** Units out; for a queue its record counts them. */
   used = 0;
+  /** The active jobs that hold them; nothing is decided by this. Not kept for a queue. */
+  holders: Set<number> | undefined;
   /** Lanes that name it. */
   users = 0;
   /** Bumped by every change of a setting; what follows is as of then. */
@@ -119,7 +126,8 @@ export class Gates {
   }
 
   /** When time alone opens the gate, not before `nowMs`; Infinity when it takes more than time. */
-  opensAtMs({ gate, slots, cost }: Need, nowMs: number): number {
+  opensAtMs(need: Need, nowMs: number): number {
+    const { gate, slots } = need;
     const setting = this.settingOf(gate);
     const max = setting?.concurrency;
     // A need above the whole is met by the whole.
@@ -128,12 +136,23 @@ export class Gates {
     }
     const state = this.#state.records("limitStates").get(gate.name);
     const untilMs = Math.max(nowMs, state?.pausedUntilMs ?? 0);
-    const rate = setting?.rate;
-    if (rate === undefined) return untilMs;
-    if (state === undefined && this.#isFull())
-      return Math.max(nowMs + 1, this.#rest.top?.restMs ?? 0);
-    const spent = state?.revision === setting?.revision ? state?.spent : undefined;
-    return Math.max(untilMs, rateOpensAtMs(rate, spent, cost, nowMs));
+    return Math.max(untilMs, this.#rateOpensAtMs(need, state, nowMs));
+  }
+
+  /** Everything for which the gate is shut; empty exactly when it is open. */
+  shutBy(need: Need, nowMs: number): Shut[] {
+    const { gate, slots } = need;
+    const shut: Shut[] = [];
+    const max = this.settingOf(gate)?.concurrency;
+    if (max !== undefined && this.usedOf(gate) + Math.min(slots, max) > max) {
+      shut.push({ kind: "full" });
+    }
+    const state = this.#state.records("limitStates").get(gate.name);
+    const pausedUntilMs = state?.pausedUntilMs ?? 0;
+    if (pausedUntilMs > nowMs) shut.push({ kind: "paused", untilMs: pausedUntilMs });
+    const rateOpensMs = this.#rateOpensAtMs(need, state, nowMs);
+    if (rateOpensMs > nowMs) shut.push({ kind: "rate", untilMs: rateOpensMs });
+    return shut;
   }
 
   /** How many runs that need one unit each it lets through now. */
@@ -199,6 +218,15 @@ export class Gates {
       if (first === undefined || first.restMs > nowMs) return;
       this.#forget(first.name);
     }
+  }
+
+  #rateOpensAtMs({ gate, cost }: Need, state: LimitState | undefined, nowMs: number): number {
+    const setting = this.settingOf(gate);
+    if (setting?.rate === undefined) return nowMs;
+    if (state === undefined && this.#isFull())
+      return Math.max(nowMs + 1, this.#rest.top?.restMs ?? 0);
+    const spent = state?.revision === setting.revision ? state.spent : undefined;
+    return rateOpensAtMs(setting.rate, spent, cost, nowMs);
   }
 
   #forget(name: string): void {

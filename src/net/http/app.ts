@@ -9,6 +9,7 @@ import type { Server } from "bun";
 import { Elysia } from "elysia";
 import type { Method, Operation } from "../../api/operation.ts";
 import { type Handlers, type OperationName, operations } from "../../api/operations.ts";
+import { shardHeader } from "../../api/shard-header.ts";
 import { type StreamService, streamPath } from "../../api/stream.ts";
 import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
@@ -31,6 +32,8 @@ export interface AppDeps {
   readonly handlers: Handlers;
   readonly stream: StreamService;
   readonly forward: Leadership;
+  /** The single shards, for other nodes that split a call; only where there are several. */
+  readonly shards?: (shard: number) => ShardPart | undefined;
   readonly drain: Drain;
   readonly limits: HttpLimits;
   readonly logger: Logger;
@@ -38,6 +41,13 @@ export interface AppDeps {
   readonly timers: Timers;
   /** A broken guarantee inside the program; the caller decides how the process ends. */
   readonly onBug: (error: AssertionError) => void;
+}
+
+/** What one shard is on this node. */
+export interface ShardPart {
+  readonly handlers: Handlers;
+  readonly stream: StreamService;
+  readonly leadership: Leadership;
 }
 
 export interface App {
@@ -65,6 +75,7 @@ export function createApp(deps: AppDeps): App {
 class HttpApp implements App {
   readonly #deps: AppDeps;
   readonly #admission: Admission;
+  readonly #watch: LeaderWatch;
   readonly #streams: StreamConnections;
   readonly #forwarder: Forwarder;
   readonly #elysia: Elysia;
@@ -81,12 +92,13 @@ class HttpApp implements App {
   constructor(deps: AppDeps) {
     this.#deps = deps;
     this.#admission = new Admission(deps.limits);
+    this.#watch = new LeaderWatch(deps.timers);
     this.#runId = deps.clock.nowMs().toString(36);
     const { limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
     const { forward: leadership, drain } = deps;
-    const watch = new LeaderWatch(deps.timers);
+    const watch = this.#watch;
     drain.whenChanged = () => watch.look();
     const whenNotLeading = (request: Request, ended: () => void) => {
       const isOwn = !isPassedOn(request);
@@ -103,10 +115,11 @@ class HttpApp implements App {
       const operation: Operation = operations[name];
       const handler = deps.handlers[name] as AnyHandler;
       const route = new Route(operation, handler, shared);
-      const answer = (request: Request) =>
+      const whole = (request: Request) =>
         leadership.isLeader() || !this.#forwarder.isForLeader(operation, request)
           ? route.serve(request)
           : this.#forwarder.serve(operation, request);
+      const answer = deps.shards === undefined ? whole : this.#byShard(name, route, whole);
       const serve = operation.claims ? unlessDraining(drain, answer) : answer;
       this.#add(operation.method, operation.path, serve);
       if (!operation.path.includes("{")) {
@@ -120,6 +133,34 @@ class HttpApp implements App {
     this.#add("GET", streamPath, (request) => this.#upgrade(request));
     this.#elysia.all("/*", ({ request }) => this.#other(request), { parse: "none" });
     this.#elysia.compile();
+  }
+
+  /** Calls that name a shard go to it; all others to the service that knows all of them. */
+  #byShard(name: OperationName, route: Route, whole: ServeOperation): ServeOperation {
+    return async (request) => {
+      const named = request.headers.get(shardHeader);
+      if (named === null) return whole(request);
+      try {
+        const { handlers, leadership } = this.#ledShard(named);
+        const handler = handlers[name] as AnyHandler;
+        const whenNotLeading = (_: Request, ended: () => void) =>
+          this.#watch.whenOver(() => leadership.isLeader(), ended);
+        return await route.serve(request, { handler, whenNotLeading });
+      } catch (thrown) {
+        return errorReply(this.#explain(thrown, request), 0);
+      }
+    };
+  }
+
+  #ledShard(named: string): ShardPart {
+    const part = /^\d{1,4}$/.test(named) ? this.#deps.shards?.(Number(named)) : undefined;
+    if (part === undefined) {
+      throw new CorvoError("VALIDATION_ERROR", `${shardHeader}: no shard "${named.slice(0, 16)}"`);
+    }
+    if (part.leadership.isLeader()) return part;
+    throw new CorvoError("UNAVAILABLE", `this node does not lead shard ${named} at the moment`, {
+      retryAfterMs: 200,
+    });
   }
 
   get url(): string | undefined {
@@ -195,6 +236,12 @@ class HttpApp implements App {
         throw new CorvoError("VALIDATION_ERROR", `${streamPath} speaks WebSocket only`, {
           hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
         });
+      }
+      const shard = this.#deps.shards === undefined ? null : request.headers.get(shardHeader);
+      if (shard !== null) {
+        const { stream, leadership } = this.#ledShard(shard);
+        this.#open(request, this.#streams.create({ isPassedOn: true }, { stream, leadership }));
+        return undefined;
       }
       if (!this.#deps.forward.isLeader()) return this.#upgradeToProxy(request);
       this.#open(request, this.#streams.create({ isPassedOn: isPassedOn(request) }));

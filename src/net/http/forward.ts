@@ -51,10 +51,16 @@ export class Forwarder {
     if (!operation.read) return operation.answeredBy === "leader";
     const { query } = splitUrl(request.url);
     const consistency = query === "" ? null : new URLSearchParams(query).get("consistency");
-    if (operation.answeredBy === "leader") return consistency !== "stale";
+    if (operation.answeredBy === "leader" && !operation.answersAlone)
+      return consistency !== "stale";
+    if (operation.answersAlone && consistency === "stale") return false;
+    if (operation.answersAlone) return this.#knowsLeader(request);
     // What any node can answer is not refused for want of a leader.
-    if (consistency !== "strong" || isPassedOn(request)) return false;
-    return this.#deps.leadership.leaderUrl() !== undefined;
+    return consistency === "strong" && this.#knowsLeader(request);
+  }
+
+  #knowsLeader(request: Request): boolean {
+    return !isPassedOn(request) && this.#deps.leadership.leaderUrl() !== undefined;
   }
 
   /** Where to pass this call on to. Throws when there is no such place. */

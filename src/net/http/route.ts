@@ -23,6 +23,12 @@ import { errorReply, jsonReply } from "./reply.ts";
 type Input = { readonly params: unknown; readonly query: unknown; readonly body: unknown };
 export type AnyHandler = (input: Input, context: CallContext) => Promise<unknown>;
 
+/** One shard's side of an operation. */
+export interface RoutePart {
+  readonly handler: AnyHandler;
+  readonly whenNotLeading: WhenNotLeading;
+}
+
 const nothing = Object.freeze({});
 
 /** What all routes of one app share. */
@@ -63,11 +69,16 @@ export class Route {
     this.#stringify = rawTreeOf(operation.result) === undefined ? JSON.stringify : stringifyJson;
   }
 
-  async serve(request: Request): Promise<Response> {
+  /** `part` is who carries out the call instead of the handler that the route was made with. */
+  async serve(request: Request, part?: RoutePart): Promise<Response> {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
     const held = { entered: false, bytes: 0, reading: false };
-    const whenNotLeading = this.#operation.waits ? this.#deps.whenNotLeading : undefined;
+    const { handler, whenNotLeading: watch } = part ?? {
+      handler: this.#handler,
+      whenNotLeading: this.#deps.whenNotLeading,
+    };
+    const whenNotLeading = this.#operation.waits ? watch : undefined;
     const context = new RequestContext(request, admission, whenNotLeading);
     try {
       admission.enter();
@@ -82,7 +93,7 @@ export class Route {
       const input = this.#needsUrl
         ? this.#readUrl(request.url, body)
         : { params: nothing, query: nothing, body };
-      const result = await this.#handler(input, context);
+      const result = await handler(input, context);
       if (result instanceof Reply) {
         const text = result.body === undefined ? undefined : this.#stringify(result.body);
         if (this.#operation.claims && text !== undefined) this.#noteLeases(request, text);

@@ -56,11 +56,15 @@ export class StreamConnections {
     return this.#open.size;
   }
 
-  /** A connection for a socket that is about to be opened. Throws when there are too many. */
-  create({ isPassedOn }: { readonly isPassedOn: boolean }): OpenStream {
+  /** A connection for a socket that is about to be opened, to one shard where `part` is that. Throws when there are too many. */
+  create(
+    { isPassedOn }: { readonly isPassedOn: boolean },
+    part?: Pick<StreamDeps, "stream" | "leadership">,
+  ): OpenStream {
     this.#admit();
     const watched = isPassedOn ? undefined : new StreamDrain(this.#deps.drain);
-    return new StreamConnection(this.#deps, this.#parser, { siblings: this.#open, drain: watched });
+    const kept = { siblings: this.#open, drain: watched };
+    return new StreamConnection({ ...this.#deps, ...part }, this.#parser, kept);
   }
 
   /** The same for a socket whose frames the leader answers. */

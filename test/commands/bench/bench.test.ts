@@ -55,6 +55,22 @@ test("every scenario runs, is verified, and leaves nothing behind", async () => 
   expect(readdirSync(dir.path)).toEqual([]);
 }, 60_000);
 
+test("jobs with limit keys and groups go through like others, beside queues full of such", async () => {
+  using dir = tempDir();
+  const lanes = ["--keys", "50", "--groups", "7", "--beside", "limit-keys=300"];
+  const words = ["lifecycle", "drain", ...tiny, ...lanes, "--beside", "groups=20"];
+
+  const run = start(["bench", ...words, "--dir", dir.path, "--json"]);
+  const stdout = await new Response(run.stdout).text();
+
+  expect(await run.exited).toBe(0);
+  for (const { conditions, verified, notes } of (JSON.parse(stdout) as Report).scenarios) {
+    expect(conditions).toMatchObject({ limit_keys: 50, groups: 7 });
+    expect(verified?.problems).toEqual([]);
+    expect(notes.join()).toContain("300 limit keys with a waiting job each");
+  }
+}, 60_000);
+
 function expectSummary(summary: Summary): void {
   const { scenario, conditions, figures, verified } = summary;
   expect(Object.keys(summary)).toEqual([

@@ -1,6 +1,8 @@
 /** What the stories about clusters of processes have in common: work for the log, and changes of the cluster. */
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
+import { shardOfQueue } from "../../../src/base/placement.ts";
+import { testShards } from "../binary.ts";
 import { type Cluster, type ClusterNode, until } from "./cluster.ts";
 
 interface Added {
@@ -28,8 +30,9 @@ export async function fill(node: ClusterNode, calls: number): Promise<void> {
   await Promise.all([one(), one()]);
 }
 
-/** First batch that the log of a node still has, from its own database. */
+/** First batch of the jobs of `enqueue` that the log of a node still has, from its own database. */
 export function firstIndex(node: ClusterNode): number {
   using log = new Database(join(node.dataDir, "log.db"), { readonly: true });
-  return log.query<{ id: number }, []>("SELECT min(id) AS id FROM log_0").get()?.id ?? 0;
+  const table = `log_${shardOfQueue("q", testShards() ?? 1)}`;
+  return log.query<{ id: number }, []>(`SELECT min(id) AS id FROM ${table}`).get()?.id ?? 0;
 }

@@ -4,7 +4,7 @@
  */
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { Place, Server } from "../binary.ts";
+import { Place, Server, shardWords } from "../binary.ts";
 import { Machine, openWorkshop, type Workshop } from "./machine.ts";
 import { PeerNetwork } from "./peer-network.ts";
 
@@ -35,6 +35,12 @@ export interface ClusterShown {
   readonly feature_level?: number;
   readonly commit_index: string;
   readonly nodes: readonly MemberShown[];
+  readonly shards?: readonly {
+    readonly shard: number;
+    readonly leader_id: string;
+    readonly applied_index: string;
+    readonly commit_index: string;
+  }[];
 }
 
 /** Looks again and again until there is something to see. Rejects with the sentence and the last failure. */
@@ -236,7 +242,7 @@ export class Cluster {
     this.place = place;
     this.network = options.faulty === true ? new PeerNetwork() : undefined;
     this.workshop = options.breakable === true ? openWorkshop(place.path) : undefined;
-    this.#words = options.words ?? [];
+    this.#words = [...shardWords(), ...(options.words ?? [])];
   }
 
   /** Nothing runs yet. */
@@ -334,7 +340,10 @@ export class Cluster {
         if (found === undefined) return undefined;
         const { nodes } = await found.status();
         const ok = nodes.filter((node) => node.voter && node.state === "ok");
-        return ok.length === voters && nodes.length >= voters ? found : undefined;
+        if (ok.length !== voters || nodes.length < voters) return undefined;
+        const views = await Promise.all(this.running.map((node) => node.status()));
+        const shards = views.flatMap((view) => view.shards ?? []);
+        return shards.every((shard) => shard.leader_id !== "") ? found : undefined;
       },
       withinMs,
     );
@@ -347,8 +356,11 @@ export class Cluster {
       "all nodes have applied the same",
       async () => {
         const views = await Promise.all(this.running.map((node) => node.status()));
-        const applied = new Set(views.flatMap((v) => [v.applied_index, v.commit_index]));
-        return applied.size === 1;
+        const points = views.map((view) =>
+          [view, ...(view.shards ?? [])].map((shard) => [shard.applied_index, shard.commit_index]),
+        );
+        const isLevel = (points[0] ?? []).every(([applied, commit]) => applied === commit);
+        return isLevel && new Set(points.map((one) => JSON.stringify(one))).size === 1;
       },
       withinMs,
     );

@@ -1,0 +1,95 @@
+/** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
+import type { Logger } from "../../base/ports.ts";
+import type { Retention } from "../../engine/change.ts";
+import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
+import { Node } from "../../service/node.ts";
+import { createService, type Service } from "../../service/service.ts";
+import { QueryStore } from "../../store/query-store.ts";
+import { buildCommit, buildVersion } from "../_shared/build.ts";
+import { systemClock, systemTimers } from "../_shared/system.ts";
+import type { Consensus } from "./consensus.ts";
+import { sizesOf } from "./sizes.ts";
+import type { ShardStorage } from "./storage.ts";
+
+/** The first half: what consensus needs. It can apply entries before anything can be asked of it. */
+export interface ShardCore extends Consensus {
+  readonly shard: number;
+  readonly storage: ShardStorage;
+}
+
+export interface Shard extends ShardCore {
+  readonly search: QueryStore;
+  readonly node: Node;
+  readonly service: Service;
+}
+
+interface ShardEnv {
+  readonly logger: Logger;
+  readonly cluster: ClusterControl;
+  readonly drain: DrainControl;
+  readonly storeId: string;
+  /** Shards of the cluster. */
+  readonly shards: number;
+  readonly requireLeaseToken: boolean;
+}
+
+export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
+  const { shard, storage, replica } = core;
+  const search = await QueryStore.open(storage.files.statePath, {
+    flush: () => replica.flushState(),
+  });
+  const node = new Node(
+    replica,
+    {
+      clock: systemClock,
+      timers: systemTimers,
+      logger: env.logger,
+      search,
+      attemptsOf: (job) => storage.store.state.attemptsOf(job),
+      fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
+      sizes: () => sizesOf(storage),
+      cluster: env.cluster,
+      drain: env.drain,
+    },
+    {
+      shard,
+      shards: env.shards,
+      requireLeaseToken: env.requireLeaseToken,
+      serverVersion: buildVersion,
+      commit: buildCommit,
+      nodeId: env.storeId,
+      durability: "fsync before every acknowledgement",
+    },
+  );
+  return { ...core, search, node, service: createService(node) };
+}
+
+export async function stopShard({ replica, group, search }: Shard): Promise<void> {
+  await replica.stop();
+  group.stop();
+  await search.close();
+}
+
+/** The duties that come with leading the shard. */
+export function whenLeading(shard: Shard, retention: Retention, logger: Logger): void {
+  keepRetention(shard, retention, logger);
+  shard.group.whenReady(() => shard.node.lead());
+}
+
+/** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */
+function keepRetention({ group, replica }: ShardCore, retention: Retention, logger: Logger): void {
+  group.whenReady(() => {
+    if (JSON.stringify(replica.engine.state.meta.retention) === JSON.stringify(retention)) return;
+    replica.submit({ kind: "configure", retention }).catch((error: unknown) => {
+      logger.warn("the retention could not be set", { error });
+    });
+  });
+}
+
+export function countLive({ replica }: ShardCore): number {
+  let live = 0;
+  for (const { counts } of replica.engine.state.queues()) {
+    live += counts.pending + counts.scheduled + counts.active + counts.retrying + counts.held;
+  }
+  return live;
+}

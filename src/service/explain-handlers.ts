@@ -1,0 +1,227 @@
+/**
+ * Why a job does not run, and why a queue gives nothing: what the engine finds, then what the engine cannot know: whether
+ * anybody waits for work, drains, may write. Who asks a node without a leader gets what that node has, and that reason.
+ *
+ * Estimates say what they rest on. A time is exact where time is all that stops a job. A place in line becomes a time by how
+ * fast the queue was claimed in the last minute. Anything else is unknown, and said to be.
+ */
+import type { ResultOf } from "../api/operation.ts";
+import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
+import { formatTime } from "../base/time.ts";
+import type { Job } from "../engine/job.ts";
+import type { Standing } from "../engine/limits/standing.ts";
+import type { Obstacle } from "../engine/why.ts";
+import {
+  type Cause,
+  causeOf,
+  count,
+  inLine,
+  limitCause,
+  nodeCauses,
+  noLeader,
+  noWorker,
+  queueDraining,
+  queuePaused,
+} from "./causes.ts";
+import type { Node } from "./node.ts";
+
+type JobExplanation = ResultOf<Operations["explainJob"]>;
+type QueueExplanation = ResultOf<Operations["explainQueue"]>;
+type Estimate = JobExplanation["starts"];
+
+/** Limits that a queue's answer names, of those that stop its jobs. */
+const stoppedMax = 5;
+/** Jobs that are looked through for the one that is due first. */
+const duePageMax = 1000;
+
+export function createExplainHandlers(node: Node): Pick<Handlers, "explainJob" | "explainQueue"> {
+  return {
+    explainJob: async ({ params }) => explainJob(node, params.job_id),
+    explainQueue: ({ params }) => explainQueue(node, params.name),
+  };
+}
+
+function explainJob(node: Node, jobId: string): JobExplanation {
+  const job = node.findJob(jobId);
+  const { why } = node.replica.engine;
+  const obstacles = why.job(job, node.readMs);
+  const standing = obstacles.length === 0 ? why.standing(job, node.readMs) : undefined;
+  const causes = obstacles.map((obstacle) => causeOf(node, job, obstacle));
+  if (standing !== undefined && standing.ahead > 0) causes.push(inLine(job, standing));
+  const waits = obstacles.every(({ kind }) => kind !== "finished" && kind !== "active");
+  const around = waits ? surroundings(node, job.queue, causes.length === 0) : [];
+  if (around[0]?.code === "no_leader") causes.length = 0;
+  causes.push(...around);
+  return {
+    job_id: jobId,
+    queue: job.queue,
+    state: job.state,
+    summary: causes[0]?.message ?? nothingStops(node, job.queue),
+    causes,
+    stale: !node.replica.isLeader,
+    starts: waits
+      ? estimate(node, job, { obstacles, standing, around })
+      : { basis: obstacles[0]?.kind === "finished" ? "never" : "now" },
+  };
+}
+
+function nothingStops(node: Node, queue: string): string {
+  return node.replica.isLeader
+    ? "Nothing stops it: it is next, and a worker is being given it."
+    : `Nothing stops it: it is the next job of queue "${queue}".`;
+}
+
+/** What else has to be there for a job to be handed out. Whether somebody waits matters only where a job would come. */
+function surroundings(node: Node, queue: string, isNext: boolean): Cause[] {
+  if (!node.replica.isLeader) {
+    return node.deps.cluster.leaderUrl() === undefined ? [noLeader(node)] : [];
+  }
+  const causes = nodeCauses(node);
+  const isLonely = node.claims.waitingAt(queue) === 0;
+  if (isNext && isLonely && causes.length === 0) causes.push(noWorker(node, queue));
+  return causes;
+}
+
+interface Found {
+  readonly obstacles: readonly Obstacle[];
+  readonly standing: Standing | undefined;
+  readonly around: readonly Cause[];
+}
+
+function estimate(node: Node, job: Job, { obstacles, standing, around }: Found): Estimate {
+  const unknown = { basis: "unknown" };
+  if (around.some(({ code }) => code !== "no_worker")) return unknown;
+  if (standing !== undefined) {
+    if (standing.ahead > 0) return byRate(node, job.queue, standing.ahead);
+    return { basis: around.length === 0 && node.replica.isLeader ? "now" : "worker" };
+  }
+  let untilMs = 0;
+  let isFull = false;
+  for (const obstacle of obstacles) {
+    if (obstacle.kind === "due" || obstacle.kind === "rate" || obstacle.kind === "paused") {
+      untilMs = Math.max(untilMs, obstacle.untilMs);
+    } else if (obstacle.kind === "full" && obstacle.status.target.scope === "queue") {
+      isFull = true;
+    } else {
+      return unknown;
+    }
+  }
+  if (!isFull) return { basis: "time", at: formatTime(untilMs) };
+  // The queue gives one job for each that ends; how fast that goes is how fast it was claimed.
+  const place = node.replica.engine.why.standing(job, node.readMs).before;
+  return untilMs === 0 ? byRate(node, job.queue, place) : unknown;
+}
+
+function byRate(node: Node, queue: string, ahead: number): Estimate {
+  const perSecond = node.replica.isLeader ? node.claimRates.perSecond(queue) : 0;
+  if (perSecond === 0) return { basis: "unknown" };
+  const waitMs = Math.ceil(((ahead + 1) * 1000) / perSecond);
+  const claims_per_second = round(perSecond);
+  return { basis: "rate", at: formatTime(node.readMs + waitMs), claims_per_second };
+}
+
+async function explainQueue(node: Node, name: string): Promise<QueueExplanation> {
+  const { engine } = node.replica;
+  const queue = engine.state.getQueue(name);
+  if (queue === undefined) {
+    throw new CorvoError("NOT_FOUND", `no queue "${name}"`, {
+      hint: "A queue exists from its first job on; `corvo queue list` shows them.",
+    });
+  }
+  const nowMs = node.readMs;
+  const found = engine.why.queue(name, nowMs);
+  const causes: Cause[] = [];
+  if (queue.paused) causes.push(queuePaused(name));
+  causes.push(...engine.why.queueLimits(name, nowMs).map((stop) => limitCause(node, stop)));
+  const isOpen = causes.length === 0;
+  if (found.open === 0) causes.push(...(await whyNoneIsOpen(node, name)));
+  const around = surroundings(node, name, isOpen && found.open > 0);
+  if (around[0]?.code === "no_leader") causes.length = 0;
+  causes.push(...around);
+  const next = isOpen ? engine.nextClaimable(name) : undefined;
+  const job = next === undefined ? undefined : engine.state.getJob(next);
+  const leads = node.replica.isLeader;
+  return {
+    queue: name,
+    summary: causes[0]?.message ?? `Nothing stops it: ${count(found.open, "job")} can be claimed.`,
+    causes,
+    stale: !leads,
+    ...(job === undefined ? {} : { next_job_id: node.idOf(job) }),
+    ready: found.ready,
+    open: isOpen ? found.open : 0,
+    active: queue.counts.active,
+    ...(leads
+      ? {
+          waiting_workers: node.claims.waitingAt(name),
+          claims_per_second: round(node.claimRates.perSecond(name)),
+        }
+      : {}),
+  };
+}
+
+/** No job of the queue could be claimed, whatever holds for the queue as a whole: what each kind waits for. */
+async function whyNoneIsOpen(node: Node, name: string): Promise<Cause[]> {
+  const { engine } = node.replica;
+  const queue = engine.state.getQueue(name);
+  const found = engine.why.queue(name, node.readMs);
+  const causes: Cause[] = [];
+  for (const { need, jobs } of found.stopped.slice(0, stoppedMax)) {
+    for (const stop of engine.why.shutBy(need, node.readMs)) {
+      const cause = limitCause(node, stop);
+      const says = `${cause.message} ${count(jobs, "ready job")} ${jobs === 1 ? "waits" : "wait"} for that.`;
+      causes.push({ ...cause, message: says, jobs });
+    }
+  }
+  const waiting = (state: string, jobs: number, says: string, more: Partial<Cause> = {}) => {
+    if (jobs > 0) causes.push({ code: "jobs_waiting", message: says, state, jobs, ...more });
+  };
+  const { behindKey } = found;
+  waiting(
+    "pending",
+    behindKey,
+    `${count(behindKey, "ready job")} ${behindKey === 1 ? "waits" : "wait"} for an older one of the same fifo_key (corvo queue blocked).`,
+  );
+  if (queue === undefined) return causes;
+  const { scheduled, retrying, held, pending } = queue.counts;
+  const blocked = pending - found.ready;
+  waiting(
+    "pending",
+    blocked,
+    `${count(blocked, "job")} ${blocked === 1 ? "waits" : "wait"} for others to be completed.`,
+  );
+  if (scheduled + retrying > 0) causes.push(await dueCause(node, name, scheduled + retrying));
+  waiting("held", held, `${count(held, "job")} ${held === 1 ? "is" : "are"} held until approved.`);
+  if (causes.length === 0) {
+    const { active } = queue.counts;
+    const running =
+      active === 0 ? "" : ` ${count(active, "job")} ${active === 1 ? "runs" : "run"}.`;
+    causes.push({ code: "empty", message: `No job waits in queue "${name}".${running}` });
+  }
+  if (engine.why.isDraining(name)) causes.push(queueDraining(name));
+  return causes;
+}
+
+async function dueCause(node: Node, queue: string, jobs: number): Promise<Cause> {
+  const { jobs: found } = await node.deps.search.page({
+    filter: { queue, states: ["scheduled", "retrying"] },
+    sort: "created_at",
+    descending: false,
+    limit: duePageMax,
+  });
+  const firstMs = Math.min(...found.map(({ dueAtMs }) => dueAtMs));
+  const until = Number.isFinite(firstMs) ? formatTime(firstMs) : undefined;
+  const by = jobs > duePageMax ? "at the latest at" : "at";
+  const first = until === undefined ? "" : `; the first is due ${by} ${until}`;
+  return {
+    code: "jobs_waiting",
+    message: `${count(jobs, "job")} ${jobs === 1 ? "is" : "are"} scheduled or ${jobs === 1 ? "waits" : "wait"} for a retry${first}.`,
+    state: "scheduled",
+    jobs,
+    ...(until === undefined ? {} : { until }),
+  };
+}
+
+function round(perSecond: number): number {
+  return Math.round(perSecond * 100) / 100;
+}
