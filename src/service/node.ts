@@ -163,6 +163,18 @@ export class Node {
     );
   }
 
+  /** A worker's pause goes with the end of its attempt, so it can only be of what this shard limits. */
+  refuseResourceElsewhere(resource: string): void {
+    const { shard, shards } = this.options;
+    const right = shardOfQueue(resource, shards);
+    if (right === shard) return;
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `pause_resource: "${shorten(resource)}" is in shard ${right}, and the job in shard ${shard}`,
+      { hint: "Names with the same {tag} in braces share a shard." },
+    );
+  }
+
   /** The same for a job and all that it may bring about. */
   refuseJobElsewhere(job: NewJob): void {
     if (this.options.shards === 1) return;
