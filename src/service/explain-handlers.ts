@@ -75,12 +75,19 @@ function nothingStops(node: Node, queue: string): string {
 /** What else has to be there for a job to be handed out. Whether somebody waits matters only where a job would come. */
 function surroundings(node: Node, queue: string, isNext: boolean): Cause[] {
   if (!node.replica.isLeader) {
-    return node.deps.cluster.leaderUrl() === undefined ? [noLeader(node)] : [];
+    return knowsLeader(node) ? [] : [noLeader(node)];
   }
   const causes = nodeCauses(node);
   const isLonely = node.claims.waitingAt(queue) === 0;
   if (isNext && isLonely && causes.length === 0) causes.push(noWorker(node, queue));
   return causes;
+}
+
+/** Of the shard that the node is for. */
+function knowsLeader(node: Node): boolean {
+  const { shards } = node.deps.cluster.view();
+  if (shards.length === 0) return node.deps.cluster.leaderUrl() !== undefined;
+  return shards.some((view) => view.shard === node.options.shard && view.leaderId !== undefined);
 }
 
 interface Found {

@@ -60,7 +60,7 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
   if (item.retryable === false) fail.retryable = false;
   if (item.error_class != null) fail.errorClass = item.error_class;
   if (item.output != null && item.output !== "") fail.output = tail(item.output);
-  const pause = toPause(item);
+  const pause = toPause(node, item);
   if (pause !== undefined) fail.pause = pause;
   if (item.keep_attempt === true) {
     if (pause === undefined) {
@@ -77,7 +77,7 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
 export function toRelease(node: Node, item: Static<typeof ReleaseSchema>): ReleaseItem {
   const release: Writable<ReleaseItem> = leased(node, item.job_id, item.lease_token);
   if (item.delay != null) release.delayMs = toDuration("delay", item.delay);
-  const pause = toPause(item);
+  const pause = toPause(node, item);
   if (pause !== undefined) release.pause = pause;
   return release;
 }
@@ -92,7 +92,7 @@ export function toSnooze(node: Node, item: Static<typeof SnoozeSchema>): SnoozeI
 }
 
 /** The pause that a worker asks for with the end of its attempt. */
-function toPause(item: Static<typeof ReleaseSchema>): RaisedPause | undefined {
+function toPause(node: Node, item: Static<typeof ReleaseSchema>): RaisedPause | undefined {
   const { pause, pause_scope, pause_resource } = item;
   const wrong = (message: string) => new CorvoError("VALIDATION_ERROR", message);
   if (pause == null) {
@@ -104,6 +104,7 @@ function toPause(item: Static<typeof ReleaseSchema>): RaisedPause | undefined {
   if ((scope === "resource") !== (pause_resource != null)) {
     throw wrong("pause_resource goes with pause_scope resource, and only with that");
   }
+  if (pause_resource != null) node.refuseResourceElsewhere(pause_resource);
   return pause_resource == null ? { scope, pauseMs } : { scope, name: pause_resource, pauseMs };
 }
 

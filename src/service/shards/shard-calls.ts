@@ -38,6 +38,9 @@ export interface ShardSet {
   readonly timers: Timers;
 }
 
+/** Hears of every lease that goes out to a client through this node. */
+export type NoteLease = (jobId: string, token: string) => void;
+
 /** Calls on other nodes. Failures are thrown as `CorvoError`: those of the other node, and those of the way there. */
 export interface RemoteShards {
   call<Name extends OperationName>(
@@ -121,7 +124,11 @@ export class ShardCalls {
   ): Promise<AnswerFor<Name>> {
     if (isStale(input.query)) return this.here(shard, name, input, context);
     const leader = this.#set.leaderOf(shard);
-    if (leader === undefined) return Promise.reject(leaderless(shard));
+    if (leader === undefined) {
+      return operations[name].answersAlone
+        ? this.here(shard, name, input, context)
+        : Promise.reject(leaderless(shard));
+    }
     if (leader !== "here") {
       return this.#set.remote.call({ url: leader.url, shard, name }, input, context.signal);
     }
