@@ -23,6 +23,7 @@ import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./memb
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
+import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -169,6 +170,12 @@ function applyChange(core: Core, change: Change): Outcome {
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "startRedrive":
+      return startRedrive(core, change);
+    case "stepRedrive":
+      return stepRedrive(core, change);
+    case "cancelRedrive":
+      return cancelRedrive(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":

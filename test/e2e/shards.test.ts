@@ -1,10 +1,11 @@
 /** Clusters with three shards, as processes of their own: every node takes every call, and any of them may go. */
 import { expect, test } from "bun:test";
 import { shardOfQueue } from "../../src/base/placement.ts";
+import { testShards } from "../support/binary.ts";
 import { Cluster, type ClusterNode, until } from "../support/cluster/cluster.ts";
 
 const shards = 3;
-const words = ["--shards", String(shards)];
+const words = testShards() === undefined ? ["--shards", String(shards)] : [];
 
 /** Three queues, one in each shard. */
 const queues = [0, 1, 2].map((shard) => {

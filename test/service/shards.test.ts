@@ -146,15 +146,26 @@ describe("batches", () => {
   test("jobs wait for earlier ones of their shard by their place in the call, and for no others", async () => {
     const [here, there] = spread("flow");
     const batch = await server.post<Batch>("/enqueue/batch", {
-      jobs: [{ queue: there }, { queue: here }, { queue: here, depends_on: ["$1"] }],
+      jobs: [
+        { queue: there },
+        { queue: here },
+        { queue: here, depends_on: ["$1"], parent_id: "$1" },
+      ],
     });
 
     const refused = await server.call("POST", "/api/v1/enqueue/batch", {
       jobs: [{ queue: there }, { queue: here, depends_on: ["$0"] }],
     });
+    const orphan = await server.call("POST", "/api/v1/enqueue/batch", {
+      jobs: [{ queue: there }, { queue: here, parent_id: "$0" }],
+    });
 
-    const job = await server.get<{ waits_for: string[] }>(`/jobs/${batch.job_ids[2]}`);
+    const job = await server.get<{ waits_for: string[]; parent_id: string }>(
+      `/jobs/${batch.job_ids[2]}`,
+    );
     expect(job.waits_for).toEqual([batch.job_ids[1] ?? ""]);
+    expect(job.parent_id).toBe(batch.job_ids[1] ?? "");
+    expect(orphan).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
     expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
   });
 
@@ -366,6 +377,34 @@ describe("finding jobs", () => {
     const inOrder = made.toSorted();
     expect([...first.jobs, ...second.jobs].map(({ id }) => id)).toEqual(inOrder.slice(0, 10));
     expect(rest.jobs.map(({ id }) => id)).toEqual(inOrder.slice(5));
+  });
+
+  test.each([
+    ["completed_at", "asc"],
+    ["completed_at", "desc"],
+    ["started_at", "asc"],
+    ["attempt", "desc"],
+  ])("pages by %s, %s, have every job once, whatever became of it", async (sort, order) => {
+    const stem = `end-${sort}-${order}`;
+    const own = spread(stem);
+    const made: string[] = [];
+    for (let i = 0; i < 15; i++) {
+      const queue = own[i % 3] ?? "";
+      const max_retries = i % 5 === 0 ? 1 : 3;
+      const { job_id } = await add(queue, { tags: { t: stem }, max_retries });
+      made.push(job_id);
+      if (i % 5 === 3) await server.post(`/jobs/${job_id}/cancel`);
+      if (i % 5 > 2) continue;
+      const claimed = await server.post<Claimed>("/fetch", { queues: [queue], wait_ms: 0 });
+      const done = { lease_token: claimed.lease_token };
+      // Dead, retrying, completed.
+      if (i % 5 === 2) await server.post(`/ack/${claimed.job_id}`, done);
+      else await server.post(`/fail/${claimed.job_id}`, { ...done, error: "e" });
+    }
+
+    const { jobs } = await pages({ tags: { t: stem }, sort, order, limit: 4 });
+
+    expect(jobs.map(({ id }) => id).toSorted()).toEqual(made.toSorted());
   });
 
   test("a cursor that no search returned is refused", async () => {

@@ -5,6 +5,7 @@
  * is the failure of its seed.
  */
 import type { Subprocess } from "bun";
+import type { FaultKind } from "./nemesis.ts";
 import { Simulation, type SimulationOptions, type SimulationResult } from "./simulation.ts";
 
 export interface CampaignOptions {
@@ -13,6 +14,8 @@ export interface CampaignOptions {
   readonly steps: number;
   /** Three to five, by the seed, when absent. */
   readonly nodes: number | undefined;
+  /** Chosen by each seed when absent. */
+  readonly faults?: readonly FaultKind[] | undefined;
   readonly jobs: number;
 }
 
@@ -141,9 +144,9 @@ export class Campaign {
 
 export function optionsOf(
   seed: number,
-  { steps, nodes }: Pick<CampaignOptions, "steps" | "nodes">,
+  { steps, nodes, faults }: Pick<CampaignOptions, "steps" | "nodes" | "faults">,
 ): SimulationOptions {
-  return { seed, steps, nodes: nodes ?? 3 + (seed % 3) };
+  return { seed, steps, nodes: nodes ?? 3 + (seed % 3), ...(faults !== undefined && { faults }) };
 }
 
 /** One run in this process. */

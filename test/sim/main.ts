@@ -1,10 +1,11 @@
 /**
  * `npm run sim -- --seed N --steps M [--nodes K]` runs one seed; `npm run sim -- --from N --seeds COUNT [--jobs J]` runs
- * many, several at a time, until one fails. What fails is run again, to see that it is the same, and made smaller.
+ * many, several at a time, until one fails. `--faults KIND,KIND` leaves the choice of faults to nobody. What fails is run again, to see that it is the same, and made smaller.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { addTo, Campaign, optionsOf, runHere } from "./campaign.ts";
+import { faultKinds } from "./nemesis.ts";
 import { describe, shrink } from "./shrink.ts";
 import type { SimulationResult } from "./simulation.ts";
 
@@ -16,23 +17,25 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1" },
     steps: { type: "string", default: "2000" },
     nodes: { type: "string" },
+    faults: { type: "string" },
     jobs: { type: "string", default: String(availableParallelism()) },
     shrink: { type: "boolean", default: true },
   },
 });
-const options = {
+const numbers = {
   from: Number(values.seed ?? values.from),
   seeds: Number(values.seeds),
   steps: Number(values.steps),
   nodes: values.nodes === undefined ? undefined : Number(values.nodes),
   jobs: Number(values.jobs),
 };
-if (!Object.values(options).every((n) => n === undefined || (Number.isSafeInteger(n) && n > 0))) {
-  console.error(
-    "usage: npm run sim -- [--seed N | --from N --seeds COUNT] [--steps M] [--nodes K] [--jobs J] [--no-shrink]",
-  );
-  process.exit(2);
+if (!Object.values(numbers).every((n) => n === undefined || (Number.isSafeInteger(n) && n > 0))) {
+  fail("a number is missing or not a positive integer");
 }
+const faults = values.faults
+  ?.split(",")
+  .map((name) => faultKinds.find((kind) => kind === name) ?? fail(`there is no fault "${name}"`));
+const options = { ...numbers, faults };
 /** A pipe is told less often than someone who looks on. */
 const progressMs = process.stderr.isTTY ? 1000 : 60_000;
 
@@ -96,4 +99,11 @@ function conclude(ran: number, failed: number, totals: Readonly<Record<string, n
       .map(([name, n]) => `${name} ${n}`)
       .join(", "),
   );
+}
+
+function fail(reason: string): never {
+  console.error(
+    `${reason}\nusage: npm run sim -- [--seed N | --from N --seeds COUNT] [--steps M] [--nodes K] [--faults KIND,KIND] [--jobs J] [--no-shrink]\nfaults: ${faultKinds.join(" ")}`,
+  );
+  process.exit(2);
 }

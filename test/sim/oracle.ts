@@ -6,6 +6,7 @@ import { parseJobId } from "../../src/base/ids.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
+import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
 
@@ -39,6 +40,10 @@ export class Oracle {
   readonly counts: Record<string, number> = {};
   readonly jobs = new Map<number, KnownJob>();
   readonly limits = new LimitLedger((problem) => this.report(problem));
+  readonly flow = new FlowLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
   readonly schedules = new ScheduleLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
@@ -127,6 +132,7 @@ export class Oracle {
   /** A job changes with a batch of this time, seen on the first node that applies it. */
   jobChanges(nowMs: number, previous: Job | undefined, next: Job): void {
     this.limits.jobChanges(next);
+    this.flow.jobChanges(previous, next);
     if (next.state === "completed") this.#completed.add(next.seq);
     if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
@@ -147,6 +153,7 @@ export class Oracle {
   recordChanges({ kind, key, value }: AnyRecord, nowMs: number): void {
     this.schedules.changed(kind, key, value, nowMs);
     this.limits.changed(kind, key, value);
+    this.flow.changed(kind, key, value);
   }
 
   /** A job runs: what it depends on is done. An operator may run it all the same. */
@@ -168,7 +175,7 @@ export class Oracle {
     this.jobs.set(seq, { payload, ackedBy: undefined, isManaged: false, lease: undefined });
   }
 
-  /** The answer to a call with a key, which may have been given before. */
+  /** The answer to a call with a key, which may have been given before: jobs, and the batch if it began one. */
   answeredKeyed(payload: string, seqs: readonly number[]): void {
     const before = this.keyed.get(payload);
     if (before !== undefined && before.join() !== seqs.join()) {

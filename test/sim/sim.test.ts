@@ -3,6 +3,7 @@
  * show the same run again.
  */
 import { expect, test } from "bun:test";
+import { foundBugs } from "./found-bugs.ts";
 import { describe as sentence } from "./shrink.ts";
 import { Simulation, type SimulationOptions } from "./simulation.ts";
 
@@ -19,25 +20,7 @@ for (const nodes of [3, 4, 5]) {
   }, 60_000);
 }
 
-/** Each of these runs failed once, and fails again when its bug is put back. */
-const foundBugs: readonly (SimulationOptions & { says: string })[] = [
-  {
-    says: "a write that is tried again does not store the commit index of a later one",
-    seed: 8,
-    steps: 800,
-    nodes: 3,
-    faults: ["crash", "slowDisk", "brokenDisk", "overload"],
-  },
-  {
-    says: "no write passes one that was refused before it",
-    seed: 73,
-    steps: 800,
-    nodes: 3,
-    faults: ["crash", "fullDisk", "brokenDisk", "overload", "slowDisk", "delay"],
-  },
-];
-
-for (const { says, ...options } of foundBugs) {
+for (const { says, bug: _, ...options } of foundBugs) {
   test(`${says} (seed ${options.seed})`, () => clean(options), 30_000);
 }
 

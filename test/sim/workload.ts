@@ -3,17 +3,19 @@
  * key until they have an answer, and leave jobs behind past their lease. They believe only what they were told.
  */
 import type { CorvoError, ErrorCode } from "../../src/base/errors.ts";
-import { formatJobId } from "../../src/base/ids.ts";
-import type { Change, NewJob } from "../../src/engine/change.ts";
+import { formatJobId, parseJobId } from "../../src/base/ids.ts";
+import type { Change, NewBatch, NewJob } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import type { ItemResult, Outcome } from "../../src/engine/outcome.ts";
 import type { ScheduleSpec } from "../../src/engine/schedule.ts";
 import type { NodeId } from "../../src/raft/message.ts";
 import { Waiter } from "../../src/replica/claims.ts";
 import { below, type SeededRandom } from "../support/seeded-random.ts";
+import { endsChain } from "./flow-ledger.ts";
 import type { SimNode } from "./node.ts";
 import type { GrantedLease, Oracle } from "./oracle.ts";
 import type { EventQueue } from "./virtual-time.ts";
+import { childOf, drawBatch, drawChain, KnownBatches } from "./workload-flow.ts";
 import { drawLane, drawLimitChange, limitRemovals } from "./workload-limits.ts";
 
 type Reply =
@@ -45,6 +47,7 @@ export class Workload {
   readonly #held: Held[] = [];
   /** Ids of jobs that others may depend on. */
   readonly #known: string[] = [];
+  readonly #batches: KnownBatches;
   #calls = 0;
   /** Whom clients try first. */
   #favourite: NodeId = 1;
@@ -56,12 +59,14 @@ export class Workload {
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
     this.#random = parts.random;
+    this.#batches = new KnownBatches(parts.random);
   }
 
   /** Some client does something. */
   step(): void {
     const draw = below(this.#random, 100);
-    if (draw < 30) this.#enqueue();
+    if (draw < 22) this.#enqueue();
+    else if (draw < 30) this.#enqueueTogether();
     else if (draw < 55) this.#claim();
     else if (draw < 85) this.#work();
     else if (draw < 89) this.#manage();
@@ -134,6 +139,32 @@ export class Workload {
     else this.#enqueueOnce(job, 3);
   }
 
+  /** Jobs of a chain, a batch, or a parent. */
+  #enqueueTogether(): void {
+    const queue = () => this.#queue();
+    const job = (options: Partial<JobOptions> = {}): NewJob => ({
+      queue: queue(),
+      payload: this.#payload(),
+      options: { maxRetries: below(this.#random, 3), backoff: "fixed", ...options },
+    });
+    const draw = below(this.#random, 100);
+    if (draw < 25) {
+      this.#enqueueKeyed([job({ chain: drawChain(this.#random, queue) })], () => {});
+    } else if (draw < 50) {
+      const jobs = Array.from({ length: 1 + below(this.#random, 3) }, () => job());
+      if (this.#chance(30)) jobs.push(job({ chain: drawChain(this.#random, queue) }));
+      this.#enqueueKeyed(jobs, () => {}, drawBatch(this.#random, queue, this.#chance(30)));
+    } else if (draw < 70) this.#enqueueOnce(job(this.#batches.draw()), 3);
+    else if (draw < 80) {
+      const change = this.#batches.drawChange();
+      if (change !== undefined) this.#call(change, () => {});
+    } else {
+      const parent = parseJobId(this.#known.at(-1 - below(this.#random, 10)) ?? "");
+      const options = parent === undefined ? {} : childOf([parent.seq, parent.createdAtMs]);
+      this.#enqueueOnce(job(options), 3);
+    }
+  }
+
   #dependencies(): Partial<JobOptions> {
     const recent = this.#known.slice(-20);
     const count = Math.min(recent.length, 1 + below(this.#random, 2));
@@ -144,22 +175,24 @@ export class Workload {
     return { dependsOn, onDependencyFailure: policies[below(this.#random, 3)] ?? "fail" };
   }
 
-  #enqueueKeyed(jobs: readonly NewJob[], done: () => void): void {
+  #enqueueKeyed(jobs: readonly NewJob[], done: () => void, batch?: NewBatch): void {
     const payload = jobs[0]?.payload ?? "";
     const change: Change = {
       kind: "enqueue",
       jobs,
+      ...(batch !== undefined && { batch }),
       idempotency: { key: `k${payload}`, fingerprint: "f" },
     };
     const note = (outcome: Outcome) => {
       this.#noteEnqueued(outcome, jobs);
       if (outcome.kind === "enqueued") {
         const seqs = outcome.results.map((result) => (result.kind === "rejected" ? 0 : result.seq));
-        this.#parts.oracle.answeredKeyed(payload, seqs);
+        this.#parts.oracle.answeredKeyed(payload, [...seqs, outcome.batch?.[0] ?? 0]);
       }
     };
     this.#repeat(change, (outcome) => {
       note(outcome);
+      if (outcome.kind === "enqueued") this.#batches.add(outcome.batch);
       done();
       // Someone along the way sends it once more.
       if (this.#chance(20)) this.#repeat(change, note);
@@ -177,6 +210,11 @@ export class Workload {
   }
 
   #noteEnqueued(outcome: Outcome, jobs: readonly NewJob[]): void {
+    const code = outcome.kind === "rejected" ? outcome.code : undefined;
+    if (code === "BATCH_ERROR" || code === "PARENT_ERROR") {
+      for (const { payload } of jobs) this.#parts.oracle.refused.add(payload);
+      return;
+    }
     if (outcome.kind !== "enqueued") {
       this.#parts.oracle.report(`an enqueue was answered with ${JSON.stringify(outcome)}`);
       return;
@@ -243,7 +281,8 @@ export class Workload {
   #ack(held: Held, tries: number): void {
     const { seq, lease } = held;
     const { token } = lease;
-    this.#call({ kind: "ack", items: [{ seq, token, result: `"${token}"` }] }, (reply) => {
+    const item = { seq, token, result: `"${token}"`, ...(endsChain(seq) && { exit: "" }) };
+    this.#call({ kind: "ack", items: [item] }, (reply) => {
       const result = itemOf(reply);
       if (result?.kind === "done") this.#parts.oracle.acked(seq, token);
       // After an unknown outcome the ack may have ended the lease.

@@ -18,7 +18,7 @@ import { snapshotAt } from "./join.ts";
 import { checkProof } from "./secret.ts";
 
 /** A member that was silent for this long counts as unreachable. */
-export const silentMs = 3000;
+const silentMs = 3000;
 
 interface ControlEnv {
   readonly secret: string | undefined;

@@ -1,4 +1,5 @@
 /** The first half of a start: who this node is, what it has on disk, and what holds it back from giving out work. */
+import { shardsMax } from "../../base/placement.ts";
 import type { Logger } from "../../base/ports.ts";
 import { Drain } from "../../net/http/drain.ts";
 import { parseToken } from "../../service/views.ts";
@@ -79,14 +80,32 @@ export function createGate(
   });
 }
 
-/**
- * Tokens are numbers of their shard. Where there are several, one that is over in its own shard may be alive in another: a drain
- * then waits for that one too, which ends as soon.
- */
 export function createDrain(cores: readonly ShardCore[], shards: () => readonly Shard[]): Drain {
+  const [only, ...others] = cores as [ShardCore, ...ShardCore[]];
+  if (others.length > 0) return createShardedDrain(cores, shards);
   return new Drain({
     tokenOf: parseToken,
     streamLeases: () => shards().flatMap(({ node }) => [...node.ownStreamLeases()]),
-    isLive: (token) => cores.some(({ replica }) => replica.engine.mayHoldLease(token)),
+    isLive: (token) => only.replica.engine.mayHoldLease(token),
   });
+}
+
+/** Tokens are numbers of their shard. Where there are several, a lease is known by both, and no text says it by its token. */
+function createShardedDrain(cores: readonly ShardCore[], shards: () => readonly Shard[]): Drain {
+  return new Drain({
+    tokenOf: () => -1,
+    streamLeases: () =>
+      shards().flatMap(({ node, shard }) =>
+        [...node.ownStreamLeases()].map((token) => leaseNumber(shard, token)),
+      ),
+    isLive: (lease) => {
+      const token = Math.floor(lease / shardsMax);
+      return cores[lease % shardsMax]?.replica.engine.mayHoldLease(token) === true;
+    },
+  });
+}
+
+/** One number for a token and its shard. */
+export function leaseNumber(shard: number, token: number): number {
+  return token * shardsMax + shard;
 }

@@ -31,10 +31,12 @@ export function createRemoteShards(): RemoteShards {
     async call({ url, shard, name }, input, signal) {
       const operation: Operation = operations[name];
       let status = operation.status;
+      const mayRepeat = operation.method === "GET" || operation.read || operation.waits;
       const result = await methodOf(clientOf(url), name)(input, {
-        signal,
+        // A write that was sent is left to end, whoever went away: nobody would know what became of it.
+        ...(mayRepeat ? { signal } : {}),
         // That a key makes repeating harmless is for the caller to use: here it must know what may have happened.
-        mayRepeat: operation.method === "GET" || operation.read || operation.waits,
+        mayRepeat,
         headers: { [shardHeader]: String(shard), [forwardedHeader]: "1" },
         onStatus: (given) => {
           status = given;

@@ -1,14 +1,17 @@
 /** What the HTTP side of a node serves: the one shard it has, or a service that goes to each call's shards. */
+import { shardOfId } from "../../base/ids.ts";
 import type { AppDeps } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { LeaderWatch } from "../../net/http/leader-watch.ts";
 import type { Membership } from "../../replica/membership.ts";
-import type { ShardSet } from "../../service/shards/shard-calls.ts";
+import type { NoteLease, ShardSet } from "../../service/shards/shard-calls.ts";
 import { createShardedHandlers } from "../../service/shards/sharded-service.ts";
 import { createShardedStream } from "../../service/shards/sharded-stream.ts";
 import { checkFrame } from "../../service/stream-session.ts";
+import { parseToken } from "../../service/views.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import type { FormingGate } from "./forming-gate.ts";
+import { leaseNumber } from "./open-node.ts";
 import { createRemoteShards } from "./remote-shards.ts";
 import type { Shard } from "./shard.ts";
 
@@ -63,13 +66,16 @@ function createShardedRouting({
     stream: gate.guardStream(service.stream),
     leadership: leaderships[shard] ?? { isLeader: () => false, leaderUrl: () => undefined },
   }));
+  const noteLease: NoteLease = (jobId, token) =>
+    drain.noteLease(leaseNumber(shardOfId(jobId) ?? 0, parseToken(token)));
+  const ports = { clock: systemClock, timers: systemTimers, noteLease };
   return {
-    handlers: createShardedHandlers(set, { clock: systemClock, timers: systemTimers }),
+    handlers: createShardedHandlers(set, ports),
     stream: createShardedStream({
       set,
       timers: systemTimers,
       check: (frame) => checkFrame(shardOf(shards, 0).node, frame),
-      note: (text) => drain.note(text),
+      noteLease,
     }),
     forward: { isLeader: () => true, leaderUrl: () => undefined },
     shards: (shard) => parts[shard],

@@ -14,7 +14,7 @@ import { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
-import { createClusterControl, silentMs } from "./cluster-control.ts";
+import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
 import type { FormingGate } from "./forming-gate.ts";
 import { aloneOptions, type ClusterOptions } from "./identity.ts";
@@ -58,6 +58,9 @@ export type Ending =
   | { readonly kind: "failed"; readonly reason: string }
   /** It has received a newer state, which only a new start can take on. */
   | { readonly kind: "restart"; readonly reason: string };
+
+/** A node that was silent for so long is given no shard to lead: until it answers, nobody would lead it. */
+const silentMs = 400;
 
 /** How long a node with several shards waits for further snapshots after the first. */
 const moreSnapshotsMs = 1000;
@@ -189,6 +192,7 @@ async function settleAlone(membership: Membership, duties: ShardDuties): Promise
   await duties.settle();
 }
 
+/** Members of shard 0 hear from its leader, and it from them, ten times a second. */
 function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
   return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
 }
@@ -212,7 +216,7 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, peers, membership, duties, shards } = parts;
-  for (const { node } of shards) node.planner.stop();
+  for (const { node } of shards) node.stop();
   membership.stop();
   duties.stop();
   await membership.handOver();

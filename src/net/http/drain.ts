@@ -89,9 +89,14 @@ export class Drain {
       const to = text.indexOf('"', from);
       if (to === -1) return;
       const token = this.#deps.tokenOf(text.slice(from, to));
-      if (token > 0) this.#tokens.add(token);
+      if (token > 0) this.noteLease(token);
       at = text.indexOf(mark, to);
     }
+  }
+
+  /** Notes one lease, by the number that `isLive` knows it by. */
+  noteLease(token: number): void {
+    this.#tokens.add(token);
     if (this.#tokens.size < this.#pruneAt) return;
     this.#prune();
     this.#pruneAt = Math.max(tokensMin, 2 * this.#tokens.size);

@@ -1,6 +1,6 @@
 /**
- * The jobs of one call by shard. `$n` in `depends_on` means the n-th job of the call; in the part of a shard it has to mean
- * the same job by its place there, and a job of another shard cannot be waited for.
+ * The jobs of one call by shard. `$n` in `depends_on` and `parent_id` means the n-th job of the call; in the part of a shard it has to
+ * mean the same job by its place there, and a job of another shard cannot be waited for or belonged to.
  */
 import { CorvoError } from "../../base/errors.ts";
 import { splitBy } from "./shard-calls.ts";
@@ -8,6 +8,7 @@ import { splitBy } from "./shard-calls.ts";
 interface Spec {
   readonly queue: string;
   readonly depends_on?: string[] | null;
+  readonly parent_id?: string | null;
 }
 
 export function splitJobs<Job extends Spec>(
@@ -15,7 +16,9 @@ export function splitJobs<Job extends Spec>(
   shardOf: (queue: string) => number,
 ): Map<number, { readonly item: Job; readonly at: number }[]> {
   const split = splitBy(jobs, ({ queue }) => shardOf(queue));
-  if (jobs.every(({ depends_on: ids }) => ids == null)) return split;
+  if (jobs.every(({ depends_on, parent_id }) => depends_on == null && parent_id == null)) {
+    return split;
+  }
   return new Map(
     [...split].map(([shard, part]) => {
       const places = new Map(part.map(({ at }, place) => [at, place]));
@@ -29,17 +32,22 @@ function renumbered<Job extends Spec>(
   at: number,
   places: ReadonlyMap<number, number>,
 ): Job {
-  if (job.depends_on == null) return job;
-  const ids = job.depends_on.map((text) => {
+  const inPart = (member: string, text: string): string => {
     const reference = /^\s*\$(\d{1,6})\s*$/.exec(text)?.[1];
     if (reference === undefined) return text;
     const place = places.get(Number(reference));
     if (place !== undefined) return `$${place}`;
     throw new CorvoError(
       "VALIDATION_ERROR",
-      `jobs[${at}]: depends_on: "${text}" is a job of another shard`,
+      `jobs[${at}]: ${member}: "${text}" is a job of another shard`,
       { hint: "Queues whose names have the same {tag} in braces share a shard." },
     );
-  });
-  return { ...job, depends_on: ids };
+  };
+  const { depends_on, parent_id } = job;
+  if (depends_on == null && parent_id == null) return job;
+  return {
+    ...job,
+    ...(depends_on != null && { depends_on: depends_on.map((id) => inPart("depends_on", id)) }),
+    ...(parent_id != null && { parent_id: inPart("parent_id", parent_id) }),
+  };
 }

@@ -16,6 +16,7 @@ import { waitMsOf } from "../fetch.ts";
 import {
   type AnswerFor,
   type InputFor,
+  type NoteLease,
   type ResultFor,
   type ShardCalls,
   splitBy,
@@ -36,21 +37,28 @@ interface FetchDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly isHere: (shard: number) => boolean;
+  readonly noteLease: NoteLease;
 }
 
 export function createFetchParts(deps: FetchDeps): Pick<Handlers, "fetchJob" | "fetchJobs"> {
   const claims = new ShardedClaims(deps);
-  const { calls } = deps;
+  const { calls, noteLease } = deps;
+  const claim = async (body: FetchBody, count: number, context: CallContext) => {
+    const [only, ...others] = shardsOf(calls, body.queues);
+    const input = { params: {}, query: {}, body: { ...body, count } };
+    const jobs =
+      only !== undefined && others.length === 0
+        ? (await calls.body(only, "fetchJobs", input, context)).jobs
+        : await claims.claim(body, count, context);
+    for (const { job_id, lease_token } of jobs) noteLease(job_id, lease_token);
+    return jobs;
+  };
   return {
     async fetchJob(
       input: InputFor<"fetchJob">,
       context: CallContext,
     ): Promise<AnswerFor<"fetchJob">> {
-      const [only, ...others] = shardsOf(calls, input.body.queues);
-      if (only !== undefined && others.length === 0) {
-        return calls.call(only, "fetchJob", input, context);
-      }
-      const [job] = await claims.claim(input.body, 1, context);
+      const [job] = await claim(input.body, 1, context);
       return job ?? new Reply<Claimed>(204, undefined);
     },
 
@@ -58,12 +66,8 @@ export function createFetchParts(deps: FetchDeps): Pick<Handlers, "fetchJob" | "
       input: InputFor<"fetchJobs">,
       context: CallContext,
     ): Promise<AnswerFor<"fetchJobs">> {
-      const [only, ...others] = shardsOf(calls, input.body.queues);
-      if (only !== undefined && others.length === 0) {
-        return calls.call(only, "fetchJobs", input, context);
-      }
       const count = Math.min(limits.batchItemsMax, Math.max(1, input.body.count ?? 1));
-      return { jobs: await claims.claim(input.body, count, context) };
+      return { jobs: await claim(input.body, count, context) };
     },
   };
 }

@@ -38,6 +38,9 @@ export interface ShardSet {
   readonly timers: Timers;
 }
 
+/** Hears of every lease that goes out to a client through this node. */
+export type NoteLease = (jobId: string, token: string) => void;
+
 /** Calls on other nodes. Failures are thrown as `CorvoError`: those of the other node, and those of the way there. */
 export interface RemoteShards {
   call<Name extends OperationName>(
@@ -63,8 +66,11 @@ type AnyHandler<Name extends OperationName> = (
 
 /** An election is usually over after this. */
 const noLeaderRetryMs = 250;
-/** A leader that hands over is replaced within milliseconds. For an election it is the caller who has to wait. */
-const pausesMs = [20, 60, 200];
+/**
+ * A leader that hands over is replaced within milliseconds, or leads on after an election timeout of a second. For an
+ * election it is the caller who has to wait.
+ */
+const pausesMs = [20, 60, 200, 400, 500];
 
 export class ShardCalls {
   readonly #set: ShardSet;

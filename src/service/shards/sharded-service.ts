@@ -18,7 +18,7 @@ import { createFetchParts } from "./fetch-parts.ts";
 import { createJobParts, elsewhere } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
-import { ShardCalls, type ShardSet } from "./shard-calls.ts";
+import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { createSystemParts } from "./system-parts.ts";
 import { createWorkerParts } from "./worker-parts.ts";
 
@@ -41,7 +41,7 @@ interface Input {
 
 export function createShardedHandlers(
   set: ShardSet,
-  ports: { readonly clock: Clock; readonly timers: Timers },
+  ports: { readonly clock: Clock; readonly timers: Timers; readonly noteLease: NoteLease },
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";

@@ -9,7 +9,7 @@ import type { ClientFrame, StreamService, StreamSession } from "../../api/stream
 import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import { LentCredits } from "./lent-credits.ts";
-import { leaderless, ShardCalls, type ShardSet } from "./shard-calls.ts";
+import { leaderless, type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { mergeAnswers, refusalText, splitFrame } from "./stream-split.ts";
 
 interface StreamDeps {
@@ -17,12 +17,16 @@ interface StreamDeps {
   readonly timers: Timers;
   /** Throws what is wrong with any item of the frame, before any shard has its part. */
   readonly check: (frame: ClientFrame) => void;
-  /** Hears what other nodes push: its leases go out through this one. */
-  readonly note: (text: string) => void;
+  readonly noteLease: NoteLease;
 }
 
 export function createShardedStream(deps: StreamDeps): StreamService {
   return { open: (push) => new ShardedSession(deps, push) };
+}
+
+interface Pushed {
+  readonly job_id: string;
+  readonly lease_token: string;
 }
 
 /** The way to one shard. */
@@ -124,10 +128,7 @@ class ShardedSession implements StreamSession {
     const session = this.#deps.set.remote.openStream(
       { url, shard },
       {
-        push: (text) => {
-          this.#deps.note(text);
-          this.#pushed(shard, text);
-        },
+        push: (text) => this.#pushed(shard, text),
         lost: () => this.#lost(shard, link),
       },
     );
@@ -144,8 +145,11 @@ class ShardedSession implements StreamSession {
   /** Jobs use up what the shard was lent; all else passes through. */
   #pushed(shard: number, text: string): boolean {
     if (this.#isClosed) return true;
-    const { jobs } = JSON.parse(text) as { readonly jobs?: readonly unknown[] };
-    if (jobs !== undefined) this.#credits.used(shard, jobs.length);
+    const { jobs } = JSON.parse(text) as { readonly jobs?: readonly Pushed[] };
+    if (jobs !== undefined) {
+      this.#credits.used(shard, jobs.length);
+      for (const { job_id, lease_token } of jobs) this.#deps.noteLease(job_id, lease_token);
+    }
     return this.#push(text);
   }
 }
