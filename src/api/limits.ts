@@ -31,6 +31,8 @@ export const requestLimits = {
   errorLengthMax: 16 * 1024,
   /** Characters of an error's class, and classes of one job that are not retried. */
   errorClassLengthMax: 256,
+  /** Dead jobs that a redrive runs again in a second. */
+  redriveRateMax: 100_000,
   noRetryOnMax: 64,
   /** Bytes of handler output kept with an attempt; the last ones win. */
   outputBytesMax: 64 * 1024,

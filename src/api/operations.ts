@@ -7,6 +7,7 @@ import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
 import { queueOperations } from "./queues.ts";
+import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
@@ -19,6 +20,7 @@ export const operations = {
   ...flowOperations,
   ...batchOperations,
   ...queueOperations,
+  ...redriveOperations,
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,

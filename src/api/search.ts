@@ -33,6 +33,7 @@ export const Filter = Type.Object({
   batch_id: Text("Exact id of the batch that the job is counted in."),
   chain_id: Text("Exact id of the chain that the job is a step of."),
   has_errors: Maybe(Type.Boolean()),
+  error_group: Text("Id of the group of the job's last error; from the groups of dead jobs."),
   job_id_prefix: Text("First characters of the job id."),
   sort: Maybe(
     Type.Union(

@@ -17,6 +17,7 @@ const jobs: Group = {
       load: () => import("./jobs/tree.ts"),
     },
     get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
+    dead: { summary: "Dead jobs by what went wrong", load: () => import("./jobs/dead.ts") },
     wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
     retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
@@ -57,6 +58,10 @@ const queue: Group = {
     blocked: {
       summary: "Keys whose jobs wait for an older one",
       load: () => import("./queue/blocked.ts"),
+    },
+    redrive: {
+      summary: "Run dead jobs of a queue again, in the background",
+      load: () => import("./queue/redrive.ts"),
     },
     clear: {
       summary: "Delete the waiting jobs of a queue",

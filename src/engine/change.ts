@@ -9,6 +9,7 @@ import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
+import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
 
 export interface NewJob {
@@ -168,6 +169,33 @@ export interface SetQueueDefaults {
   readonly written?: string;
 }
 
+/** Begins to run dead jobs of a queue again. `total` is how many the proposer found. */
+export interface StartRedrive {
+  readonly kind: "startRedrive";
+  readonly queue: string;
+  readonly filter: JobFilter;
+  readonly toQueue?: string;
+  readonly perSecond?: number;
+  readonly total: number;
+  readonly totalExact: boolean;
+}
+
+/** The next of them, found by the leader: those after `afterSeq`. */
+export interface StepRedrive {
+  readonly kind: "stepRedrive";
+  readonly queue: string;
+  readonly id: number;
+  readonly afterSeq: number;
+  readonly seqs: readonly number[];
+  /** None comes after these. */
+  readonly isLast: boolean;
+}
+
+export interface CancelRedrive {
+  readonly kind: "cancelRedrive";
+  readonly queue: string;
+}
+
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
 export interface ClearQueue {
   readonly kind: "clearQueue";
@@ -311,6 +339,9 @@ export type Change =
   | ManageJobs
   | PauseQueue
   | DrainQueue
+  | StartRedrive
+  | StepRedrive
+  | CancelRedrive
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue

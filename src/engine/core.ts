@@ -19,6 +19,7 @@ import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import type { RecordTable } from "./records.ts";
+import type { Redrive } from "./redrive.ts";
 import { ScheduleTimes } from "./schedule-times.ts";
 import {
   createQueue,
@@ -48,6 +49,7 @@ export class Core {
   /** Unique keys that are held for a period. */
   readonly keyHolds: KeyHolds;
   readonly queueSettings: RecordTable<QueueSettings>;
+  readonly redrives: RecordTable<Redrive>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -71,6 +73,7 @@ export class Core {
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
     this.lines = new ReadyLines(this);
     this.queueSettings = state.records("queueSettings");
+    this.redrives = state.records("redrive");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));

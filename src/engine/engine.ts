@@ -23,6 +23,7 @@ import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./memb
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
+import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -99,11 +100,12 @@ export class Engine {
   }
 
   /**
-   * How many jobs a claim of this queue could get; with limits an estimate that is 0 exactly when it could get none. May
+   * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string): number {
-    return this.state.getQueue(queue)?.paused === false ? this.#core.lines.claimable(queue) : 0;
+  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+    if (this.state.getQueue(queue)?.paused !== false) return 0;
+    return this.#core.lines.claimable(queue, most);
   }
 
   /** The job that a claim of this queue would get, or undefined. */
@@ -168,6 +170,12 @@ function applyChange(core: Core, change: Change): Outcome {
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "startRedrive":
+      return startRedrive(core, change);
+    case "stepRedrive":
+      return stepRedrive(core, change);
+    case "cancelRedrive":
+      return cancelRedrive(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":

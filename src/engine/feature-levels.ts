@@ -54,6 +54,12 @@ const changes: {
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
   setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
+  startRedrive: {
+    level: 2,
+    members: { queue: 2, filter: 2, toQueue: 2, perSecond: 2, total: 2, totalExact: 2 },
+  },
+  stepRedrive: { level: 2, members: { queue: 2, id: 2, afterSeq: 2, seqs: 2, isLast: 2 } },
+  cancelRedrive: { level: 2, members: { queue: 2 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },

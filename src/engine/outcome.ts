@@ -60,6 +60,8 @@ export interface Effects {
   readonly finished: number[];
   /** Schedules that need more due times. */
   readonly plansWanted: Set<string>;
+  /** A redrive was begun, has got on or is over. */
+  redrivesWanted: boolean;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -70,5 +72,11 @@ export interface Effects {
 }
 
 export function createEffects(): Effects {
-  return { readyQueues: new Set(), finished: [], plansWanted: new Set(), revoked: [] };
+  return {
+    readyQueues: new Set(),
+    finished: [],
+    plansWanted: new Set(),
+    redrivesWanted: false,
+    revoked: [],
+  };
 }

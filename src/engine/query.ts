@@ -1,4 +1,5 @@
 /** Read models: what can be asked about jobs besides reading one by id. Answered from the stored state, not from apply. */
+import type { ErrorGroup } from "./error-group.ts";
 import type { Job, JobState } from "./job.ts";
 
 export type JobSort = "created_at" | "priority" | "started_at" | "completed_at" | "attempt";
@@ -30,6 +31,8 @@ export interface JobFilter {
   readonly chainId?: string;
   readonly hasErrors?: boolean;
   readonly jobIdPrefix?: string;
+  /** Id of the group of the job's last error (`error-group.ts`). */
+  readonly errorGroup?: string;
 }
 
 export interface JobPageRequest {
@@ -50,6 +53,27 @@ export interface JobPage {
   readonly cursor: string | undefined;
 }
 
+/** Jobs whose last error is of one kind. */
+export interface ErrorGroupCount {
+  readonly group: ErrorGroup;
+  readonly count: number;
+  /** When the first and the last of them ended. */
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** The job that ended last. */
+  readonly sample: { readonly seq: number; readonly createdAtMs: number };
+}
+
+export interface ErrorGroups {
+  /** The largest first. */
+  readonly groups: readonly ErrorGroupCount[];
+  readonly groupCount: number;
+  /** Jobs that were looked at, newest first. */
+  readonly jobs: number;
+  /** False when there were more jobs or groups than one answer looks at. */
+  readonly exact: boolean;
+}
+
 /** Rejects with a CorvoError SEARCH_ERROR when the request makes no sense. */
 export interface JobSearch {
   page(request: JobPageRequest): Promise<JobPage>;
@@ -60,5 +84,7 @@ export interface JobSearch {
   ): Promise<number[]>;
   /** Jobs whose queue, payload or tags contain the text, newest first. */
   text(query: string, limit: number): Promise<Job[]>;
+  /** Groups of the errors of matching jobs. */
+  errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups>;
   close(): Promise<void>;
 }

@@ -44,6 +44,7 @@ export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
   }
   forgetQueueLimits(core, change.queue);
   core.queueSettings.delete(change.queue);
+  core.redrives.delete(change.queue);
   core.forgetQueue(change.queue);
   return { kind: "ok" };
 }

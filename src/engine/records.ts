@@ -14,6 +14,7 @@ import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
 import type { QueueSettings } from "./queue-settings.ts";
+import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
 
@@ -34,6 +35,8 @@ export interface RecordTypes {
   /** By the number of an unfinished job that belongs to a batch or is cancelled with its parent. */
   tie: Tie;
   schedule: ScheduleRecord;
+  /** By the name of the queue. */
+  redrive: Redrive;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */

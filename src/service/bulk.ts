@@ -220,7 +220,7 @@ export class BulkOperations {
 }
 
 /** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */
-function refuseUnknownMembers(filter: object): void {
+export function refuseUnknownMembers(filter: object): void {
   for (const name of Object.keys(filter)) {
     if (Object.hasOwn(Filter.properties, name)) continue;
     throw new CorvoError("BULK_ERROR", `filter.${name}: no filter has this name`);

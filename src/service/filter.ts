@@ -33,6 +33,7 @@ const texts = [
   ["batch_id", "batchId"],
   ["chain_id", "chainId"],
   ["job_id_prefix", "jobIdPrefix"],
+  ["error_group", "errorGroup"],
 ] as const;
 
 export function toFilter(filter: ApiFilter, shard: number): JobFilter {

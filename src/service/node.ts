@@ -14,6 +14,7 @@ import type { JobSearch } from "../engine/query.ts";
 import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import { Planner } from "../replica/planner.ts";
+import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { refuseScattered } from "./relations.ts";
@@ -63,6 +64,7 @@ export class Node {
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
   readonly planner: Planner;
+  readonly redriver: Redriver;
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
@@ -77,8 +79,20 @@ export class Node {
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
+    this.redriver = new Redriver({ ...deps, replica });
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
+  }
+
+  /** This node leads now: what its predecessor was about is its own matter. */
+  lead(): void {
+    this.planner.lead();
+    this.redriver.lead();
+  }
+
+  stop(): void {
+    this.planner.stop();
+    this.redriver.stop();
   }
 
   /** Whatever became of the wall clock meanwhile. */
@@ -95,6 +109,7 @@ export class Node {
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
     this.planner.onEffects(effects);
+    this.redriver.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();

@@ -33,6 +33,10 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     await node.propose({ kind: "pauseQueue", queue, paused }, 128);
     return { status };
   };
+  const setDraining = async (queue: string, draining: boolean) => {
+    node.refuseElsewhere(queue);
+    await node.propose({ kind: "drainQueue", queue, draining }, 128);
+  };
   const settings = () => node.replica.engine.state.records("queueSettings");
   const view = (queue: QueueRecord) =>
     queueView(queue, {
@@ -53,16 +57,17 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     resumeQueue: ({ params }) => setPaused(params.name, false, "resumed"),
     async drainQueue({ params, body }) {
       if (body.refuse_new !== true) return setPaused(params.name, true, "draining");
-      await node.propose({ kind: "drainQueue", queue: params.name, draining: true }, 128);
+      await setDraining(params.name, true);
       const left = unfinished(findQueue(node, params.name));
       return { status: left === 0 ? "drained" : "draining", left };
     },
     async undrainQueue({ params }) {
-      await node.propose({ kind: "drainQueue", queue: params.name, draining: false }, 128);
+      await setDraining(params.name, false);
       return { status: "undrained" };
     },
     getQueueDefaults: async ({ params }) => defaultsView(node, params.name),
     async setQueueDefaults({ params, body }) {
+      node.refuseElsewhere(params.name);
       if (body.dead_queue != null) node.refuseElsewhere(body.dead_queue);
       const defaults = toDefaults(params.name, body);
       const change = { kind: "setQueueDefaults" as const, queue: params.name };

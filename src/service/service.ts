@@ -12,6 +12,7 @@ import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
+import { createRedriveHandlers } from "./redrive-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
@@ -34,6 +35,7 @@ export function createService(node: Node): Service {
         ...createBatchHandlers(node),
         ...createQueueHandlers(node),
         ...createLimitHandlers(node),
+        ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createSystemHandlers(node),

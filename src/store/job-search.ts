@@ -14,8 +14,9 @@ import { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
-import type { JobFilter, JobPage, JobPageRequest, JobSort } from "../engine/query.ts";
+import type { ErrorGroups, JobFilter, JobPage, JobPageRequest, JobSort } from "../engine/query.ts";
 import { createMeta, type Meta } from "../engine/state.ts";
+import { ErrorGroupCounter, ErrorReader } from "./error-groups.ts";
 import { decodeCursor, encodeCursor, type SearchCursor } from "./search-cursor.ts";
 import { planSearch, type SearchPlan, type SeqBounds, textCondition } from "./search-filter.ts";
 import { Scan, type ScanBudget } from "./search-scan.ts";
@@ -74,6 +75,12 @@ export class JobSearcher {
     const cursor = request.cursor === undefined ? undefined : decodeCursor(request.cursor, request);
     return this.#snapshot((floor) => {
       const plan = planSearch(this.#db, request.filter, floor);
+      if (plan.accepts !== undefined && request.sort !== "created_at") {
+        throw new CorvoError(
+          "SEARCH_ERROR",
+          `sort "${request.sort}": jobs of an error_group are only listed in the order of creation`,
+        );
+      }
       return request.sort === "created_at"
         ? this.#pageByCreation(request, plan, cursor)
         : this.#pageByKey(request, plan, { cursor, column: sortColumns[request.sort] });
@@ -115,6 +122,24 @@ export class JobSearcher {
         seqs.push(...scan.seqs(slice, limit - seqs.length));
       }
       return this.#load(seqs);
+    });
+  }
+
+  /** Looks at the newest jobs first, as far as the budget reaches. */
+  errorGroups(filter: JobFilter, limit: number): ErrorGroups {
+    checkLimit("limit", limit, searchRowsMax);
+    return this.#snapshot((floor) => {
+      const scan = this.#scan(planSearch(this.#db, filter, floor), everything, true);
+      const counter = new ErrorGroupCounter(new ErrorReader(this.#db));
+      for (let slice = scan.next(); slice !== undefined; slice = scan.next()) {
+        for (const seq of scan.seqs(slice, Number.MAX_SAFE_INTEGER)) counter.add(seq);
+      }
+      return {
+        groups: counter.largest(limit),
+        groupCount: counter.groups,
+        jobs: counter.jobs,
+        exact: scan.finished && !counter.isCut,
+      };
     });
   }
 

@@ -7,7 +7,13 @@
  */
 import { CorvoError } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
-import type { JobFilter, JobPage, JobPageRequest, JobSearch } from "../engine/query.ts";
+import type {
+  ErrorGroups,
+  JobFilter,
+  JobPage,
+  JobPageRequest,
+  JobSearch,
+} from "../engine/query.ts";
 import { type SearchBudget, searchBudget } from "./job-search.ts";
 import type { Answers, FromQueryWorker, Query, SeqRange, ToQueryWorker } from "./query-worker.ts";
 import { startWorker } from "./start-worker.ts";
@@ -89,6 +95,10 @@ export class QueryStore implements JobSearch {
 
   text(query: string, limit: number): Promise<Job[]> {
     return this.#call(() => this.#query<"text">({ kind: "text", text: query, limit }));
+  }
+
+  errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups> {
+    return this.#call(() => this.#query<"errorGroups">({ kind: "errorGroups", filter, limit }));
   }
 
   /** Open calls end with UNAVAILABLE. */

@@ -1,7 +1,7 @@
 /** Worker that owns the reading connection for searches. Requests are answered one at a time, in order. */
 import { CorvoError, type ErrorCode } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
-import type { JobFilter, JobPage, JobPageRequest } from "../engine/query.ts";
+import type { ErrorGroups, JobFilter, JobPage, JobPageRequest } from "../engine/query.ts";
 import { JobSearcher, type SearchBudget, type SeqStep } from "./job-search.ts";
 
 export interface SeqRange {
@@ -13,13 +13,15 @@ export interface SeqRange {
 export type Query =
   | { readonly kind: "page"; readonly request: JobPageRequest }
   | { readonly kind: "seqs"; readonly filter: JobFilter; readonly range: SeqRange }
-  | { readonly kind: "text"; readonly text: string; readonly limit: number };
+  | { readonly kind: "text"; readonly text: string; readonly limit: number }
+  | { readonly kind: "errorGroups"; readonly filter: JobFilter; readonly limit: number };
 
 /** What each kind of query is answered with. */
 export interface Answers {
   readonly page: JobPage;
   readonly seqs: SeqStep;
   readonly text: Job[];
+  readonly errorGroups: ErrorGroups;
 }
 
 export type ToQueryWorker =
@@ -89,6 +91,8 @@ function answer(from: JobSearcher, query: Query): Answers[keyof Answers] {
       return from.seqs(query.filter, query.range);
     case "text":
       return from.text(query.text, query.limit);
+    case "errorGroups":
+      return from.errorGroups(query.filter, query.limit);
   }
 }
 

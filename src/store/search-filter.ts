@@ -12,6 +12,7 @@ import { formatJobId } from "../base/ids.ts";
 import { isFinished, type JobState, jobStates, stateCode } from "../engine/job.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { type Meta, retentionClassOf } from "../engine/state.ts";
+import { ErrorReader } from "./error-groups.ts";
 import { restPath } from "./state-schema.ts";
 
 export type Value = string | number;
@@ -36,6 +37,8 @@ export interface SearchPlan {
   readonly lanes: readonly Lane[];
   /** Conditions on the row of a candidate. */
   readonly conditions: readonly Sql[];
+  /** What SQL cannot tell of a candidate that satisfies them; undefined when there is nothing of the kind. */
+  readonly accepts: ((seq: number) => boolean) | undefined;
   readonly bounds: SeqBounds;
   /** The counters of these queues and states answer how many match; undefined when only a scan can. */
   readonly counted:
@@ -48,15 +51,23 @@ export function planSearch(db: Database, filter: JobFilter, floor: Meta["floor"]
   const bounds = seqBounds(db, filter);
   const bounded = bounds.lowSeq > 0 || bounds.highSeq < Number.MAX_SAFE_INTEGER;
   const states = filter.states ?? jobStates;
+  const accepts = acceptorOf(db, filter);
   return {
     lanes: lanesOf(db, filter, floor),
     conditions,
+    accepts,
     bounds,
     counted:
-      conditions.length > 0 || bounded
+      conditions.length > 0 || accepts !== undefined || bounded
         ? undefined
         : { queue: filter.queue, states: [...new Set(states)] },
   };
+}
+
+function acceptorOf(db: Database, { errorGroup }: JobFilter): SearchPlan["accepts"] {
+  if (errorGroup === undefined) return undefined;
+  const reader = new ErrorReader(db);
+  return (seq) => reader.groupOf(seq)?.id === errorGroup;
 }
 
 /** An empty list of states matches nothing, so that a bulk action built from one cannot touch everything. */

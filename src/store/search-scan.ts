@@ -99,6 +99,14 @@ export class Scan {
 
   /** The matching candidates of a slice in the order of the scan. */
   seqs(slice: SeqBounds, limit: number): number[] {
+    const { accepts } = this.#plan;
+    if (accepts !== undefined) {
+      return this.#candidates(slice, Number.MAX_SAFE_INTEGER).filter(accepts).slice(0, limit);
+    }
+    return this.#candidates(slice, limit);
+  }
+
+  #candidates(slice: SeqBounds, limit: number): number[] {
     const found = this.#read({
       columns: "seq",
       bounds: slice,
@@ -130,6 +138,7 @@ export class Scan {
   }
 
   count(slice: SeqBounds): number {
+    if (this.#plan.accepts !== undefined) return this.seqs(slice, Number.MAX_SAFE_INTEGER).length;
     const inner = laneSelect(this.#plan.lanes, {
       columns: "1",
       bounds: slice,

@@ -87,10 +87,13 @@ interface Rest {
 export function restPath(
   member:
     | "scheduledAtMs"
+    | "reason"
     | keyof Pick<JobOptions, "uniqueKey" | "tags" | "parentId" | "batchId" | "chainId">,
 ): string {
   const options: keyof Rest = "o";
   const scheduled: keyof Rest = "s";
+  const reason: keyof Rest = "r";
+  if (member === "reason") return `$.${reason}`;
   return member === "scheduledAtMs" ? `$.${scheduled}` : `$.${options}.${member}`;
 }
 

@@ -1,5 +1,6 @@
 /** The whole list, in the order of the page. */
 import { administration } from "./administration.ts";
+import { admission } from "./admission.ts";
 import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
@@ -13,6 +14,7 @@ export const chapters: readonly Chapter[] = [
   flow,
   schedules,
   limits,
+  admission,
   delivery,
   streaming,
   administration,

@@ -412,6 +412,34 @@ describe("finding jobs", () => {
     expect(rest.jobs.map(({ id }) => id)).toEqual(inOrder.slice(5));
   });
 
+  test.each([
+    ["completed_at", "asc"],
+    ["completed_at", "desc"],
+    ["started_at", "asc"],
+    ["attempt", "desc"],
+  ])("pages by %s, %s, have every job once, whatever became of it", async (sort, order) => {
+    const stem = `end-${sort}-${order}`;
+    const own = spread(stem);
+    const made: string[] = [];
+    for (let i = 0; i < 15; i++) {
+      const queue = own[i % 3] ?? "";
+      const max_retries = i % 5 === 0 ? 1 : 3;
+      const { job_id } = await add(queue, { tags: { t: stem }, max_retries });
+      made.push(job_id);
+      if (i % 5 === 3) await server.post(`/jobs/${job_id}/cancel`);
+      if (i % 5 > 2) continue;
+      const claimed = await server.post<Claimed>("/fetch", { queues: [queue], wait_ms: 0 });
+      const done = { lease_token: claimed.lease_token };
+      // Dead, retrying, completed.
+      if (i % 5 === 2) await server.post(`/ack/${claimed.job_id}`, done);
+      else await server.post(`/fail/${claimed.job_id}`, { ...done, error: "e" });
+    }
+
+    const { jobs } = await pages({ tags: { t: stem }, sort, order, limit: 4 });
+
+    expect(jobs.map(({ id }) => id).toSorted()).toEqual(made.toSorted());
+  });
+
   test("a cursor that no search returned is refused", async () => {
     for (const cursor of ["x", "W10", "WyJzaGFyZHMtMSJd"]) {
       const answer = await server.call("POST", "/api/v1/jobs/search", { cursor });

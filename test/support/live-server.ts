@@ -1,4 +1,5 @@
 /** A whole node in this process: real clock, disk and sockets, on a free loopback port, in a directory that goes with it. */
+import { aloneOptions } from "../../src/commands/server/identity.ts";
 import { type ServerOptions, startServer } from "../../src/commands/server/start.ts";
 import { testShards } from "./binary.ts";
 import { memoryLogger } from "./system-ports.ts";
@@ -39,6 +40,8 @@ export async function liveServer(options: Partial<ServerOptions> = {}): Promise<
       bodyBytesMax: 16 * 1024 * 1024,
       retention: { doneMs: dayMs, doneMax: 1e6, deadMs: dayMs, deadMax: 1e6 },
       shards: testShards(),
+      // The default port is every other server's on the machine, too.
+      cluster: { ...aloneOptions, peerBind: { host: "127.0.0.1", port: 0 } },
       ...options,
     },
     memoryLogger(),

@@ -73,7 +73,7 @@ export async function stopShard({ replica, group, search }: Shard): Promise<void
 /** The duties that come with leading the shard. */
 export function whenLeading(shard: Shard, retention: Retention, logger: Logger): void {
   keepRetention(shard, retention, logger);
-  shard.group.whenReady(() => shard.node.planner.lead());
+  shard.group.whenReady(() => shard.node.lead());
 }
 
 /** The policy is part of the replicated state, so that every node removes the same jobs; whoever leads keeps it true. */

@@ -216,7 +216,7 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
   const { storage, peers, membership, duties, shards } = parts;
-  for (const { node } of shards) node.planner.stop();
+  for (const { node } of shards) node.stop();
   membership.stop();
   duties.stop();
   await membership.handOver();

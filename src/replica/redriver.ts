@@ -1,0 +1,154 @@
+/**
+ * Whoever leads carries redrives on (`engine/redrive.ts`): it finds the next dead jobs and proposes steps with them, not
+ * faster than was asked for. Nothing here has to be remembered: the record says where to go on.
+ */
+import { CorvoError } from "../base/errors.ts";
+import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Effects } from "../engine/outcome.ts";
+import type { JobSearch } from "../engine/query.ts";
+import type { Redrive } from "../engine/redrive.ts";
+import type { Replica } from "./replica.ts";
+
+interface RedriverDeps {
+  readonly replica: Replica;
+  readonly search: JobSearch;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+}
+
+/** Jobs of one step: they are one change, so they hold up everything behind them. */
+const stepMax = 500;
+/** Numbers that are found at once; a slow redrive makes many steps of them. */
+const foundMax = 1000;
+const stepsPerSecond = 10;
+const retryMs = 500;
+
+interface Found {
+  readonly id: number;
+  seqs: readonly number[];
+  /** There are none behind these. */
+  readonly isAll: boolean;
+}
+
+export class Redriver {
+  readonly #deps: RedriverDeps;
+  /** What was found and is not in a step yet, by queue. */
+  readonly #found = new Map<string, Found>();
+  #running = false;
+  #isAskedFor = false;
+  #cancelTimer: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(deps: RedriverDeps) {
+    this.#deps = deps;
+  }
+
+  /** This node leads now: what was going on goes on. */
+  lead(): void {
+    this.#found.clear();
+    this.#run();
+  }
+
+  onEffects(effects: Effects): void {
+    if (effects.redrivesWanted) this.#run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+  }
+
+  get #redrives() {
+    return this.#deps.replica.engine.state.records("redrive");
+  }
+
+  #run(): void {
+    this.#isAskedFor = true;
+    if (this.#running || this.#stopped) return;
+    this.#cancelTimer?.();
+    this.#running = true;
+    this.#stepAll()
+      .then((waitMs) => this.#pause(waitMs, false))
+      .catch((error: unknown) => {
+        if (!(error instanceof CorvoError)) {
+          this.#deps.logger.error("dead jobs could not be redriven", { error });
+        }
+        this.#pause(retryMs, true);
+      });
+  }
+
+  #pause(waitMs: number, hasFailed: boolean): void {
+    const { replica, timers } = this.#deps;
+    this.#running = false;
+    if (this.#stopped || !replica.isLeader) return;
+    // What came while the last look was made may not have been seen by it.
+    if (this.#isAskedFor && !hasFailed) this.#run();
+    else if (waitMs !== Number.POSITIVE_INFINITY) {
+      this.#cancelTimer = timers.after(waitMs, () => this.#run());
+    }
+  }
+
+  /** Makes the steps whose time has come; how long it is until the next one, Infinity when nothing is left. */
+  async #stepAll(): Promise<number> {
+    const { replica, clock } = this.#deps;
+    for (;;) {
+      this.#isAskedFor = false;
+      let waitMs = Number.POSITIVE_INFINITY;
+      let stepped = false;
+      for (const [queue, redrive] of [...this.#redrives.entries()]) {
+        if (redrive.state !== "running") continue;
+        if (!replica.isLeader || this.#stopped) return Number.POSITIVE_INFINITY;
+        // Of a clock that was set back no more is believed than the pause that a step asks for.
+        const leftMs = Math.min(redrive.nextMs - clock.nowMs(), pauseMs(redrive));
+        if (leftMs > 0) waitMs = Math.min(waitMs, leftMs);
+        else {
+          await this.#step(queue, redrive);
+          stepped = true;
+        }
+      }
+      if (!stepped) return waitMs;
+    }
+  }
+
+  async #step(queue: string, redrive: Redrive): Promise<void> {
+    const found = await this.#find(queue, redrive);
+    const count = stepSize(redrive);
+    const seqs = found.seqs.slice(0, count);
+    found.seqs = found.seqs.slice(count);
+    const isLast = found.isAll && found.seqs.length === 0;
+    if (isLast) this.#found.delete(queue);
+    const { id, afterSeq } = redrive;
+    const bytes = 128 + seqs.length * 12;
+    try {
+      await this.#deps.replica.submit(
+        { kind: "stepRedrive", queue, id, afterSeq, seqs, isLast },
+        bytes,
+      );
+    } catch (error) {
+      // Whether the step was made is not known; the record will say.
+      this.#found.delete(queue);
+      throw error;
+    }
+  }
+
+  async #find(queue: string, { id, filter, afterSeq }: Redrive): Promise<Found> {
+    const known = this.#found.get(queue);
+    if (known?.id === id && known.seqs.length > 0) return known;
+    const beforeSeq = this.#deps.replica.engine.state.meta.nextNumber;
+    const range = { afterSeq, beforeSeq, limit: foundMax };
+    const seqs = await this.#deps.search.seqs(filter, range);
+    const found = { id, seqs, isAll: seqs.length < foundMax };
+    this.#found.set(queue, found);
+    return found;
+  }
+}
+
+function stepSize({ perSecond }: Redrive): number {
+  if (perSecond === 0) return stepMax;
+  return Math.max(1, Math.min(stepMax, Math.floor(perSecond / stepsPerSecond)));
+}
+
+function pauseMs(redrive: Redrive): number {
+  return redrive.perSecond === 0 ? 0 : (stepSize(redrive) * 1000) / redrive.perSecond;
+}
