@@ -100,11 +100,12 @@ export class Engine {
   }
 
   /**
-   * How many jobs a claim of this queue could get; with limits an estimate that is 0 exactly when it could get none. May
+   * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string): number {
-    return this.state.getQueue(queue)?.paused === false ? this.#core.lines.claimable(queue) : 0;
+  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+    if (this.state.getQueue(queue)?.paused !== false) return 0;
+    return this.#core.lines.claimable(queue, most);
   }
 
   /** The job that a claim of this queue would get, or undefined. */

@@ -7,8 +7,9 @@
  */
 import { must } from "../base/assert.ts";
 import type { JobState } from "./job.ts";
+import { ClaimCounter } from "./limits/claim-counter.ts";
 import { FifoKeys } from "./limits/fifo-keys.ts";
-import { type Gate, Gates, type Need } from "./limits/gates.ts";
+import { Gates, type Need } from "./limits/gates.ts";
 import { costOf, groupOf, type Lane, laneName } from "./limits/lane.ts";
 import { LaneSet } from "./limits/lane-set.ts";
 import { Parking, SleepingQueue } from "./limits/parking.ts";
@@ -52,17 +53,22 @@ export interface Line {
   lanes: LaneSet | undefined;
 }
 
+/** An answer of `claimable`, and what it was true of. */
+interface Counted {
+  readonly change: number;
+  readonly nowMs: number;
+  readonly count: number;
+  readonly most: number;
+}
+
 interface QueueLines {
+  counted: Counted | undefined;
   /** Present when the queue as a whole is limited. */
   sleeping: SleepingQueue | undefined;
   /** Priorities that have lanes. */
   laneSets: number;
   readonly lines: (Line | undefined)[];
 }
-
-/** More than that many jobs no claim gets at once, so nobody counts further. */
-const claimableMax = 512;
-const lanesCountedMax = 1024;
 
 export class ReadyLines {
   readonly gates: Gates;
@@ -76,6 +82,8 @@ export class ReadyLines {
   readonly #left: LaneSet[] = [];
   /** Stored turns of lines whose jobs have not been seen yet. */
   readonly #storedTurns = new Map<string, [string | undefined, number][]>();
+  /** Grows with everything that may change what can be claimed. */
+  #change = 0;
 
   constructor(host: LineHost) {
     this.#host = host;
@@ -103,6 +111,7 @@ export class ReadyLines {
 
   /** Takes in an unfinished job in the state that it has now. */
   join(job: LinedJob): void {
+    this.#change++;
     const { lane } = job.options;
     if (lane === undefined) {
       if (job.order > 0) this.#pushPlain(job);
@@ -126,6 +135,7 @@ export class ReadyLines {
 
   /** The reverse of `join`. */
   leave(job: LinedJob): void {
+    this.#change++;
     const { lane } = job.options;
     if (lane === undefined) {
       if (job.order > 0) this.#removePlain(job);
@@ -200,6 +210,7 @@ export class ReadyLines {
 
   /** The head of a queue is claimed now: spends what that costs and moves the turn on. Before the job changes. */
   serve(queue: string, head: Head): void {
+    this.#change++;
     const found = this.#queues.get(queue);
     const { line } = head;
     const gate = found?.sleeping?.gate;
@@ -236,25 +247,26 @@ export class ReadyLines {
     return count;
   }
 
-  /** How many jobs a claim could get, or so: exactly when none could, and never none when one could. */
-  claimable(queue: string): number {
+  /**
+   * How many jobs a claim could get, or so, counted up to `most`: exactly when none could, and never none when one could.
+   * Asked again before anything changed, it does not count again.
+   */
+  claimable(queue: string, most: number): number {
     const found = this.#queues.get(queue);
     if (found === undefined) return 0;
     if (found.sleeping === undefined && found.laneSets === 0) return this.size(queue);
-    if (this.#parking.nextWakeMs() <= this.#host.nowMs) this.#parking.wakeDue();
-    let room = Number.POSITIVE_INFINITY;
-    if (found.sleeping !== undefined) {
-      if (!this.#parking.isQueueOpen(found.sleeping)) return 0;
-      room = this.gates.roomOf(found.sleeping.gate, this.#host.nowMs);
+    const known = found.counted;
+    if (
+      known !== undefined &&
+      known.change === this.#change &&
+      known.nowMs === this.#host.nowMs &&
+      (known.count >= most || known.count < known.most)
+    ) {
+      return known.count;
     }
-    const taken = new Map<Gate, number>();
-    let count = 0;
-    for (const line of found.lines) {
-      if (line === undefined) continue;
-      count += line.lanes === undefined ? line.plain.size : this.#claimableOf(line.lanes, taken);
-      if (count >= claimableMax) break;
-    }
-    return Math.min(room, count);
+    const count = this.#countClaimable(found, Math.max(1, most));
+    found.counted = { change: this.#change, nowMs: this.#host.nowMs, count, most };
+    return count;
   }
 
   /** What a run of a job with this lane needs besides what its queue asks of all. */
@@ -298,6 +310,7 @@ export class ReadyLines {
 
   /** The setting of a target changed. */
   settingChanged(target: LimitTarget): void {
+    this.#change++;
     this.gates.settingsChanged();
     if (target.scope !== "eachKey") {
       this.stateChanged(target);
@@ -311,6 +324,7 @@ export class ReadyLines {
 
   /** What a target has spent, or its pause, changed by hand. */
   stateChanged(target: LimitTarget): void {
+    this.#change++;
     if (target.scope === "queue") {
       this.limitQueue(target.queue);
       this.#host.effects.readyQueues.add(target.queue);
@@ -340,35 +354,24 @@ export class ReadyLines {
     this.#queues.delete(queue);
   }
 
-  #claimableOf(set: LaneSet, taken: Map<Gate, number>): number {
-    const stopped: [LaneLine, Need][] = [];
-    let count = 0;
-    let seen = 0;
-    for (const pool of this.#parking.livePools(set)) {
-      for (const line of pool.lanes()) {
-        const stop = this.#parking.stopOf(set, line);
-        if (stop !== undefined) stopped.push([line, stop]);
-        else count += this.#fits(line, taken);
-        if (++seen >= lanesCountedMax && count > 0) break;
-      }
-      if (count >= claimableMax || (seen >= lanesCountedMax && count > 0)) break;
+  #countClaimable({ sleeping, lines }: QueueLines, most: number): number {
+    if (this.#parking.nextWakeMs() <= this.#host.nowMs) this.#parking.wakeDue();
+    let room = Number.POSITIVE_INFINITY;
+    if (sleeping !== undefined) {
+      if (!this.#parking.isQueueOpen(sleeping)) return 0;
+      room = this.gates.roomOf(sleeping.gate, this.#host.nowMs);
     }
-    for (const [line, need] of stopped) this.#parking.park(set, line, need);
-    return count;
-  }
-
-  /** How many jobs of an open lane fit beside those that were counted before. */
-  #fits(line: LaneLine, taken: Map<Gate, number>): number {
-    let fits = line.jobs.size;
-    for (const { gate, slots, cost } of line.needs) {
-      const room = this.gates.roomOf(gate, this.#host.nowMs) - (taken.get(gate) ?? 0);
-      const isFirst = !taken.has(gate);
-      fits = Math.min(fits, Math.max(isFirst ? 1 : 0, Math.floor(room / Math.max(slots, cost))));
+    const counter = new ClaimCounter(this.gates, this.#parking, {
+      nowMs: this.#host.nowMs,
+      most: Math.min(room, most),
+    });
+    for (const line of lines) {
+      if (line === undefined) continue;
+      if (line.lanes === undefined) counter.count += line.plain.size;
+      else counter.add(line.lanes);
+      if (counter.isEnough) break;
     }
-    for (const { gate, slots, cost } of line.needs) {
-      taken.set(gate, (taken.get(gate) ?? 0) + fits * Math.max(slots, cost));
-    }
-    return fits;
+    return Math.min(room, counter.count);
   }
 
   #pushPlain(job: LinedJob): void {
@@ -464,7 +467,7 @@ export class ReadyLines {
   #openQueue(queue: string): QueueLines {
     let found = this.#queues.get(queue);
     if (found === undefined) {
-      found = { sleeping: undefined, laneSets: 0, lines: [] };
+      found = { counted: undefined, sleeping: undefined, laneSets: 0, lines: [] };
       this.#queues.set(queue, found);
     }
     return found;

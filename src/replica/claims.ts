@@ -151,7 +151,7 @@ export class Claims {
     const stand = this.#stands.get(queue);
     if (stand === undefined) return;
     for (const waiter of stand.waiters) {
-      if (this.#available(queue) <= 0) return;
+      if (this.#available(queue, 1) <= 0) return;
       this.#serve(waiter);
     }
   }
@@ -159,7 +159,9 @@ export class Claims {
   #serve(waiter: Waiter): void {
     if (waiter.claiming > 0 || waiter.want <= 0) return;
     let available = 0;
-    for (const queue of waiter.request.queues) available += Math.max(0, this.#available(queue));
+    for (const queue of waiter.request.queues) {
+      available += Math.max(0, this.#available(queue, Math.min(waiter.want, claimCountMax)));
+    }
     if (available > 0) this.#claim(waiter, Math.min(waiter.want, available, claimCountMax));
   }
 
@@ -212,10 +214,11 @@ export class Claims {
     });
   }
 
-  #available(queue: string): number {
+  /** How many jobs nobody was promised; nobody counts much further than `most`. */
+  #available(queue: string, most: number): number {
     const stand = this.#stands.get(queue);
     const onTheWay = stand === undefined ? 0 : stand.expected - stand.promised;
-    return this.#replica.claimable(queue) + onTheWay;
+    return this.#replica.claimable(queue, most - onTheWay) + onTheWay;
   }
 
   #promise(queues: readonly string[], count: number): void {

@@ -300,6 +300,22 @@ export const knownBugs: readonly KnownBug[] = [
   },
   {
     id: undefined,
+    says: "a start spends nothing of a rate now and then",
+    by: "simulator",
+    file: "src/engine/limits/gates.ts",
+    from: "    if (setting?.rate === undefined) return;\n",
+    to: "    if (setting?.rate === undefined || nowMs % 5 === 0) return;\n",
+  },
+  {
+    id: undefined,
+    says: "a pause of a key or resource stops nobody",
+    by: "simulator",
+    file: "src/engine/limits/gates.ts",
+    from: "    const untilMs = Math.max(nowMs, state?.pausedUntilMs ?? 0);\n    return",
+    to: '    const untilMs = Math.max(nowMs, gate.target.scope === "queue" ? (state?.pausedUntilMs ?? 0) : 0);\n    return',
+  },
+  {
+    id: undefined,
     says: "a new leader makes no plans for schedules",
     by: "simulator",
     file: "src/replica/planner.ts",

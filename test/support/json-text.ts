@@ -121,15 +121,17 @@ function membersFor(schema: TSchema): fc.Arbitrary<(readonly [string, string])[]
     return fc.array(fc.tuple(stringText(keyName), textFor(inner)), { maxLength: 3 });
   }
   const required = new Set((schema["required"] ?? []) as string[]);
-  const members = Object.entries(schema["properties"] as Record<string, TSchema>).map(
-    ([name, member]) =>
-      fc
-        .tuple(textFor(member), fc.integer({ min: 0, max: 99 }))
-        .map(([text, chance]): (readonly [string, string])[] => {
-          const times =
-            chance < 4 ? 2 : required.has(name) ? (chance < 6 ? 0 : 1) : chance < 30 ? 1 : 0;
-          return Array.from({ length: times }, () => [JSON.stringify(name), text] as const);
-        }),
+  const properties = Object.entries(schema["properties"] as Record<string, TSchema>);
+  // Of many members few are there, or there would be something wrong with nearly every text.
+  const share = Math.min(26, Math.ceil(260 / Math.max(1, properties.length)));
+  const members = properties.map(([name, member]) =>
+    fc
+      .tuple(textFor(member), fc.integer({ min: 0, max: 99 }))
+      .map(([text, chance]): (readonly [string, string])[] => {
+        const times =
+          chance < 4 ? 2 : required.has(name) ? (chance < 6 ? 0 : 1) : chance < 4 + share ? 1 : 0;
+        return Array.from({ length: times }, () => [JSON.stringify(name), text] as const);
+      }),
   );
   const unknown = fc.array(fc.tuple(stringText(keyName), jsonText), { maxLength: 1 });
   return fc.tuple(...members, unknown).map((lists) => lists.flat());
