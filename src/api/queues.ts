@@ -1,7 +1,7 @@
 /** Operations on queues. A queue exists from its first use. */
 import { Type } from "@sinclair/typebox";
 import { operation, readOperation } from "./operation.ts";
-import { Maybe, policyFields, Queue, QueueName, Status } from "./schemas.ts";
+import { Maybe, Queue, QueueDefaults, QueueName, Status } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
 const action = (name: string, summary: string) => ({
@@ -20,7 +20,7 @@ const Drain = Type.Object({
   /** Unfinished jobs; only with refuse_new. */
   left: Type.Optional(Type.Integer()),
 });
-const Defaults = Type.Object({ queue: Type.String(), defaults: Type.Object(policyFields) });
+const Defaults = Type.Object({ queue: Type.String(), defaults: QueueDefaults });
 const ofDefaults = {
   path: "/api/v1/queues/{name}/defaults",
   tag: "queues" as const,
@@ -74,7 +74,7 @@ export const queueOperations = {
     ...ofDefaults,
     method: "PUT",
     summary: "Set them, for jobs that are added from now on; replaces what was set before",
-    body: Type.Object(policyFields),
+    body: QueueDefaults,
     result: Defaults,
     errors: ["LIMIT_EXCEEDED"],
   }),

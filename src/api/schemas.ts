@@ -177,7 +177,7 @@ const retryFields = {
 };
 
 /** How a job is tried again and what becomes of it when it is dead: what a queue can have as its defaults. */
-export const policyFields = {
+const policyFields = {
   max_retries: Maybe(
     Type.Integer({
       description: "How many times the job is run in all before it is dead. Default 3.",
@@ -212,6 +212,8 @@ export const policyFields = {
     "When the job is dead, a new job with its payload is added to this queue.",
   ),
 };
+
+export const QueueDefaults = Type.Object(policyFields);
 
 /** What a job of its own and a step of a chain have in common. */
 const stepFields = {

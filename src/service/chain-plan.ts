@@ -1,12 +1,14 @@
 /** From a chain as a client describes it to the plan that the engine follows. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import type { ChainStep, NewJob as NewJobSchema } from "../api/schemas.ts";
+import { ChainStep, NewJob as NewJobSchema } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { RawJson } from "../base/json.ts";
 import type { ChainPlan } from "../engine/chains.ts";
 import type { NewJob } from "../engine/change.ts";
+import { knownMembers, refuseOtherOptions } from "./known-members.ts";
 import type { JobPlace } from "./relations.ts";
+import { refuseUnsupportedJob } from "./unsupported.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Step = Static<typeof ChainStep>;
@@ -43,7 +45,12 @@ export function firstJobOf(spec: Spec): Spec {
       `chain.steps[0].queue: expected "${spec.queue}", the queue of the first job, got "${first.queue}"`,
     );
   }
-  return { ...withoutNulls(first), ...withoutNulls(spec), queue: spec.queue };
+  const outside = "say it of the job itself, outside of the chain";
+  atPath("chain.steps[0]", () => {
+    refuseUnsupportedJob(first);
+    refuseOtherOptions(ChainStep, first, outside);
+  });
+  return { ...knownMembers(ChainStep, first), ...knownMembers(NewJobSchema, spec) };
 }
 
 export function toChainPlan(spec: Spec, place: JobPlace, toJob: ToJob): ChainPlan | undefined {
@@ -95,44 +102,29 @@ export function stepJob(
   path: string,
   { defaults, place, toJob }: { defaults: object; place: JobPlace; toJob: ToJob },
 ): NewJob {
-  try {
-    refuseForeign(step);
+  return atPath(path, () => {
+    refuseUnsupportedJob(step);
+    refuseOtherOptions(ChainStep, step, "a job that follows others cannot have it");
     if (step.payload != null && !isObject(step.payload)) {
       throw new CorvoError(
         "VALIDATION_ERROR",
         "payload: expected an object, to which the result of the job before is added",
       );
     }
-    return toJob({ ...defaults, ...withoutNulls(step), queue: step.queue }, place);
+    return toJob({ ...defaults, ...knownMembers(ChainStep, step) }, place);
+  });
+}
+
+/** What an error says is said of that part of the call. */
+function atPath<T>(path: string, read: () => T): T {
+  try {
+    return read();
   } catch (error) {
     if (!(error instanceof CorvoError)) throw error;
     throw new CorvoError(error.code, `${path}: ${error.message}`, { hint: error.hint });
   }
 }
 
-const foreign = [
-  "depends_on",
-  "chain",
-  "unique_key",
-  "parent_id",
-  "cascade_cancel",
-  "batch_id",
-  "scheduled_at",
-] as const;
-
-/** Options of a job that mean nothing for one that the chain itself adds. To drop them would be to promise them. */
-function refuseForeign(step: object): void {
-  for (const name of foreign) {
-    if ((step as Readonly<Record<string, unknown>>)[name] == null) continue;
-    throw new CorvoError("VALIDATION_ERROR", `${name}: a job that follows others cannot have it`);
-  }
-}
-
 function isObject(payload: RawJson): boolean {
   return payload.text.trimStart().startsWith("{");
-}
-
-function withoutNulls<T extends object>(value: T): T {
-  const kept = Object.entries(value).filter(([, member]) => member != null);
-  return Object.fromEntries(kept) as T;
 }

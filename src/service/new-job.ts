@@ -1,12 +1,13 @@
 /** From a job as a client describes it to a job as the engine takes it. */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import type { NewJob as NewJobSchema } from "../api/schemas.ts";
+import { type NewJob as NewJobSchema, QueueDefaults } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { NewJob } from "../engine/change.ts";
 import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
+import { knownMembers, refuseOtherOptions } from "./known-members.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
@@ -51,7 +52,8 @@ export function toDefaults(
   queue: string,
   policy: Omit<Spec, "queue">,
 ): Partial<JobOptions> | undefined {
-  const spec = { ...policy, queue };
+  refuseOtherOptions(QueueDefaults, policy, "not an option that a queue can have a default of");
+  const spec = { ...knownMembers(QueueDefaults, policy), queue };
   checkPolicy(spec);
   return toOptions(spec);
 }

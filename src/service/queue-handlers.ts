@@ -1,10 +1,12 @@
 /** Handlers of operations on queues. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
+import { QueueDefaults } from "../api/schemas.ts";
 import { CorvoError } from "../base/errors.ts";
 import { type LimitValues, limitName } from "../engine/limits/setting.ts";
 import type { JobFilter } from "../engine/query.ts";
 import type { QueueRecord } from "../engine/state.ts";
+import { knownMembers } from "./known-members.ts";
 import { toDefaults } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { queueView } from "./views.ts";
@@ -71,7 +73,7 @@ export function createQueueHandlers(node: Node): QueueHandlers {
       if (body.dead_queue != null) node.refuseElsewhere(body.dead_queue);
       const defaults = toDefaults(params.name, body);
       const change = { kind: "setQueueDefaults" as const, queue: params.name };
-      const written = JSON.stringify(body);
+      const written = JSON.stringify(knownMembers(QueueDefaults, body));
       const bytes = 128 + 2 * written.length;
       await node.propose(defaults === undefined ? change : { ...change, defaults, written }, bytes);
       return defaultsView(node, params.name);

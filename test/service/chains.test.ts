@@ -131,6 +131,55 @@ test("[F20] a chain that makes no sense is refused with the place of the fault",
   ).toContain("chainBytesMax");
 });
 
+test("[F20] options that no step has are refused, also in the first step, whatever their type", async () => {
+  const rig = new NodeRig();
+  const options = {
+    unique_key: { a: 1 },
+    depends_on: 5,
+    parent_id: {},
+    scheduled_at: 5,
+    on_dependency_failure: "explode",
+    debounce: "1s",
+    checkpoint: { a: 1 },
+  };
+  for (const [name, value] of Object.entries(options)) {
+    const odd: { queue: string } = { queue: "a", ...{ [name]: value } };
+    expect(await refusalOf(rig, { queue: "a", chain: { steps: [odd, { queue: "a" }] } })).toBe(
+      `VALIDATION_ERROR chain.steps[0]: ${name}: say it of the job itself, outside of the chain`,
+    );
+    expect(await refusalOf(rig, { queue: "a", chain: { steps: [{ queue: "a" }, odd] } })).toBe(
+      `VALIDATION_ERROR chain.steps[1]: ${name}: a job that follows others cannot have it`,
+    );
+  }
+  const withAgent: { queue: string } = { queue: "a", ...{ agent: { max_iterations: 2 } } };
+  expect(
+    await refusalOf(rig, { queue: "a", chain: { steps: [withAgent, { queue: "a" }] } }),
+  ).toStartWith("UNSUPPORTED chain.steps[0]: agent: ");
+});
+
+test("a queue has defaults only of what it can have defaults of", async () => {
+  const rig = new NodeRig();
+  const set = (body: object) =>
+    rig.service.handlers.setQueueDefaults({ params: { name: "q" }, query: {}, body }, call);
+
+  for (const [name, value] of Object.entries({
+    unique_key: { a: 1 },
+    parent_id: 5,
+    depends_on: 5,
+    tags: 5,
+    limit_key: "k",
+    priority: 1,
+  })) {
+    await expect(set({ [name]: value })).rejects.toThrow(
+      `${name}: not an option that a queue can have a default of`,
+    );
+  }
+  expect(await set({ max_retries: 5, later_member: 1 })).toEqual({
+    queue: "q",
+    defaults: { max_retries: 5 },
+  });
+});
+
 test("[F22] the words that clients of 0.3 send for a handler are understood", async () => {
   const rig = new NodeRig();
   const steps = [{ queue: "a" }, { queue: "b" }];
