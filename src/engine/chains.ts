@@ -109,8 +109,8 @@ export function reactForChains(core: Core, before: Job | undefined, after: Job |
   const wasFinished = isFinished(before.state);
   const isOver = after === undefined || isFinished(after.state);
   if (wasFinished && !isOver) {
-    // A step that is completed has handed the chain on.
-    if (before.state !== "completed") resume(core, found);
+    // A step that was completed once has handed the chain on, even if it was run again since and failed.
+    if (job.options.chain !== undefined) resume(core, found);
   } else if (!wasFinished && isOver && job.state !== "completed") {
     if (after?.state === "dead") failChain(core, found, after);
     else finish(core, found, { state: "cancelled" });

@@ -6,6 +6,7 @@
 import { checkBelonging } from "./belonging-checks.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
+import { limitName } from "./limits/setting.ts";
 import { engineLimits } from "./limits.ts";
 import { uniqueName } from "./memory-state.ts";
 import { checkRelations } from "./relation-checks.ts";
@@ -27,6 +28,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
   const known = new Set(queues.map(({ name }) => name));
   for (const job of jobs)
     report.check(known.has(job.queue), `job ${job.seq}: no queue ${job.queue}`);
+  checkUnits(report, jobs, engine);
   checkRetention(report, contents.meta, jobs, queues);
   checkUniques(report, contents, jobs);
   checkKeys(report, contents, jobs);
@@ -142,6 +144,27 @@ function checkLine(report: Report, queue: QueueRecord, jobs: readonly Job[], eng
     next === pending[0]?.seq,
     `queue ${queue.name}: next is ${next}, not ${pending[0]?.seq}`,
   );
+}
+
+/** Units of keys and resources are held by active jobs and by nobody else. */
+function checkUnits(report: Report, jobs: readonly Job[], engine: Engine): void {
+  const held = new Map<string, number>();
+  const hold = (name: string, units: number) => held.set(name, (held.get(name) ?? 0) + units);
+  for (const { state, queue, options } of jobs) {
+    if (state !== "active" || options.lane === undefined) continue;
+    if (options.lane.key !== undefined) hold(limitName("key", queue, options.lane.key), 1);
+    for (const [name, units] of options.lane.resources ?? []) {
+      hold(limitName("resource", "", name), units);
+    }
+  }
+  const out = engine.limits.unitsOut();
+  for (const name of new Set([...held.keys(), ...out.keys()])) {
+    const [units, counted] = [held.get(name) ?? 0, out.get(name) ?? 0];
+    report.check(
+      units === counted,
+      `limit ${JSON.stringify(name)}: counts ${counted} units out, active jobs hold ${units}`,
+    );
+  }
 }
 
 function checkRetention(

@@ -345,6 +345,7 @@ export class ReadyLines {
 
   /** Forgets the lines of a queue that no longer exists. */
   forgetQueue(queue: string): void {
+    this.#change++;
     const sleeping = this.#queues.get(queue)?.sleeping;
     if (sleeping !== undefined) {
       this.#parking.forgetQueue(sleeping);

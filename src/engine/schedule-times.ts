@@ -1,15 +1,18 @@
 /** When each schedule has something to do next; rebuilt at start. Equal times come in the order of their names. */
+import { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
 import { nextStepMs, type ScheduleRecord } from "./schedule.ts";
 
-interface Entry {
-  readonly timeMs: number;
+interface Entry extends HeapItem {
   readonly name: string;
+  timeMs: number;
 }
 
 export class ScheduleTimes {
-  /** A heap by time, then name. Entries that are not the current one of their schedule are dropped when they come up. */
-  readonly #heap: Entry[] = [];
-  readonly #current = new Map<string, number>();
+  readonly #heap = new IndexedHeap<Entry>(
+    (one, other) =>
+      one.timeMs < other.timeMs || (one.timeMs === other.timeMs && one.name < other.name),
+  );
+  readonly #entries = new Map<string, Entry>();
 
   constructor(records: Iterable<readonly [string, ScheduleRecord]>) {
     for (const [name, record] of records) this.note(name, nextStepMs(record));
@@ -17,80 +20,34 @@ export class ScheduleTimes {
 
   /** The time of a schedule is now this one; Infinity for none. */
   note(name: string, timeMs: number): void {
-    if (this.#current.get(name) === timeMs) return;
     if (timeMs === Number.POSITIVE_INFINITY) {
-      this.#current.delete(name);
+      this.forget(name);
       return;
     }
-    this.#current.set(name, timeMs);
-    this.#push({ timeMs, name });
-    if (this.#heap.length > 1024 && this.#heap.length > this.#current.size * 2) this.#rebuild();
+    const known = this.#entries.get(name);
+    if (known !== undefined) {
+      known.timeMs = timeMs;
+      this.#heap.update(known);
+      return;
+    }
+    const entry = { name, timeMs, heapAt: -1 };
+    this.#entries.set(name, entry);
+    this.#heap.push(entry);
   }
 
-  forget(record: ScheduleRecord): void {
-    this.#current.delete(record.name);
+  forget(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    this.#heap.remove(entry);
+    this.#entries.delete(name);
   }
 
   topTime(): number {
-    this.#drop();
-    return this.#heap[0]?.timeMs ?? Number.POSITIVE_INFINITY;
+    return this.#heap.top?.timeMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Name of the schedule that is next. */
   first(): string | undefined {
-    this.#drop();
-    return this.#heap[0]?.name;
+    return this.#heap.top?.name;
   }
-
-  #drop(): void {
-    for (;;) {
-      const top = this.#heap[0];
-      if (top === undefined || this.#current.get(top.name) === top.timeMs) return;
-      this.#pop();
-    }
-  }
-
-  #rebuild(): void {
-    this.#heap.length = 0;
-    for (const [name, timeMs] of this.#current) this.#push({ timeMs, name });
-  }
-
-  #push(entry: Entry): void {
-    const heap = this.#heap;
-    let at = heap.length;
-    heap.push(entry);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const above = heap[parent];
-      if (above === undefined || !isBefore(entry, above)) break;
-      heap[at] = above;
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop();
-    if (last === undefined || heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = at * 2 + 1;
-      const right = heap[child + 1];
-      let best = heap[child];
-      if (best === undefined) break;
-      if (right !== undefined && isBefore(right, best)) {
-        child++;
-        best = right;
-      }
-      if (!isBefore(best, last)) break;
-      heap[at] = best;
-      at = child;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(one: Entry, other: Entry): boolean {
-  return one.timeMs < other.timeMs || (one.timeMs === other.timeMs && one.name < other.name);
 }

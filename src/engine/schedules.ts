@@ -61,7 +61,7 @@ export function setSchedule(core: Core, change: SetSchedule): Outcome {
 export function deleteSchedule(core: Core, change: DeleteSchedule): Outcome {
   const record = table(core).get(change.name);
   if (record === undefined) return unknown(change.name);
-  core.schedules.forget(record);
+  core.schedules.forget(record.name);
   table(core).delete(record.name);
   const runs = core.state.records("scheduleRun");
   for (let slot = 0; slot < engineLimits.scheduleHistoryMax; slot++) {

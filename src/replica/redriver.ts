@@ -11,7 +11,7 @@ import type { Replica } from "./replica.ts";
 
 interface RedriverDeps {
   readonly replica: Replica;
-  readonly search: JobSearch;
+  readonly search: Pick<JobSearch, "seqs">;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -35,6 +35,8 @@ export class Redriver {
   readonly #deps: RedriverDeps;
   /** What was found and is not in a step yet, by queue. */
   readonly #found = new Map<string, Found>();
+  /** The step after which each redrive pauses, and when it was first seen here. */
+  readonly #seen = new Map<string, { id: number; afterSeq: number; atMs: number }>();
   #running = false;
   #isAskedFor = false;
   #cancelTimer: (() => void) | undefined;
@@ -91,7 +93,7 @@ export class Redriver {
 
   /** Makes the steps whose time has come; how long it is until the next one, Infinity when nothing is left. */
   async #stepAll(): Promise<number> {
-    const { replica, clock } = this.#deps;
+    const { replica } = this.#deps;
     for (;;) {
       this.#isAskedFor = false;
       let waitMs = Number.POSITIVE_INFINITY;
@@ -99,8 +101,7 @@ export class Redriver {
       for (const [queue, redrive] of [...this.#redrives.entries()]) {
         if (redrive.state !== "running") continue;
         if (!replica.isLeader || this.#stopped) return Number.POSITIVE_INFINITY;
-        // Of a clock that was set back no more is believed than the pause that a step asks for.
-        const leftMs = Math.min(redrive.nextMs - clock.nowMs(), pauseMs(redrive));
+        const leftMs = this.#pauseLeft(queue, redrive);
         if (leftMs > 0) waitMs = Math.min(waitMs, leftMs);
         else {
           await this.#step(queue, redrive);
@@ -111,13 +112,32 @@ export class Redriver {
     }
   }
 
+  /**
+   * How long until the next step. The log's time may be far ahead of a clock that was set back, so no more of it is
+   * believed than the pause that the last step asks for, counted from when this node first saw that step.
+   */
+  #pauseLeft(queue: string, redrive: Redrive): number {
+    const { clock } = this.#deps;
+    const { id, afterSeq, nextMs } = redrive;
+    const nowMs = clock.monotonicMs();
+    let seen = this.#seen.get(queue);
+    if (seen?.id !== id || seen.afterSeq !== afterSeq) {
+      seen = { id, afterSeq, atMs: nowMs };
+      this.#seen.set(queue, seen);
+    }
+    return Math.min(nextMs - clock.nowMs(), seen.atMs + pauseMs(redrive) - nowMs);
+  }
+
   async #step(queue: string, redrive: Redrive): Promise<void> {
     const found = await this.#find(queue, redrive);
     const count = stepSize(redrive);
     const seqs = found.seqs.slice(0, count);
     found.seqs = found.seqs.slice(count);
     const isLast = found.isAll && found.seqs.length === 0;
-    if (isLast) this.#found.delete(queue);
+    if (isLast) {
+      this.#found.delete(queue);
+      this.#seen.delete(queue);
+    }
     const { id, afterSeq } = redrive;
     const bytes = 128 + seqs.length * 12;
     try {

@@ -50,7 +50,7 @@ function explainJob(node: Node, jobId: string): JobExplanation {
   const causes = obstacles.map((obstacle) => causeOf(node, job, obstacle));
   if (standing !== undefined && standing.ahead > 0) causes.push(inLine(job, standing));
   const waits = obstacles.every(({ kind }) => kind !== "finished" && kind !== "active");
-  const around = waits ? surroundings(node, job.queue, causes.length === 0) : [];
+  const around = waits ? surroundings(node, job.queue, standing !== undefined) : [];
   if (around[0]?.code === "no_leader") causes.length = 0;
   causes.push(...around);
   return {
@@ -72,14 +72,14 @@ function nothingStops(node: Node, queue: string): string {
     : `Nothing stops it: it is the next job of queue "${queue}".`;
 }
 
-/** What else has to be there for a job to be handed out. Whether somebody waits matters only where a job would come. */
-function surroundings(node: Node, queue: string, isNext: boolean): Cause[] {
+/** What else has to be there for jobs to be handed out. Whether somebody waits matters only where they could be. */
+function surroundings(node: Node, queue: string, isOpen: boolean): Cause[] {
   if (!node.replica.isLeader) {
     return knowsLeader(node) ? [] : [noLeader(node)];
   }
   const causes = nodeCauses(node);
   const isLonely = node.claims.waitingAt(queue) === 0;
-  if (isNext && isLonely && causes.length === 0) causes.push(noWorker(node, queue));
+  if (isOpen && isLonely && causes.length === 0) causes.push(noWorker(node, queue));
   return causes;
 }
 

@@ -7,7 +7,7 @@ import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../bas
 import { shardOfQueue } from "../base/placement.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { JobRef } from "../engine/chains.ts";
-import type { Change, NewJob } from "../engine/change.ts";
+import type { Change, NewBatch, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
@@ -180,6 +180,24 @@ export class Node {
     if (this.options.shards === 1) return;
     this.refuseElsewhere(job.queue);
     refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
+  }
+
+  /** The same for what follows the end of a batch. */
+  refuseBatchElsewhere({ onSuccess, onFailure, onComplete }: NewBatch): void {
+    const { shard, shards } = this.options;
+    for (const job of [onSuccess, onFailure, onComplete]) {
+      if (job === undefined) continue;
+      const right = shardOfQueue(job.queue, shards);
+      if (right === shard) {
+        this.refuseJobElsewhere(job);
+        continue;
+      }
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        `queue "${job.queue}" is in shard ${right}, and the batch in shard ${shard}: what follows a batch is where its jobs are`,
+        { hint: "Queues whose names have the same {tag} in braces share a shard." },
+      );
+    }
   }
 
   /** The parts of an id that this shard may have given. */

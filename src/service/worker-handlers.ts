@@ -106,9 +106,7 @@ export function enqueue(
       node.refuseJobElsewhere(job);
       bytes += sizeOf(job);
     }
-    for (const job of [batch?.onSuccess, batch?.onFailure, batch?.onComplete]) {
-      if (job !== undefined) node.refuseJobElsewhere(job);
-    }
+    if (batch !== undefined) node.refuseBatchElsewhere(batch);
     const jobsOnly = enqueueChange(node, jobs);
     const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
     const withKey: EnqueueJobs =

@@ -248,3 +248,18 @@ test("[J35] a newcomer that cancels the first job of a chain ends the chain, and
   expect(chainOf(rig, second)).toMatchObject({ state: "running", jobs: [[second, rig.nowMs]] });
   expect(rig.enqueue({ options: { uniqueKey: "k" } })).toMatchObject({ seq: second });
 });
+
+test("[F23] a step that was completed once does not make its chain run again, whatever becomes of it by hand", () => {
+  const rig = new EngineRig();
+  const chain = { steps: [step("b")], shard: 1 };
+  const first = rig.add({ queue: "a", options: { chain, maxRetries: 1 } });
+  rig.ack(take(rig, "a"));
+  const last = take(rig, "b");
+  rig.ack(last);
+  for (const end of ["fail", "ack"] as const) {
+    rig.manage("retry", last.seq);
+    if (end === "fail") rig.fail(take(rig, "b"), { retryable: false });
+    else rig.ack(take(rig, "b"));
+    expect(chainOf(rig, first)).toMatchObject({ state: "completed", at: 1 });
+  }
+});

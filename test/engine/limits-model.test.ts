@@ -9,6 +9,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
+import { expectExplained } from "../support/explain-check.ts";
 import { lane, limitChange, pause, startMs } from "../support/histories.ts";
 import { answerOf, modelView, viewOf } from "../support/model-view.ts";
 import { NaiveModel } from "../support/naive-model.ts";
@@ -128,16 +129,6 @@ function changeOf(made: Step, state: MemoryState): Change {
   }
 }
 
-/** What is said of each job must be what a claim would do. */
-function checkExplanations(state: MemoryState, engine: Engine, nowMs: number): void {
-  for (const job of state.jobs.values()) {
-    const obstacles = engine.why.job(job, nowMs);
-    const isFree = obstacles.every(({ kind }) => kind === "expired");
-    const ahead = isFree ? engine.why.standing(job, nowMs).ahead : undefined;
-    expect([job.seq, ahead === 0]).toEqual([job.seq, engine.nextClaimable(job.queue) === job.seq]);
-  }
-}
-
 /**
  * Takes away whatever would be given next until nothing is given any more. Taking jobs away spends nothing, so every job
  * that nothing stopped must have come up, and none that a limit stopped.
@@ -185,7 +176,7 @@ test("[LM1] [EX1] a claim gives the first job that no limit stops, however the e
         expect(findViolations(state.contents(), engine)).toEqual([]);
         expect(new Engine(reborn).apply(batch)).toEqual(outcomes);
         expect(viewOf(reborn, new Engine(reborn))).toEqual(viewOf(state, engine));
-        checkExplanations(state, engine, nowMs);
+        expectExplained(state, engine, nowMs);
       }
       expect(hashState(reborn.contents())).toBe(hashState(state.contents()));
       checkByTakingAway(state, engine, nowMs);

@@ -270,7 +270,7 @@ const cases: Case[] = [
       await rig.add({ priority: "critical" });
       return rig.add();
     },
-    codes: ["in_line"],
+    codes: ["in_line", "no_worker"],
     check: ({ causes, summary, starts }) => {
       expect(causes[0]).toMatchObject({ ahead: 2 });
       expect(summary).toBe('2 jobs of queue "q" go first.');
@@ -285,7 +285,7 @@ const cases: Case[] = [
       await rig.add({ group: "small" });
       return rig.add({ group: "small" });
     },
-    codes: ["in_line"],
+    codes: ["in_line", "no_worker"],
     check: ({ causes, summary }) => {
       expect(causes[0]).toMatchObject({ ahead: 3, group: "small" });
       expect(summary).toContain("2 groups take turns, and by place alone 7 jobs stand before it");

@@ -106,6 +106,7 @@ export class Campaign {
           if (!isOver && !this.#isStopped) {
             const says = `seed ${seed}: its process ended with ${signalCode ?? exitCode}`;
             this.#running.delete(seed);
+            this.#done++;
             this.#failures.push({ seed, result: undefined, says });
           }
           resolve();

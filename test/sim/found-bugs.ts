@@ -8,7 +8,7 @@ export const foundBugs: readonly (SimulationOptions & { says: string; bug: strin
   {
     says: "a write that is tried again does not store the commit index of a later one",
     bug: "D17",
-    seed: 8,
+    seed: 34,
     steps: 800,
     nodes: 3,
     faults: ["crash", "slowDisk", "brokenDisk", "overload"],

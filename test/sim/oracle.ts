@@ -6,6 +6,7 @@ import { parseJobId } from "../../src/base/ids.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
+import { AdmissionLedger } from "./admission-ledger.ts";
 import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
@@ -43,6 +44,11 @@ export class Oracle {
   readonly flow = new FlowLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
+  );
+  readonly admission = new AdmissionLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+    (seq) => this.jobs.get(seq)?.isManaged === true,
   );
   readonly schedules = new ScheduleLedger(
     (problem) => this.report(problem),
@@ -133,6 +139,7 @@ export class Oracle {
   jobChanges(nowMs: number, previous: Job | undefined, next: Job): void {
     this.limits.jobChanges(next);
     this.flow.jobChanges(previous, next);
+    this.admission.jobChanges(previous, next);
     if (next.state === "completed") this.#completed.add(next.seq);
     if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
@@ -154,6 +161,7 @@ export class Oracle {
     this.schedules.changed(kind, key, value, nowMs);
     this.limits.changed(kind, key, value);
     this.flow.changed(kind, key, value);
+    this.admission.recordChanges(kind, key, value);
   }
 
   /** A job runs: what it depends on is done. An operator may run it all the same. */
@@ -167,7 +175,7 @@ export class Oracle {
 
   enqueued(seq: number, payload: string): void {
     const known = this.jobs.get(seq);
-    if (known !== undefined && known.payload !== payload) {
+    if (known !== undefined && known.payload !== payload && !this.admission.mayChange(seq)) {
       this.report(`job ${seq} was given for ${payload} and for ${known.payload}`);
     }
     if (known !== undefined) return;
@@ -224,7 +232,8 @@ export class Oracle {
     for (const [seq, known] of this.jobs) {
       const job = jobs.get(seq);
       if (job === undefined) this.report(`job ${seq} was acknowledged and is lost`);
-      else if (job.payload !== known.payload) this.report(`job ${seq} is ${job.payload} now`);
+      else if (job.payload !== known.payload && !this.admission.mayChange(seq))
+        this.report(`job ${seq} is ${job.payload} now`);
       else if (known.ackedBy !== undefined && !known.isManaged) {
         const isRight = job.state === "completed" && job.result === `"${known.ackedBy}"`;
         if (!isRight) {
@@ -236,9 +245,10 @@ export class Oracle {
     }
     const seen = new Set<string>();
     this.schedules.checkJobs(jobs.values());
+    this.admission.check(jobs.values());
     for (const job of jobs.values()) {
       // The ledger has counted them.
-      if (job.options.schedule !== undefined) continue;
+      if (job.options.schedule !== undefined || job.options.deadOf !== undefined) continue;
       if (this.refused.has(job.payload)) this.report(`refused call ${job.payload} took effect`);
       if (seen.has(job.payload)) this.report(`call ${job.payload} took effect twice`);
       seen.add(job.payload);

@@ -4,12 +4,14 @@
  */
 import type { Logger } from "../../src/base/ports.ts";
 import { decodeBatch } from "../../src/engine/change.ts";
+import type { JobSearch } from "../../src/engine/query.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
 import { Planner } from "../../src/replica/planner.ts";
+import { Redriver } from "../../src/replica/redriver.ts";
 import { defaultReplicaOptions, Replica } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
 import { dueTimes } from "../../src/service/timetable.ts";
@@ -27,6 +29,7 @@ export interface Process {
   readonly membership: Membership;
   readonly claims: Claims;
   readonly planner: Planner;
+  readonly redriver: Redriver;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -70,6 +73,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
       onEffects: (effects) => {
         for (const queue of effects.readyQueues) claims.wake(queue);
         planner.onEffects(effects);
+        redriver.onEffects(effects);
       },
     },
     { ...defaultReplicaOptions, checkpointMs, quietCheckpointMs: checkpointMs },
@@ -100,7 +104,11 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   const membership = createMembership(host, { ...parts, group, replica });
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
   const planner = new Planner({ ...parts, clock, replica, dueTimes });
-  group.whenReady(() => planner.lead());
+  const redriver = new Redriver({ ...parts, clock, replica, search: searchOf(store) });
+  group.whenReady(() => {
+    planner.lead();
+    redriver.lead();
+  });
   const snapshots = new Snapshots({
     timers,
     logger: silent,
@@ -108,7 +116,21 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
     make: () => makeSnapshot(host, { replica, store, made }),
     remove: (path) => made.delete(path),
   });
-  return { log, store, group, replica, membership, claims, planner, snapshots, made };
+  return { log, store, group, replica, membership, claims, planner, redriver, snapshots, made };
+}
+
+/** The part of a search that redrives need, over what is applied. */
+function searchOf({ state }: SimStore): Pick<JobSearch, "seqs"> {
+  return {
+    seqs: async ({ queue, states, completedBeforeMs = 0 }, { afterSeq, beforeSeq, limit }) =>
+      [...state.jobs.values()]
+        .filter((job) => job.queue === queue && states?.includes(job.state) === true)
+        .filter((job) => job.finishedAtMs < completedBeforeMs)
+        .map(({ seq }) => seq)
+        .filter((seq) => seq > afterSeq && seq < beforeSeq)
+        .toSorted((one, other) => one - other)
+        .slice(0, limit),
+  };
 }
 
 function groupOptions({ id, world }: ProcessHost, { stored }: SimStore): GroupOptions {

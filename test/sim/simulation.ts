@@ -276,6 +276,9 @@ export class Simulation {
     const forgotten = findForgotten(leader.store?.state.jobs ?? new Map(), nowMs);
     if (forgotten !== undefined)
       return `job ${forgotten.seq} (${forgotten.state}) is past its time`;
+    const redrives = leader.store?.state.records("redrive").entries() ?? [];
+    const [open] = [...redrives].find(([, { state }]) => state === "running") ?? [];
+    if (open !== undefined) return `the redrive of ${open} is not finished`;
     return this.#findStoppedSchedule(leader, nowMs);
   }
 

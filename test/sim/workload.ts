@@ -15,6 +15,12 @@ import { endsChain } from "./flow-ledger.ts";
 import type { SimNode } from "./node.ts";
 import type { GrantedLease, Oracle } from "./oracle.ts";
 import type { EventQueue } from "./virtual-time.ts";
+import {
+  admissionQueue,
+  drawAdmissionChange,
+  drawAdmissionJob,
+  fatalClass,
+} from "./workload-admission.ts";
 import { childOf, drawBatch, drawChain, KnownBatches } from "./workload-flow.ts";
 import { drawLane, drawLimitChange, limitRemovals } from "./workload-limits.ts";
 
@@ -37,6 +43,8 @@ export interface WorkloadParts {
 }
 
 const queues = ["a", "b", "c"] as const;
+/** Of all of them workers take jobs. */
+const claimed = [...queues, admissionQueue];
 const schedules = ["s", "t"] as const;
 const refusals: readonly ErrorCode[] = ["UNAVAILABLE", "READ_ONLY", "OVERLOADED"];
 const callTimeoutMs = 4000;
@@ -65,13 +73,15 @@ export class Workload {
   /** Some client does something. */
   step(): void {
     const draw = below(this.#random, 100);
-    if (draw < 22) this.#enqueue();
+    if (draw < 15) this.#enqueue();
+    else if (draw < 22) this.#enqueueKeyedJob();
     else if (draw < 30) this.#enqueueTogether();
     else if (draw < 55) this.#claim();
     else if (draw < 85) this.#work();
     else if (draw < 89) this.#manage();
     else if (draw < 91) this.#pause();
-    else if (draw < 93) this.#call(drawLimitChange(this.#random, queues), () => {});
+    else if (draw < 92) this.#call(drawLimitChange(this.#random, queues), () => {});
+    else if (draw < 93) this.#call(drawAdmissionChange(this.#random), () => {});
     else if (draw < 97) this.#read();
     else if (draw < 99) this.#schedule();
     else this.probe(() => {});
@@ -107,14 +117,18 @@ export class Workload {
    * must come by itself.
    */
   drain(node: SimNode): void {
-    const waiter = new Waiter({ queues, leaseMs: 60_000, workerId: "last" }, 1_000_000, (jobs) => {
-      for (const job of jobs) {
-        const lease = this.#parts.oracle.granted(job);
-        this.#parts.oracle.note("drained");
-        // It meets removed nodes on its way, too.
-        this.#ack({ seq: job.seq, lease }, 200);
-      }
-    });
+    const waiter = new Waiter(
+      { queues: claimed, leaseMs: 60_000, workerId: "last" },
+      1_000_000,
+      (jobs) => {
+        for (const job of jobs) {
+          const lease = this.#parts.oracle.granted(job);
+          this.#parts.oracle.note("drained");
+          // It meets removed nodes on its way, too.
+          this.#ack({ seq: job.seq, lease }, 200);
+        }
+      },
+    );
     node.enter(({ claims }) => claims.add(waiter));
   }
 
@@ -135,6 +149,13 @@ export class Workload {
         ...(this.#chance(35) && { lane: drawLane(this.#random) }),
       },
     };
+    if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
+    else this.#enqueueOnce(job, 3);
+  }
+
+  /** A job that may meet others of its key. */
+  #enqueueKeyedJob(): void {
+    const job = drawAdmissionJob(this.#random, this.#payload());
     if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
     else this.#enqueueOnce(job, 3);
   }
@@ -220,6 +241,7 @@ export class Workload {
       return;
     }
     outcome.results.forEach((result, i) => {
+      if (result.kind === "rejected") this.#parts.oracle.refused.add(jobs[i]?.payload ?? "");
       if (result.kind !== "added") return;
       this.#known.push(formatJobId(result.seq, result.createdAtMs, 0));
       this.#parts.oracle.enqueued(result.seq, jobs[i]?.payload ?? "");
@@ -229,7 +251,7 @@ export class Workload {
   #claim(): void {
     const change: Change = {
       kind: "claim",
-      queues: this.#chance(50) ? [this.#queue()] : queues,
+      queues: this.#chance(50) ? [this.#queue()] : claimed,
       count: 1 + below(this.#random, 3),
       leaseMs: 500 + below(this.#random, 4000),
       workerId: `w${below(this.#random, 5)}`,
@@ -261,9 +283,15 @@ export class Workload {
       return;
     }
     held.lease.isGivenBack = true;
+    if (draw > 95) {
+      this.#call({ kind: "snooze", items: [{ ...item, delayMs: 300 }] }, () => {});
+      return;
+    }
+    const failure = { error: "e", retryable: this.#chance(80) };
+    const errorClass = this.#chance(30) ? { errorClass: fatalClass } : {};
     const change: Change =
       draw < 88
-        ? { kind: "fail", items: [{ ...item, error: "e", retryable: this.#chance(80) }] }
+        ? { kind: "fail", items: [{ ...item, ...failure, ...errorClass }] }
         : { kind: "release", items: [{ ...item, delayMs: this.#chance(50) ? 300 : 0 }] };
     this.#call(change, () => {});
   }

@@ -4,6 +4,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
+import { expectExplained } from "./explain-check.ts";
 import { type BatchStep, startMs } from "./histories.ts";
 import { batchAt } from "./history-batch.ts";
 import { answerOf, modelView, viewOf } from "./model-view.ts";
@@ -29,4 +30,5 @@ export function expectAnswersOfTheModel(steps: readonly BatchStep[], stepsMax: n
     // A process that starts here must go on alike.
     if (step.restarts) engine = new Engine(state, stepsMax);
   }
+  expectExplained(state, engine, nowMs);
 }

@@ -78,8 +78,8 @@ export class NaiveChains implements GroupKeeper {
   /** By hand, before the job's state changes. */
   runsAgain(job: ModelJob): void {
     const chain = this.#of(job);
-    // A step that is completed has handed the chain on.
-    if (chain === undefined || !["dead", "cancelled"].includes(job.state)) return;
+    // A step that was completed once has handed the chain on.
+    if (chain === undefined || job.options.chain === undefined) return;
     chain.state = "running";
     chain.finishedAtMs = 0;
   }

@@ -47,6 +47,13 @@ export class LimitView {
     };
   }
 
+  /** Units of keys and resources that are out, by the name of what they are of. */
+  unitsOut(): Map<string, number> {
+    const out = new Map<string, number>();
+    for (const { name, used } of this.#core.lines.gates.all()) if (used !== 0) out.set(name, used);
+    return out;
+  }
+
   /** Keys in which jobs wait for an older one, by name, after one that was given. */
   blockedKeys(queue: string, after: string, limit: number): BlockedKey[] {
     return this.#core.lines.fifo.blocked(queue, after, limit);
