@@ -46,6 +46,7 @@ export default command({
         );
       }
       if (args.unsafe !== true) {
+        if (context.output.json) context.output.line(JSON.stringify(documentOf(found)));
         context.output.note("nothing was changed; --unsafe makes this node the only one");
         return undefined;
       }
@@ -95,6 +96,21 @@ function show({ output }: Context, found: Recoverable): void {
       return ["to be removed", `node ${id}${url === undefined ? "" : `, ${printable(url)}`}`];
     }),
   ]);
+}
+
+/** What decides which node to keep, for programs. */
+function documentOf(found: Recoverable): object {
+  const { identity } = found;
+  return {
+    cluster_id: identity.clusterId,
+    node_id: String(identity.nodeId),
+    recovery_epoch: identity.recoveryEpoch,
+    last_term: found.lastTerm,
+    last_index: found.lastIndex,
+    committed_index: found.commitIndex,
+    voters: found.voters.map(String),
+    to_be_removed: found.others.map(String),
+  };
 }
 
 function report({ output }: Context, { identity, others }: Recoverable, epoch: number): void {

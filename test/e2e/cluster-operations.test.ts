@@ -138,6 +138,7 @@ test("a node that is left alone for good is made the only one, and old nodes com
     cluster.place.run(["recover", "--data-dir", kept.name, ...words]);
 
   const shown = await recover();
+  const asJson = await recover("--json");
   const unasked = await recover("--unsafe");
   const wrong = await recover("--unsafe", "--yes-i-lose-data", "another");
   await kept.start();
@@ -147,6 +148,13 @@ test("a node that is left alone for good is made the only one, and old nodes com
   const done = await recover("--unsafe", "--yes-i-lose-data", clusterId);
 
   expect(shown.stdout).toContain(`to be removed  node ${leader.id}`);
+  expect(JSON.parse(asJson.stdout)).toMatchObject({
+    cluster_id: clusterId,
+    node_id: String(kept.id),
+    last_term: expect.any(Number),
+    last_index: expect.any(Number),
+    to_be_removed: expect.arrayContaining([String(leader.id)]),
+  });
   expect(unasked.code).toBe(2);
   expect(unasked.stderr).toContain(`--yes-i-lose-data ${clusterId}`);
   expect([wrong.code, running.code, stuck.status]).toEqual([5, 5, 503]);

@@ -1,3 +1,4 @@
+import { formatDuration } from "../../base/time.ts";
 import { command } from "../_shared/command.ts";
 import { printFields, printGrid } from "../_shared/grid.ts";
 import { modeOf, scheduleArg, timetableOf } from "../_shared/schedule-view.ts";
@@ -22,7 +23,10 @@ export default command({
       ["when", timetableOf(schedule)],
       ["mode", modeOf(schedule)],
       ["overlap", schedule.overlap],
-      ["catch up", `${schedule.catch_up}, up to ${schedule.catch_up_window_ms} ms late`],
+      [
+        "catch up",
+        `${schedule.catch_up}, up to ${formatDuration(schedule.catch_up_window_ms)} late`,
+      ],
       ["jitter", schedule.jitter_ms === 0 ? undefined : `${schedule.jitter_ms} ms`],
       ["start", schedule.start],
       ["end", schedule.end],
