@@ -95,7 +95,7 @@ _corvo() {
     'limit') words='set list show remove pause resume'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit set') words=''; flags='--queue --resource --key --each-key --group --each-group --concurrency --rate --rate-kind --burst --weight --backlog --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit list') words=''; flags='--queue --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'limit show') words=''; flags='--queue --resource --key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'limit show') words=''; flags='--queue --resource --key --each-key --group --each-group --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit remove') words=''; flags='--queue --resource --key --each-key --group --each-group --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit pause') words=''; flags='--queue --resource --key --for --until --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'limit resume') words=''; flags='--queue --resource --key --server --api-key --json --quiet --no-color --verbose --help --version' ;;

@@ -35,6 +35,18 @@ const part = {
   group: LimitName("One group of the queue."),
   each_group: Type.Boolean({ description: "Every group of the queue, each for itself." }),
 };
+const partOfQuery = {
+  key: Type.Optional(part.key),
+  each_key: Type.Optional(part.each_key),
+  group: Type.Optional(part.group),
+  each_group: Type.Optional(part.each_group),
+};
+const partOfBody = {
+  key: Maybe(part.key),
+  each_key: Maybe(part.each_key),
+  group: Maybe(part.group),
+  each_group: Maybe(part.each_group),
+};
 const end = {
   for: Maybe(Duration, "How long."),
   until: Maybe(Time, "Until when; instead of for."),
@@ -89,10 +101,7 @@ const queueLimits = {
     path: queuePath,
     summary: "Limit a queue, its keys or its groups; replaces what was set for the same",
     body: Type.Object({
-      key: Maybe(part.key),
-      each_key: Maybe(part.each_key),
-      group: Maybe(part.group),
-      each_group: Maybe(part.each_group),
+      ...partOfBody,
       ...bounds,
       weight: Maybe(
         Type.Integer({
@@ -116,11 +125,8 @@ const queueLimits = {
     ...ofQueue,
     method: "GET",
     path: queuePath,
-    summary: "What is in force for a queue or one of its keys, and what of it is in use",
-    query: Type.Object({
-      key: Type.Optional(part.key),
-      consistency: consistencyWith("strong"),
-    }),
+    summary: "What is in force for a queue, its keys or its groups, and what of it is in use",
+    query: Type.Object({ ...partOfQuery, consistency: consistencyWith("strong") }),
     result: Limit,
   }),
   removeLimit: operation({
@@ -128,12 +134,9 @@ const queueLimits = {
     method: "DELETE",
     path: queuePath,
     summary: "Remove a limit",
-    query: Type.Object({
-      key: Type.Optional(part.key),
-      each_key: Type.Optional(part.each_key),
-      group: Type.Optional(part.group),
-      each_group: Type.Optional(part.each_group),
-    }),
+    query: Type.Object(partOfQuery),
+    body: Type.Object(partOfBody),
+    bodyOptional: true,
     result: Status,
     errors: ["NOT_FOUND"],
   }),

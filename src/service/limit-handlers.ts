@@ -30,6 +30,7 @@ type LimitHandlers = Pick<
   | "removeThrottle"
 >;
 type Body = InputOf<Operations["setLimit"]>["body"];
+type LimitPart = Partial<Pick<Body, "key" | "each_key" | "group" | "each_group">>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export const defaultLimitsPage = 100;
@@ -73,7 +74,8 @@ function settingHandlers(node: Node): SettingHandlers {
       const target = targetOf(params.name, body);
       return set(target, toValues(target.scope, body));
     },
-    removeLimit: ({ params, query }) => remove(targetOf(params.name, query)),
+    // What stands in the body must not be passed over: without it, the limit of the whole queue would go.
+    removeLimit: ({ params, query, body }) => remove(targetOf(params.name, query, body)),
     setResource: ({ params, body }) => set(resourceOf(params.name), toValues("resource", body)),
     removeResource: ({ params }) => remove(resourceOf(params.name)),
     setConcurrency: ({ params, body }) =>
@@ -133,7 +135,7 @@ function listHandlers(
         ...(last === undefined ? {} : { cursor: last }),
       };
     },
-    getLimit: async ({ params, query }) => limitView(node, keyOrQueue(params.name, query.key)),
+    getLimit: async ({ params, query }) => limitView(node, targetOf(params.name, query)),
     getResource: async ({ params }) => limitView(node, resourceOf(params.name)),
     async blockedKeys({ params, query }) {
       const { engine } = node.replica;
@@ -173,15 +175,14 @@ function keyOrQueue(queue: string, key: string | null | undefined): LimitTarget 
   return key == null ? { scope: "queue", queue, name: "" } : { scope: "key", queue, name: key };
 }
 
-function targetOf(
-  queue: string,
-  part: Partial<Pick<Body, "key" | "each_key" | "group" | "each_group">>,
-): LimitTarget {
+function targetOf(queue: string, ...parts: readonly LimitPart[]): LimitTarget {
   const named: [LimitScope, string][] = [];
-  if (part.key != null) named.push(["key", part.key]);
-  if (part.each_key === true) named.push(["eachKey", ""]);
-  if (part.group != null) named.push(["group", part.group]);
-  if (part.each_group === true) named.push(["eachGroup", ""]);
+  for (const part of parts) {
+    if (part.key != null) named.push(["key", part.key]);
+    if (part.each_key === true) named.push(["eachKey", ""]);
+    if (part.group != null) named.push(["group", part.group]);
+    if (part.each_group === true) named.push(["eachGroup", ""]);
+  }
   if (named.length > 1) {
     throw invalid("key, each_key, group and each_group exclude each other; give one, or none");
   }

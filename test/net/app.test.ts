@@ -174,6 +174,20 @@ test("[A6] query numbers are read and checked", async () => {
   expect(missing.status).toBe(400);
 });
 
+test("[A6] a removal with a parameter that nobody knows is refused, since it would remove more than is meant", async () => {
+  await using fixture = httpFixture();
+  const url = fixture.listen();
+  const path = `${url}/api/v1/limits/queues/q`;
+
+  const wrong = await fetch(`${path}?kee=a`, { method: "DELETE" });
+
+  expect(wrong.status).toBe(400);
+  expect(await wrong.json()).toMatchObject({
+    error: '"kee" in the query: not one of key, each_key, group, each_group',
+  });
+  expect(fixture.calls).toEqual([]);
+});
+
 test("[A10] a failure has the status, hint and waiting time of its code", async () => {
   const failures = [
     new CorvoError("OVERLOADED", "too much", { retryAfterMs: 3 }),

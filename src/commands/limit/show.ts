@@ -2,9 +2,9 @@ import { command } from "../_shared/command.ts";
 import { printFields } from "../_shared/grid.ts";
 import {
   boundWords,
-  instanceArgs,
   readTarget,
   stateWords,
+  targetArgs,
   targetWords,
 } from "../_shared/limit-args.ts";
 
@@ -13,15 +13,14 @@ export default command({
     { line: "corvo limit show --queue mail", says: "What holds for a queue, and what is in use" },
     { line: "corvo limit show --queue calls --key acme", says: "One of its keys" },
   ],
-  args: instanceArgs,
+  args: targetArgs,
   async run(args, { client, output, signal }) {
     const target = readTarget(args);
     const params = { name: target.name };
-    const query = args.key === undefined ? {} : { key: args.key };
     const limit =
       target.kind === "resource"
         ? await client().getResource({ params }, { signal })
-        : await client().getLimit({ params, query }, { signal });
+        : await client().getLimit({ params, query: target.part }, { signal });
     if (output.json) {
       output.line(JSON.stringify(limit));
       return undefined;
@@ -29,8 +28,13 @@ export default command({
     printFields(output, [
       ["of", targetWords(limit)],
       ["limit", boundWords(limit)],
-      ["in use", String(limit.in_use ?? 0)],
-      ["state", stateWords(limit)],
+      // What is set for each of many is not in use itself.
+      ...(limit.open === undefined
+        ? []
+        : ([
+            ["in use", String(limit.in_use ?? 0)],
+            ["state", stateWords(limit)],
+          ] as const)),
     ]);
     return undefined;
   },

@@ -52,12 +52,17 @@ export class PathParams {
   }
 }
 
-/** Reads the query parameters that a schema knows; others are ignored, the first of repeated ones counts. */
+/**
+ * Reads the query parameters that a schema knows; the first of repeated ones counts. Others are ignored, unless something
+ * is removed: a misspelt name would widen what is meant.
+ */
 export class QueryParams {
   readonly #types: ReadonlyMap<string, string>;
   readonly #check: Check;
+  readonly #isStrict: boolean;
 
-  constructor(schema: TSchema) {
+  constructor(schema: TSchema, isStrict = false) {
+    this.#isStrict = isStrict;
     const properties = Object.entries((schema["properties"] ?? {}) as Record<string, TSchema>);
     this.#types = new Map(properties.map(([name, inner]) => [name, String(inner["type"])]));
     this.#check = createCheck(schema, "the query");
@@ -70,6 +75,12 @@ export class QueryParams {
       const equals = pair.indexOf("=");
       const name = decode((equals === -1 ? pair : pair.slice(0, equals)).replaceAll("+", " "));
       const type = name === undefined ? undefined : this.#types.get(name);
+      if (this.#isStrict && pair !== "" && type === undefined) {
+        throw new CorvoError(
+          "VALIDATION_ERROR",
+          `${seen(name ?? pair)} in the query: not one of ${[...this.#types.keys()].join(", ")}`,
+        );
+      }
       if (name === undefined || type === undefined || Object.hasOwn(values, name)) continue;
       const text = decode(equals === -1 ? "" : pair.slice(equals + 1).replaceAll("+", " "));
       if (text === undefined) {

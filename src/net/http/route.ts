@@ -57,7 +57,7 @@ export class Route {
     this.#handler = handler;
     this.#deps = deps;
     this.#params = new PathParams(operation.path, operation.params);
-    this.#query = new QueryParams(operation.query);
+    this.#query = new QueryParams(operation.query, operation.method === "DELETE");
     this.#needsUrl =
       Object.keys(operation.params.properties).length > 0 ||
       Object.keys(operation.query.properties).length > 0;
