@@ -69,10 +69,10 @@ test("[LM1] what a claim takes on the way changes whose turn it is in other queu
   const rig = new EngineRig();
   set(rig, resource("r"), { concurrency: 1 });
   rig.add({ queue: "q" });
+  const without = rig.add({ queue: "q" });
   const last = add(rig, { group: "g", fifo: "f", resources: [["r", 1]] });
   add(rig, { group: "g", fifo: "f" });
   rig.ack(rig.claim());
-  const without = rig.add({ queue: "q" });
   const later = rig.add({ queue: "p" });
   // To the end of the line, while the turn of its group stands.
   rig.manage("hold", last);
