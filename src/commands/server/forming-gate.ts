@@ -1,4 +1,7 @@
 /**
+ * What keeps calls out until a node can take them. A node that starts alone first settles what nobody else has to agree to:
+ * until then it would refuse as unknown what it can do a moment later.
+ *
  * A cluster that several nodes form together takes no work before as many of them vote as were waited for: what a founder
  * acknowledged alone would be lost if the others, cut off from it, formed a cluster of their own.
  */
@@ -17,14 +20,21 @@ export interface GateDeps {
 }
 
 const retryMs = 500;
+const startRetryMs = 50;
 
 export class FormingGate {
   readonly #deps: GateDeps;
   #expect: number | undefined;
+  #isStarting = true;
 
   constructor(deps: GateDeps) {
     this.#deps = deps;
     this.#expect = deps.expect;
+  }
+
+  /** The node has settled what it had to. */
+  open(): void {
+    this.#isStarting = false;
   }
 
   /** Looks at who votes now. */
@@ -37,13 +47,15 @@ export class FormingGate {
   }
 
   get refusal(): CorvoError | undefined {
+    if (this.#isStarting) {
+      return new CorvoError("UNAVAILABLE", "this node is starting", { retryAfterMs: startRetryMs });
+    }
     if (this.#expect === undefined) return undefined;
     const message = `waiting for ${this.#expect} nodes that vote, have ${this.#deps.voterCount()}`;
     return new CorvoError("UNAVAILABLE", message, { retryAfterMs: retryMs });
   }
 
   guardHandlers(handlers: Handlers): Handlers {
-    if (this.#expect === undefined) return handlers;
     const guarded: Record<string, unknown> = { ...handlers };
     for (const name of Object.keys(operations) as OperationName[]) {
       const { tag } = operations[name];

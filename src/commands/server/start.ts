@@ -161,6 +161,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   if (isAlone) await settleAlone(membership, duties);
+  gate.open();
   return {
     ...identity,
     url,
