@@ -20,7 +20,6 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
   while (jobs.length < change.count) {
     const best = heads.length === 1 ? heads[0] : earliest(heads);
     if (best?.head === undefined) break;
-    if (heads.length > 1 && best.head.line !== undefined && hasChanged(core, best)) continue;
     const job = must(core.state.getJob(best.head.seq), "a job in the line exists");
     if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
       expireJob(core, job);
@@ -28,9 +27,11 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
       for (const one of heads) one.head = core.lines.head(one.name);
       continue;
     }
+    const { line } = best.head;
     core.lines.serve(best.name, best.head);
     jobs.push(lease(core, job, change));
     best.head = core.lines.head(best.name);
+    if (line?.lane?.resources !== undefined) lookAgain(core, heads);
   }
   return { kind: "claimed", jobs };
 }
@@ -40,11 +41,12 @@ interface Candidate {
   head: Head | undefined;
 }
 
-/** What was claimed from another queue may have taken what this one's next job needs. */
-function hasChanged(core: Core, candidate: Candidate): boolean {
-  const before = candidate.head;
-  candidate.head = core.lines.head(candidate.name);
-  return candidate.head?.seq !== before?.seq;
+/**
+ * What was claimed may have taken what the next job of another queue needs. Then that queue's turn goes to another of its
+ * groups, whose first job may well be an earlier one, so no head of a lane may be kept.
+ */
+function lookAgain(core: Core, heads: readonly Candidate[]): void {
+  for (const one of heads) if (one.head?.line !== undefined) one.head = core.lines.head(one.name);
 }
 
 function earliest(heads: readonly Candidate[]): Candidate | undefined {

@@ -130,16 +130,21 @@ test("bodies that nearly fit are served or refused, never a fault, and a refusal
     fc.asyncProperty(cases, async ({ operation, text }) => {
       // Waiting for jobs is no part of this test.
       if (operation.path.startsWith("/api/v1/fetch")) return;
-      const before = await appliedIndex();
-      const answer = await server.call(operation.method, pathOf(operation, "job_1"), text);
+      // Schedules and due times that calls before have made write entries too: so it is asked again.
+      for (let turn = 1; ; turn++) {
+        const before = await appliedIndex();
+        const answer = await server.call(operation.method, pathOf(operation, "job_1"), text);
 
-      expect(answer.status).toBeLessThan(500);
-      // What was well-formed but named no such job has passed through the log; all else has not.
-      const { code } = JSON.parse(answer.text) as { code?: string };
-      const isChecked = ["PARSE_ERROR", "VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"].includes(
-        code ?? "",
-      );
-      if (isChecked) expect(await appliedIndex()).toBe(before);
+        expect(answer.status).toBeLessThan(500);
+        // What was well-formed but named no such job has passed through the log; all else has not.
+        const { code } = JSON.parse(answer.text) as { code?: string };
+        const isChecked = ["PARSE_ERROR", "VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"].includes(
+          code ?? "",
+        );
+        const after = await appliedIndex();
+        if (!isChecked || after === before) return;
+        if (turn === 5) expect(after).toBe(before);
+      }
     }),
     { numRuns: 400 },
   );

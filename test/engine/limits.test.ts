@@ -65,6 +65,24 @@ test("[LM1] [LM2] a resource is shared by queues, and a claim over both sees wha
   expect(seqsOf(rig.claimMany(9, ["p", "q"]))).toEqual([a, c]);
 });
 
+test("[LM1] what a claim takes on the way changes whose turn it is in other queues too", () => {
+  const rig = new EngineRig();
+  set(rig, resource("r"), { concurrency: 1 });
+  rig.add({ queue: "q" });
+  const without = rig.add({ queue: "q" });
+  const last = add(rig, { group: "g", fifo: "f", resources: [["r", 1]] });
+  add(rig, { group: "g", fifo: "f" });
+  rig.ack(rig.claim());
+  const later = rig.add({ queue: "p" });
+  // To the end of the line, while the turn of its group stands.
+  rig.manage("hold", last);
+  rig.manage("approve", last);
+  const first = rig.add({ queue: "p", priority: 0, options: { lane: { resources: [["r", 1]] } } });
+
+  // The first claim takes the unit that the job of g would need, and with it that group's turn.
+  expect(seqsOf(rig.claimMany(3, ["p", "q"]))).toEqual([first, without, later]);
+});
+
 test("[LM4] a job that needs more than there can be runs alone", () => {
   const rig = new EngineRig();
   set(rig, resource("r"), { concurrency: 2 });
