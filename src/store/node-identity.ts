@@ -13,6 +13,14 @@ export interface NodeIdentity {
   readonly recoveryEpoch: number;
   /** Voters that the cluster was to have when it was formed; left out once it has them. */
   readonly expect?: number;
+  /** Who the others are, as the cluster said when this node joined: all that it knows of them until it has the state. */
+  readonly firstPeers?: readonly FirstPeer[];
+}
+
+export interface FirstPeer {
+  readonly id: number;
+  readonly uuid: string;
+  readonly peerAddress: string;
 }
 
 const fileName = "node.json";
@@ -23,9 +31,12 @@ export function readNodeIdentity(directory: string): NodeIdentity | undefined {
   if (!existsSync(file)) return undefined;
   const value: unknown = JSON.parse(readFileSync(file, "utf8"));
   if (isIdentity(value)) {
-    const { clusterId, nodeId, shards = 1, recoveryEpoch = 0, expect } = value;
-    const known = { clusterId, nodeId, shards, recoveryEpoch };
-    return expect === undefined ? known : { ...known, expect };
+    const { clusterId, nodeId, shards = 1, recoveryEpoch = 0, expect, firstPeers } = value;
+    return {
+      ...{ clusterId, nodeId, shards, recoveryEpoch },
+      ...(expect === undefined ? {} : { expect }),
+      ...(firstPeers === undefined ? {} : { firstPeers }),
+    };
   }
   throw new Error(
     `${file} is not what this program wrote; restore the directory from a backup as a whole`,
@@ -45,6 +56,7 @@ function isIdentity(value: unknown): value is Written {
   if (!("nodeId" in value) || !isCount(value.nodeId) || value.nodeId === 0) return false;
   if ("shards" in value && (!isCount(value.shards) || value.shards === 0)) return false;
   if ("expect" in value && !isCount(value.expect)) return false;
+  if ("firstPeers" in value && !Array.isArray(value.firstPeers)) return false;
   return !("recoveryEpoch" in value) || isCount(value.recoveryEpoch);
 }
 

@@ -2,11 +2,12 @@
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import {
+  type FirstPeer,
   type NodeIdentity,
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { type Joined, joinCluster, refuseOtherCluster } from "./join.ts";
+import { joinCluster, refuseOtherCluster } from "./join.ts";
 import { type WaitingOptions, waitForCluster } from "./waiting.ts";
 
 export interface ClusterOptions {
@@ -40,7 +41,7 @@ export const aloneOptions: ClusterOptions = {
 
 export interface Membered {
   readonly identity: NodeIdentity;
-  readonly firstPeers: Joined["peers"];
+  readonly firstPeers: readonly FirstPeer[];
   /** Is it only decided, and to be written once the log has the first entries? */
   readonly isFounder: boolean;
 }
@@ -67,7 +68,7 @@ export async function openIdentity(
         `node ${known.nodeId} of cluster ${known.clusterId} starts again; --join is not needed any more`,
       );
     }
-    return { identity: known, firstPeers: [], isFounder: false };
+    return { identity: known, firstPeers: known.firstPeers ?? [], isFounder: false };
   }
   const { shards, expect } = options;
   if (options.join.length === 0) return foundBy(shards, undefined);
@@ -79,7 +80,7 @@ export async function openIdentity(
   if (joined === undefined) return foundBy(shards, expect);
   const { clusterId, nodeId, recoveryEpoch } = joined;
   const membered = { clusterId, nodeId, recoveryEpoch, shards: joined.shards };
-  const identity = { ...membered, ...expecting(expect) };
+  const identity = { ...membered, ...expecting(expect), firstPeers: joined.peers };
   writeNodeIdentity(directory, identity);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
   return { identity, firstPeers: joined.peers, isFounder: false };
