@@ -1,7 +1,7 @@
 /**
  * Members of 0.3 that change what becomes of a job and that this server does not carry out. To drop them silently would
- * end a chain after its first step, so they are refused. A value that means
- * nothing was asked for (null, "", 0, an empty list) is no demand.
+ * run an agent's job as any other, so they are refused. A value that means nothing was asked for (null, "", 0, an empty
+ * list) is no demand.
  */
 import { CorvoError } from "../base/errors.ts";
 
