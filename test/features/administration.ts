@@ -184,6 +184,11 @@ export const administration: Chapter = {
     },
   ],
   notOffered: [
+    {
+      what: "Queue policies in numbered versions",
+      because:
+        "a queue has the defaults and limits that were set last; `corvo queue defaults` and `corvo limit show` print them",
+    },
     { what: "Backup and restore", because: "not built yet; stop a node and copy its folder" },
     {
       what: "A list of workers",
