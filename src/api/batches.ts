@@ -70,11 +70,10 @@ export const batchOperations = {
     query: Type.Object({
       state: Type.Optional(State),
       limit: Type.Optional(
-        Type.Number({
+        Type.Integer({
           description: `Default 100, at most ${limits.pageRowsMax}.`,
           minimum: 1,
           maximum: limits.pageRowsMax,
-          multipleOf: 1,
         }),
       ),
       before: Type.Optional(

@@ -53,7 +53,7 @@ export const flowOperations = {
     summary: "The jobs whose parent is this one, oldest first",
     params: Type.Object({ job_id: JobId }),
     query: Type.Object({
-      limit: Type.Optional(Type.Number({ description: pageLimit, multipleOf: 1 })),
+      limit: Type.Optional(Type.Integer({ description: pageLimit })),
       cursor: Type.Optional(
         Type.String({ description: "Where the previous page ended.", maxLength: 1024 }),
       ),

@@ -164,7 +164,7 @@ const queueLimits = {
     path: "/api/v1/queues/{name}/blocked-keys",
     summary: "FIFO keys in which jobs wait for an older one, by name",
     query: Type.Object({
-      limit: Type.Optional(Type.Number({ multipleOf: 1, minimum: 1, maximum: limits.pageRowsMax })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
       after: Type.Optional(Type.String({ description: "Last key of the page before." })),
       consistency: consistencyWith("strong"),
     }),
@@ -259,7 +259,7 @@ export const limitOperations = {
     summary: "Every limit and every pause, by queue and name",
     query: Type.Object({
       queue: Type.Optional(QueueName),
-      limit: Type.Optional(Type.Number({ multipleOf: 1, minimum: 1, maximum: limits.pageRowsMax })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
       cursor: Type.Optional(
         Type.String({ description: "Where the page before ended.", maxLength: 2048 }),
       ),

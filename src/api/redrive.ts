@@ -71,7 +71,7 @@ export const redriveOperations = {
     path: "/api/v1/queues/{name}/dead/groups",
     summary: "Dead jobs of the queue by what went wrong, the largest group first",
     query: Type.Object({
-      limit: Type.Optional(Type.Number({ multipleOf: 1, minimum: 1, maximum: limits.pageRowsMax })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
       consistency: consistencyWith("strong"),
     }),
     result: Type.Object({
