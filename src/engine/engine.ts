@@ -81,6 +81,15 @@ export class Engine {
     return effects;
   }
 
+  /** Queues that were found ready by looking, outside of any batch; undefined when there are none. */
+  takeReadyQueues(): Set<string> | undefined {
+    const { effects } = this.#core;
+    if (effects.readyQueues.size === 0) return undefined;
+    const ready = effects.readyQueues;
+    this.#core.effects = { ...effects, readyQueues: new Set() };
+    return ready;
+  }
+
   /** When `advanceTime` has something to do next; Infinity when never. */
   nextDeadlineMs(): number {
     return nextDeadlineMs(this.#core);

@@ -13,7 +13,7 @@ import type { Clock, Logger, Random, Timers } from "../base/ports.ts";
 import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/change.ts";
 import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
-import type { Effects, Outcome } from "../engine/outcome.ts";
+import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
@@ -88,6 +88,8 @@ export class Replica {
   #waitingBytes = 0;
   #inFlight: Flight | undefined;
   #flushQueued = false;
+  /** Between a batch and its effects, which tell of everything that became ready. */
+  #isApplying = false;
   #readOnly: string | undefined;
   #stopped: CorvoError | undefined;
   #idle: (() => void)[] = [];
@@ -186,8 +188,18 @@ export class Replica {
   /** How many jobs a claim of the queue could get, counted up to `most`. Somebody waits there, so what stops the others is timed from now on. */
   claimable(queue: string, most: number): number {
     const count = this.engine.claimable(queue, most);
+    if (!this.#isApplying) this.#tellOfReady();
     if (this.engine.nextWakeMs() !== Number.POSITIVE_INFINITY) this.#alarm.arm();
     return count;
+  }
+
+  /** Looking at one queue may find that the time of others has come; no batch would tell those who wait there. */
+  #tellOfReady(): void {
+    const readyQueues = this.engine.takeReadyQueues();
+    if (readyQueues === undefined) return;
+    queueMicrotask(() => {
+      if (this.isLeader) this.#deps.onEffects({ ...createEffects(), readyQueues });
+    });
   }
 
   /** Resolves when a read of the engine sees everything that was acknowledged before the call. */
@@ -234,6 +246,7 @@ export class Replica {
     // The next batch is written while this one is applied and answered.
     this.#flush();
     const level = this.engine.featureLevel;
+    this.#isApplying = true;
     const outcomes = this.engine.apply(batch);
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
     this.#time.note(batch.nowMs);
@@ -242,6 +255,7 @@ export class Replica {
       for (let i = 0; i < proposals.length; i++) proposals[i]?.settle(outcomes[i], undefined);
     }
     const effects = this.engine.takeEffects();
+    this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length);

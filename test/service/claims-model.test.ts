@@ -218,6 +218,18 @@ async function play(rig: NodeRig, workers: readonly ModelWorker[], step: Step): 
   await settle();
 }
 
+/** Looking at b is what notices that the pause of c is over, and no batch follows that would tell those who wait there. */
+const pausesThatEndWhileTheLogIsBusy: Step[] = [
+  { kind: "enqueue", queue: "a", count: 1, delayMs: 50, lane: {} },
+  { kind: "pauseLimit", queue: "c", pauseMs: 60 },
+  { kind: "enqueue", queue: "c", count: 1, delayMs: 0, lane: {} },
+  { kind: "claim", worker: 0, queues: ["b", "c"], credits: 1, leaseMs: 100 },
+  { kind: "hold" },
+  { kind: "pass", durationMs: 100 },
+  { kind: "pauseLimit", queue: "b", pauseMs: 0 },
+  { kind: "hold" },
+];
+
 test("[LM10] no traffic makes a worker get more than its credits, or a job wait for nobody", async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -251,6 +263,6 @@ test("[LM10] no traffic makes a worker get more than its credits, or a job wait 
         expect(leases.size).toBe(pushed);
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: 1000, examples: [[pausesThatEndWhileTheLogIsBusy]] },
   );
 }, 20_000);
