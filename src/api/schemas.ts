@@ -237,6 +237,35 @@ const stepFields = {
   group: Maybe(Key("Groups of a queue take turns.")),
 };
 
+/** Printable ASCII, as a header has it. */
+export const ContentType = Type.String({
+  description: "Content type of bytes. Default application/octet-stream.",
+  pattern: "^[\\w!#$&^.+-]+/[\\w!#$&^.+-]+( *;[\\x20-\\x7e]*)?$",
+  maxLength: 255,
+});
+export const BlobHash = Type.String({
+  description: "SHA-256 of a blob in hex.",
+  pattern: "^[0-9a-f]{64}$",
+});
+
+/** A payload that is not JSON. */
+const bytesFields = {
+  payload_base64: Maybe(
+    Type.String(),
+    "Instead of payload: bytes in base64, which workers get with their content_type.",
+  ),
+  payload_blob: Maybe(BlobHash, "Instead of payload: a blob that was uploaded before."),
+  content_type: Maybe(ContentType),
+};
+
+/** What is said of a payload that is not JSON; `payload` is null then. */
+const bytesFacts = {
+  content_type: Type.Optional(Type.String()),
+  payload_bytes: Type.Optional(Type.Integer()),
+  /** Hash of the blob that the payload is; `GET /api/v1/jobs/{job_id}/payload` gives its bytes. */
+  payload_blob: Type.Optional(Type.String()),
+};
+
 export const ChainStep = Type.Object(stepFields);
 
 const Chain = Type.Object(
@@ -256,6 +285,7 @@ const Chain = Type.Object(
 /** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
 export const NewJob = Type.Object({
   ...stepFields,
+  ...bytesFields,
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
@@ -321,6 +351,8 @@ export const ClaimedJob = Type.Object({
   job_id: Type.String(),
   queue: Type.String(),
   payload: Json("The payload as it was sent."),
+  ...bytesFacts,
+  payload_base64: Type.Optional(Type.String()),
   attempt: Type.Integer(),
   max_retries: Type.Integer(),
   /** Seconds, as 0.3 has it. */
@@ -358,6 +390,7 @@ const summaryFields = {
   queue: Type.String(),
   state: State,
   payload: Json("The payload as it was sent."),
+  ...bytesFacts,
   priority: Type.Integer(),
   attempt: Type.Integer(),
   max_retries: Type.Integer(),
@@ -407,7 +440,13 @@ export const Job = Type.Object({
   hostname: Type.Optional(Type.String()),
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
+  payload_base64: Type.Optional(Type.String()),
   result: Type.Optional(Json("Result of the last attempt.")),
+  /** What is said of a result that is not JSON; `result` is null then. */
+  result_type: Type.Optional(Type.String()),
+  result_bytes: Type.Optional(Type.Integer()),
+  result_blob: Type.Optional(Type.String()),
+  result_base64: Type.Optional(Type.String()),
   limit_key: Type.Optional(Type.String()),
   limit_cost: Type.Optional(Type.Integer()),
   resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),

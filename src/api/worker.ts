@@ -3,7 +3,9 @@ import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
 import {
+  BlobHash,
   ClaimedJob,
+  ContentType,
   Duration,
   EnqueueResult,
   ErrorClass,
@@ -26,6 +28,9 @@ const Output = Maybe(
 const ackFields = {
   lease_token: Maybe(LeaseToken),
   result: Maybe(Json("Result of the job.")),
+  result_base64: Maybe(Type.String(), "Instead of result: bytes in base64."),
+  result_blob: Maybe(BlobHash, "Instead of result: a blob that was uploaded before."),
+  result_type: Maybe(ContentType),
   checkpoint: Maybe(Json("Last checkpoint.")),
   output: Output,
   step_status: Maybe(
@@ -148,6 +153,7 @@ const HeartbeatAnswer = Type.Object({
 
 const enqueueErrors = [
   "NOT_FOUND",
+  "BLOB_NOT_FOUND",
   "BATCH_ERROR",
   "PARENT_ERROR",
   "PAYLOAD_TOO_LARGE",

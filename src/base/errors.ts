@@ -101,6 +101,12 @@ export const errorTable = {
     retryable: false,
     hint: "Keep large data elsewhere and send a reference, or raise the limit that the message names.",
   },
+  BLOB_NOT_FOUND: {
+    status: 404,
+    exit: exitCodes.notFound,
+    retryable: false,
+    hint: "Upload it with POST /api/v1/blobs and use the hash of the answer.",
+  },
   LIMIT_EXCEEDED: {
     status: 400,
     exit: exitCodes.usage,

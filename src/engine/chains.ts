@@ -4,6 +4,7 @@
  * once, whatever is done to the jobs by hand.
  */
 import { formatJobId, parseGroupId } from "../base/ids.ts";
+import { bytesValueOf, jsonOf } from "../base/stored-value.ts";
 import { mergePayload } from "./chain-payload.ts";
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
@@ -58,6 +59,11 @@ export function refuseChains(core: Core, count: number): Rejection | undefined {
   );
 }
 
+/** A result that is no JSON is named; it is read from the job before. */
+function resultText(result: string): string {
+  return jsonOf(result) ?? JSON.stringify(bytesValueOf(result));
+}
+
 /** A new job is the first of a chain. */
 function beginChain(core: Core, job: Job, plan: ChainPlan): void {
   core.state.records("chain").put(String(job.seq), {
@@ -80,7 +86,7 @@ export function advanceChain(
   const found = currentChain(core, job);
   if (found === undefined) return;
   const given: [string, string][] = [["previous_job_id", idText(job, plan)]];
-  if (job.result !== undefined) given.push(["previous_result", job.result]);
+  if (job.result !== undefined) given.push(["previous_result", resultText(job.result)]);
   const [next] = plan.steps;
   if (next !== undefined && exit === undefined) {
     beginStep(core, found, { job, plan, next, given });

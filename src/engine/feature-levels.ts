@@ -10,6 +10,7 @@
  * To add a kind of change, a member of one, or a job option, give it its level below; the compiler asks for it. What
  * comes after a release that knows level N belongs to level N+1, with a row of its own in `featureLevels`.
  */
+import { isPacked } from "../base/stored-value.ts";
 import type {
   AckItem,
   Change,
@@ -26,12 +27,16 @@ import type { JobOptions } from "./options.ts";
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
 
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
+
+/** From here on payloads and results may have other forms than JSON text (`base/stored-value.ts`). */
+export const packedLevel = 3;
 
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
@@ -189,10 +194,14 @@ export function needOf(change: Change): Need {
   switch (change.kind) {
     case "enqueue":
       return change.jobs.reduce((need, job) => {
-        const next = higher(need, job, jobMembers, "job");
+        const next = higherForm(higher(need, job, jobMembers, "job"), job.payload);
         return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
       }, own);
     case "ack":
+      return change.items.reduce<Need>(
+        (need, item) => higherForm(higher(need, item, itemMembers.ack, "ack"), item.result ?? ""),
+        own,
+      );
     case "fail":
     case "release":
     case "heartbeat": {
@@ -226,6 +235,12 @@ function higher(
     if (level > most.level) most = { level, because: `${member} of ${what}` };
   }
   return most;
+}
+
+/** Programs before this level take every payload and result for JSON text. */
+function higherForm(need: Need, form: string): Need {
+  if (need.level >= packedLevel || !isPacked(form)) return need;
+  return { level: packedLevel, because: "a payload or result that is not plain JSON" };
 }
 
 /** The highest level that programs of this version know. A version that cannot be read counts as the oldest. */

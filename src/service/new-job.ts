@@ -8,6 +8,7 @@ import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { knownMembers, refuseOtherOptions } from "./known-members.ts";
+import { payloadForm } from "./packed-values.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
@@ -25,7 +26,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
-    payload: spec.payload == null ? "{}" : spec.payload.text,
+    payload: payloadForm(spec),
   };
   if (spec.priority != null) job.priority = toPriority(spec.priority);
   if (spec.scheduled_at != null) {

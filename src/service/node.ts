@@ -17,6 +17,7 @@ import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { defaultPacking, type Packing } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 
@@ -32,6 +33,8 @@ export interface ServiceOptions {
   readonly nodeId: string;
   /** How durable an acknowledged write is, in words. */
   readonly durability: string;
+  /** Bounds of what is packed; the defaults when absent. */
+  readonly packing?: typeof defaultPacking;
 }
 
 export interface ServiceDeps {
@@ -66,6 +69,8 @@ export class Node {
   readonly planner: Planner;
   readonly redriver: Redriver;
   readonly startedAtMs: number;
+  /** How payloads and results become what the log holds. */
+  readonly packing: Packing;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
@@ -81,6 +86,13 @@ export class Node {
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.redriver = new Redriver({ ...deps, replica });
     this.startedAtMs = deps.clock.nowMs();
+    this.packing = {
+      ...(options.packing ?? defaultPacking),
+      get featureLevel() {
+        return replica.engine.featureLevel;
+      },
+      blobBytes: () => undefined,
+    };
     this.#startedMs = deps.clock.monotonicMs();
   }
 

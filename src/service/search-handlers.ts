@@ -4,6 +4,7 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { formatTime } from "../base/time.ts";
 import { type ApiFilter, toPageRequest } from "./filter.ts";
 import type { Node } from "./node.ts";
+import { jsonTextOf } from "./packed-values.ts";
 import { summaryView } from "./views.ts";
 
 const defaultTextLimit = 50;
@@ -36,7 +37,7 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
           id: node.idOf(job),
           queue: job.queue,
           state: job.state,
-          payload: job.payload,
+          payload: jsonTextOf(job.payload),
           tags: job.options.tags ?? "{}",
           created_at: formatTime(job.createdAtMs),
         })),

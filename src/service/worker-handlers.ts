@@ -11,6 +11,7 @@ import { fetchJobs } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { packAcks, packJobs } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
@@ -139,8 +140,9 @@ export function enqueue(
   });
 }
 
-export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
+export function enqueueChange(node: Node, given: readonly NewJob[]): EnqueueJobs {
   const { shard } = node.options;
+  const jobs = packJobs(node.packing, given);
   return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
 }
 
@@ -192,13 +194,16 @@ function finishHandlers(
   return {
     async ackJob({ params, body }) {
       refuseAgentVerdict(body);
-      const item = toAck(node, { ...body, job_id: params.job_id });
-      await node.proposeOne({ kind: "ack", items: [item] }, sizeOfItems([item]));
-      node.disownLease(item.token);
+      const items = packAcks(node.packing, [toAck(node, { ...body, job_id: params.job_id })]);
+      await node.proposeOne({ kind: "ack", items }, sizeOfItems(items));
+      node.disownLease(items[0]?.token);
       return { status: "ok" };
     },
     async ackJobs({ body }) {
-      const items = body.acks.map((item) => toAck(node, item));
+      const items = packAcks(
+        node.packing,
+        body.acks.map((item) => toAck(node, item)),
+      );
       const results = await node.proposeItems({ kind: "ack", items }, sizeOfItems(items));
       for (const item of items) node.disownLease(item.token);
       return {
