@@ -13,12 +13,13 @@
  * frame of the compressor, and both are checked before a byte is unpacked: nothing small becomes surprisingly large.
  */
 import { assert } from "./assert.ts";
+import { deflate, inflate } from "./zstd.ts";
 
 /** Largest value that is ever unpacked; whoever takes values in has smaller bounds. */
 const unpackedBytesMax = 64 * 1024 * 1024;
 
 const tilde = 0x7e;
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const jsonType = "application/json";
 
@@ -39,7 +40,7 @@ export function isPacked(form: string): boolean {
 export function jsonOf(form: string): string | undefined {
   if (!isPacked(form)) return form;
   const { kind, bytes, data } = parse(form);
-  return kind === "j" ? utf8.decode(inflate(data, bytes)) : undefined;
+  return kind === "j" ? utf8.decode(unpack(data, bytes)) : undefined;
 }
 
 /** What there is to know of a value that is not JSON in itself; undefined for JSON. */
@@ -64,7 +65,7 @@ export function base64Of(form: string): string {
   const { kind, bytes, data } = parse(form);
   if (kind === "b") return data;
   assert(kind === "z", `a value of kind ${kind} has no base64`);
-  return Buffer.from(inflate(data, bytes)).toString("base64");
+  return Buffer.from(unpack(data, bytes)).toString("base64");
 }
 
 /** Bytes with a content type, from base64 that was checked to be that. */
@@ -97,18 +98,9 @@ function better(packed: string, form: string): string {
   return packed.length <= form.length * 0.9 ? packed : form;
 }
 
-function deflate(bytes: Uint8Array): string {
-  return Bun.zstdCompressSync(bytes, { level: 3 }).toString("base64");
-}
-
-function inflate(data: string, bytes: number): Uint8Array {
-  const packed = Buffer.from(data, "base64");
+function unpack(data: string, bytes: number): Uint8Array {
   assert(bytes <= unpackedBytesMax, `a packed value of ${bytes} bytes`);
-  const framed = frameSize(packed);
-  assert(framed === bytes, `a packed value of ${bytes} bytes whose frame says ${framed}`);
-  const plain = Bun.zstdDecompressSync(packed);
-  assert(plain.length === bytes, `a packed value of ${bytes} bytes became ${plain.length}`);
-  return plain;
+  return inflate(data, bytes);
 }
 
 interface Parts {
@@ -129,23 +121,4 @@ function parse(form: string): Parts {
     type: type ?? jsonType,
     data: form.slice(end + 1),
   };
-}
-
-/** The size that a zstd frame says its content has (RFC 8878, 3.1.1.1); -1 when it says none. */
-function frameSize(frame: Uint8Array): number {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (frame.length < 14 || view.getUint32(0, true) !== 0xfd2fb528) return -1;
-  const descriptor = view.getUint8(4);
-  const isSingle = (descriptor & 0x20) !== 0;
-  const at = 5 + (isSingle ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0);
-  switch (descriptor >> 6) {
-    case 0:
-      return isSingle ? view.getUint8(at) : -1;
-    case 1:
-      return view.getUint16(at, true) + 256;
-    case 2:
-      return view.getUint32(at, true);
-    default:
-      return -1;
-  }
 }

@@ -146,6 +146,13 @@ export default command({
       default: String(requestLimits.payloadBytesMax),
       read: readBytes,
     },
+    "compress-above": {
+      type: "string",
+      description: "Payloads and results that are larger are kept compressed; 0 means never.",
+      valueHint: "BYTES",
+      default: String(requestLimits.compressAboveBytes),
+      read: (text) => (text === "0" ? 0 : readBytes(text)),
+    },
     "max-body-size": {
       type: "string",
       description: "Largest request body or stream frame.",
@@ -221,6 +228,7 @@ export default command({
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],
         bodyBytesMax: args["max-body-size"],
+        compressAboveBytes: args["compress-above"],
         retention: {
           doneMs: args.retention,
           doneMax: args["retention-count"],

@@ -18,7 +18,7 @@ import type { ErrorGroups, JobFilter, JobPage, JobPageRequest, JobSort } from ".
 import { createMeta, type Meta } from "../engine/state.ts";
 import { ErrorGroupCounter, ErrorReader } from "./error-groups.ts";
 import { decodeCursor, encodeCursor, type SearchCursor } from "./search-cursor.ts";
-import { planSearch, type SearchPlan, type SeqBounds, textCondition } from "./search-filter.ts";
+import { planSearch, type SearchPlan, type SeqBounds, textSearch } from "./search-filter.ts";
 import { Scan, type ScanBudget } from "./search-scan.ts";
 import { sumCounts } from "./state-rows.ts";
 import { type JobRow, jobColumns, readJob } from "./state-schema.ts";
@@ -75,7 +75,7 @@ export class JobSearcher {
     const cursor = request.cursor === undefined ? undefined : decodeCursor(request.cursor, request);
     return this.#snapshot((floor) => {
       const plan = planSearch(this.#db, request.filter, floor);
-      if (plan.accepts !== undefined && request.sort !== "created_at") {
+      if (request.filter.errorGroup !== undefined && request.sort !== "created_at") {
         throw new CorvoError(
           "SEARCH_ERROR",
           `sort "${request.sort}": jobs of an error_group are only listed in the order of creation`,
@@ -113,7 +113,7 @@ export class JobSearcher {
     if (query === "") throw new CorvoError("SEARCH_ERROR", "the text to search for is empty");
     return this.#snapshot((floor) => {
       const all = planSearch(this.#db, {}, floor);
-      const plan = { ...all, conditions: [textCondition(this.#db, query)] };
+      const plan = { ...all, ...textSearch(this.#db, query) };
       const scan = this.#scan(plan, everything, true);
       const seqs: number[] = [];
       while (seqs.length < limit) {

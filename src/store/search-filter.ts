@@ -13,6 +13,7 @@ import { isFinished, type JobState, jobStates, stateCode } from "../engine/job.t
 import type { JobFilter } from "../engine/query.ts";
 import { type Meta, retentionClassOf } from "../engine/state.ts";
 import { ErrorReader } from "./error-groups.ts";
+import { payloadAcceptor, payloadCondition } from "./payload-search.ts";
 import { restPath } from "./state-schema.ts";
 
 export type Value = string | number;
@@ -64,10 +65,16 @@ export function planSearch(db: Database, filter: JobFilter, floor: Meta["floor"]
   };
 }
 
-function acceptorOf(db: Database, { errorGroup }: JobFilter): SearchPlan["accepts"] {
-  if (errorGroup === undefined) return undefined;
+function acceptorOf(
+  db: Database,
+  { errorGroup, payloadContains }: JobFilter,
+): SearchPlan["accepts"] {
+  // Every payload has the empty text, whatever its form.
+  const hasText = payloadContains ? payloadAcceptor(db, payloadContains) : undefined;
+  if (errorGroup === undefined) return hasText;
   const reader = new ErrorReader(db);
-  return (seq) => reader.groupOf(seq)?.id === errorGroup;
+  const isOfGroup = (seq: number) => reader.groupOf(seq)?.id === errorGroup;
+  return hasText === undefined ? isOfGroup : (seq) => hasText(seq) && isOfGroup(seq);
 }
 
 /** An empty list of states matches nothing, so that a bulk action built from one cannot touch everything. */
@@ -136,7 +143,7 @@ function conditionsOf(filter: JobFilter): Sql[] {
       values: [name, value],
     });
   }
-  add("instr(payload, ?) > 0", filter.payloadContains);
+  add(payloadCondition, filter.payloadContains || undefined);
   if (filter.hasErrors !== undefined) {
     found.push({ text: `${filter.hasErrors ? "" : "NOT "}${withErrors})`, values: [] });
   }
@@ -148,13 +155,21 @@ const scheduledColumn = `(rest ->> '${restPath("scheduledAtMs")}')`;
 const withErrors =
   "EXISTS (SELECT 1 FROM attempts a WHERE a.seq = jobs.seq AND a.error IS NOT NULL";
 
-/** A condition for jobs whose queue, payload or tags contain the text. */
-export function textCondition(db: Database, text: string): Sql {
+/** For jobs whose queue, payload or tags contain the text. */
+export function textSearch(
+  db: Database,
+  text: string,
+): { readonly conditions: readonly Sql[]; readonly accepts: (seq: number) => boolean } {
   const ids = db.query("SELECT id FROM queues WHERE instr(name, ?) > 0").values(text);
-  return {
-    text: `(instr(payload, ?) > 0 OR instr(rest ->> '${restPath("tags")}', ?) > 0 OR queue IN (SELECT value FROM json_each(?)))`,
-    values: [text, text, JSON.stringify(ids.flat())],
+  const elsewhere: Sql = {
+    text: `instr(rest ->> '${restPath("tags")}', ?) > 0 OR queue IN (SELECT value FROM json_each(?))`,
+    values: [text, JSON.stringify(ids.flat())],
   };
+  const condition: Sql = {
+    text: `(${payloadCondition} OR ${elsewhere.text})`,
+    values: [text, ...elsewhere.values],
+  };
+  return { conditions: [condition], accepts: payloadAcceptor(db, text, elsewhere) };
 }
 
 function seqBounds(db: Database, filter: JobFilter): SeqBounds {

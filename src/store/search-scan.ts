@@ -118,6 +118,7 @@ export class Scan {
 
   /** The first matching candidates of a slice by a key; with `after`, only those beyond it. */
   keyed(slice: SeqBounds, order: KeyOrder): (readonly [number, number])[] {
+    const { accepts } = this.#plan;
     const way = this.#descending ? "DESC" : "ASC";
     const after: Sql[] =
       order.after === undefined
@@ -132,9 +133,14 @@ export class Scan {
       columns: `${order.column} AS key, seq`,
       bounds: slice,
       conditions: [...this.#plan.conditions, ...after],
-      tail: { text: `ORDER BY key ${way}, seq ${way} LIMIT ?`, values: [order.limit] },
+      tail: {
+        text: `ORDER BY key ${way}, seq ${way} LIMIT ?`,
+        values: [accepts === undefined ? order.limit : Number.MAX_SAFE_INTEGER],
+      },
     });
-    return found.map(([key = 0, seq = 0]) => [key, seq]);
+    const keyed = found.map(([key = 0, seq = 0]) => [key, seq] as const);
+    if (accepts === undefined) return keyed;
+    return keyed.filter(([, seq]) => accepts(seq)).slice(0, order.limit);
   }
 
   count(slice: SeqBounds): number {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { CorvoError } from "../../src/base/errors.ts";
 import { formatJobId } from "../../src/base/ids.ts";
+import { bytesForm, compressForm, jsonOf } from "../../src/base/stored-value.ts";
 import { isFinished, type Job, jobStates } from "../../src/engine/job.ts";
 import { defaultOptions } from "../../src/engine/options.ts";
 import type { JobFilter, JobPage, JobPageRequest, JobSort } from "../../src/engine/query.ts";
@@ -17,7 +18,15 @@ const jobCount = 400;
 const queueNames = ["a", "b", "mail/out"];
 /** Awkward on purpose: quotes, paths, wildcards and statements must be nothing but text. */
 const tagNames = ["env", 'a"b', "$.x", "x'); DROP TABLE jobs; --", "", "é.%_"];
-const payloads = ['{"n":1}', '{"N":1,"s":"it\'s 100%"}', '"\u{1f600}"', "[]"];
+/** The last two are compressed, and bytes: the one is found by its text, the other by nothing. */
+const payloads = [
+  '{"n":1}',
+  '{"N":1,"s":"it\'s 100%"}',
+  '"\u{1f600}"',
+  "[]",
+  compressForm(`{"n":1,"s":"it's 100%","more":"${"n".repeat(400)}"}`, 64),
+  bytesForm("bjoxaXQnczEwMG4=", 11, "text/plain"),
+];
 const firstMs = 1_700_000_000_000;
 
 /** What a search is compared with: the job and the errors of its attempts. */
@@ -185,7 +194,7 @@ function isMatch({ job, errors }: Known, filter: JobFilter): boolean {
     (filter.states === undefined || filter.states.includes(job.state)) &&
     equal(job.priority, filter.priority) &&
     Object.entries(filter.tags ?? {}).every(([name, value]) => tags[name] === value) &&
-    job.payload.includes(filter.payloadContains ?? "") &&
+    (jsonOf(job.payload) ?? "").includes(filter.payloadContains ?? "") &&
     (filter.errorContains === undefined ||
       errors.some((error) => error.includes(filter.errorContains ?? ""))) &&
     within(job.createdAtMs, filter.createdAfterMs, filter.createdBeforeMs) &&
@@ -410,7 +419,9 @@ describe("text", () => {
     const searcher = openSearcher();
     for (const text of ["mail", "it's", "DROP TABLE", "\u{1f600}", "%", "nowhere"]) {
       const expected = naive({}, "created_at", true).filter((job) =>
-        [job.queue, job.payload, job.options.tags ?? ""].some((part) => part.includes(text)),
+        [job.queue, jsonOf(job.payload) ?? "", job.options.tags ?? ""].some((part) =>
+          part.includes(text),
+        ),
       );
 
       expect(searcher.text(text, 1000)).toEqual(expected);

@@ -1,4 +1,5 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
+import { requestLimits } from "../../api/limits.ts";
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
@@ -31,6 +32,8 @@ interface ShardEnv {
   /** Shards of the cluster. */
   readonly shards: number;
   readonly requireLeaseToken: boolean;
+  readonly payloadBytesMax: number;
+  readonly compressAboveBytes?: number;
 }
 
 export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
@@ -59,6 +62,10 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       commit: buildCommit,
       nodeId: env.storeId,
       durability: "fsync before every acknowledgement",
+      packing: {
+        payloadBytesMax: env.payloadBytesMax,
+        compressAboveBytes: env.compressAboveBytes ?? requestLimits.compressAboveBytes,
+      },
     },
   );
   return { ...core, search, node, service: createService(node) };

@@ -48,6 +48,8 @@ export interface ServerOptions {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Payloads and results longer than this are kept compressed; 0 means never. Default 4 KiB. */
+  readonly compressAboveBytes?: number;
   readonly retention: Retention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
