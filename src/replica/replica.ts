@@ -14,6 +14,7 @@ import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/cha
 import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
+import { refuseIllFormed } from "../engine/well-formed.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
@@ -162,6 +163,7 @@ export class Replica {
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (!this.isLeader) throw notLeader();
+    refuseIllFormed(change);
     if (this.engine.featureLevel < newestFeatureLevel) this.#refuseUnknown(change);
     this.#admit(bytes);
     this.#waiting.push({ change, bytes, settle });

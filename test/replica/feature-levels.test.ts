@@ -46,15 +46,14 @@ test("[F4] a committed entry of an unknown level is not applied", () => {
 
 test("[F7] a change above the cluster's level is refused before the log, and named; the others go through", async () => {
   const { replica, log } = rigAtLevelOne();
-  const stranger: object = { ...job, mood: "good" };
-  const later: Change = { kind: "enqueue", jobs: [stranger as NewJob] };
+  const later: Change = { kind: "enqueue", jobs: [{ ...job, deadlineMs: 1000 }] };
 
   const refused = await replica.submit(later).catch((error: unknown) => error);
   const taken = await replica.submit({ kind: "enqueue", jobs: [job] });
 
   expect(refused).toMatchObject({
     code: "UNSUPPORTED",
-    message: expect.stringContaining("mood of job needs feature level"),
+    message: expect.stringContaining("deadlineMs of job needs feature level"),
     hint: expect.stringContaining("corvo cluster status"),
   });
   expect(taken).toMatchObject({ kind: "enqueued" });
