@@ -26,6 +26,7 @@ import type { JobOptions } from "./options.ts";
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
