@@ -163,7 +163,7 @@ export class Replica {
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (!this.isLeader) throw notLeader();
-    refuseIllFormed(change);
+    this.#refuseIllFormed(change);
     if (this.engine.featureLevel < newestFeatureLevel) this.#refuseUnknown(change);
     this.#admit(bytes);
     this.#waiting.push({ change, bytes, settle });
@@ -356,6 +356,16 @@ export class Replica {
       if (change.kind === "raiseFeatureLevel") level = Math.max(level, change.level);
     }
     return level;
+  }
+
+  /** What the handlers let through, or the node itself made, is a fault of the program. */
+  #refuseIllFormed(change: Change): void {
+    try {
+      refuseIllFormed(change);
+    } catch (error) {
+      this.#deps.logger.warn("a change of a wrong form was kept out of the log", { error });
+      throw error;
+    }
   }
 
   /** While there are nodes that do not know a change, nobody may ask for it. */

@@ -59,3 +59,18 @@ test("[F7] a change above the cluster's level is refused before the log, and nam
   expect(taken).toMatchObject({ kind: "enqueued" });
   expect(log.entries).toHaveLength(1);
 });
+
+test("[W2] a change of a wrong form is refused at the door: no entry, and what waits behind it goes through", async () => {
+  const { replica, log } = new NodeRig();
+  const bad: Change = { kind: "claim", queues: ["q"], count: 1, leaseMs: Number.NaN };
+
+  const refused = await replica.submit(bad).catch((error: unknown) => error);
+  const taken = await replica.submit({ kind: "enqueue", jobs: [job] });
+
+  expect(refused).toMatchObject({
+    code: "VALIDATION_ERROR",
+    message: expect.stringContaining("leaseMs: expected a whole number"),
+  });
+  expect(taken).toMatchObject({ kind: "enqueued" });
+  expect(log.entries).toHaveLength(1);
+});
