@@ -26,12 +26,16 @@ import type { JobOptions } from "./options.ts";
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
 
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
+
+/** From here on life-cycle events are counted. */
+export const eventsLevel = 3;
 
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
