@@ -169,6 +169,23 @@ export interface SetQueueDefaults {
   readonly written?: string;
 }
 
+/** Bounds on the bytes of payloads and results of a queue; what is absent is without one. */
+export interface SetQueueBytes {
+  readonly kind: "setQueueBytes";
+  readonly queue: string;
+  /** New jobs are refused beyond this. */
+  readonly maxBytes?: number;
+  /** Finished jobs are removed beyond this. */
+  readonly keepBytes?: number;
+}
+
+/** Removes finished jobs of a queue, found by the leader, as long as they are more than the queue is to keep. */
+export interface TrimQueue {
+  readonly kind: "trimQueue";
+  readonly queue: string;
+  readonly seqs: readonly number[];
+}
+
 /** Begins to run dead jobs of a queue again. `total` is how many the proposer found. */
 export interface StartRedrive {
   readonly kind: "startRedrive";
@@ -343,6 +360,8 @@ export type Change =
   | StepRedrive
   | CancelRedrive
   | SetQueueDefaults
+  | SetQueueBytes
+  | TrimQueue
   | ClearQueue
   | DeleteQueue
   | SetLimit

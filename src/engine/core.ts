@@ -9,8 +9,9 @@ import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
+import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { isFinished, type Job, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
@@ -31,6 +32,7 @@ import {
 } from "./state.ts";
 import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
+import { sameValues, Values } from "./values.ts";
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -60,6 +62,9 @@ export class Core {
   readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
+  lastErrorClass: string | undefined;
+  /** Bytes of queues, and uses of blobs. */
+  readonly values: Values;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
   effects: Effects = createEffects();
@@ -82,6 +87,9 @@ export class Core {
     for (const [key, { sealAtMs }] of state.records("batch").entries()) {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
+    this.values = new Values(state, () => {
+      this.effects.blobsChanged = true;
+    });
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
@@ -105,11 +113,13 @@ export class Core {
   insert(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]++;
     countLane(queue, job, 1);
+    this.values.enter(job, queue);
     this.state.touchQueue(queue);
     this.state.putJob(job);
     this.#index(job);
     this.lines.settle();
     if (job.order > 0) this.effects.readyQueues.add(job.queue);
+    sayEnqueued(this, job);
     react(this, undefined, job);
   }
 
@@ -117,26 +127,41 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    return this.#replace(job, { ...patch, state: rule.to });
+    const next = this.#replace(job, { ...patch, state: rule.to });
+    sayMoved(this, transition, job, next);
+    react(this, job, next);
+    return next;
   }
 
   /** Moves a waiting job to another queue or priority, to the end of the line there. */
   rehome(job: Job, patch: { queue?: string; priority?: number }): Job {
     assert(job.state !== "active", "an active job stays in its queue");
-    return this.#replace(job, patch);
+    const next = this.#replace(job, patch);
+    sayRehomed(this, patch, job, next);
+    react(this, job, next);
+    return next;
   }
 
-  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
     const next: Job = { ...job, ...patch };
     if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
     if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
+    if (!sameValues(job, next)) this.#changeValues(job, next);
     this.state.putJob(next);
     this.lines.settle();
+    sayReplaced(this, next);
     react(this, job, next);
     return next;
+  }
+
+  #changeValues(job: Job, next: Job): void {
+    const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.values.leave(job, queue);
+    this.values.enter(next, queue);
+    this.state.touchQueue(queue);
   }
 
   #changeLane(job: Job, next: Job): void {
@@ -159,10 +184,12 @@ export class Core {
   delete(job: Job): void {
     const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, queue);
+    this.values.leave(job, queue);
     this.state.touchQueue(queue);
     this.state.deleteJob(job.seq);
     this.lines.settle();
     this.effects.finished.push(job.seq);
+    sayDeleted(this, job);
     react(this, job, undefined);
   }
 
@@ -189,7 +216,7 @@ export class Core {
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
     next.order = stands ? this.takeNumber() : 0;
-    next.finish = finishes ? this.#takeFinish(next.state, next.queue) : 0;
+    next.finish = finishes ? this.#takeFinish(next) : 0;
     if (next.state !== "active") {
       next.leaseMs = 0;
       next.leaseExpiresAtMs = 0;
@@ -198,6 +225,11 @@ export class Core {
     assert(to !== undefined, "the queue to move to was made before");
     to.counts[next.state]++;
     countLane(to, next, 1);
+    const isCountedAlike = from === to && job.finish === next.finish && sameValues(job, next);
+    if (!isCountedAlike) {
+      this.values.leave(job, from);
+      this.values.enter(next, to);
+    }
     this.state.touchQueue(from);
     this.state.touchQueue(to);
     this.state.putJob(next);
@@ -205,7 +237,6 @@ export class Core {
     this.lines.settle();
     if (stands) this.effects.readyQueues.add(next.queue);
     if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
-    react(this, job, next);
     return next;
   }
 
@@ -264,7 +295,8 @@ export class Core {
     }
   }
 
-  #takeFinish(state: JobState, queueName: string): number {
+  #takeFinish(job: Job): number {
+    const { state } = job;
     const kind = retentionClassOf(state);
     const meta = this.state.meta;
     const number = meta.nextFinish[kind]++;
@@ -277,7 +309,7 @@ export class Core {
     bucket.count++;
     meta.kept[kind]++;
     bucket.endMs = this.nowMs;
-    const queue = must(this.state.getQueue(queueName), "a finishing job's queue exists");
+    const queue = must(this.state.getQueue(job.queue), "a finishing job's queue exists");
     const finished = queue.finished[kind];
     let counts = finished.get(bucket.first);
     if (counts === undefined) {
@@ -285,6 +317,8 @@ export class Core {
       finished.set(bucket.first, counts);
     }
     counts[state as "completed" | "cancelled" | "dead"]++;
+    const bytes = this.values.bytesOf(job);
+    if (bytes !== 0) counts.bytes = (counts.bytes ?? 0) + bytes;
     return number;
   }
 
@@ -316,6 +350,7 @@ export class Core {
     this.state.meta.kept[kind]--;
     const counts = must(queue.finished[kind].get(bucket.first), "its queue counts it there");
     counts[job.state as "completed" | "cancelled" | "dead"]--;
+    counts.bytes = (counts.bytes ?? 0) - this.values.bytesOf(job) || undefined;
     if (counts.completed + counts.cancelled + counts.dead === 0) {
       queue.finished[kind].delete(bucket.first);
     }

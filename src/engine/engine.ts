@@ -22,7 +22,7 @@ import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
-import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
+import { drainQueue, setQueueBytes, setQueueDefaults } from "./queue-settings.ts";
 import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
@@ -35,6 +35,7 @@ import {
 } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { trimQueue } from "./trim.ts";
 import { Why } from "./why.ts";
 
 export class Engine {
@@ -179,6 +180,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "setQueueBytes":
+      return setQueueBytes(core, change);
+    case "trimQueue":
+      return trimQueue(core, change);
     case "startRedrive":
       return startRedrive(core, change);
     case "stepRedrive":

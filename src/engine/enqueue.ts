@@ -13,6 +13,7 @@ import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
+import { refuseBytes } from "./values.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
@@ -132,6 +133,8 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
     return tooManyQueues(deadQueue);
   }
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
+  const full = refuseBytes(core, spec);
+  if (full !== undefined) return full;
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
   return refusal ?? added(insertJob(core, spec, options));

@@ -37,6 +37,8 @@ export const parentsLevel = 2;
 
 /** From here on payloads and results may have other forms than JSON text (`base/stored-value.ts`). */
 export const packedLevel = 3;
+/** From here on life-cycle events are counted. */
+export const eventsLevel = 3;
 
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
@@ -59,6 +61,8 @@ const changes: {
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
   setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
+  setQueueBytes: { level: 3, members: { queue: 3, maxBytes: 3, keepBytes: 3 } },
+  trimQueue: { level: 3, members: { queue: 3, seqs: 3 } },
   startRedrive: {
     level: 2,
     members: { queue: 2, filter: 2, toQueue: 2, perSecond: 2, total: 2, totalExact: 2 },

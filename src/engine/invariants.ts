@@ -12,6 +12,7 @@ import { uniqueName } from "./memory-state.ts";
 import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
+import { checkValues } from "./value-checks.ts";
 
 /** One sentence for each violation; empty when all is in order. */
 export function findViolations(contents: StateContents, engine: Engine): string[] {
@@ -43,6 +44,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     ...contents.records(),
   ]);
   checkSchedules(report, jobs, engine);
+  checkValues((holds, violation) => report.check(holds, violation), contents, { jobs, queues });
   return report.found;
 }
 

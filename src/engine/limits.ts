@@ -10,6 +10,9 @@ export const engineLimits = {
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
   attemptsKeptMax: 32,
+  /** Blobs that jobs use at once, and how often in all: a payload or result is one use. */
+  blobsMax: 100_000,
+  blobUsesMax: 1_000_000,
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,
@@ -38,4 +41,24 @@ export const engineLimits = {
   bucketMsMin: 1000,
   bucketMsMax: 3_600_000,
   bucketJobsMax: 250_000,
+} as const;
+
+/** The widest values that a change may hold: what the engine's structures and whole-number arithmetic are made for. */
+export const changeLimits = {
+  /** Characters of names and keys, of texts to show or to find jobs by, and of everything else. */
+  nameCharsMax: 1024,
+  shortCharsMax: 8192,
+  textCharsMax: 2 ** 28,
+  /** Items of a list: jobs of a call, items of a report, steps of a chain. */
+  listMax: 100_000,
+  /** A thousand years; and the last time that a date can have. */
+  durationMsMax: 1000 * 366 * 86_400_000,
+  timeMsMax: 8.64e15,
+  priorityMax: 9,
+  shardMax: 4095,
+  /** What is spent of a rate, a full bucket and one job, times its window stays exact: 2 * 10^6 * 2.6 * 10^9 is below 2^53. */
+  unitsMax: 1_000_000,
+  rateWindowMsMax: 30 * 86_400_000,
+  weightMax: 1000,
+  backlogMax: 1_000_000_000,
 } as const;

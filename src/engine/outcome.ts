@@ -60,6 +60,10 @@ export interface Effects {
   readonly finished: number[];
   /** Schedules that need more due times. */
   readonly plansWanted: Set<string>;
+  /** A queue may keep more bytes of finished jobs than it is to. */
+  trimsWanted: boolean;
+  /** A blob got its first use, or lost its last. */
+  blobsChanged: boolean;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
   /** Leases that ended by something else than their worker. */
@@ -76,6 +80,8 @@ export function createEffects(): Effects {
     readyQueues: new Set(),
     finished: [],
     plansWanted: new Set(),
+    blobsChanged: false,
+    trimsWanted: false,
     redrivesWanted: false,
     revoked: [],
   };

@@ -1,12 +1,14 @@
 /**
- * What an operator sets for a whole queue besides limits: that it takes no more new jobs (it is drained), and options that
- * its jobs have unless they say otherwise. Both are looked at when a job is added and never afterwards.
+ * What an operator sets for a whole queue besides limits: that it takes no more new jobs (it is drained), options that
+ * its jobs have unless they say otherwise, and how many bytes it may hold. They are looked at when a job is added; the bytes
+ * of finished jobs also when the leader trims (`trim.ts`).
  *
  * A drained queue refuses what comes from outside: enqueues, runs of schedules, moves. What follows from jobs that were
  * taken before is let in, since draining must not break it: later steps of chains, and copies of dead jobs.
  */
-import type { DrainQueue, NewJob, SetQueueDefaults } from "./change.ts";
+import type { DrainQueue, NewJob, SetQueueBytes, SetQueueDefaults } from "./change.ts";
 import type { Core } from "./core.ts";
+import { sayOfQueue } from "./events.ts";
 import { engineLimits } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -17,12 +19,26 @@ export interface QueueSettings {
   readonly defaults: Partial<JobOptions> | undefined;
   /** The defaults in the words in which they were set. */
   readonly written: string | undefined;
+  /** Bytes of payloads and results beyond which the queue takes no more; absent where it was never set. */
+  readonly maxBytes?: number | undefined;
+  /** Bytes of finished jobs that are kept; the oldest go first. */
+  readonly keepBytes?: number | undefined;
 }
 
 const nothingSet: QueueSettings = { draining: false, defaults: undefined, written: undefined };
 
+/** Replaces both bounds; what is not given is without one. */
+export function setQueueBytes(core: Core, change: SetQueueBytes): Outcome {
+  const { queue, maxBytes, keepBytes } = change;
+  core.effects.trimsWanted = true;
+  return setFor(core, queue, { maxBytes, keepBytes });
+}
+
 export function drainQueue(core: Core, change: DrainQueue): Outcome {
-  return setFor(core, change.queue, { draining: change.draining });
+  const outcome = setFor(core, change.queue, { draining: change.draining });
+  const type = change.draining ? "queue_draining" : "queue_undrained";
+  if (outcome.kind === "ok") sayOfQueue(core, type, change.queue);
+  return outcome;
 }
 
 /** Replaces the defaults; without any, removes them. */
@@ -38,7 +54,9 @@ export function setQueueDefaults(core: Core, change: SetQueueDefaults): Outcome 
 function setFor(core: Core, queue: string, patch: Partial<QueueSettings>): Outcome {
   if (core.openQueue(queue) === undefined) return tooManyQueues(queue);
   const settings: QueueSettings = { ...(core.queueSettings.get(queue) ?? nothingSet), ...patch };
-  if (settings.draining || settings.defaults !== undefined) core.queueSettings.put(queue, settings);
+  const { draining, defaults, maxBytes, keepBytes } = settings;
+  const isSet = draining || [defaults, maxBytes, keepBytes].some((value) => value !== undefined);
+  if (isSet) core.queueSettings.put(queue, settings);
   else core.queueSettings.delete(queue);
   return { kind: "ok" };
 }

@@ -17,6 +17,7 @@ import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
+import type { FinishedBlobs, KeptBlob } from "./values.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -41,6 +42,10 @@ export interface RecordTypes {
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;
+  /** By hash. */
+  blobs: KeptBlob;
+  /** By class and finish number of a job with blobs. */
+  finishedBlobs: FinishedBlobs;
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;

@@ -1,5 +1,6 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
+import { blobForm } from "../../src/base/stored-value.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
 import type {
   Change,
@@ -19,7 +20,18 @@ export const seqsMax = 12;
 const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
-const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
+const blob = (digit: string) => blobForm(digit.repeat(64), 1000, "image/png");
+/** JSON that can be joined, and blobs of which several jobs have the same. */
+const payload = fc.constantFrom(
+  blob("a"),
+  blob("b"),
+  '"x"',
+  '{"n":1}',
+  '{"m":2,"n":[3]}',
+  "[]",
+  "[1,2]",
+  "[3]",
+);
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
@@ -269,7 +281,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       leased(
         fc.record(
           {
-            result: text,
+            result: fc.oneof(text, fc.constantFrom(blob("a"), blob("c"))),
             checkpoint: text,
             output: fc.constant("out"),
             exit: fc.constantFrom("", "done"),
@@ -425,6 +437,11 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
+/** Once in `weight + 1` times. */
+function seldom<T>(weight: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+}
+
 /** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
 const keyedJob: fc.Arbitrary<NewJob> = fc
   .record(
@@ -444,21 +461,18 @@ const keyedJob: fc.Arbitrary<NewJob> = fc
           debounceMs: fc.constantFrom(0, 0, 500),
           debounceMaxMs: fc.constantFrom(0, 800),
           merge: fc.constantFrom("none", "none", "shallow", "append"),
-          chain: fc.oneof(
-            { weight: 5, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: chain },
-          ),
-          lane: fc.oneof(
-            { weight: 3, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: lane },
-          ),
+          chain: seldom(5, chain),
+          lane: seldom(3, lane),
         },
         { requiredKeys: ["uniqueKey"] },
       ),
     },
     { requiredKeys: ["queue", "payload", "options"] },
   )
-  .map((job) => job as NewJob);
+  .map(({ options: { chain: plan, lane: shared, ...rest }, ...job }) => {
+    const made = { ...rest, ...(plan && { chain: plan }), ...(shared && { lane: shared }) };
+    return { ...job, options: made } as NewJob;
+  });
 
 const keyedChange: fc.Arbitrary<Change> = fc.oneof(
   {
