@@ -15,10 +15,11 @@
 import { assert } from "./assert.ts";
 import { deflate, inflate } from "./zstd.ts";
 
-/** Largest value that is ever unpacked; whoever takes values in has smaller bounds. */
-const unpackedBytesMax = 64 * 1024 * 1024;
+/** Largest value of any form; whoever takes values in has smaller bounds. */
+const unpackedBytesMax = 1024 * 1024 * 1024;
 
 const tilde = 0x7e;
+const header = /^~([jbzr]) (\d{1,10})(?: ([\x20-\x7e]*))?$/;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const jsonType = "application/json";
@@ -34,6 +35,18 @@ export interface BytesValue {
 /** Is this the form of something else than plain JSON text? */
 export function isPacked(form: string): boolean {
   return form.charCodeAt(0) === tilde;
+}
+
+/** What is wrong with a form, as far as it can be told without unpacking it; undefined when nothing is. */
+export function problemOfForm(form: string): string | undefined {
+  if (!isPacked(form)) return undefined;
+  const match = header.exec(form.slice(0, form.indexOf("\n")));
+  if (match === null) return "the form of a stored value";
+  if (match[1] === "j" && match[3] !== undefined) return "JSON without a content type";
+  if (match[1] === "r" && !/^[0-9a-f]{64}$/.test(form.slice(match[0].length + 1))) {
+    return "the name of a blob";
+  }
+  return Number(match[2]) <= unpackedBytesMax ? undefined : `at most ${unpackedBytesMax} bytes`;
 }
 
 /** The JSON text that was sent; undefined for bytes and blobs. */
@@ -112,7 +125,7 @@ interface Parts {
 
 function parse(form: string): Parts {
   const end = form.indexOf("\n");
-  const match = /^~([jbzr]) (\d{1,10})(?: ([\x20-\x7e]*))?$/.exec(form.slice(0, end));
+  const match = header.exec(form.slice(0, end));
   assert(end > 0 && match !== null, `a stored value that begins with ${form.slice(0, 16)}`);
   const [, kind, bytes, type] = match;
   return {
