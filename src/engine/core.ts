@@ -318,7 +318,12 @@ export class Core {
     }
     counts[state as "completed" | "cancelled" | "dead"]++;
     const bytes = this.values.bytesOf(job);
-    if (bytes !== 0) counts.bytes = (counts.bytes ?? 0) + bytes;
+    if (bytes !== 0) {
+      counts.bytes = (counts.bytes ?? 0) + bytes;
+      if (this.queueSettings.get(job.queue)?.keepBytes !== undefined) {
+        this.effects.trimsWanted = true;
+      }
+    }
     return number;
   }
 

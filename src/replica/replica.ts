@@ -49,6 +49,8 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** A blob got its first use, or lost its last; on every node. */
+  readonly onBlobsChanged?: () => void;
   /** Life-cycle events were added; on every node, also where `onEffects` is not called. */
   readonly onEvents?: () => void;
   /** From now on only programs that know this level may touch what the node keeps. */
@@ -263,6 +265,7 @@ export class Replica {
     const effects = this.engine.takeEffects();
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
+    if (effects.blobsChanged) this.#deps.onBlobsChanged?.();
     if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length);

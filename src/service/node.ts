@@ -17,6 +17,7 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
+import { Trimmer } from "../replica/trimmer.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { defaultPacking, type Packing } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
@@ -45,10 +46,19 @@ export interface ServiceDeps {
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  /** The blobs of this node; a node without any takes none. */
+  readonly blobs?: BlobControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+}
+
+export interface BlobControl {
+  /** Size of a blob that is here. */
+  bytesOf(hash: string): number | undefined;
+  /** Resolves when the blob is as durable as a job of this shard would be. */
+  ensure(hash: string, shard: number): Promise<number>;
 }
 
 /** Hears that a lease which a worker holds ended by something else than that worker. */
@@ -87,6 +97,7 @@ export class Node {
     this.#duties = [
       new Planner({ ...deps, replica, dueTimes }),
       new Redriver({ ...deps, replica }),
+      new Trimmer({ ...deps, replica }),
     ];
     this.startedAtMs = deps.clock.nowMs();
     this.packing = {
@@ -94,7 +105,7 @@ export class Node {
       get featureLevel() {
         return replica.engine.featureLevel;
       },
-      blobBytes: () => undefined,
+      blobBytes: (hash) => deps.blobs?.bytesOf(hash),
     };
     this.#startedMs = deps.clock.monotonicMs();
   }

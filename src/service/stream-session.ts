@@ -22,6 +22,7 @@ import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack } from "./fetch.ts";
+import { blobsOfFrame, ensureBlobs } from "./named-blobs.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
 import { jsonTextOf, packAcks, payloadFacts } from "./packed-values.ts";
@@ -69,6 +70,15 @@ class Session implements StreamSession {
   }
 
   frame(frame: ClientFrame): Promise<string> {
+    const blobs = blobsOfFrame(frame);
+    if (blobs === undefined) return this.#carryOut(frame);
+    return ensureBlobs(this.#node, blobs).then(
+      () => this.#carryOut(frame),
+      (error: unknown) => refusal(frame, error),
+    );
+  }
+
+  #carryOut(frame: ClientFrame): Promise<string> {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
@@ -239,6 +249,14 @@ class Session implements StreamSession {
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
     );
   };
+}
+
+function refusal(frame: ClientFrame, error: unknown): Promise<string> {
+  return new Promise((resolve) => {
+    const answer = new Answer(frame.id, resolve);
+    answer.refuse(error);
+    answer.release();
+  });
 }
 
 function holdAnswer(waiter: Waiter, answer: Answer): void {

@@ -8,6 +8,7 @@ import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs } from "./fetch.ts";
+import { ensureBlobs } from "./named-blobs.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
@@ -40,6 +41,7 @@ export function createWorkerHandlers(node: Node): WorkerHandlers {
 function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enqueueJobs"> {
   return {
     async enqueueJob({ body }) {
+      if (body.payload_blob != null) await ensureBlobs(node, [body.payload_blob]);
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
       const { results } = await enqueue(node, { jobs: [job] }, body.idempotency_key);
       const done = accepted(results[0]);
@@ -48,6 +50,8 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
     },
     async enqueueJobs({ body }) {
       const { shard } = node.options;
+      const blobs = body.jobs.map((job) => job.payload_blob);
+      if (blobs.some((hash) => hash != null)) await ensureBlobs(node, blobs);
       const jobs = checkJobs(body, () => shard);
       const call =
         body.batch == null
@@ -194,12 +198,15 @@ function finishHandlers(
   return {
     async ackJob({ params, body }) {
       refuseAgentVerdict(body);
+      if (body.result_blob != null) await ensureBlobs(node, [body.result_blob]);
       const items = packAcks(node.packing, [toAck(node, { ...body, job_id: params.job_id })]);
       await node.proposeOne({ kind: "ack", items }, sizeOfItems(items));
       node.disownLease(items[0]?.token);
       return { status: "ok" };
     },
     async ackJobs({ body }) {
+      const blobs = body.acks.map((item) => item.result_blob);
+      if (blobs.some((hash) => hash != null)) await ensureBlobs(node, blobs);
       const items = packAcks(
         node.packing,
         body.acks.map((item) => toAck(node, item)),
