@@ -48,10 +48,20 @@ export interface ServiceDeps {
   readonly drain: DrainControl;
   /** The blobs of this node; a node without any takes none. */
   readonly blobs?: BlobControl;
+  /** Bounds what the node keeps; without it nothing does. */
+  readonly disk?: DiskControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+}
+
+export interface DiskControl {
+  /** Throws DISK_BUDGET when there is no room for new payloads of so many bytes. */
+  admit(bytes: number): void;
+  readonly fullReason: string | undefined;
+  readonly usedBytes: number;
+  readonly budgetBytes: number | undefined;
 }
 
 export interface BlobControl {

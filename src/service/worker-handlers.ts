@@ -147,6 +147,8 @@ export function enqueue(
 export function enqueueChange(node: Node, given: readonly NewJob[]): EnqueueJobs {
   const { shard } = node.options;
   const jobs = packJobs(node.packing, given);
+  const { disk } = node.deps;
+  if (disk !== undefined) disk.admit(jobs.reduce((bytes, job) => bytes + job.payload.length, 0));
   return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
 }
 

@@ -8,6 +8,7 @@ import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import type { Blobs } from "./blobs.ts";
 import type { Consensus } from "./consensus.ts";
 import { sizesOf } from "./sizes.ts";
 import type { ShardStorage } from "./storage.ts";
@@ -28,6 +29,7 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly blobs: Blobs;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
@@ -53,6 +55,11 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      blobs: {
+        bytesOf: (hash) => env.blobs.store.bytesOf(hash),
+        ensure: (hash, of) => env.blobs.keeper.ensure(hash, of),
+      },
+      disk: env.blobs.disk,
     },
     {
       shard,

@@ -14,6 +14,7 @@ import { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
+import { type BlobOptions, type Blobs, openBlobs } from "./blobs.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
 import type { FormingGate } from "./forming-gate.ts";
@@ -36,7 +37,7 @@ import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
 import type { Storage } from "./storage.ts";
 
-export interface ServerOptions {
+export interface ServerOptions extends BlobOptions {
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
@@ -92,6 +93,7 @@ interface Parts {
   readonly shards: readonly Shard[];
   readonly drain: Drain;
   readonly gate: FormingGate;
+  readonly blobs: Blobs;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -107,6 +109,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
     onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
+    onBlobsChanged: () => blobs?.keeper.changed(),
     peers: () => peers,
     onConf: () => {
       membership?.confChanged();
@@ -114,19 +117,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     },
     logTailEntries: options.logTailEntries,
   });
-  const [first] = cores as [ShardCore, ...ShardCore[]];
   const drain = createDrain(cores, () => shards);
   const gate: FormingGate = createGate(storage, identity, { cores, logger });
   const peers: Peers = createPeers(
-    {
-      ...identity,
-      uuid: self.uuid,
-      secret,
-      tls,
-      files: storage.shards.map(({ files }) => files),
-      snapshotDirectory: first.storage.files.snapshotPath,
-      firstPeers,
-    },
+    { ...identity, uuid: self.uuid, secret, tls, ...snapshotFiles(storage), firstPeers },
     {
       logger,
       shards: () => cores,
@@ -144,21 +138,27 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
-  const { recoveryEpoch } = identity;
-  const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
-  const cluster = createClusterControl(membership, cores, known);
-  const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
+  const cluster = createClusterControl(membership, cores, {
+    ...{ conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch: identity.recoveryEpoch },
+    snapshot: () => snapshotNow(cores, systemClock),
+  });
+  const blobs: Blobs = openBlobs(storage, cores, {
+    ...{ options, secret, logger, selfId: identity.nodeId },
+    membership: () => membership,
+  });
+  const shardEnv = {
+    ...{ ...options, logger, cluster, drain, blobs },
+    ...{ storeId: self.uuid, shards: cores.length },
+  };
   const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
   for (const shard of shards) whenLeading(shard, options.retention, logger);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
   for (const { replica } of cores) replica.start();
-  membership.start();
-  duties.start();
+  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs };
+  for (const part of [membership, duties, blobs.keeper]) part.start();
 
-  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
   const app = openApp(parts, options, { logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
@@ -176,6 +176,12 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+function snapshotFiles({ shards }: Storage) {
+  const [first, ...others] = shards.map(({ files }) => files);
+  if (first === undefined) throw new Error("a node has one shard at least");
+  return { files: [first, ...others], snapshotDirectory: first.snapshotPath };
 }
 
 /** Starts all groups; with the number of entries that this replayed. */
@@ -218,7 +224,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, duties, shards } = parts;
+  const { storage, peers, membership, duties, shards, blobs } = parts;
+  blobs.keeper.stop();
   for (const { node } of shards) node.stop();
   membership.stop();
   duties.stop();
@@ -279,6 +286,7 @@ function openApp(
 ): App {
   return createApp({
     ...createRouting(parts),
+    blobs: parts.blobs.access,
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,

@@ -15,6 +15,8 @@ import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { Admission } from "./admission.ts";
+import type { BlobAccess } from "./blob-access.ts";
+import { ByteRoutes } from "./byte-routes.ts";
 import { type Drain, draining } from "./drain.ts";
 import { Forwarder } from "./forward.ts";
 import { isPassedOn, passedOn } from "./hops.ts";
@@ -22,6 +24,7 @@ import { splitUrl } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
+import { peerBlobRoutes } from "./peer-blob-routes.ts";
 import { errorReply, jsonReply } from "./reply.ts";
 import { type AnyHandler, Route } from "./route.ts";
 import { StreamConnections } from "./stream.ts";
@@ -35,6 +38,7 @@ export interface AppDeps {
   /** The single shards, for other nodes that split a call; only where there are several. */
   readonly shards?: (shard: number) => ShardPart | undefined;
   readonly drain: Drain;
+  readonly blobs: BlobAccess;
   readonly limits: HttpLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -128,6 +132,14 @@ class HttpApp implements App {
           [operation.method]: serve,
         };
       }
+    }
+    const ask = (request: Request) => this.#elysia.handle(request);
+    const byteRoutes = new ByteRoutes({ ...shared, blobs: deps.blobs, ask });
+    for (const { operation, serve } of byteRoutes.all()) {
+      this.#add(operation.method, operation.path, serve);
+    }
+    for (const { method, path, serve } of peerBlobRoutes({ blobs: deps.blobs, explain })) {
+      this.#add(method, path, serve);
     }
     this.#add("GET", "/openapi.json", () => this.#openApi());
     this.#add("GET", streamPath, (request) => this.#upgrade(request));
