@@ -1,6 +1,7 @@
 /** What a node takes up on disk and in memory, and what is left. */
 import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
+import type { Blobs } from "./blobs.ts";
 import type { ShardStorage, Storage } from "./storage.ts";
 
 export interface Sizes {
@@ -23,10 +24,15 @@ export function sizesOf({ log, files }: Pick<ShardStorage, "log" | "files">): Si
 export function conditionOf(
   { dir, shards }: Storage,
   drain: { readonly isOn: boolean },
+  blobs: Blobs,
 ): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
   const stateBytes = sizes.reduce((sum, size) => sum + size.stateBytes, 0);
-  const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
-  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
+  return {
+    diskFreeBytes: bavail * bsize,
+    dataBytes: (sizes[0]?.logBytes ?? 0) + stateBytes + blobs.store.totalBytes,
+    isDraining: drain.isOn,
+    lacksBlobs: blobs.keeper.missing > 0,
+  };
 }

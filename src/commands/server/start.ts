@@ -124,16 +124,17 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     {
       logger,
       shards: () => cores,
-      condition: () => conditionOf(storage, drain),
+      condition: () => conditionOf(storage, drain, blobs),
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
+    lacksBlobs: (id) => peers.conditionOf(id)?.lacksBlobs === true,
   });
   const conditionOfNode = (id: number) =>
-    id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
+    id === identity.nodeId ? conditionOf(storage, drain, blobs) : peers.conditionOf(id);
   const duties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
@@ -260,7 +261,11 @@ function reachableUrl(url: string): string {
 function createMembership(
   cores: readonly ShardCore[],
   peers: Peers,
-  env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
+  env: {
+    readonly self: ConstructorParameters<typeof Membership>[1];
+    readonly logger: Logger;
+    readonly lacksBlobs: (nodeId: number) => boolean;
+  },
 ): Membership {
   const [{ group, replica }, ...others] = cores as [ShardCore, ...ShardCore[]];
   return new Membership(
@@ -271,6 +276,7 @@ function createMembership(
       timers: systemTimers,
       clock: systemClock,
       logger: env.logger,
+      lacksBlobs: env.lacksBlobs,
       lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
       onMembers: (members) => peers.setMembers(members),
       announce,

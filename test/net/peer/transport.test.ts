@@ -468,7 +468,12 @@ test("[P33] a secret that is too short is refused before anything starts", () =>
 test("[P28] how a node is reaches the others with its pings", async () => {
   let isDraining = false;
   using one = openPeerNode(1, {
-    condition: () => ({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining }),
+    condition: () => ({
+      diskFreeBytes: 2 ** 40,
+      dataBytes: 17,
+      isDraining,
+      lacksBlobs: !isDraining,
+    }),
   });
   using two = openPeerNode(2);
   connectAll([one, two]);
@@ -478,6 +483,11 @@ test("[P28] how a node is reaches the others with its pings", async () => {
   isDraining = true;
   await two.until("it is told again", () => two.peer(1).condition?.isDraining === true);
 
-  expect(first).toEqual({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining: false });
+  expect(first).toEqual({
+    diskFreeBytes: 2 ** 40,
+    dataBytes: 17,
+    isDraining: false,
+    lacksBlobs: true,
+  });
   expect(one.peer(2).condition).toBeUndefined();
 });
