@@ -487,6 +487,10 @@ export const Queue = Type.Object({
   enqueued: Type.Integer(),
   failed: Type.Integer(),
   oldest_pending_at: Type.Optional(Type.String()),
+  /** Of the payloads and results of its jobs, as they are kept. */
+  bytes: Type.Integer(),
+  max_bytes: Type.Optional(Type.Integer()),
+  keep_bytes: Type.Optional(Type.Integer()),
   max_concurrency: Type.Optional(Type.Integer()),
   rate_limit: Type.Optional(Type.Integer()),
   rate_window_ms: Type.Optional(Type.Integer()),

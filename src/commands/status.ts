@@ -43,6 +43,17 @@ export default command({
         `${formatBytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
       ],
       ["state", formatBytes(status.state_bytes)],
+      [
+        "jobs on disk",
+        status.disk_used_bytes === undefined
+          ? undefined
+          : `${formatBytes(status.disk_used_bytes)} with blobs${
+              status.disk_budget_bytes === undefined
+                ? ""
+                : ` of ${formatBytes(status.disk_budget_bytes)}`
+            }`,
+      ],
+      ["new payloads", status.disk_full === undefined ? undefined : `refused: ${status.disk_full}`],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["workers waiting", String(status.waiting_workers)],

@@ -11,6 +11,7 @@ import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
+import { createQueueBytesHandlers } from "./queue-bytes-handlers.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createRedriveHandlers } from "./redrive-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
@@ -34,6 +35,7 @@ export function createService(node: Node): Service {
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),
         ...createQueueHandlers(node),
+        ...createQueueBytesHandlers(node),
         ...createLimitHandlers(node),
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),

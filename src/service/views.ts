@@ -10,6 +10,7 @@ import type { Attempt, Job } from "../engine/job.ts";
 import type { LimitValues } from "../engine/limits/setting.ts";
 import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import type { QueueSettings } from "../engine/queue-settings.ts";
 import type { QueueRecord } from "../engine/state.ts";
 import { payloadFacts, resultFacts, shownJson } from "./packed-values.ts";
 
@@ -196,11 +197,11 @@ export function queueView(
   of: {
     readonly oldestPendingMs: number | undefined;
     readonly limit: LimitValues | undefined;
-    readonly isDraining: boolean;
+    readonly settings: QueueSettings | undefined;
   },
 ): QueueView {
   const { counts } = queue;
-  const { oldestPendingMs, limit, isDraining } = of;
+  const { oldestPendingMs, limit, settings } = of;
   const view: QueueView = {
     name: queue.name,
     paused: queue.paused,
@@ -208,11 +209,14 @@ export function queueView(
     ...counts,
     enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
     failed: counts.dead,
+    bytes: queue.bytes ?? 0,
   };
+  set(view, "max_bytes", settings?.maxBytes);
+  set(view, "keep_bytes", settings?.keepBytes);
   set(view, "max_concurrency", limit?.concurrency);
   set(view, "rate_limit", limit?.rate?.count);
   set(view, "rate_window_ms", limit?.rate?.windowMs);
-  if (isDraining) view.draining = true;
+  if (settings?.draining === true) view.draining = true;
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }

@@ -54,6 +54,9 @@ export async function corvo(argv: readonly string[], options: FakeOptions = {}):
   };
   const system: System = {
     env: options.env ?? {},
+    writeBytes: async (bytes) => {
+      written.stdout += new TextDecoder().decode(bytes);
+    },
     stdout: sink("stdout"),
     stderr: sink("stderr"),
     stdinIsTty: options.isTty ?? false,

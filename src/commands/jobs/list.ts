@@ -6,6 +6,7 @@ import type { Context } from "../_shared/context.ts";
 import { filterOf, listFlags } from "../_shared/filter-args.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { count, formatAge, printable } from "../_shared/output.ts";
+import { shownPayload } from "../_shared/shown-payload.ts";
 import { paintState } from "../_shared/states.ts";
 
 type Page = ResultOf<Operations["searchJobs"]>;
@@ -58,7 +59,7 @@ function printPage(context: Context, page: Page): void {
     `${job.attempt}/${job.max_retries}`,
     String(job.priority),
     formatAge(nowMs - (parseTime(job.created_at) ?? nowMs)),
-    printable(job.payload.text),
+    printable(shownPayload(job)),
   ]);
   printGrid(output, ["ID", "QUEUE", "STATE", "TRY", "PRIO", "AGE", "PAYLOAD"], rows);
   const total = `${page.total_exact ? "" : "at least "}${count(page.total, "job")}`;
