@@ -54,6 +54,8 @@ export interface ClaimJobs {
   readonly leaseMs: number;
   readonly workerId?: string;
   readonly hostname?: string;
+  /** What the worker has of what jobs may require. */
+  readonly labels?: readonly string[];
 }
 
 /** A job and, when the worker has one, the token of its lease. */

@@ -112,12 +112,21 @@ export class Engine {
    * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+  claimable(
+    queue: string,
+    most = Number.POSITIVE_INFINITY,
+    labels: readonly string[] | undefined = undefined,
+  ): number {
     if (this.state.getQueue(queue)?.paused !== false) return 0;
-    return this.#core.lines.claimable(queue, most);
+    return this.#core.lines.claimable(queue, most, labels);
   }
 
-  /** The job that a claim of this queue would get, or undefined. */
+  /** Has a job of the queue requirements that not every worker meets? */
+  hasRequirements(queue: string): boolean {
+    return this.#core.lines.stands.count(queue) > 0;
+  }
+
+  /** The job that a claim of this queue by a worker without labels would get, or undefined. */
   nextClaimable(queue: string): number | undefined {
     if (this.state.getQueue(queue)?.paused !== false) return undefined;
     return this.#core.lines.head(queue)?.seq;

@@ -20,12 +20,14 @@ import type {
   ReleaseItem,
   Retention,
 } from "./change.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
@@ -44,7 +46,10 @@ const changes: {
   };
 } = {
   enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
-  claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
+  claim: {
+    level: 1,
+    members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1, labels: 3 },
+  },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
@@ -138,6 +143,15 @@ const jobOptions: Levels<JobOptions> = {
   lane: 2,
 };
 
+const laneMembers: Levels<Lane> = {
+  key: 2,
+  cost: 2,
+  resources: 2,
+  fifo: 2,
+  group: 2,
+  requires: 3,
+};
+
 const itemMembers: {
   readonly ack: Levels<AckItem>;
   readonly fail: Levels<FailItem>;
@@ -190,7 +204,11 @@ export function needOf(change: Change): Need {
     case "enqueue":
       return change.jobs.reduce((need, job) => {
         const next = higher(need, job, jobMembers, "job");
-        return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
+        if (job.options === undefined) return next;
+        const all = higher(next, job.options, jobOptions, "job");
+        return job.options.lane === undefined
+          ? all
+          : higher(all, job.options.lane, laneMembers, "job");
       }, own);
     case "ack":
     case "fail":

@@ -6,6 +6,8 @@ export const engineLimits = {
   limitsMax: 100_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
+  /** Different sets of requirements among the unfinished jobs of a queue. */
+  requirementSetsMax: 64,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */

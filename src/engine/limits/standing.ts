@@ -8,6 +8,7 @@ import type { Gates, Need } from "./gates.ts";
 import { costOf, groupOf, type Lane } from "./lane.ts";
 import type { LaneSet } from "./lane-set.ts";
 import type { LaneLine } from "./pool.ts";
+import { standOf } from "./stands.ts";
 
 const lanesSeenMax = 10_000;
 
@@ -30,24 +31,30 @@ export interface StandingJob {
   readonly options: { readonly lane: Lane | undefined };
 }
 
+/** For a worker that has just the labels that the job asks for. */
 export function standingOf(lines: ReadyLines, job: StandingJob, nowMs: number): Standing {
   const seen = new Lanes(lines.gates, nowMs);
+  const own = standOf(job);
   let ahead = 0;
   let before = 0;
   let groups = 1;
-  for (const [priority, { plain, lanes }] of lines.linesOf(job.queue)) {
-    if (priority > job.priority) break;
-    if (priority < job.priority) {
-      before += plain.size + (lanes?.jobs.size ?? 0);
-      if (lanes === undefined) ahead += plain.size;
-      else for (const line of seen.open(lanes)) ahead += line.jobs.size;
-      continue;
-    }
-    before += plain.countBefore(job.order) + (lanes?.jobs.countBefore(job.order) ?? 0);
-    if (lanes === undefined) ahead += plain.countBefore(job.order);
-    else {
-      groups = lanes.groupCount;
-      ahead += aheadByTurns(lines, lanes, seen.open(lanes), job);
+  for (const stand of new Set([job.queue, own])) {
+    for (const [priority, { plain, lanes }] of lines.linesOf(stand)) {
+      if (priority > job.priority) break;
+      if (priority < job.priority) {
+        before += plain.size + (lanes?.jobs.size ?? 0);
+        if (lanes === undefined) ahead += plain.size;
+        else for (const line of seen.open(lanes)) ahead += line.jobs.size;
+        continue;
+      }
+      before += plain.countBefore(job.order) + (lanes?.jobs.countBefore(job.order) ?? 0);
+      if (lanes === undefined) ahead += plain.countBefore(job.order);
+      else if (stand !== own) {
+        for (const line of seen.open(lanes)) ahead += line.jobs.countBefore(job.order);
+      } else {
+        groups = lanes.groupCount;
+        ahead += aheadByTurns(lines, lanes, seen.open(lanes), job);
+      }
     }
   }
   return { ahead, before, groups, isExact: seen.isExact };
@@ -114,7 +121,8 @@ export function standingIn(lines: ReadyLines, queue: string, nowMs: number): Que
   let ready = 0;
   let open = 0;
   let shown = 0;
-  for (const [, { plain, lanes }] of lines.linesOf(queue)) {
+  const all = lines.stands.of(queue).flatMap((stand) => lines.linesOf(stand));
+  for (const [, { plain, lanes }] of all) {
     ready += plain.size + (lanes?.jobs.size ?? 0);
     if (lanes === undefined) {
       open += plain.size;
