@@ -10,6 +10,7 @@ import {
   IdempotencyKey,
   ItemResult,
   JobId,
+  Labels,
   LeaseToken,
   MapOf,
   Maybe,
@@ -97,6 +98,7 @@ const claimFields = {
   queues: Type.Array(QueueName, { minItems: 1, maxItems: limits.claimQueuesMax }),
   worker_id: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
   hostname: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+  labels: Maybe(Labels, "What the worker has of what jobs may require."),
   lease_ms: Maybe(
     Type.Integer({
       description: "Lease in milliseconds; wins over `timeout`.",

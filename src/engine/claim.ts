@@ -53,9 +53,7 @@ function candidatesOf(
     return queues.map((queue) => ({ queue, stand: queue, head: lines.head(queue) }));
   }
   return queues.flatMap((queue) =>
-    lines.stands
-      .openTo(queue, labels)
-      .map((stand) => ({ queue, stand, head: lines.head(stand) })),
+    lines.stands.openTo(queue, labels).map((stand) => ({ queue, stand, head: lines.head(stand) })),
   );
 }
 

@@ -27,6 +27,8 @@ export interface WorkerOptions {
   readonly leaseMs: number;
   readonly workerId: string;
   readonly hostname?: string | undefined;
+  /** What the worker has of what jobs may require. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Time for one attempt, for jobs that bring none of their own. */
   readonly timeoutMs?: number | undefined;
   readonly handler: Handler;
@@ -182,11 +184,12 @@ class WorkerLoop implements Worker {
   }
 
   #sendClaim(credits: number, done?: () => void): void {
-    const { queues, workerId, hostname, leaseMs } = this.#options;
+    const { queues, workerId, hostname, labels, leaseMs } = this.#options;
     const request = {
       queues: [...queues],
       worker_id: workerId,
       hostname,
+      labels,
       lease_ms: leaseMs,
       credits,
     };

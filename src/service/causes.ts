@@ -11,6 +11,7 @@ import { describeTarget } from "../engine/limits/setting.ts";
 import type { Standing } from "../engine/limits/standing.ts";
 import type { LimitObstacle, Obstacle } from "../engine/why.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
+import { labelsView } from "./labels.ts";
 import { limitView } from "./limit-views.ts";
 import type { Node } from "./node.ts";
 
@@ -44,6 +45,8 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
       return queuePaused(job.queue);
     case "fifo":
       return behindKey(node, job, obstacle);
+    case "requires":
+      return requires(obstacle.labels);
     default:
       return limitCause(node, obstacle);
   }
@@ -230,6 +233,14 @@ function behindKey(
     fifo_key: key,
     state,
     ...(job_id === undefined ? {} : { job_id }),
+  };
+}
+
+function requires(labels: readonly string[]): Cause {
+  return {
+    code: "requires",
+    message: `Only a worker with ${labels.length === 1 ? "the label" : "the labels"} ${labels.join(", ")} gets it.`,
+    requires: labelsView(labels),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Operations } from "../api/operations.ts";
 import type { CorvoError } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
+import { toLabels } from "./labels.ts";
 import type { Node } from "./node.ts";
 
 type FetchBody = InputOf<Operations["fetchJobs"]>["body"];
@@ -62,6 +63,7 @@ export function claimRequestOf(body: {
   hostname?: string | null;
   lease_ms?: number | null;
   timeout?: number | null;
+  labels?: Readonly<Record<string, string>> | null;
 }): ClaimRequest {
   const seconds = body.timeout ?? 0;
   const leaseMs = body.lease_ms ?? (seconds > 0 ? Math.round(seconds * 1000) : defaultLeaseMs);
@@ -70,7 +72,15 @@ export function claimRequestOf(body: {
     leaseMs: Math.min(limits.leaseMsMax, Math.max(limits.leaseMsMin, leaseMs)),
     ...(body.worker_id == null ? {} : { workerId: body.worker_id }),
     ...(body.hostname == null ? {} : { hostname: body.hostname }),
+    ...labelsOf(body.labels),
   };
+}
+
+function labelsOf(given: Readonly<Record<string, string>> | null | undefined): {
+  labels?: readonly string[];
+} {
+  const labels = given == null ? [] : toLabels("labels", given);
+  return labels.length === 0 ? {} : { labels };
 }
 
 export function waitMsOf(body: FetchBody): number {

@@ -250,9 +250,13 @@ function isSameRequest(one: ClaimRequest, other: ClaimRequest): boolean {
     one.leaseMs === other.leaseMs &&
     one.workerId === other.workerId &&
     one.hostname === other.hostname &&
-    one.queues.length === other.queues.length &&
-    one.queues.every((queue, i) => queue === other.queues[i])
+    isSameList(one.labels ?? [], other.labels ?? []) &&
+    isSameList(one.queues, other.queues)
   );
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, i) => item === other[i]);
 }
 
 /** Collects the parts of an answer and sends it when the last has come. */

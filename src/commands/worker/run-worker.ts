@@ -36,6 +36,7 @@ export interface RunnerOptions {
   readonly isJson: boolean;
   readonly workerId: string;
   readonly hostname: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface RunnerSystem {
@@ -74,6 +75,7 @@ export async function runWorker(options: RunnerOptions, system: RunnerSystem): P
     leaseMs: options.leaseMs,
     workerId: options.workerId,
     hostname: options.hostname,
+    labels: options.labels,
     timeoutMs: options.timeoutMs,
     handler: handling.handler,
     logger: system.logger,

@@ -3,9 +3,9 @@
 import type { PauseLimit, RaisedPause, RemoveLimit, SetLimit } from "../change.ts";
 import type { Core } from "../core.ts";
 import type { Job } from "../job.ts";
-import type { Lane } from "./lane.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, type Rejection, reject } from "../outcome.ts";
+import type { Lane } from "./lane.ts";
 import {
   describeTarget,
   type LimitSetting,
