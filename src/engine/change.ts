@@ -11,6 +11,7 @@ import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
   readonly queue: string;
@@ -268,6 +269,13 @@ export interface ForgetMember {
 }
 
 /** A standby is a learner that is not promoted by itself. */
+/** What an operator asks of a worker; without an order it may take jobs again. */
+export interface OrderWorker {
+  readonly kind: "orderWorker";
+  readonly workerId: string;
+  readonly order?: Order;
+}
+
 export interface SetStandby {
   readonly kind: "setStandby";
   readonly id: number;
@@ -355,6 +363,7 @@ export type Change =
   | AdmitMember
   | ForgetMember
   | SetStandby
+  | OrderWorker
   | SetSchedule
   | DeleteSchedule
   | PauseSchedule

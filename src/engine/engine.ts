@@ -36,6 +36,7 @@ import {
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { Why } from "./why.ts";
+import { orderWorker } from "./worker-orders.ts";
 
 export class Engine {
   readonly state: State;
@@ -212,6 +213,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return admitMember(core, change);
     case "forgetMember":
       return forgetMember(core, change);
+    case "orderWorker":
+      return orderWorker(core, change);
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":

@@ -77,6 +77,7 @@ const changes: {
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
   forgetMember: { level: 1, members: { id: 1 } },
+  orderWorker: { level: 3, members: { workerId: 3, order: 3 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
   setSchedule: { level: 2, members: { name: 2, spec: 2 } },
   deleteSchedule: { level: 2, members: { name: 2 } },

@@ -131,9 +131,7 @@ export class NaiveModel {
       const isMet = stand[0]?.options.lane?.requires?.every((label) => labels.includes(label));
       return isMet === false ? [] : (this.limits.next(stand, this.jobs, this.#nowMs) ?? []);
     });
-    return firsts.sort(
-      (one, other) => one.priority - other.priority || one.order - other.order,
-    )[0];
+    return firsts.sort((one, other) => one.priority - other.priority || one.order - other.order)[0];
   }
 
   /** When time alone changes something next. */
