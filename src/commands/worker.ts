@@ -1,6 +1,7 @@
 /** `corvo worker`: the flags of a worker and their checks. The runner is loaded only when it runs (`worker/`). */
 import { requestLimits as limits, queueNamePattern } from "../api/limits.ts";
-import { formatDuration } from "../base/time.ts";
+import { formatDuration, formatTime } from "../base/time.ts";
+import { buildVersion } from "./_shared/build.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
@@ -163,6 +164,8 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
       isJson: context.globals.json,
       workerId: values["worker-id"] ?? defaultWorkerId(context.system.random),
       hostname: hostName(),
+      client: `corvo worker ${buildVersion}`,
+      startedAt: formatTime(context.system.clock.nowMs()),
       labels: Object.assign({}, ...values.label),
     };
     await checkKey(context);

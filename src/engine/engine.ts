@@ -2,7 +2,7 @@
  * The job queue as a deterministic state machine: batches of changes in, outcomes and effects out. It sees no clock, no
  * randomness and no I/O; two engines that applied the same batches hold equal state.
  */
-import { assert } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
@@ -15,6 +15,7 @@ import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import type { Job } from "./job.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
@@ -141,6 +142,13 @@ export class Engine {
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
+  /** The jobs that workers have in hand. */
+  *activeJobs(): Iterable<Job> {
+    for (const seq of this.#core.leases.values()) {
+      yield must(this.state.getJob(seq), "a leased job exists");
+    }
   }
 
   /** The job that is first in line, whether or not something stops it, or undefined. */

@@ -20,6 +20,7 @@ import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
+import { WorkerRegistry } from "./worker-registry.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -64,6 +65,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly workers: WorkerRegistry;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
@@ -83,6 +85,7 @@ export class Node {
       new Planner({ ...deps, replica, dueTimes }),
       new Redriver({ ...deps, replica }),
     ];
+    this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
@@ -109,6 +112,7 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    for (const workerId of effects.workersOrdered) this.workers.ordered(workerId);
     for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {

@@ -36,6 +36,8 @@ export interface RunnerOptions {
   readonly isJson: boolean;
   readonly workerId: string;
   readonly hostname: string;
+  readonly client: string;
+  readonly startedAt: string;
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -76,6 +78,9 @@ export async function runWorker(options: RunnerOptions, system: RunnerSystem): P
     workerId: options.workerId,
     hostname: options.hostname,
     labels: options.labels,
+    client: options.client,
+    startedAt: options.startedAt,
+    stopGraceMs: options.graceMs,
     timeoutMs: options.timeoutMs,
     handler: handling.handler,
     logger: system.logger,
