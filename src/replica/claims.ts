@@ -101,6 +101,17 @@ export class Claims {
     return this.#stands.get(queue)?.waiters.size ?? 0;
   }
 
+  /** The queues at which somebody waits who has no claim on its way. */
+  idleQueues(): Map<string, number> {
+    const idle = new Map<string, number>();
+    for (const [queue, { waiters }] of this.#stands) {
+      let count = 0;
+      for (const waiter of waiters) if (waiter.claiming === 0) count++;
+      if (count > 0) idle.set(queue, count);
+    }
+    return idle;
+  }
+
   /** Lets a waiter stand at its queues; it is served at once if something is there. */
   add(waiter: Waiter): void {
     if (!waiter.standing) {

@@ -46,7 +46,7 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
     case "fifo":
       return behindKey(node, job, obstacle);
     case "requires":
-      return requires(obstacle.labels);
+      return requires(node, obstacle.labels);
     default:
       return limitCause(node, obstacle);
   }
@@ -236,11 +236,18 @@ function behindKey(
   };
 }
 
-function requires(labels: readonly string[]): Cause {
+/** No worker that was heard of lately meets the requirements of a job, or of so many of a queue. */
+export function requires(node: Node, labels: readonly string[], jobs?: number): Cause {
+  const what = `${labels.length === 1 ? "the label" : "the labels"} ${labels.join(", ")}`;
+  const none = node.replica.isLeader ? ", and none asked for jobs lately" : "";
   return {
     code: "requires",
-    message: `Only a worker with ${labels.length === 1 ? "the label" : "the labels"} ${labels.join(", ")} gets it.`,
+    message:
+      jobs === undefined
+        ? `Only a worker with ${what} gets it${none} (corvo workers list).`
+        : `${count(jobs, "ready job")} ${jobs === 1 ? "needs" : "need"} a worker with ${what}${none} (corvo workers list).`,
     requires: labelsView(labels),
+    ...(jobs === undefined ? {} : { jobs }),
   };
 }
 

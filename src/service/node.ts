@@ -18,6 +18,7 @@ import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -66,6 +67,7 @@ export class Node {
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
   readonly workers: WorkerRegistry;
+  readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
@@ -81,9 +83,11 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
+    this.idleWatch = new IdleWatch(this);
     this.#duties = [
       new Planner({ ...deps, replica, dueTimes }),
       new Redriver({ ...deps, replica }),
+      this.idleWatch,
     ];
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();

@@ -32,6 +32,8 @@ export interface KnownWorker {
 /** What an operator asked of a worker; undefined when it may take jobs. */
 export type OrderListener = (order: Order | undefined) => void;
 
+/** A worker that was not heard of for so long, three heartbeats of the slowest kind, is taken to be gone. */
+export const silentMs = 90_000;
 const knownMax = 10_000;
 /** So many are forgotten at once when there are too many, those that were not heard of for longest. */
 const forgottenAtOnce = 1000;
@@ -76,8 +78,9 @@ export class WorkerRegistry {
     return this.#known.has(workerId);
   }
 
-  /** Is there a worker for a job with these requirements? Asked of those that were heard of lately. */
-  meeting(queue: string, requires: readonly string[], sinceMs: number): number {
+  /** How many workers, of those that are there, may be given a job with these requirements. */
+  meeting(queue: string, requires: readonly string[]): number {
+    const sinceMs = this.#clock.nowMs() - silentMs;
     let count = 0;
     for (const { says, lastSeenMs, streams } of this.#known.values()) {
       if (streams === 0 && lastSeenMs < sinceMs) continue;

@@ -5,7 +5,7 @@ import { formatTime } from "../base/time.ts";
 import type { Order } from "../engine/worker-orders.ts";
 import { labelsView } from "./labels.ts";
 import type { Node } from "./node.ts";
-import type { KnownWorker } from "./worker-registry.ts";
+import { type KnownWorker, silentMs } from "./worker-registry.ts";
 
 type WorkerView = ResultOf<Operations["listWorkers"]>[number];
 type WorkersHandlers = Pick<
@@ -13,8 +13,6 @@ type WorkersHandlers = Pick<
   "listWorkers" | "quietWorker" | "stopWorker" | "resumeWorker"
 >;
 
-/** A worker that was not heard of for so long, three heartbeats of the slowest kind, is taken to be gone. */
-export const silentMs = 90_000;
 /** Shown for so long after that. */
 const shownMs = 3_600_000;
 
@@ -86,7 +84,8 @@ function stateOf(
     (worker.streams > 0 || worker.lastSeenMs + silentMs > node.deps.clock.nowMs());
   if (!isHeardOf && jobs === 0) return "gone";
   const order = node.workers.orderOf(id, worker?.says.startedAtMs ?? 0);
-  if (order !== undefined) return order === "stop" ? "stopping" : "quiet";
+  if (order === "quiet") return "quiet";
+  if (order === "stop") return jobs === 0 && worker?.streams === 0 ? "gone" : "stopping";
   return jobs > 0 ? "working" : "idle";
 }
 

@@ -3,6 +3,7 @@
  * first if nothing changed, and what stops how many. It looks at every lane, so it is for people who ask, not for claims;
  * of very many lanes it looks at the first and says that it counted no further.
  */
+import type { Line } from "../ready-line.ts";
 import type { ReadyLines } from "../ready-lines.ts";
 import type { Gates, Need } from "./gates.ts";
 import { costOf, groupOf, type Lane } from "./lane.ts";
@@ -108,6 +109,8 @@ export interface QueueStanding {
   readonly ready: number;
   /** Those that nothing of their own stops; what stops the queue as a whole is not looked at. */
   readonly open: number;
+  /** Those of them that need a worker with labels, by the labels. */
+  readonly requiring: readonly { readonly labels: readonly string[]; readonly jobs: number }[];
   /** Those that wait for another one of their key. */
   readonly behindKey: number;
   /** By the first limit that stops them, the one that stops most first. */
@@ -121,13 +124,20 @@ export function standingIn(lines: ReadyLines, queue: string, nowMs: number): Que
   let ready = 0;
   let open = 0;
   let shown = 0;
-  const all = lines.stands.of(queue).flatMap((stand) => lines.linesOf(stand));
-  for (const [, { plain, lanes }] of all) {
+  const requiring: { labels: readonly string[]; jobs: number }[] = [];
+  for (const stand of lines.stands.of(queue)) {
+    const openBefore = open;
+    for (const [, line] of lines.linesOf(stand)) countLine(line);
+    const labels = lines.stands.requiresOf(queue, stand);
+    if (labels !== undefined && open > openBefore)
+      requiring.push({ labels, jobs: open - openBefore });
+  }
+  function countLine({ plain, lanes }: Line): void {
     ready += plain.size + (lanes?.jobs.size ?? 0);
     if (lanes === undefined) {
       open += plain.size;
       shown += plain.size;
-      continue;
+      return;
     }
     for (const [line, need] of seen.all(lanes)) {
       shown += line.jobs.size;
@@ -143,6 +153,7 @@ export function standingIn(lines: ReadyLines, queue: string, nowMs: number): Que
   return {
     ready,
     open,
+    requiring,
     behindKey: seen.isExact ? ready - shown : 0,
     stopped: [...stopped.values()].sort((one, other) => other.jobs - one.jobs),
     isExact: seen.isExact,

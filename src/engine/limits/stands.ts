@@ -81,6 +81,11 @@ export class Stands {
     return [queue, ...(this.#queues.get(queue)?.keys() ?? [])];
   }
 
+  /** What a worker must have to take from a line; undefined for that of the queue itself. */
+  requiresOf(queue: string, stand: string): readonly string[] | undefined {
+    return this.#queues.get(queue)?.get(stand)?.requires;
+  }
+
   /** The lines that a worker with these labels may take from, that of the queue first. */
   openTo(queue: string, labels: readonly string[] | undefined): string[] {
     const open = [queue];
