@@ -49,6 +49,8 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** Life-cycle events were added; on every node, also where `onEffects` is not called. */
+  readonly onEvents?: () => void;
   /** From now on only programs that know this level may touch what the node keeps. */
   readonly onFeatureLevel?: (level: number) => void;
 }
@@ -253,6 +255,8 @@ export class Replica {
     // The next batch is written while this one is applied and answered.
     this.#flush();
     const level = this.engine.featureLevel;
+    const { meta } = this.engine.state;
+    const { nextEvent } = meta;
     this.#isApplying = true;
     const outcomes = this.engine.apply(batch);
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
@@ -264,6 +268,7 @@ export class Replica {
     const effects = this.engine.takeEffects();
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
+    if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length);
     this.#resolveIdle();
