@@ -130,6 +130,11 @@ export class Replica {
     return this.#consensus?.appliedIndex ?? this.#deps.store.stored.index;
   }
 
+  /** The time that a batch made now would have. */
+  get nextBatchMs(): number {
+    return this.#time.nowMs;
+  }
+
   get checkpointedIndex(): number {
     return this.#checkpoints.storedIndex;
   }

@@ -24,10 +24,16 @@ export type FetchBody = InputOf<Operations["fetchJob"]>["body"];
 /** Time that passes only when told. Timers fire in the order of their times. */
 export class ManualTime implements Clock, Timers {
   #nowMs = Date.UTC(2030, 0, 1);
+  #setForwardMs = 0;
   readonly #timers = new Set<{ atMs: number; callback: () => void }>();
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#setForwardMs;
+  }
+
+  /** Somebody sets the clock on the wall; no time passes. */
+  setForward(byMs: number): void {
+    this.#setForwardMs += byMs;
   }
 
   monotonicMs(): number {
