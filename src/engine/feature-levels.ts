@@ -26,6 +26,7 @@ import type { JobOptions } from "./options.ts";
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
@@ -60,6 +61,22 @@ const changes: {
   },
   stepRedrive: { level: 2, members: { queue: 2, id: 2, afterSeq: 2, seqs: 2, isLast: 2 } },
   cancelRedrive: { level: 2, members: { queue: 2 } },
+  startBulk: {
+    level: 3,
+    members: {
+      id: 3,
+      action: 3,
+      queue: 3,
+      priority: 3,
+      reason: 3,
+      filter: 3,
+      seqs: 3,
+      total: 3,
+      totalExact: 3,
+    },
+  },
+  stepBulk: { level: 3, members: { id: 3, number: 3, afterSeq: 3, seqs: 3, isLast: 3 } },
+  endBulk: { level: 3, members: { id: 3, number: 3, error: 3 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },

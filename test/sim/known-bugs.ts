@@ -319,8 +319,8 @@ export const knownBugs: readonly KnownBug[] = [
     says: "a new leader makes no plans for schedules",
     by: "simulator",
     file: "src/replica/planner.ts",
-    from: "if (wantsPlan(record)) this.#wanted.add(name);\n    this.#run();",
-    to: "if (record.plan.length > 99) this.#wanted.add(name);\n    this.#run();",
+    from: "if (wantsPlan(record)) this.#wanted.add(name);\n    this.#duty.lead();",
+    to: "if (record.plan.length > 99) this.#wanted.add(name);\n    this.#duty.lead();",
   },
   {
     id: undefined,

@@ -5,7 +5,7 @@
  * so its jobs are counted first and the count is part of the question. Large bulk actions go on in the server; the
  * command follows them to their end.
  */
-import type { bulkActions } from "../../api/jobs.ts";
+import type { bulkActions } from "../../api/bulk.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { jobStates } from "../../api/schemas.ts";
