@@ -23,6 +23,9 @@ export type FetchBody = InputOf<Operations["fetchJob"]>["body"];
 
 /** Time that passes only when told. Timers fire in the order of their times. */
 export class ManualTime implements Clock, Timers {
+  /** How long it takes to apply an entry. */
+  workMs = 0;
+  isApplying = false;
   #nowMs = Date.UTC(2030, 0, 1);
   readonly #timers = new Set<{ atMs: number; callback: () => void }>();
 
@@ -31,6 +34,7 @@ export class ManualTime implements Clock, Timers {
   }
 
   monotonicMs(): number {
+    if (this.isApplying) this.#nowMs += this.workMs;
     return this.#nowMs;
   }
 
@@ -189,7 +193,11 @@ export class NodeRig {
       },
     );
     this.service = createService(this.node);
-    this.log.onCommitted = (entry) => this.replica.applyEntry(entry);
+    this.log.onCommitted = (entry) => {
+      this.time.isApplying = true;
+      this.replica.applyEntry(entry);
+      this.time.isApplying = false;
+    };
     this.replica.attach(this.log);
     this.replica.start();
   }
