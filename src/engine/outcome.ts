@@ -64,6 +64,8 @@ export interface Effects {
   redrivesWanted: boolean;
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
+  /** Bulk actions that were begun, have got on or are over. */
+  readonly bulksChanged: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -80,6 +82,7 @@ export function createEffects(): Effects {
     plansWanted: new Set(),
     redrivesWanted: false,
     workersOrdered: [],
+    bulksChanged: new Set(),
     revoked: [],
   };
 }
