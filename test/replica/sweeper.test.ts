@@ -39,14 +39,14 @@ test("[BK6] steps grow while the engine is quick", async () => {
 test("[BK6] steps shrink while the engine is slow, and as much time as they take is left to others", async () => {
   const rig = await withBulk(300, 40);
   await settle();
-  expect(stepsOf(rig)).toEqual([100]);
 
-  await rig.time.pass(30);
-  expect(stepsOf(rig)).toEqual([100]);
-  await rig.time.pass(10);
-  expect(stepsOf(rig)[1]).toBe(20);
-  await rig.time.pass(100);
-  expect(stepsOf(rig)[2]).toBe(10);
+  for (const wanted of [20, 10, 10]) {
+    const before = stepsOf(rig).length;
+    await rig.time.pass(39);
+    expect(stepsOf(rig)).toHaveLength(before);
+    while (stepsOf(rig).length === before) await rig.time.pass(1);
+    expect(stepsOf(rig).at(-1)).toBe(wanted);
+  }
 });
 
 test("[BK3] two actions go on in turns", async () => {

@@ -332,14 +332,6 @@ export const knownBugs: readonly KnownBug[] = [
   },
   {
     id: undefined,
-    says: "a step of a bulk action counts from whatever place it was made",
-    by: "simulator",
-    file: "src/engine/bulk.ts",
-    from: "bulk?.number === change.number && bulk.afterSeq === change.afterSeq;",
-    to: "bulk?.number === change.number && change.afterSeq >= 0;",
-  },
-  {
-    id: undefined,
     says: "a new leader does not go on with bulk actions",
     by: "simulator",
     file: "src/replica/sweeper.ts",

@@ -9,7 +9,7 @@ import { admissionQueue } from "./workload-admission.ts";
 
 /** Which jobs each action is for; keys decide who may run in the queue of those that have some. */
 const choices: readonly (readonly [ManageAction, readonly JobState[], readonly string[]])[] = [
-  ["retry", ["dead", "cancelled"], ["a", "b", admissionQueue]],
+  ["retry", ["dead"], ["a", "b", admissionQueue]],
   ["cancel", ["pending", "scheduled", "retrying"], ["a", "b"]],
   ["hold", ["pending", "scheduled"], ["a", "b"]],
   ["approve", ["held"], ["a", "b"]],
