@@ -62,6 +62,8 @@ export interface Effects {
   readonly plansWanted: Set<string>;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
+  /** Workers that an operator asked for something. */
+  readonly workersOrdered: string[];
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -77,6 +79,7 @@ export function createEffects(): Effects {
     finished: [],
     plansWanted: new Set(),
     redrivesWanted: false,
+    workersOrdered: [],
     revoked: [],
   };
 }

@@ -138,6 +138,9 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
 export class NodeRig {
   readonly time = new ManualTime();
   readonly log = new ManualLog();
+  readonly #logger = memoryLogger();
+  /** What was logged. */
+  readonly lines = this.#logger.lines;
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
@@ -151,7 +154,7 @@ export class NodeRig {
       clock: this.time,
       timers: this.time,
       random: { uint32: () => 1 },
-      logger: memoryLogger(),
+      logger: this.#logger,
       store: {
         state,
         stored: { index: 0, conf: emptyConfState },
@@ -170,7 +173,7 @@ export class NodeRig {
       {
         clock: this.time,
         timers: this.time,
-        logger: memoryLogger(),
+        logger: this.#logger,
         search: {
           page: noSearch,
           seqs: noSearch,
