@@ -10,6 +10,7 @@ const halves = new Uint32Array(float.buffer);
 export function digest(bits: number, value: unknown): number {
   switch (typeof value) {
     case "number":
+      if ((value | 0) === value) return mix(bits, value);
       float[0] = value;
       return mix(mix(bits, halves[0] ?? 0), halves[1] ?? 0);
     case "string":

@@ -46,7 +46,7 @@ export class DigestState extends MemoryState {
   }
 
   override putAttempt(attempt: Attempt): void {
-    this.#mix(attempt);
+    this.#ordered = digestRow(this.#ordered, attempt);
     this.#wrote((to) => to.putAttempt(attempt));
     super.putAttempt(attempt);
   }
@@ -64,7 +64,7 @@ export class DigestState extends MemoryState {
 
   override touchQueue(queue: QueueRecord): void {
     this.dirtyCount++;
-    this.#mix(queue.counts);
+    this.#ordered = digestRow(this.#ordered, queue.counts);
     this.#touched.add(queue);
   }
 
