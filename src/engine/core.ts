@@ -7,8 +7,10 @@
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
+import type { Bulk } from "./bulk.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
+import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
 import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
@@ -48,6 +50,7 @@ export class Core {
   readonly keyHolds: KeyHolds;
   readonly queueSettings: RecordTable<QueueSettings>;
   readonly redrives: RecordTable<Redrive>;
+  readonly bulks: RecordTable<Bulk>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -58,6 +61,7 @@ export class Core {
   readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
+  lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
   effects: Effects = createEffects();
@@ -72,6 +76,7 @@ export class Core {
     this.lines = new ReadyLines(this);
     this.queueSettings = state.records("queueSettings");
     this.redrives = state.records("redrive");
+    this.bulks = state.records("bulk");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
@@ -108,6 +113,7 @@ export class Core {
     this.#index(job);
     this.lines.settle();
     if (job.order > 0) this.effects.readyQueues.add(job.queue);
+    sayEnqueued(this, job);
     react(this, undefined, job);
   }
 
@@ -115,16 +121,22 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    return this.#replace(job, patch, rule.to);
+    const next = this.#replace(job, patch, rule.to);
+    sayMoved(this, transition, job, next);
+    react(this, job, next);
+    return next;
   }
 
   /** Moves a waiting job to another queue or priority, to the end of the line there. */
   rehome(job: Job, patch: { queue?: string; priority?: number }): Job {
     assert(job.state !== "active", "an active job stays in its queue");
-    return this.#replace(job, patch);
+    const next = this.#replace(job, patch);
+    sayRehomed(this, patch, job, next);
+    react(this, job, next);
+    return next;
   }
 
-  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
     const next: Job = Object.assign(draftOf(job), patch);
@@ -133,6 +145,7 @@ export class Core {
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
     this.state.putJob(next);
     this.lines.settle();
+    sayReplaced(this, next);
     react(this, job, next);
     return next;
   }
@@ -161,6 +174,7 @@ export class Core {
     this.state.deleteJob(job.seq);
     this.lines.settle();
     this.effects.finished.push(job.seq);
+    sayDeleted(this, job);
     react(this, job, undefined);
   }
 
@@ -203,7 +217,6 @@ export class Core {
     this.lines.settle();
     if (stands) this.effects.readyQueues.add(next.queue);
     if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
-    react(this, job, next);
     return next;
   }
 

@@ -4,8 +4,17 @@ export const engineLimits = {
   queuesMax: 100_000,
   /** Limits that are set at once. */
   limitsMax: 100_000,
+  /** Bulk actions that run at once, and that are known; those that are over are forgotten after this time. */
+  bulksRunningMax: 64,
+  bulksKeptMax: 1000,
+  bulkKeptMs: 7 * 86_400_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
+  /** Different sets of requirements among the unfinished jobs of a queue. */
+  requirementSetsMax: 64,
+  /** Workers that are asked to be quiet or to stop, and how long an order to stop is remembered at least. */
+  workerOrdersMax: 10_000,
+  stopOrderMs: 600_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
@@ -38,4 +47,24 @@ export const engineLimits = {
   bucketMsMin: 1000,
   bucketMsMax: 3_600_000,
   bucketJobsMax: 250_000,
+} as const;
+
+/** The widest values that a change may hold: what the engine's structures and whole-number arithmetic are made for. */
+export const changeLimits = {
+  /** Characters of names and keys, of texts to show or to find jobs by, and of everything else. */
+  nameCharsMax: 1024,
+  shortCharsMax: 8192,
+  textCharsMax: 2 ** 28,
+  /** Items of a list: jobs of a call, items of a report, steps of a chain. */
+  listMax: 100_000,
+  /** A thousand years; and the last time that a date can have. */
+  durationMsMax: 1000 * 366 * 86_400_000,
+  timeMsMax: 8.64e15,
+  priorityMax: 9,
+  shardMax: 4095,
+  /** What is spent of a rate, a full bucket and one job, times its window stays exact: 2 * 10^6 * 2.6 * 10^9 is below 2^53. */
+  unitsMax: 1_000_000,
+  rateWindowMsMax: 30 * 86_400_000,
+  weightMax: 1000,
+  backlogMax: 1_000_000_000,
 } as const;

@@ -32,11 +32,16 @@ export const lane: fc.Arbitrary<Lane> = fc
       units: fc.integer({ min: 1, max: 3 }),
       fifo: fc.constantFrom("f1", "f2"),
       group: fc.constantFrom("g1", "g2", "g\n3"),
+      requires: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(undefined) },
+        { weight: 1, arbitrary: fc.subarray(["x=1", "y=2"], { minLength: 1 }) },
+      ),
     },
     { requiredKeys: ["units"] },
   )
-  .map(({ units, resources, ...rest }) => ({
+  .map(({ units, resources, requires, ...rest }) => ({
     ...rest,
+    ...(requires !== undefined && { requires }),
     ...(resources !== undefined && {
       resources: resources.map((name): [string, number] => [name, units]),
     }),
@@ -258,6 +263,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
           leaseMs: fc.constantFrom(100, 2000, 10_000),
           workerId: fc.constantFrom("w1", "w2"),
           hostname: fc.constantFrom("h1"),
+          labels: fc.constantFrom(["x=1"], ["x=1", "y=2"]),
         },
         { requiredKeys: ["kind", "queues", "count", "leaseMs"] },
       )
@@ -425,6 +431,11 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
+/** Once in `weight + 1` times. */
+function seldom<T>(weight: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+}
+
 /** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
 const keyedJob: fc.Arbitrary<NewJob> = fc
   .record(
@@ -444,21 +455,18 @@ const keyedJob: fc.Arbitrary<NewJob> = fc
           debounceMs: fc.constantFrom(0, 0, 500),
           debounceMaxMs: fc.constantFrom(0, 800),
           merge: fc.constantFrom("none", "none", "shallow", "append"),
-          chain: fc.oneof(
-            { weight: 5, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: chain },
-          ),
-          lane: fc.oneof(
-            { weight: 3, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: lane },
-          ),
+          chain: seldom(5, chain),
+          lane: seldom(3, lane),
         },
         { requiredKeys: ["uniqueKey"] },
       ),
     },
     { requiredKeys: ["queue", "payload", "options"] },
   )
-  .map((job) => job as NewJob);
+  .map(({ options: { chain: plan, lane: shared, ...rest }, ...job }) => {
+    const made = { ...rest, ...(plan && { chain: plan }), ...(shared && { lane: shared }) };
+    return { ...job, options: made } as NewJob;
+  });
 
 const keyedChange: fc.Arbitrary<Change> = fc.oneof(
   {
