@@ -36,6 +36,7 @@ export interface Operation<
     | "queues"
     | "limits"
     | "schedules"
+    | "webhooks"
     | "search"
     | "system"
     | "cluster";

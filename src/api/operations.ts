@@ -11,6 +11,7 @@ import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
+import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
 
 export const operations = {
@@ -24,6 +25,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,
 };

@@ -215,6 +215,30 @@ const policyFields = {
 
 export const QueueDefaults = Type.Object(policyFields);
 
+/** Who is told how the job ended. */
+const callbackFields = {
+  callback_url: Maybe(
+    Type.String({
+      description: "When the job has ended, its result is sent to this URL.",
+      minLength: 8,
+      maxLength: limits.targetUrlLengthMax,
+    }),
+  ),
+  callback_secret: Maybe(
+    Type.String({
+      description: "Signs what is sent to callback_url.",
+      minLength: 8,
+      maxLength: limits.webhookSecretLengthMax,
+    }),
+  ),
+  callback_headers: Maybe(
+    MapOf(Type.String({ maxLength: limits.targetHeaderLengthMax }), limits.targetHeaderLengthMax, {
+      description: "Headers that are sent to callback_url.",
+      maxProperties: limits.targetHeadersMax,
+    }),
+  ),
+};
+
 /** What a job of its own and a step of a chain have in common. */
 const stepFields = {
   queue: QueueName,
@@ -235,6 +259,7 @@ const stepFields = {
     Key("Jobs of the queue with this key run one after the other, in the order of creation."),
   ),
   group: Maybe(Key("Groups of a queue take turns.")),
+  ...callbackFields,
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -417,6 +442,7 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  callback_url: Type.Optional(Type.String()),
   cascade_cancel: Type.Optional(Type.Boolean()),
   cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),

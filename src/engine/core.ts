@@ -14,6 +14,7 @@ import { isFinished, type Job, type JobState, lifecycle, type Transition } from 
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
+import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
@@ -62,6 +63,8 @@ export class Core {
   lastError: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
+  /** What is to be sent to others. */
+  readonly outbox: Outbox;
   effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
@@ -83,6 +86,7 @@ export class Core {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
+    this.outbox = new Outbox(state);
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
   }

@@ -26,6 +26,7 @@ import type { JobOptions } from "./options.ts";
 export const featureLevels = [
   { level: 1, version: "0.4.0" },
   { level: 2, version: "0.5.0" },
+  { level: 3, version: "0.6.0" },
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
@@ -88,6 +89,11 @@ const changes: {
   },
   sealBatch: { level: 2, members: { batch: 2 } },
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
+  setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
+  controlWebhook: { level: 3, members: { id: 3, action: 3 } },
+  testWebhook: { level: 3, members: { id: 3 } },
+  settleDeliveries: { level: 3, members: { results: 3 } },
+  redeliver: { level: 3, members: { webhook: 3, number: 3 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -136,6 +142,7 @@ const jobOptions: Levels<JobOptions> = {
   deadQueue: 2,
   deadOf: 2,
   lane: 2,
+  callback: 3,
 };
 
 const itemMembers: {
@@ -187,11 +194,14 @@ export function needOf(change: Change): Need {
   const first: Need = { level, because: level > 1 ? change.kind : undefined };
   const own = higher(first, change, { kind: level, ...members }, change.kind);
   switch (change.kind) {
-    case "enqueue":
-      return change.jobs.reduce((need, job) => {
-        const next = higher(need, job, jobMembers, "job");
-        return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
-      }, own);
+    case "enqueue": {
+      const { onSuccess, onFailure, onComplete } = change.batch ?? {};
+      return [...change.jobs, onSuccess, onFailure, onComplete].reduce(needOfJob, own);
+    }
+    case "setSchedule":
+      return needOfJob(own, change.spec.job);
+    case "setQueueDefaults":
+      return higher(own, change.defaults ?? {}, jobOptions, "job");
     case "ack":
     case "fail":
     case "release":
@@ -209,6 +219,18 @@ export function needOf(change: Change): Need {
     default:
       return own;
   }
+}
+
+/** That of a job with all that is to follow it. */
+function needOfJob(need: Need, job: NewJob | "continue" | undefined): Need {
+  if (job === undefined || job === "continue") return need;
+  const own = higher(need, job, jobMembers, "job");
+  if (job.options === undefined) return own;
+  const next = higher(own, job.options, jobOptions, "job");
+  const { chain } = job.options;
+  return chain === undefined
+    ? next
+    : [...chain.steps, chain.onFailure, chain.onExit].reduce(needOfJob, next);
 }
 
 /** The greater need of the two: the one so far, or that of a member that is there. */
