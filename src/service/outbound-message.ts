@@ -1,7 +1,7 @@
 /** What a receiver gets: the form of messages about events, and the port through which they leave. */
 import { formatGroupId, formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
-import { callbacksId, type Delivery } from "../engine/outbox/delivery.ts";
+import type { Delivery } from "../engine/outbox/delivery.ts";
 import type { Webhook } from "../engine/outbox/webhook.ts";
 
 export interface OutboundMessage {
@@ -69,6 +69,6 @@ function bodyOf({ webhook, event }: Delivery, shard: number, nowMs: number): str
   // More than a number of JavaScript can say exactly.
   const at = `"at_ns":${atMs}000000`;
   const text = `${head.slice(0, -1)},${at}${data === undefined ? "" : `,"data":${data}`}}`;
-  const id = JSON.stringify(webhook === callbacksId ? "callback" : webhook);
+  const id = JSON.stringify(webhook);
   return `{"webhook_id":${id},"event":${text},"sent_at":${JSON.stringify(formatTime(nowMs))}}`;
 }

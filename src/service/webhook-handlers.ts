@@ -5,6 +5,7 @@ import { CorvoError } from "../base/errors.ts";
 import { parseGroupId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
 import { formatTime } from "../base/time.ts";
+import { eventTable } from "../engine/event-types.ts";
 import { callbacksId, type Delivery } from "../engine/outbox/delivery.ts";
 import { noStats, type Webhook, type WebhookSpec } from "../engine/outbox/webhook.ts";
 import type { Node } from "./node.ts";
@@ -123,6 +124,14 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
 
 function toSpec(body: Body): WebhookSpec {
   const events = body.events == null || body.events.length === 0 ? ["*"] : body.events;
+  for (const type of events) {
+    if (type === "*" || Object.hasOwn(eventTable, type)) continue;
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      `events: expected types of events or *, got ${JSON.stringify(type)}`,
+      { hint: `The types are ${Object.keys(eventTable).join(", ")}.` },
+    );
+  }
   for (const queue of body.queues ?? []) {
     if (/^[A-Za-z0-9._:/@+{}-]*\*?$/.test(queue) && queue !== "") continue;
     throw new CorvoError(
@@ -134,7 +143,7 @@ function toSpec(body: Body): WebhookSpec {
     url: toUrl("url", body.url),
     events: [...new Set(events)],
     queues: [...new Set(body.queues ?? [])],
-    tags: body.tags == null || Object.keys(body.tags).length === 0 ? undefined : body.tags,
+    ...(body.tags == null || Object.keys(body.tags).length === 0 ? {} : { tags: body.tags }),
     enabled: body.enabled ?? true,
     retryLimit: body.retry_limit ?? defaultRetryLimit,
   };

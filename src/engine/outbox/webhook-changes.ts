@@ -18,7 +18,7 @@ export function setWebhook(core: Core, { id, spec, secret }: SetWebhook): Outcom
   }
   outbox.putWebhook({
     id,
-    ...spec,
+    ...{ tags: undefined, ...spec },
     secret: secret ?? known?.secret ?? "",
     paused: known?.paused ?? false,
     disabledBecause: undefined,

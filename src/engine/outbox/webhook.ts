@@ -21,10 +21,10 @@ export interface Webhook {
 }
 
 /** What a user says of a webhook. */
-export type WebhookSpec = Pick<
-  Webhook,
-  "url" | "events" | "queues" | "tags" | "enabled" | "retryLimit"
->;
+export interface WebhookSpec
+  extends Pick<Webhook, "url" | "events" | "queues" | "enabled" | "retryLimit"> {
+  readonly tags?: Readonly<Record<string, string>>;
+}
 
 /** How deliveries of a webhook, or of results of jobs, went. */
 export interface DeliveryStats {
@@ -68,8 +68,19 @@ export function wantsQueue(webhook: Webhook, queue: string): boolean {
 /** `given` is the JSON text of a job's tags. */
 export function wantsTags(webhook: Webhook, given: string | undefined): boolean {
   if (webhook.tags === undefined) return true;
-  const tags = given === undefined ? {} : (JSON.parse(given) as Record<string, string>);
+  if (given === undefined) return false;
+  const tags = tagsOf(given);
   return Object.entries(webhook.tags).every(
     ([name, value]) => Object.hasOwn(tags, name) && tags[name] === value,
   );
+}
+
+/** A job whose tags cannot be read has none: nothing that a batch holds may end the engine. */
+function tagsOf(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const tags: unknown = JSON.parse(text);
+    return typeof tags === "object" && tags !== null ? (tags as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }

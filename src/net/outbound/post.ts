@@ -29,8 +29,6 @@ export interface PostDeps {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly allow: readonly AllowRule[];
-  /** Authorities to trust besides those of the system. */
-  readonly ca?: string;
 }
 
 /** From the look-up of the name to the end of the answer. */
@@ -97,7 +95,6 @@ async function send(
           if (options.all === true) done(null, [...places]);
           else done(null, first?.address ?? "", first?.family ?? 4);
         },
-        ...(deps.ca === undefined ? {} : { ca: deps.ca }),
       },
       (response) => readAnswer(response, deps.clock.nowMs(), resolveAnswer),
     );
@@ -172,7 +169,7 @@ function printable(text: string): string {
 function retryAfterMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+  return Number.isFinite(ms) && ms > 0 ? Math.floor(ms) : undefined;
 }
 
 function wordsOf(error: unknown): string {
