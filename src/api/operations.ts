@@ -13,9 +13,11 @@ import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
 import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
+import { workersOperations } from "./workers.ts";
 
 export const operations = {
   ...workerOperations,
+  ...workersOperations,
   ...searchOperations,
   ...jobOperations,
   ...flowOperations,

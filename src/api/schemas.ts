@@ -2,6 +2,7 @@
 import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
+import { TargetHeaders, TargetSecret, TargetUrl } from "./targets.ts";
 
 export const jobStates = [
   "pending",
@@ -65,6 +66,15 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+/** `docs/reference/workers.md` */
+export const Labels = MapOf(
+  Type.String({ maxLength: limits.labelLengthMax }),
+  limits.labelLengthMax,
+  {
+    description: 'Names and values that tell workers apart, such as {"gpu":"a100"}.',
+    maxProperties: limits.labelsMax,
+  },
+);
 const Units = (description: string) =>
   Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
 const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
@@ -217,26 +227,9 @@ export const QueueDefaults = Type.Object(policyFields);
 
 /** Who is told how the job ended. */
 const callbackFields = {
-  callback_url: Maybe(
-    Type.String({
-      description: "When the job has ended, its result is sent to this URL.",
-      minLength: 8,
-      maxLength: limits.targetUrlLengthMax,
-    }),
-  ),
-  callback_secret: Maybe(
-    Type.String({
-      description: "Signs what is sent to callback_url.",
-      minLength: 8,
-      maxLength: limits.webhookSecretLengthMax,
-    }),
-  ),
-  callback_headers: Maybe(
-    MapOf(Type.String({ maxLength: limits.targetHeaderLengthMax }), limits.targetHeaderLengthMax, {
-      description: "Headers that are sent to callback_url.",
-      maxProperties: limits.targetHeadersMax,
-    }),
-  ),
+  callback_url: Maybe(TargetUrl, "When the job has ended, its result is sent to this URL."),
+  callback_secret: Maybe(TargetSecret, "Signs what is sent to callback_url."),
+  callback_headers: Maybe(TargetHeaders, "Headers that are sent to callback_url."),
 };
 
 /** What a job of its own and a step of a chain have in common. */
@@ -260,6 +253,10 @@ const stepFields = {
   ),
   group: Maybe(Key("Groups of a queue take turns.")),
   ...callbackFields,
+  requires: Maybe(
+    Labels,
+    "Labels that a worker must have, with these values, to be given the job.",
+  ),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -438,6 +435,7 @@ export const Job = Type.Object({
   resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
   fifo_key: Type.Optional(Type.String()),
   group: Type.Optional(Type.String()),
+  requires: Type.Optional(Labels),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),

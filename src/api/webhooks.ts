@@ -3,6 +3,7 @@ import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, Json, operation, readOperation } from "./operation.ts";
 import { Maybe, Status, Tags } from "./schemas.ts";
+import { TargetSecret, TargetUrl } from "./targets.ts";
 
 export const WebhookId = Type.String({
   description: "Id of the webhook: letters, digits and . _ -",
@@ -12,16 +13,6 @@ export const WebhookId = Type.String({
 });
 const Params = Type.Object({ id: WebhookId });
 
-export const TargetUrl = Type.String({
-  description: "URL that is called, http or https.",
-  minLength: 8,
-  maxLength: limits.targetUrlLengthMax,
-});
-export const Secret = Type.String({
-  description: "Signs what is sent.",
-  minLength: 8,
-  maxLength: limits.webhookSecretLengthMax,
-});
 export const Webhook = Type.Object({
   id: Type.String(),
   url: Type.String(),
@@ -114,7 +105,7 @@ export const webhookOperations = {
       ),
       tags: Maybe(Tags, "Only events of jobs with all of these tags."),
       secret: Maybe(
-        Secret,
+        TargetSecret,
         "Signs deliveries. A new webhook without one gets one, which is shown once.",
       ),
       enabled: Maybe(Type.Boolean({ description: "Default true." })),

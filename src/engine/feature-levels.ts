@@ -20,6 +20,7 @@ import type {
   ReleaseItem,
   Retention,
 } from "./change.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
@@ -48,7 +49,10 @@ const changes: {
   };
 } = {
   enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
-  claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
+  claim: {
+    level: 1,
+    members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1, labels: 3 },
+  },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
@@ -73,6 +77,7 @@ const changes: {
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
   forgetMember: { level: 1, members: { id: 1 } },
+  orderWorker: { level: 3, members: { workerId: 3, order: 3 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
   setSchedule: { level: 2, members: { name: 2, spec: 2 } },
   deleteSchedule: { level: 2, members: { name: 2 } },
@@ -146,6 +151,15 @@ const jobOptions: Levels<JobOptions> = {
   deadOf: 2,
   lane: 2,
   callback: 3,
+};
+
+const laneMembers: Levels<Lane> = {
+  key: 2,
+  cost: 2,
+  resources: 2,
+  fifo: 2,
+  group: 2,
+  requires: 3,
 };
 
 const itemMembers: {
@@ -229,8 +243,9 @@ function needOfJob(need: Need, job: NewJob | "continue" | undefined): Need {
   if (job === undefined || job === "continue") return need;
   const own = higher(need, job, jobMembers, "job");
   if (job.options === undefined) return own;
-  const next = higher(own, job.options, jobOptions, "job");
-  const { chain } = job.options;
+  const { chain, lane } = job.options;
+  const options = higher(own, job.options, jobOptions, "job");
+  const next = lane === undefined ? options : higher(options, lane, laneMembers, "job");
   return chain === undefined
     ? next
     : [...chain.steps, chain.onFailure, chain.onExit].reduce(needOfJob, next);

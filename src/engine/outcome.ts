@@ -67,6 +67,8 @@ export interface Effects {
   readonly deliveries: number[];
   /** A webhook was made, changed or removed. */
   webhooksChanged: boolean;
+  /** Workers that an operator asked for something. */
+  readonly workersOrdered: string[];
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -84,6 +86,7 @@ export function createEffects(): Effects {
     redrivesWanted: false,
     deliveries: [],
     webhooksChanged: false,
+    workersOrdered: [],
     revoked: [],
   };
 }

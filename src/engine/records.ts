@@ -19,6 +19,7 @@ import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
+import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -51,6 +52,8 @@ export interface RecordTypes {
   deliveryStats: DeliveryStats;
   /** By a number of its own. */
   delivery: Delivery;
+  /** By worker id. */
+  workerOrder: WorkerOrder;
 }
 
 export type RecordKind = keyof RecordTypes & string;

@@ -45,6 +45,11 @@ export const targetUrl: Shape<string> = checked(text(8, bounds.shortCharsMax), (
   /^https?:\/\//.test(value) ? undefined : "an http or https URL",
 );
 
+/** Sorted, so that equal sets are equal. */
+export const labels: Shape<readonly string[]> = checked(list(key, 1, bounds.listMax), (all) =>
+  isGrowing(all) ? undefined : "labels in growing order",
+);
+
 const lane: Shape<Lane> = members<Lane>({
   key: optional(key),
   cost: optional(units),
@@ -55,6 +60,7 @@ const lane: Shape<Lane> = members<Lane>({
   ),
   fifo: optional(key),
   group: optional(key),
+  requires: optional(labels),
 });
 
 const callback: Shape<Callback> = members<Callback>({

@@ -19,9 +19,11 @@ import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import { messageOf, type Post } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
+import { WorkerRegistry } from "./worker-registry.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -70,6 +72,8 @@ export class Node {
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
   readonly courier: Courier;
+  readonly workers: WorkerRegistry;
+  readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
@@ -94,11 +98,14 @@ export class Node {
           messageOf(delivery, webhook, { shard: options.shard, nowMs: deps.clock.nowMs() }),
         ),
     });
+    this.idleWatch = new IdleWatch(this);
     this.#duties = [
       this.courier,
       new Planner({ ...deps, replica, dueTimes }),
       new Redriver({ ...deps, replica }),
+      this.idleWatch,
     ];
+    this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
@@ -125,6 +132,7 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    for (const workerId of effects.workersOrdered) this.workers.ordered(workerId);
     for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {

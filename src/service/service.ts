@@ -19,6 +19,7 @@ import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
+import { createWorkersHandlers } from "./workers-handlers.ts";
 
 export interface Service {
   readonly handlers: Handlers;
@@ -30,6 +31,7 @@ export function createService(node: Node): Service {
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
+        ...createWorkersHandlers(node),
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),

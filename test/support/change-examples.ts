@@ -65,6 +65,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     version: "0.5.0",
   },
   forgetMember: { kind: "forgetMember", id: 1 },
+  orderWorker: { kind: "orderWorker", workerId: "w" },
   setStandby: { kind: "setStandby", id: 1, standby: true },
   setSchedule: {
     kind: "setSchedule",
@@ -140,7 +141,7 @@ const optionsOfFollower = {
   parentId: "$0",
   cascadeCancel: true,
   batchId: "batch_1",
-  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g" },
+  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
   callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
@@ -243,7 +244,7 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     shard: 3,
     idempotency: { key: "i", fingerprint: "f" },
   },
-  claim: { ...leanChanges.claim, workerId: "w", hostname: "h" },
+  claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
   ack: { kind: "ack", items: [ack] },
   fail: { kind: "fail", items: [fail] },
   release: { kind: "release", items: [release] },
@@ -273,5 +274,6 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     kind: "settleDeliveries",
     results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
   },
+  orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };
