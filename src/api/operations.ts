@@ -12,6 +12,7 @@ import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
+import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
 import { workersOperations } from "./workers.ts";
 
@@ -28,6 +29,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,
 };

@@ -22,6 +22,7 @@ import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
@@ -140,6 +141,11 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
+  waitingDeliveries(webhook: string): number {
+    return this.#core.outbox.waitingOf(webhook);
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
@@ -246,5 +252,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
   }
 }

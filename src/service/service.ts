@@ -17,6 +17,7 @@ import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
+import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
 import { createWorkersHandlers } from "./workers-handlers.ts";
 
@@ -41,6 +42,7 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createWebhookHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
