@@ -75,8 +75,8 @@ export default command({
     },
     "dry-run": { type: "boolean", description: "Check the jobs of --file and add none." },
     ...schemaFlags(schema, {
-      omit: ["queue", "payload", "payload_base64"],
-      alias: { tags: ["tag"], resources: ["resource"] },
+      omit: ["queue", "payload"],
+      alias: { tags: ["tag"], resources: ["resource"], requires: ["require"] },
     }),
   },
   async run(args, context) {
@@ -95,8 +95,9 @@ export default command({
     if (args.queue === undefined) {
       throw new UsageError("QUEUE is missing", "Write `corvo enqueue QUEUE PAYLOAD`.");
     }
-    if (args.payload !== undefined && args["payload-file"] !== undefined) {
-      throw new UsageError("both a payload and --payload-file are given", "Leave one out.");
+    const ways = [args.payload, args["payload-file"], options["payload_base64"]];
+    if ([...ways, options["payload_blob"]].filter((way) => way !== undefined).length > 1) {
+      throw new UsageError("more than one payload is given", "Leave all but one out.");
     }
     const payload =
       args["payload-file"] !== undefined
@@ -105,6 +106,6 @@ export default command({
           ? {}
           : { payload: await readPayload(context.system, args.payload) };
     // The flags were read and checked by the schema of this very body.
-    return enqueueOne(context, { queue: args.queue, ...options, ...payload } as EnqueueBody);
+    return enqueueOne(context, { queue: args.queue, ...payload, ...options } as EnqueueBody);
   },
 });

@@ -2,12 +2,13 @@
  * The job queue as a deterministic state machine: batches of changes in, outcomes and effects out. It sees no clock, no
  * randomness and no I/O; two engines that applied the same batches hold equal state.
  */
-import { assert } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
+import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -15,11 +16,13 @@ import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import type { Job } from "./job.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueBytes, setQueueDefaults } from "./queue-settings.ts";
@@ -37,6 +40,7 @@ import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { trimQueue } from "./trim.ts";
 import { Why } from "./why.ts";
+import { orderWorker } from "./worker-orders.ts";
 
 export class Engine {
   readonly state: State;
@@ -113,12 +117,21 @@ export class Engine {
    * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+  claimable(
+    queue: string,
+    most = Number.POSITIVE_INFINITY,
+    labels: readonly string[] | undefined = undefined,
+  ): number {
     if (this.state.getQueue(queue)?.paused !== false) return 0;
-    return this.#core.lines.claimable(queue, most);
+    return this.#core.lines.claimable(queue, most, labels);
   }
 
-  /** The job that a claim of this queue would get, or undefined. */
+  /** Has a job of the queue requirements that not every worker meets? */
+  hasRequirements(queue: string): boolean {
+    return this.#core.lines.stands.count(queue) > 0;
+  }
+
+  /** The job that a claim of this queue by a worker without labels would get, or undefined. */
   nextClaimable(queue: string): number | undefined {
     if (this.state.getQueue(queue)?.paused !== false) return undefined;
     return this.#core.lines.head(queue)?.seq;
@@ -129,9 +142,21 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
+  waitingDeliveries(webhook: string): number {
+    return this.#core.outbox.waitingOf(webhook);
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
+  /** The jobs that workers have in hand. */
+  *activeJobs(): Iterable<Job> {
+    for (const seq of this.#core.leases.values()) {
+      yield must(this.state.getJob(seq), "a leased job exists");
+    }
   }
 
   /** The job that is first in line, whether or not something stops it, or undefined. */
@@ -156,8 +181,62 @@ function stepOf(core: Core, work: Work): Work | undefined {
   }
 }
 
+/** Changes of what holds for a queue, or of its jobs as a whole. */
+type QueueChange = Extract<
+  Change,
+  {
+    readonly kind:
+      | "pauseQueue"
+      | "drainQueue"
+      | "setQueueDefaults"
+      | "setQueueBytes"
+      | "trimQueue"
+      | "clearQueue"
+      | "deleteQueue"
+      | "setLimit"
+      | "removeLimit"
+      | "pauseLimit";
+  }
+>;
+
+function applyToQueue(core: Core, change: QueueChange): Outcome {
+  switch (change.kind) {
+    case "pauseQueue":
+      return pauseQueue(core, change);
+    case "drainQueue":
+      return drainQueue(core, change);
+    case "setQueueDefaults":
+      return setQueueDefaults(core, change);
+    case "setQueueBytes":
+      return setQueueBytes(core, change);
+    case "trimQueue":
+      return trimQueue(core, change);
+    case "clearQueue":
+      return clearQueue(core, change);
+    case "deleteQueue":
+      return deleteQueue(core, change);
+    case "setLimit":
+      return setLimit(core, change);
+    case "removeLimit":
+      return removeLimit(core, change);
+    case "pauseLimit":
+      return pauseLimit(core, change);
+  }
+}
+
 function applyChange(core: Core, change: Change): Outcome {
   switch (change.kind) {
+    case "pauseQueue":
+    case "drainQueue":
+    case "setQueueDefaults":
+    case "setQueueBytes":
+    case "trimQueue":
+    case "clearQueue":
+    case "deleteQueue":
+    case "setLimit":
+    case "removeLimit":
+    case "pauseLimit":
+      return applyToQueue(core, change);
     case "enqueue":
       return enqueueJobs(core, change);
     case "claim":
@@ -174,32 +253,16 @@ function applyChange(core: Core, change: Change): Outcome {
       return heartbeatJobs(core, change);
     case "manage":
       return manageJobs(core, change);
-    case "pauseQueue":
-      return pauseQueue(core, change);
-    case "drainQueue":
-      return drainQueue(core, change);
-    case "setQueueDefaults":
-      return setQueueDefaults(core, change);
-    case "setQueueBytes":
-      return setQueueBytes(core, change);
-    case "trimQueue":
-      return trimQueue(core, change);
     case "startRedrive":
       return startRedrive(core, change);
     case "stepRedrive":
       return stepRedrive(core, change);
     case "cancelRedrive":
       return cancelRedrive(core, change);
-    case "clearQueue":
-      return clearQueue(core, change);
-    case "deleteQueue":
-      return deleteQueue(core, change);
-    case "setLimit":
-      return setLimit(core, change);
-    case "removeLimit":
-      return removeLimit(core, change);
-    case "pauseLimit":
-      return pauseLimit(core, change);
+    case "startBulk":
+    case "stepBulk":
+    case "endBulk":
+      return applyBulk(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":
@@ -208,6 +271,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return admitMember(core, change);
     case "forgetMember":
       return forgetMember(core, change);
+    case "orderWorker":
+      return orderWorker(core, change);
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
@@ -226,5 +291,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
   }
 }

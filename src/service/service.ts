@@ -2,7 +2,7 @@
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
-import { BulkOperations } from "./bulk.ts";
+import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
@@ -18,7 +18,9 @@ import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
+import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
+import { createWorkersHandlers } from "./workers-handlers.ts";
 
 export interface Service {
   readonly handlers: Handlers;
@@ -30,7 +32,9 @@ export function createService(node: Node): Service {
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
-        ...createJobHandlers(node, new BulkOperations(node)),
+        ...createWorkersHandlers(node),
+        ...createJobHandlers(node),
+        ...createBulkHandlers(node),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),
@@ -40,6 +44,7 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createWebhookHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

@@ -41,6 +41,9 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
+  startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
+  stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
+  endBulk: { kind: "endBulk", id: "b" },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -67,6 +70,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     version: "0.5.0",
   },
   forgetMember: { kind: "forgetMember", id: 1 },
+  orderWorker: { kind: "orderWorker", workerId: "w" },
   setStandby: { kind: "setStandby", id: 1, standby: true },
   setSchedule: {
     kind: "setSchedule",
@@ -99,6 +103,18 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   },
   sealBatch: { kind: "sealBatch", batch: 1 },
   cancelBatch: { kind: "cancelBatch", batch: 1 },
+  setWebhook: {
+    kind: "setWebhook",
+    id: "w",
+    spec: { url: "http://h/", events: ["*"], queues: [], enabled: true, retryLimit: 1 },
+  },
+  controlWebhook: { kind: "controlWebhook", id: "w", action: "pause" },
+  testWebhook: { kind: "testWebhook", id: "w" },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
+  },
+  redeliver: { kind: "redeliver", webhook: "w", number: 1 },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -130,9 +146,10 @@ const optionsOfFollower = {
   parentId: "$0",
   cascadeCancel: true,
   batchId: "batch_1",
-  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g" },
+  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
+  callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
 } as const satisfies Partial<JobOptions>;
 
 const fullJob = (options: Partial<JobOptions>): Required<NewJob> => ({
@@ -232,7 +249,7 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     shard: 3,
     idempotency: { key: "i", fingerprint: "f" },
   },
-  claim: { ...leanChanges.claim, workerId: "w", hostname: "h" },
+  claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
   ack: { kind: "ack", items: [ack] },
   fail: { kind: "fail", items: [fail] },
   release: { kind: "release", items: [release] },
@@ -242,6 +259,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   setQueueDefaults: { kind: "setQueueDefaults", queue: "q", defaults: policy, written: "{}" },
   setQueueBytes: { kind: "setQueueBytes", queue: "q", maxBytes: 10, keepBytes: 0 },
   trimQueue: { kind: "trimQueue", queue: "q", seqs: [1, 2] },
+  startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
+  endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
   setLimit: {
     kind: "setLimit",
@@ -255,5 +274,15 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     only: "rate",
   },
   setSchedule: { kind: "setSchedule", name: "s", spec },
+  setWebhook: {
+    ...leanChanges.setWebhook,
+    spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
+    secret: "s",
+  },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
+  },
+  orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

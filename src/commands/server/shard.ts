@@ -2,12 +2,14 @@
 import { requestLimits } from "../../api/limits.ts";
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
+import { createPost } from "../../net/outbound/post.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
-import { systemClock, systemTimers } from "../_shared/system.ts";
+import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Consensus } from "./consensus.ts";
 import { sizesOf } from "./sizes.ts";
@@ -36,6 +38,8 @@ interface ShardEnv {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly compressAboveBytes?: number;
+  /** Addresses that may be called besides public ones. */
+  readonly webhookAllow?: readonly AllowRule[];
 }
 
 export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
@@ -48,6 +52,12 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
     {
       clock: systemClock,
       timers: systemTimers,
+      random: systemRandom,
+      post: createPost({
+        clock: systemClock,
+        timers: systemTimers,
+        allow: env.webhookAllow ?? [],
+      }),
       logger: env.logger,
       search,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),

@@ -9,6 +9,7 @@ import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
@@ -51,6 +52,8 @@ export interface ServerOptions extends BlobOptions {
   readonly bodyBytesMax: number;
   /** Payloads and results longer than this are kept compressed; 0 means never. Default 4 KiB. */
   readonly compressAboveBytes?: number;
+  /** Addresses that webhooks may have besides public ones. Default: none. */
+  readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
@@ -128,6 +131,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
+  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
