@@ -6,7 +6,8 @@
 import { type TObject, type TSchema, Type } from "@sinclair/typebox";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Method } from "./operation.ts";
-import { BlobHash, EnqueueResult, IdempotencyKey, JobId, NewJob, QueueName } from "./schemas.ts";
+import { BlobHash } from "./payload-fields.ts";
+import { EnqueueResult, IdempotencyKey, JobId, NewJob, QueueName } from "./schemas.ts";
 
 export interface BytesOperation {
   readonly method: Method;

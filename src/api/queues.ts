@@ -1,7 +1,8 @@
 /** Operations on queues. A queue exists from its first use. */
 import { Type } from "@sinclair/typebox";
 import { operation, readOperation } from "./operation.ts";
-import { Maybe, Queue, QueueDefaults, QueueName, Status } from "./schemas.ts";
+import { Queue } from "./queue-schema.ts";
+import { Maybe, QueueDefaults, QueueName, Status } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
 const action = (name: string, summary: string) => ({

@@ -2,6 +2,7 @@
 import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
+import { BlobHash, bytesFacts, ContentType } from "./payload-fields.ts";
 import { TargetHeaders, TargetSecret, TargetUrl } from "./targets.ts";
 
 export const jobStates = [
@@ -259,17 +260,6 @@ const stepFields = {
   ),
 };
 
-/** Printable ASCII, as a header has it. */
-export const ContentType = Type.String({
-  description: "Content type of bytes. Default application/octet-stream.",
-  pattern: "^[\\w!#$&^.+-]+/[\\w!#$&^.+-]+( *;[\\x20-\\x7e]*)?$",
-  maxLength: 255,
-});
-export const BlobHash = Type.String({
-  description: "SHA-256 of a blob in hex.",
-  pattern: "^[0-9a-f]{64}$",
-});
-
 /** A payload that is not JSON. */
 const bytesFields = {
   payload_base64: Maybe(
@@ -278,14 +268,6 @@ const bytesFields = {
   ),
   payload_blob: Maybe(BlobHash, "Instead of payload: a blob that was uploaded before."),
   content_type: Maybe(ContentType),
-};
-
-/** What is said of a payload that is not JSON; `payload` is null then. */
-const bytesFacts = {
-  content_type: Type.Optional(Type.String()),
-  payload_bytes: Type.Optional(Type.Integer()),
-  /** Hash of the blob that the payload is; `GET /api/v1/jobs/{job_id}/payload` gives its bytes. */
-  payload_blob: Type.Optional(Type.String()),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -491,33 +473,6 @@ export const Job = Type.Object({
   errors: Type.Optional(Type.Array(Attempt)),
   /** Attempts of any outcome that left something to show (output, error). */
   attempts: Type.Optional(Type.Array(Attempt)),
-});
-
-export const Queue = Type.Object({
-  name: Type.String(),
-  paused: Type.Boolean(),
-  /** It takes no new jobs. */
-  draining: Type.Optional(Type.Boolean()),
-  created_at: Type.String(),
-  pending: Type.Integer(),
-  active: Type.Integer(),
-  held: Type.Integer(),
-  completed: Type.Integer(),
-  dead: Type.Integer(),
-  scheduled: Type.Integer(),
-  retrying: Type.Integer(),
-  cancelled: Type.Integer(),
-  /** All jobs of the queue that are kept. */
-  enqueued: Type.Integer(),
-  failed: Type.Integer(),
-  oldest_pending_at: Type.Optional(Type.String()),
-  /** Of the payloads and results of its jobs, as they are kept. */
-  bytes: Type.Integer(),
-  max_bytes: Type.Optional(Type.Integer()),
-  keep_bytes: Type.Optional(Type.Integer()),
-  max_concurrency: Type.Optional(Type.Integer()),
-  rate_limit: Type.Optional(Type.Integer()),
-  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

@@ -2,10 +2,9 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
+import { BlobHash, ContentType } from "./payload-fields.ts";
 import {
-  BlobHash,
   ClaimedJob,
-  ContentType,
   Duration,
   EnqueueResult,
   ErrorClass,

@@ -11,7 +11,9 @@ import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
+import type { SetQueueBytes } from "./queue-settings.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { TrimQueue } from "./trim.ts";
 import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
@@ -171,23 +173,6 @@ export interface SetQueueDefaults {
   readonly defaults?: Partial<JobOptions>;
   /** The same in the words of the call. */
   readonly written?: string;
-}
-
-/** Bounds on the bytes of payloads and results of a queue; what is absent is without one. */
-export interface SetQueueBytes {
-  readonly kind: "setQueueBytes";
-  readonly queue: string;
-  /** New jobs are refused beyond this. */
-  readonly maxBytes?: number;
-  /** Finished jobs are removed beyond this. */
-  readonly keepBytes?: number;
-}
-
-/** Removes finished jobs of a queue, found by the leader, as long as they are more than the queue is to keep. */
-export interface TrimQueue {
-  readonly kind: "trimQueue";
-  readonly queue: string;
-  readonly seqs: readonly number[];
 }
 
 /** Begins to run dead jobs of a queue again. `total` is how many the proposer found. */

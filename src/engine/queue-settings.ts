@@ -6,7 +6,7 @@
  * A drained queue refuses what comes from outside: enqueues, runs of schedules, moves. What follows from jobs that were
  * taken before is let in, since draining must not break it: later steps of chains, and copies of dead jobs.
  */
-import type { DrainQueue, NewJob, SetQueueBytes, SetQueueDefaults } from "./change.ts";
+import type { DrainQueue, NewJob, SetQueueDefaults } from "./change.ts";
 import type { Core } from "./core.ts";
 import { sayOfQueue } from "./events.ts";
 import { engineLimits } from "./limits.ts";
@@ -23,6 +23,16 @@ export interface QueueSettings {
   readonly maxBytes?: number | undefined;
   /** Bytes of finished jobs that are kept; the oldest go first. */
   readonly keepBytes?: number | undefined;
+}
+
+/** Bounds on the bytes of payloads and results of a queue; what is absent is without one. */
+export interface SetQueueBytes {
+  readonly kind: "setQueueBytes";
+  readonly queue: string;
+  /** New jobs are refused beyond this. */
+  readonly maxBytes?: number;
+  /** Finished jobs are removed beyond this. */
+  readonly keepBytes?: number;
 }
 
 const nothingSet: QueueSettings = { draining: false, defaults: undefined, written: undefined };

@@ -2,11 +2,17 @@
  * Keeps the finished jobs of a queue within their bytes. The engine keeps no order of finished jobs by queue, so whoever leads
  * finds the oldest and names them (`replica/trimmer.ts`); each is looked at again here, and nothing more goes than has to.
  */
-import type { TrimQueue } from "./change.ts";
 import type { Core } from "./core.ts";
 import { isFinished } from "./job.ts";
 import type { Outcome } from "./outcome.ts";
 import { finishedBytes } from "./values.ts";
+
+/** Removes finished jobs of a queue, found by the leader, as long as they are more than the queue is to keep. */
+export interface TrimQueue {
+  readonly kind: "trimQueue";
+  readonly queue: string;
+  readonly seqs: readonly number[];
+}
 
 export function trimQueue(core: Core, change: TrimQueue): Outcome {
   const queue = core.state.getQueue(change.queue);

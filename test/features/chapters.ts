@@ -5,6 +5,7 @@ import { delivery } from "./delivery.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
 import { limits } from "./limits.ts";
+import { payloads } from "./payloads.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
@@ -13,6 +14,7 @@ import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
   submitting,
+  payloads,
   flow,
   schedules,
   limits,

@@ -1,6 +1,5 @@
 /** Random histories of batches: every kind of change, over few queues, jobs and tokens, so that they meet often. */
 import fc from "fast-check";
-import { blobForm } from "../../src/base/stored-value.ts";
 import type { ChainPlan } from "../../src/engine/chains.ts";
 import type {
   Change,
@@ -13,6 +12,7 @@ import type { Lane } from "../../src/engine/limits/lane.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
 import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
+import { blob, payload } from "./history-payloads.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
 /** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
@@ -20,18 +20,6 @@ export const seqsMax = 12;
 const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
-const blob = (digit: string) => blobForm(digit.repeat(64), 1000, "image/png");
-/** JSON that can be joined, and blobs of which several jobs have the same. */
-const payload = fc.constantFrom(
-  blob("a"),
-  blob("b"),
-  '"x"',
-  '{"n":1}',
-  '{"m":2,"n":[3]}',
-  "[]",
-  "[1,2]",
-  "[3]",
-);
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
