@@ -7,6 +7,7 @@
  * - Free space is that of the disk, together with the pages that the state databases have and do not use.
  */
 import { statfsSync } from "node:fs";
+import { requestLimits } from "../../api/limits.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock } from "../../base/ports.ts";
 
@@ -59,10 +60,10 @@ export class DiskGuard {
     throw new CorvoError("DISK_BUDGET", reason, { retryAfterMs: 1000 });
   }
 
-  /** Why nothing is let in at the moment, or undefined. */
+  /** Why a large payload would not be let in at the moment, or undefined. */
   get fullReason(): string | undefined {
     this.#look();
-    return this.#reasonAgainst(1);
+    return this.#reasonAgainst(requestLimits.payloadBytesMax);
   }
 
   get usedBytes(): number {
