@@ -37,6 +37,7 @@ export interface Operation<
     | "limits"
     | "schedules"
     | "search"
+    | "events"
     | "system"
     | "cluster";
   readonly summary: string;

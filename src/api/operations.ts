@@ -1,6 +1,7 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { batchOperations } from "./batches.ts";
 import { clusterOperations } from "./cluster.ts";
+import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
@@ -24,6 +25,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...eventOperations,
   ...systemOperations,
   ...clusterOperations,
 };

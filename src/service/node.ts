@@ -17,6 +17,7 @@ import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { EventLog } from "./event-log.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 
@@ -65,6 +66,7 @@ export class Node {
   readonly claimRates: ClaimRates;
   readonly planner: Planner;
   readonly redriver: Redriver;
+  readonly events: EventLog;
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
@@ -80,6 +82,7 @@ export class Node {
     this.claims = new Claims(replica, deps.timers, this.claimRates);
     this.planner = new Planner({ ...deps, replica, dueTimes });
     this.redriver = new Redriver({ ...deps, replica });
+    this.events = new EventLog(options.shard, replica.engine.state.events, deps.search);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }

@@ -157,6 +157,7 @@ export class NodeRig {
         throw new Error(reason);
       },
       onEffects: (effects) => this.node.onEffects(effects),
+      onEvents: () => this.node.events.noteAdded(),
     });
     const noSearch = () => Promise.reject(new Error("this node has no search"));
     this.node = new Node(
@@ -170,6 +171,7 @@ export class NodeRig {
           seqs: noSearch,
           text: noSearch,
           errorGroups: noSearch,
+          events: async ({ from }) => ({ first: undefined, events: [], next: from }),
           close: noSearch,
         },
         cluster: cluster(this.log, () => this.leaderId),

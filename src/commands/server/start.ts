@@ -5,12 +5,13 @@
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
-import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
+import type { Node } from "../../service/node.ts";
+import type { EventRetention } from "../../store/event-rows.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
@@ -49,6 +50,8 @@ export interface ServerOptions {
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
   readonly retention: Retention;
+  /** Life-cycle events that this node keeps; default: a million, in 256 MiB, for a day. */
+  readonly events?: EventRetention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
 }
@@ -104,7 +107,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
-    onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
+    node: (shard) => shards[shard]?.node,
     peers: () => peers,
     onConf: () => {
       membership?.confChanged();
@@ -198,8 +201,9 @@ function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
   return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
 }
 
-interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "ticker"> {
-  readonly onEffects: (shard: number, effects: Effects) => void;
+interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
+  /** Undefined until it is there: entries are applied before anything can be asked of them. */
+  readonly node: (shard: number) => Node | undefined;
 }
 
 function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): ShardCore[] {
@@ -210,7 +214,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
     ...createConsensus(stored, identity, {
       ...env,
       ticker,
-      onEffects: (effects) => env.onEffects(stored.shard, effects),
+      onEffects: (effects) => env.node(stored.shard)?.onEffects(effects),
+      onEvents: () => env.node(stored.shard)?.events.noteAdded(),
     }),
   }));
 }

@@ -14,6 +14,8 @@ import {
 } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
+import type { EventFeed } from "../event-feed.ts";
+import { createEventPages } from "../event-handlers.ts";
 import { createFetchParts } from "./fetch-parts.ts";
 import { createJobParts, elsewhere } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
@@ -41,7 +43,12 @@ interface Input {
 
 export function createShardedHandlers(
   set: ShardSet,
-  ports: { readonly clock: Clock; readonly timers: Timers; readonly noteLease: NoteLease },
+  ports: {
+    readonly clock: Clock;
+    readonly timers: Timers;
+    readonly noteLease: NoteLease;
+    readonly events: EventFeed;
+  },
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
@@ -51,7 +58,7 @@ export function createShardedHandlers(
     ...createSearchParts(calls),
     ...createJobParts(calls),
     ...createScheduleParts(calls),
-    ...createSystemParts(calls),
+    ...createSystemParts(calls, ports.events),
   };
   const handlers: Record<string, unknown> = {};
   for (const name of Object.keys(operations) as OperationName[]) {
@@ -59,6 +66,8 @@ export function createShardedHandlers(
   }
   Object.assign(handlers, parts, {
     moveJob: guardMove(calls, handlers["moveJob"] as Handlers["moveJob"]),
+    // Of all shards, as this node has them.
+    clusterEvents: createEventPages(ports.events),
   });
   // The loop above covers every key of the table; the type cannot follow it.
   return handlers as unknown as Handlers;
