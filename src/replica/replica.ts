@@ -14,6 +14,7 @@ import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/cha
 import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
+import { refuseIllFormed } from "../engine/well-formed.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
@@ -164,6 +165,7 @@ export class Replica {
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (!this.isLeader) throw notLeader();
+    this.#refuseIllFormed(change);
     if (this.engine.featureLevel < newestFeatureLevel) this.#refuseUnknown(change);
     this.#admit(bytes);
     this.#waiting.push({ change, bytes, settle });
@@ -359,6 +361,16 @@ export class Replica {
       if (change.kind === "raiseFeatureLevel") level = Math.max(level, change.level);
     }
     return level;
+  }
+
+  /** What the handlers let through, or the node itself made, is a fault of the program. */
+  #refuseIllFormed(change: Change): void {
+    try {
+      refuseIllFormed(change);
+    } catch (error) {
+      this.#deps.logger.warn("a change of a wrong form was kept out of the log", { error });
+      throw error;
+    }
   }
 
   /** While there are nodes that do not know a change, nobody may ask for it. */
