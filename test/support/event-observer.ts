@@ -5,7 +5,6 @@
 import type { LifecycleEvent } from "../../src/engine/event-chunk.ts";
 import { eventTable } from "../../src/engine/event-types.ts";
 import { isFinished, type Job, type JobState } from "../../src/engine/job.ts";
-import type { MemoryState } from "../../src/engine/memory-state.ts";
 
 interface Believed {
   readonly state: JobState;
@@ -31,9 +30,9 @@ export class EventObserver {
   }
 
   /** Everything that differs from what is so. */
-  compare(state: MemoryState): string[] {
+  compare(jobs: ReadonlyMap<number, Job>): string[] {
     this.#check(this.#owed === undefined, { owed: this.#owed }, "has no end");
-    for (const job of state.jobs.values()) {
+    for (const job of jobs.values()) {
       const believed = this.jobs.get(job.seq);
       if (believed?.state !== job.state || believed.queue !== job.queue) {
         this.problems.push(`${describe(job)}: believed ${JSON.stringify(believed)}`);
@@ -41,7 +40,7 @@ export class EventObserver {
     }
     for (const [seq, { state: last }] of this.jobs) {
       // Retention takes finished ones without a word.
-      if (!state.jobs.has(seq) && !isFinished(last)) this.problems.push(`job ${seq} is gone`);
+      if (!jobs.has(seq) && !isFinished(last)) this.problems.push(`job ${seq} is gone`);
     }
     return this.problems;
   }
