@@ -77,7 +77,7 @@ function numbersOf(events: readonly Event[], shard: number): number[] {
 }
 
 test.each([1, 3])(
-  "who follows the events of %p shards over the death of leaders hears each once, and all nodes tell the same",
+  "[EV2] [EV5] who follows the events of %p shards over the death of leaders hears each once, and all nodes tell the same",
   async (shards) => {
     const words = shards === 1 || testShards() !== undefined ? [] : ["--shards", String(shards)];
     await using cluster = await Cluster.of(3, { words });
@@ -123,7 +123,7 @@ test.each([1, 3])(
   60_000,
 );
 
-test("the events of a node that is killed are there when it comes back, under the same numbers", async () => {
+test("[EV4] the events of a node that is killed are there when it comes back, under the same numbers", async () => {
   await using cluster = await Cluster.of(1);
   const [node] = cluster.nodes;
   if (node === undefined) throw new Error("there is a node");

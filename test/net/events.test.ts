@@ -49,7 +49,7 @@ async function take<T>(from: AsyncGenerator<T>, count: number): Promise<T[]> {
 
 const all = (url: string) => `${url}/api/v1/events?last_event_id=0`;
 
-test("an event is three lines and an empty one, and its data is one line of JSON", async () => {
+test("[EV9] an event is three lines and an empty one, and its data is one line of JSON", async () => {
   const { rig, fixture, url } = eventsFixture();
   await using _ = fixture;
   const { job_id } = await rig.enqueue({ queue: "mail" });
@@ -161,7 +161,7 @@ test("over a WebSocket each event is a message, with its id", async () => {
   await untilReaders(feed, 0);
 });
 
-test("a reader that does not read costs a bounded buffer, is told what it missed, and goes on", async () => {
+test("[EV5] [EV6] a reader that does not read costs a bounded buffer, is told what it missed, and goes on", async () => {
   const { rig, feed, fixture, url } = eventsFixture();
   await using _ = fixture;
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
@@ -199,7 +199,7 @@ test("a reader that does not read costs a bounded buffer, is told what it missed
   await untilReaders(feed, 0);
 });
 
-test("a client goes on at the next server after the last event it gave out", async () => {
+test("[EV5] a client goes on at the next server after the last event it gave out", async () => {
   const { rig, feed, fixture, url } = eventsFixture();
   const second = httpFixture({ events: feed });
   await using _ = second;

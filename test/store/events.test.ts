@@ -55,7 +55,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: "crash" as const }) },
 );
 
-test("after a crash at any moment the replay of the log tells what the database lacks, and nothing twice", () => {
+test("[EV4] after a crash at any moment the replay of the log tells what the database lacks, and nothing twice", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 50, size: "max" }), (steps) => {
       using dir = tempDir();
@@ -160,7 +160,7 @@ test.each([
   ["number", { eventsMax: 5000, bytesMax: 1e9, keepMs: 1e12 }],
   ["space", { eventsMax: 1e9, bytesMax: 8000, keepMs: 1e12 }],
   ["age", { eventsMax: 1e9, bytesMax: 1e9, keepMs: 5000 }],
-])("the oldest events go when their %s is over", (_, retention) => {
+])("[EV7] the oldest events go when their %s is over", (_, retention) => {
   using dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = countingRig(path, retention);
@@ -177,7 +177,7 @@ test.each([
   rig.close();
 });
 
-test("a log of events reads on from the database into memory, and says what it does not have", async () => {
+test("[EV5] a log of events reads on from the database into memory, and says what it does not have", async () => {
   using dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = countingRig(path, { eventsMax: 15_000, bytesMax: 1e9, keepMs: 1e12 });
