@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { batchOperations } from "./batches.ts";
+import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
 import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
@@ -13,11 +14,14 @@ import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
 import { workerOperations } from "./worker.ts";
+import { workersOperations } from "./workers.ts";
 
 export const operations = {
   ...workerOperations,
+  ...workersOperations,
   ...searchOperations,
   ...jobOperations,
+  ...bulkOperations,
   ...flowOperations,
   ...batchOperations,
   ...queueOperations,

@@ -24,6 +24,14 @@ const jobs: Group = {
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
     delete: { summary: "Remove jobs in any state", load: () => import("./jobs/delete.ts") },
     move: { summary: "Move jobs to another queue", load: () => import("./jobs/move.ts") },
+    requeue: {
+      summary: "Run dead jobs again with the attempts they have left",
+      load: () => import("./jobs/requeue.ts"),
+    },
+    priority: {
+      summary: "Change the priority of waiting jobs",
+      load: () => import("./jobs/priority.ts"),
+    },
     hold: {
       summary: "Keep jobs from running until they are approved",
       load: () => import("./jobs/hold.ts"),
@@ -116,6 +124,22 @@ const batch: Group = {
   },
 };
 
+const bulk: Group = {
+  summary: "Actions on many jobs that go on in the background",
+  examples: [
+    { line: "corvo jobs cancel --queue mail --background", says: "Begin one; its id" },
+    { line: "corvo bulk list --status running", says: "Those that are not over" },
+  ],
+  commands: {
+    list: { summary: "Bulk actions, newest first", load: () => import("./bulk/list.ts") },
+    show: { summary: "How far one is", load: () => import("./bulk/show.ts") },
+    cancel: {
+      summary: "Stop one; what it has done stays done",
+      load: () => import("./bulk/cancel.ts"),
+    },
+  },
+};
+
 const schedule: Group = {
   summary: "Jobs that come again and again",
   examples: [
@@ -139,6 +163,29 @@ const schedule: Group = {
     delete: {
       summary: "Delete schedules; their jobs stay",
       load: () => import("./schedule/delete.ts"),
+    },
+  },
+};
+
+const workers: Group = {
+  summary: "Look at workers, and ask them to take no more jobs or to end",
+  examples: [
+    { line: "corvo workers list", says: "Who takes jobs, and how many each has in hand" },
+    { line: "corvo workers quiet host1-4711-ab12", says: "Give this one no more" },
+  ],
+  commands: {
+    list: { summary: "Workers that take jobs", load: () => import("./workers/list.ts") },
+    quiet: {
+      summary: "Ask workers to take no more jobs",
+      load: () => import("./workers/quiet.ts"),
+    },
+    stop: {
+      summary: "Ask workers to finish their jobs and to end",
+      load: () => import("./workers/stop.ts"),
+    },
+    resume: {
+      summary: "Let workers take jobs again",
+      load: () => import("./workers/resume.ts"),
     },
   },
 };
@@ -209,7 +256,9 @@ export const commands: Group = {
     queue,
     limit,
     batch,
+    bulk,
     schedule,
+    workers,
     cluster,
     explain: {
       summary: "Why a job does not run, or why a queue is silent",

@@ -11,6 +11,7 @@ import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
   readonly queue: string;
@@ -54,6 +55,8 @@ export interface ClaimJobs {
   readonly leaseMs: number;
   readonly workerId?: string;
   readonly hostname?: string;
+  /** What the worker has of what jobs may require. */
+  readonly labels?: readonly string[];
 }
 
 /** A job and, when the worker has one, the token of its lease. */
@@ -196,6 +199,39 @@ export interface CancelRedrive {
   readonly queue: string;
 }
 
+/** Begins an action on the jobs of these numbers, or on those of a filter. `total` is how many the proposer found. */
+export interface StartBulk {
+  readonly kind: "startBulk";
+  readonly id: string;
+  readonly action: ManageAction;
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly reason?: string;
+  readonly filter?: JobFilter;
+  readonly seqs?: readonly number[];
+  readonly total: number;
+  readonly totalExact: boolean;
+}
+
+/** The next of them, found by the leader: those after `afterSeq`. */
+export interface StepBulk {
+  readonly kind: "stepBulk";
+  readonly id: string;
+  readonly number: number;
+  readonly afterSeq: number;
+  readonly seqs: readonly number[];
+  /** None comes after these. */
+  readonly isLast: boolean;
+}
+
+/** Cancels it, or gives it up for a reason. */
+export interface EndBulk {
+  readonly kind: "endBulk";
+  readonly id: string;
+  readonly number?: number;
+  readonly error?: string;
+}
+
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
 export interface ClearQueue {
   readonly kind: "clearQueue";
@@ -266,6 +302,13 @@ export interface ForgetMember {
 }
 
 /** A standby is a learner that is not promoted by itself. */
+/** What an operator asks of a worker; without an order it may take jobs again. */
+export interface OrderWorker {
+  readonly kind: "orderWorker";
+  readonly workerId: string;
+  readonly order?: Order;
+}
+
 export interface SetStandby {
   readonly kind: "setStandby";
   readonly id: number;
@@ -342,6 +385,9 @@ export type Change =
   | StartRedrive
   | StepRedrive
   | CancelRedrive
+  | StartBulk
+  | StepBulk
+  | EndBulk
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue
@@ -353,6 +399,7 @@ export type Change =
   | AdmitMember
   | ForgetMember
   | SetStandby
+  | OrderWorker
   | SetSchedule
   | DeleteSchedule
   | PauseSchedule

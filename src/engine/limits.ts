@@ -4,8 +4,17 @@ export const engineLimits = {
   queuesMax: 100_000,
   /** Limits that are set at once. */
   limitsMax: 100_000,
+  /** Bulk actions that run at once, and that are known; those that are over are forgotten after this time. */
+  bulksRunningMax: 64,
+  bulksKeptMax: 1000,
+  bulkKeptMs: 7 * 86_400_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
+  /** Different sets of requirements among the unfinished jobs of a queue. */
+  requirementSetsMax: 64,
+  /** Workers that are asked to be quiet or to stop, and how long an order to stop is remembered at least. */
+  workerOrdersMax: 10_000,
+  stopOrderMs: 600_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */

@@ -62,6 +62,10 @@ export interface Effects {
   readonly plansWanted: Set<string>;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
+  /** Workers that an operator asked for something. */
+  readonly workersOrdered: string[];
+  /** Bulk actions that were begun, have got on or are over. */
+  readonly bulksChanged: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -77,6 +81,8 @@ export function createEffects(): Effects {
     finished: [],
     plansWanted: new Set(),
     redrivesWanted: false,
+    workersOrdered: [],
+    bulksChanged: new Set(),
     revoked: [],
   };
 }

@@ -8,6 +8,7 @@
 
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
+import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
@@ -17,6 +18,7 @@ import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
+import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -37,6 +39,10 @@ export interface RecordTypes {
   schedule: ScheduleRecord;
   /** By the name of the queue. */
   redrive: Redrive;
+  /** By the id of the action. */
+  bulk: Bulk;
+  /** By the number of the action and that of the chunk. */
+  bulkIds: BulkIds;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
@@ -44,6 +50,8 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  /** By worker id. */
+  workerOrder: WorkerOrder;
 }
 
 export type RecordKind = keyof RecordTypes & string;

@@ -15,12 +15,17 @@ import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
 import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
-import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
+import { Sweeper } from "../replica/sweeper.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+
 import { EventLog } from "./event-log.ts";
+
+import { IdleWatch } from "./idle-watch.ts";
+
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
+import { WorkerRegistry } from "./worker-registry.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -66,11 +71,14 @@ export class Node {
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
   readonly events: EventLog;
+  readonly workers: WorkerRegistry;
+  readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
+  readonly #bulkWatchers = new Map<string, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
@@ -81,11 +89,14 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
+    this.idleWatch = new IdleWatch(this);
     this.#duties = [
       new Planner({ ...deps, replica, dueTimes }),
-      new Redriver({ ...deps, replica }),
+      new Sweeper({ ...deps, replica }),
+      this.idleWatch,
     ];
     this.events = new EventLog(options.shard, replica.engine.state.events, deps.search);
+    this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
@@ -112,11 +123,15 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    for (const workerId of effects.workersOrdered) this.workers.ordered(workerId);
     for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();
       }
+    }
+    for (const id of effects.bulksChanged) {
+      for (const watcher of this.#bulkWatchers.get(id) ?? []) watcher();
     }
     for (const { seq, createdAtMs, token, reason } of effects.revoked) {
       const owner = this.#leaseOwners.get(token);
@@ -262,17 +277,26 @@ export class Node {
 
   /** Calls back when the job is finished or deleted, until the returned function is called. */
   watchFinish(seq: number, watcher: () => void): () => void {
-    let watchers = this.#finishWatchers.get(seq);
-    if (watchers === undefined) {
-      watchers = new Set();
-      this.#finishWatchers.set(seq, watchers);
-    }
-    watchers.add(watcher);
-    return () => {
-      watchers.delete(watcher);
-      if (watchers.size === 0) this.#finishWatchers.delete(seq);
-    };
+    return watchIn(this.#finishWatchers, seq, watcher);
   }
+
+  /** Calls back whenever the bulk action gets on, until the returned function is called. */
+  watchBulk(id: string, watcher: () => void): () => void {
+    return watchIn(this.#bulkWatchers, id, watcher);
+  }
+}
+
+function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
+  let watchers = all.get(key);
+  if (watchers === undefined) {
+    watchers = new Set();
+    all.set(key, watchers);
+  }
+  watchers.add(watcher);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size === 0) all.delete(key);
+  };
 }
 
 export function shorten(text: string): string {

@@ -2,7 +2,7 @@
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
-import { BulkOperations } from "./bulk.ts";
+import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
@@ -20,6 +20,7 @@ import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
+import { createWorkersHandlers } from "./workers-handlers.ts";
 
 export interface Service {
   readonly handlers: Handlers;
@@ -34,7 +35,9 @@ export function createService(node: Node): Service {
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
-        ...createJobHandlers(node, new BulkOperations(node)),
+        ...createWorkersHandlers(node),
+        ...createJobHandlers(node),
+        ...createBulkHandlers(node),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),

@@ -9,6 +9,7 @@ import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
+import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
   submitting,
@@ -19,5 +20,6 @@ export const chapters: readonly Chapter[] = [
   delivery,
   streaming,
   events,
+  workers,
   administration,
 ];

@@ -39,6 +39,9 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
+  startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
+  stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
+  endBulk: { kind: "endBulk", id: "b" },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -65,6 +68,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     version: "0.5.0",
   },
   forgetMember: { kind: "forgetMember", id: 1 },
+  orderWorker: { kind: "orderWorker", workerId: "w" },
   setStandby: { kind: "setStandby", id: 1, standby: true },
   setSchedule: {
     kind: "setSchedule",
@@ -128,7 +132,7 @@ const optionsOfFollower = {
   parentId: "$0",
   cascadeCancel: true,
   batchId: "batch_1",
-  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g" },
+  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
 } as const satisfies Partial<JobOptions>;
@@ -230,7 +234,7 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     shard: 3,
     idempotency: { key: "i", fingerprint: "f" },
   },
-  claim: { ...leanChanges.claim, workerId: "w", hostname: "h" },
+  claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
   ack: { kind: "ack", items: [ack] },
   fail: { kind: "fail", items: [fail] },
   release: { kind: "release", items: [release] },
@@ -238,6 +242,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   heartbeat: { kind: "heartbeat", items: [heartbeat] },
   manage: { ...leanChanges.manage, queue: "r", priority: 1, reason: "why" },
   setQueueDefaults: { kind: "setQueueDefaults", queue: "q", defaults: policy, written: "{}" },
+  startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
+  endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
   setLimit: {
     kind: "setLimit",
@@ -251,5 +257,6 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     only: "rate",
   },
   setSchedule: { kind: "setSchedule", name: "s", spec },
+  orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -73,7 +73,8 @@ function createShardedRouting({
     shards.map(({ node }) => node.events),
     systemTimers,
   );
-  const ports = { clock: systemClock, timers: systemTimers, noteLease, events };
+  const { nodeId } = shardOf(shards, 0).node.options;
+  const ports = { clock: systemClock, timers: systemTimers, noteLease, events, nodeId };
   return {
     events,
     handlers: createShardedHandlers(set, ports),

@@ -14,10 +14,14 @@ import {
 } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
+import { BulkIds } from "../bulk-ids.ts";
 import type { EventFeed } from "../event-feed.ts";
 import { createEventPages } from "../event-handlers.ts";
+import { createBulkParts } from "./bulk-parts.ts";
+import { elsewhere } from "./elsewhere.ts";
+
 import { createFetchParts } from "./fetch-parts.ts";
-import { createJobParts, elsewhere } from "./job-parts.ts";
+import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
@@ -48,6 +52,7 @@ export function createShardedHandlers(
     readonly timers: Timers;
     readonly noteLease: NoteLease;
     readonly events: EventFeed;
+    readonly nodeId: string;
   },
 ): Handlers {
   const calls = new ShardCalls(set);
@@ -57,6 +62,7 @@ export function createShardedHandlers(
     ...createFetchParts({ ...ports, calls, isHere }),
     ...createSearchParts(calls),
     ...createJobParts(calls),
+    ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
     ...createSystemParts(calls, ports.events),
   };
