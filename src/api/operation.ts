@@ -37,6 +37,7 @@ export interface Operation<
     | "queues"
     | "limits"
     | "schedules"
+    | "webhooks"
     | "search"
     | "events"
     | "system"

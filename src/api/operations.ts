@@ -13,6 +13,7 @@ import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
+import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
 import { workersOperations } from "./workers.ts";
 
@@ -30,6 +31,7 @@ export const operations = {
   ...explainOperations,
   ...scheduleOperations,
   ...eventOperations,
+  ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,
 };

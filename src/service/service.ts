@@ -19,6 +19,7 @@ import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
+import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
 import { createWorkersHandlers } from "./workers-handlers.ts";
 
@@ -48,6 +49,7 @@ export function createService(node: Node): Service {
         ...createScheduleHandlers(node),
         ...createEventHandlers(node, events),
         ...createSystemHandlers(node, events),
+        ...createWebhookHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },

@@ -9,6 +9,7 @@ import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
+import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
@@ -20,6 +21,7 @@ export const chapters: readonly Chapter[] = [
   delivery,
   streaming,
   events,
+  webhooks,
   workers,
   administration,
 ];

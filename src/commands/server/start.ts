@@ -8,6 +8,7 @@ import type { Retention } from "../../engine/change.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
 import type { Node } from "../../service/node.ts";
@@ -49,6 +50,8 @@ export interface ServerOptions {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Addresses that webhooks may have besides public ones. Default: none. */
+  readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
   /** Life-cycle events that this node keeps; default: a million, in 256 MiB, for a day. */
   readonly events?: EventRetention;
@@ -135,7 +138,6 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
-  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
@@ -281,6 +283,7 @@ function openApp(
   options: ServerOptions,
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
+  parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
     limits: {
