@@ -70,6 +70,10 @@ export class EventFeed implements Feed {
     },
   ): Promise<EventsPage> {
     const wanted = wantedOf(query, this.logs.length);
+    // Any other node may yet hear of it.
+    for (const { shard, next } of this.notGiven(start.from, (log) => log.isLeading())) {
+      throw notGivenError(start.from, { shard, next });
+    }
     let from = start.from;
     for (;;) {
       const { events, ends, gaps } = await this.read(from, wanted, start.limit);
@@ -82,6 +86,16 @@ export class EventFeed implements Feed {
       }
       from = next;
     }
+  }
+
+  /** Shards of which the position names an event that does not exist: the cluster was set back to older data. */
+  notGiven(
+    from: readonly number[],
+    isSure: (log: EventLog) => boolean,
+  ): { readonly shard: number; readonly next: number }[] {
+    return this.logs.flatMap((log, shard) =>
+      (from[shard] ?? 1) > log.next && isSure(log) ? [{ shard, next: log.next }] : [],
+    );
   }
 
   /** Is there more from this position on? */
@@ -200,7 +214,7 @@ class Reader implements EventReader {
         const frames = await this.#round();
         const hasMoved = isAhead(this.#from, before);
         if (frames.length > 0) return frames;
-        if (isOver) return [];
+        if (isOver) return this.#setBack();
         if (!hasMoved || !this.#feed.isBehind(this.#from)) await woken;
       }
       return [];
@@ -214,6 +228,17 @@ class Reader implements EventReader {
     this.#isClosed = true;
     this.#feed.forget(this);
     this.#wake();
+  }
+
+  /** Nothing came for long: what would come next may never have its number. */
+  #setBack(): EventFrame[] {
+    const shards = this.#feed.logs.length;
+    const gone = this.#feed.notGiven(this.#from, (log) => log.isCurrent());
+    return gone.map(({ shard, next }) => {
+      const after = (this.#from[shard] ?? 1) - 1;
+      this.#from[shard] = next;
+      return gapFrame(this.#from, { shard, shards, after, first: next });
+    });
   }
 
   async #round(): Promise<EventFrame[]> {
@@ -232,6 +257,18 @@ class Reader implements EventReader {
     if (round.gaps.length === 0) this.#isLenient = false;
     return frames;
   }
+}
+
+function notGivenError(
+  from: readonly number[],
+  { shard, next }: { readonly shard: number; readonly next: number },
+): CorvoError {
+  const asked = (from[shard] ?? 1) - 1;
+  return new CorvoError(
+    "EVENTS_GONE",
+    `event ${asked} does not exist; the last one is ${next - 1}. The cluster was recovered from older data.`,
+    { details: { first: next, ...(from.length === 1 ? {} : { shard }) } },
+  );
 }
 
 function frameOf(
@@ -268,7 +305,8 @@ function gapFrame(
   { shard, shards, after, first }: { shard: number; shards: number; after: number; first: number },
 ): EventFrame {
   const where = shards === 1 ? {} : { shard };
-  const data = { after, first, missed: first - 1 - after };
+  const what = first > after ? { missed: first - 1 - after } : { reset: true };
+  const data = { after, first, ...what };
   const text = JSON.stringify({ seq: first - 1, type: "gap", ...where, data });
   return { id: cursorOf(position), type: "gap", text };
 }

@@ -19,12 +19,25 @@ export class EventLog {
   readonly shard: number;
   readonly #tail: EventTail;
   readonly #stored: Pick<JobSearch, "events">;
+  /** Has this node all there is, as far as it can know? Else it may yet get events that a reader has from another node. */
+  readonly isCurrent: () => boolean;
+  readonly isLeading: () => boolean;
   readonly #listeners = new Set<() => void>();
 
-  constructor(shard: number, tail: EventTail, stored: Pick<JobSearch, "events">) {
+  constructor(
+    shard: number,
+    tail: EventTail,
+    deps: {
+      readonly stored: Pick<JobSearch, "events">;
+      readonly isCurrent: () => boolean;
+      readonly isLeading: () => boolean;
+    },
+  ) {
     this.shard = shard;
     this.#tail = tail;
-    this.#stored = stored;
+    this.#stored = deps.stored;
+    this.isCurrent = deps.isCurrent;
+    this.isLeading = deps.isLeading;
   }
 
   /** Number of the next event. */

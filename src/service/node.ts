@@ -49,6 +49,8 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
+  /** Is a leader known, and everything applied that is known to be committed? */
+  readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
   readonly attemptsOf: (job: Job) => Attempt[];
@@ -111,7 +113,11 @@ export class Node {
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
-    this.events = new EventLog(options.shard, replica.engine.state.events, deps.search);
+    this.events = new EventLog(options.shard, replica.engine.state.events, {
+      stored: deps.search,
+      isCurrent: deps.isCurrent,
+      isLeading: () => replica.isLeader,
+    });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();

@@ -215,6 +215,21 @@ test("the memory of events is bounded, and readers are told from where on it goe
   );
 });
 
+test("events with long texts leave memory sooner", () => {
+  const rig = listening();
+  const seq = rig.add();
+  const { token } = rig.claim(100_000);
+  const progress = JSON.stringify("p".repeat(4000));
+  const items = Array.from({ length: 500 }, () => ({ seq, token, progress }));
+  const changes = [{ kind: "heartbeat" as const, items }];
+  for (let i = 0; i < 10; i++) rig.engine.apply({ nowMs: rig.nowMs, seed: 0, changes });
+
+  const { events } = rig.state;
+  expect(events.next).toBe(5003);
+  expect(events.first).toBeGreaterThan(3000);
+  expect(read(rig.state, events.first).at(-1)?.data).toBe(progress);
+});
+
 test("each type has a code of its own, which leads back to it", () => {
   expect(new Set(eventTypes.map((type) => eventTable[type].code)).size).toBe(eventTypes.length);
   for (const type of eventTypes) expect(typeOfCode(eventTable[type].code)).toBe(type);

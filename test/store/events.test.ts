@@ -187,7 +187,11 @@ test("[EV5] a log of events reads on from the database into memory, and says wha
     rig.checkpoint(i + 1);
   }
   rig.engine.apply(enqueue("last", 3));
-  const log = new EventLog(0, rig.state.events, search);
+  const log = new EventLog(0, rig.state.events, {
+    stored: search,
+    isCurrent: () => true,
+    isLeading: () => true,
+  });
 
   const first = await log.first();
   let from = first;

@@ -187,6 +187,7 @@ export class NodeRig {
         random: { uint32: () => 1 },
         post: (message) => this.post(message),
         logger: this.#logger,
+        isCurrent: () => this.log.isReady,
         search: {
           page: noSearch,
           seqs: noSearch,
