@@ -9,13 +9,17 @@ const bad: readonly string[] = ["failed", "dead", "lease_expired", "expired", "r
 /** Widest name of a type. */
 const typeWidth = 17;
 
+const idWidth = 30;
+
 /** Time, type, attempt, data; with `of` also the job or queue that it is about. */
 export function eventLine(event: Event, style: Style, of: "named" | "alone"): string {
   const name = printable(event.type).padEnd(typeWidth);
   const about =
-    of === "alone" ? "" : `${event.job_id ?? ""}  ${printable(event.queue ?? "")}`.padEnd(32);
+    of === "alone"
+      ? ""
+      : `${(event.job_id ?? "").padEnd(idWidth)}  ${printable(event.queue ?? "")}`;
   return [
-    style.dim(formatTime(event.at_ns / 1_000_000)),
+    style.dim(formatTime(Math.round(event.at_ns / 1_000_000))),
     bad.includes(event.type) ? style.red(name) : name,
     about,
     event.attempt === undefined ? "" : `attempt ${event.attempt}`,
