@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --type --job --after --last --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs log' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'events' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -40,6 +40,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a webhook -d 'Tell others what happen
 complete -c corvo -f -n '__corvo_at \'\'' -a workers -d 'Look at workers, and ask them to take no more jobs or to end'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
 complete -c corvo -f -n '__corvo_at \'\'' -a explain -d 'Why a job does not run, or why a queue is silent'
+complete -c corvo -f -n '__corvo_at \'\'' -a events -d 'What happens to jobs and queues, lately or as it happens'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
 complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
@@ -71,6 +72,9 @@ complete -c corvo -n '__corvo_at \'server\'' -l retention -x -d 'How long comple
 complete -c corvo -n '__corvo_at \'server\'' -l retention-count -x -d 'How many completed and cancelled jobs are kept at most.'
 complete -c corvo -n '__corvo_at \'server\'' -l retention-dead -x -d 'How long dead jobs are kept.'
 complete -c corvo -n '__corvo_at \'server\'' -l retention-dead-count -x -d 'How many dead jobs are kept at most.'
+complete -c corvo -n '__corvo_at \'server\'' -l events-max -x -d 'How many life-cycle events this node keeps for readers at most.'
+complete -c corvo -n '__corvo_at \'server\'' -l events-size -x -d 'Space on disk for them at most.'
+complete -c corvo -n '__corvo_at \'server\'' -l events-retention -x -d 'How long they are kept at most.'
 complete -c corvo -n '__corvo_at \'server\'' -l require-lease-token -d 'Refuse acks, fails, releases and heartbeats without a lease token.'
 complete -c corvo -n '__corvo_at \'server\'' -l max-payload-size -x -d 'Largest payload, result or checkpoint.'
 complete -c corvo -n '__corvo_at \'server\'' -l max-body-size -x -d 'Largest request body or stream frame.'
@@ -172,6 +176,7 @@ complete -c corvo -n '__corvo_at \'worker\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a list -d 'Find jobs'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a tree -d 'Show a job with all that belongs to it'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a get -d 'Show one job with its attempts'
+complete -c corvo -f -n '__corvo_at \'jobs\'' -a log -d 'What happened to one job'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a dead -d 'Dead jobs by what went wrong'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a wait -d 'Wait until jobs are finished'
 complete -c corvo -f -n '__corvo_at \'jobs\'' -a retry -d 'Run finished or waiting jobs now'
@@ -245,6 +250,14 @@ complete -c corvo -n '__corvo_at \'jobs get\'' -l no-color -d 'No colours. NO_CO
 complete -c corvo -n '__corvo_at \'jobs get\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'jobs get\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'jobs get\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'jobs log\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'jobs dead\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'jobs dead\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'jobs dead\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1372,6 +1385,21 @@ complete -c corvo -n '__corvo_at \'explain\'' -l no-color -d 'No colours. NO_COL
 complete -c corvo -n '__corvo_at \'explain\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'explain\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'explain\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'events\'' -l follow -s f -d 'Go on with what happens from now on, across restarts of servers.'
+complete -c corvo -n '__corvo_at \'events\'' -l queue -x -d 'Only events of these queues.'
+complete -c corvo -n '__corvo_at \'events\'' -l type -x -d 'Only events of these types.'
+complete -c corvo -n '__corvo_at \'events\'' -l job -x -d 'Only events of these jobs.'
+complete -c corvo -n '__corvo_at \'events\'' -l after -x -d 'Begin after this event; 0 begins with the oldest that is kept.'
+complete -c corvo -n '__corvo_at \'events\'' -l last -x -d 'Begin so many events before the last one. Default 20.'
+complete -c corvo -n '__corvo_at \'events\'' -l limit -x -d 'Events to show at most, without --follow. Default 1000.'
+complete -c corvo -n '__corvo_at \'events\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'events\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'events\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'events\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'events\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'events\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'events\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'events\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'status\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'status\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'status\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'

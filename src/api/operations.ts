@@ -2,6 +2,7 @@
 import { batchOperations } from "./batches.ts";
 import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
+import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
@@ -29,6 +30,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...eventOperations,
   ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,

@@ -5,13 +5,14 @@
 import type { Logger } from "../../base/ports.ts";
 import { formatDuration } from "../../base/time.ts";
 import type { Retention } from "../../engine/change.ts";
-import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import type { AllowRule } from "../../net/outbound/address.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
+import type { Node } from "../../service/node.ts";
+import type { EventRetention } from "../../store/event-rows.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
@@ -52,6 +53,8 @@ export interface ServerOptions {
   /** Addresses that webhooks may have besides public ones. Default: none. */
   readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
+  /** Life-cycle events that this node keeps; default: a million, in 256 MiB, for a day. */
+  readonly events?: EventRetention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
 }
@@ -107,7 +110,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
-    onEffects: (shard, effects) => shards[shard]?.node.onEffects(effects),
+    node: (shard) => shards[shard]?.node,
     peers: () => peers,
     onConf: () => {
       membership?.confChanged();
@@ -135,7 +138,6 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
-  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
@@ -201,8 +203,9 @@ function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
   return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
 }
 
-interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "ticker"> {
-  readonly onEffects: (shard: number, effects: Effects) => void;
+interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
+  /** Undefined until it is there: entries are applied before anything can be asked of them. */
+  readonly node: (shard: number) => Node | undefined;
 }
 
 function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): ShardCore[] {
@@ -213,7 +216,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
     ...createConsensus(stored, identity, {
       ...env,
       ticker,
-      onEffects: (effects) => env.onEffects(stored.shard, effects),
+      onEffects: (effects) => env.node(stored.shard)?.onEffects(effects),
+      onEvents: () => env.node(stored.shard)?.events.noteAdded(),
     }),
   }));
 }
@@ -278,6 +282,7 @@ function openApp(
   options: ServerOptions,
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
+  parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
     limits: {

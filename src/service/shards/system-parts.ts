@@ -3,7 +3,9 @@
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
 import { must } from "../../base/assert.ts";
 import { defaultBatchesPage } from "../batch-handlers.ts";
+import type { EventFeed } from "../event-feed.ts";
 import { defaultLimitsPage, sortNameOf } from "../limit-handlers.ts";
+import { feedView } from "../system-handlers.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type StatusView = ResultFor<"status">;
@@ -21,6 +23,7 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
+  events: EventFeed,
 ): Pick<
   Handlers,
   | "listQueues"
@@ -112,6 +115,7 @@ export function createSystemParts(
       }
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
+      view.events = feedView(events);
       return view;
     },
 
