@@ -49,6 +49,7 @@ const BulkOperation = Type.Object({
 
 export const jobOperations = {
   getJob: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/jobs/{job_id}",
     tag: "jobs",
@@ -128,6 +129,7 @@ export const jobOperations = {
     result: Type.Object({ jobs: Type.Array(Job) }),
   }),
   bulkJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/jobs/bulk",
     tag: "jobs",

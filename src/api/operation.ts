@@ -46,6 +46,11 @@ export interface Operation<
   readonly body: Body;
   /** May the body be left out? Then an empty object stands for it. */
   readonly bodyOptional: boolean;
+  /**
+   * Members and parameters that the call does not know are ignored instead of refused: clients of 0.3 send some, and so do
+   * nodes of later versions.
+   */
+  readonly ignoresUnknown: boolean;
   readonly result: Result;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
@@ -71,6 +76,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly query?: Q;
   readonly body?: B;
   readonly bodyOptional?: boolean;
+  readonly ignoresUnknown?: boolean;
   readonly result: R;
   readonly status?: number;
   readonly otherStatuses?: Readonly<Record<number, string>>;
@@ -101,6 +107,7 @@ export function operation<
     query: (draft.query ?? empty) as Q,
     body: (draft.body ?? empty) as B,
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
+    ignoresUnknown: draft.ignoresUnknown ?? false,
     result: draft.result,
     status: draft.status ?? 200,
     otherStatuses: draft.otherStatuses ?? {},

@@ -64,6 +64,7 @@ export const JobPage = Type.Object({
 
 export const searchOperations = {
   searchJobs: readOperation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/jobs/search",
     tag: "search",
@@ -75,6 +76,7 @@ export const searchOperations = {
     errors: ["SEARCH_ERROR", "UNSUPPORTED"],
   }),
   searchText: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/search/fulltext",
     tag: "search",

@@ -132,7 +132,6 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
-  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
@@ -276,6 +275,7 @@ function openApp(
   options: ServerOptions,
   env: { logger: Logger; end: (ending: Ending) => void },
 ): App {
+  parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
     limits: {
