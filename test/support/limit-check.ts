@@ -11,6 +11,9 @@ import { changeOf, type LimitStep } from "./limit-histories.ts";
 import { answerOf, modelView, viewOf } from "./model-view.ts";
 import { NaiveModel } from "./naive-model.ts";
 
+const labelSets = [undefined, ["x=1"], ["x=1", "y=2"]] as const;
+const waiterOf = (queue: string, labels: readonly string[] | undefined) => `${queue} ${labels}`;
+
 /**
  * Workers that wait at queues as the replica lets them: they look when they are told to, and at nothing else. Where they
  * found nothing, nothing may be found before they are told.
@@ -34,26 +37,36 @@ class Waiters {
       for (const name of names) this.#look(name);
     }
     for (const { name } of this.#model.queues) {
-      if (!this.#waiting.has(name)) this.#look(name);
+      for (const labels of labelSets) {
+        if (!this.#waiting.has(waiterOf(name, labels))) this.#lookWith(name, labels);
+      }
     }
     if (this.#engine.takeReadyQueues() !== undefined) this.told();
   }
 
   expectNoneForgotten(): void {
-    const forgotten = this.#model.queues.filter(
-      ({ name, paused }) =>
-        this.#waiting.has(name) && !paused && this.#model.next(name) !== undefined,
+    const forgotten = this.#model.queues.flatMap(({ name, paused }) =>
+      labelSets.filter(
+        (labels) =>
+          this.#waiting.has(waiterOf(name, labels)) &&
+          !paused &&
+          this.#model.next(name, labels) !== undefined,
+      ),
     );
     expect(forgotten).toEqual([]);
   }
 
   #look(name: string): void {
-    const count = this.#engine.claimable(name, 1);
+    for (const labels of labelSets) this.#lookWith(name, labels);
+  }
+
+  #lookWith(name: string, labels: readonly string[] | undefined): void {
+    const count = this.#engine.claimable(name, 1, labels);
     const queue = this.#model.queues.find((one) => one.name === name);
-    const isSome = queue?.paused === false && this.#model.next(name) !== undefined;
-    expect([name, count > 0]).toEqual([name, isSome]);
-    if (isSome) this.#waiting.delete(name);
-    else this.#waiting.add(name);
+    const isSome = queue?.paused === false && this.#model.next(name, labels) !== undefined;
+    expect([name, labels, count > 0]).toEqual([name, labels, isSome]);
+    if (isSome) this.#waiting.delete(waiterOf(name, labels));
+    else this.#waiting.add(waiterOf(name, labels));
   }
 }
 

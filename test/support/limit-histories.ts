@@ -25,12 +25,18 @@ const enqueue: fc.Arbitrary<Change> = fc
     return { kind: "enqueue", jobs };
   });
 
-const claim: fc.Arbitrary<Change> = fc.record({
-  kind: fc.constant("claim" as const),
-  queues: fc.constantFrom(["a"], ["a", "b"], ["b", "a"], ["c/d", "a", "b"]),
-  count: fc.integer({ min: 1, max: 4 }),
-  leaseMs: fc.constantFrom(300, 5000, 60_000),
-});
+const claim: fc.Arbitrary<Change> = fc
+  .record(
+    {
+      kind: fc.constant("claim" as const),
+      queues: fc.constantFrom(["a"], ["a", "b"], ["b", "a"], ["c/d", "a", "b"]),
+      count: fc.integer({ min: 1, max: 4 }),
+      leaseMs: fc.constantFrom(300, 5000, 60_000),
+      labels: fc.constantFrom(["x=1"], ["x=1", "y=2"], ["y=2"]),
+    },
+    { requiredKeys: ["kind", "queues", "count", "leaseMs"] },
+  )
+  .map((made) => made as Change);
 
 /** Ends the n-th lease that is held. */
 const ending = fc.record({
