@@ -29,13 +29,7 @@ import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { Why } from "./why.ts";
@@ -237,15 +231,11 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
-      return setSchedule(core, change);
     case "deleteSchedule":
-      return deleteSchedule(core, change);
     case "pauseSchedule":
-      return pauseSchedule(core, change);
     case "runSchedule":
-      return runSchedule(core, change);
     case "planSchedule":
-      return planSchedule(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":
