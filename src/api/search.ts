@@ -6,7 +6,7 @@ import { JobSummary, Maybe, State, Tags, Time } from "./schemas.ts";
 
 const Text = (description: string) => Maybe(Type.String({ description, maxLength: 1024 }));
 
-export const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
+const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
 
 export const Filter = Type.Object({
   queue: Text("Exact queue name."),
