@@ -11,7 +11,7 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --type --job --after --last --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --type --job --after --last --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
@@ -965,8 +965,8 @@ complete -c corvo -n '__corvo_at \'batch status\'' -l verbose -d 'Show each requ
 complete -c corvo -n '__corvo_at \'batch status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'batch status\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l state -x -a 'open running cancelling completed failed cancelled' -d 'State of a batch.'
-complete -c corvo -n '__corvo_at \'batch list\'' -l limit -x -d 'Default 100, at most 1000.'
-complete -c corvo -n '__corvo_at \'batch list\'' -l before -x -d 'Id of the last batch of the page before.'
+complete -c corvo -n '__corvo_at \'batch list\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'batch list\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -996,7 +996,8 @@ complete -c corvo -n '__corvo_at \'bulk\'' -l verbose -d 'Show each request, and
 complete -c corvo -n '__corvo_at \'bulk\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'bulk\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l status -x -a 'running completed failed cancelled' -d 'Status.'
-complete -c corvo -n '__corvo_at \'bulk list\'' -l limit -x -d 'Limit.'
+complete -c corvo -n '__corvo_at \'bulk list\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'bulk list\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1214,8 +1215,8 @@ complete -c corvo -n '__corvo_at \'webhook test\'' -l help -s h -d 'Show what a 
 complete -c corvo -n '__corvo_at \'webhook test\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l state -x -a 'waiting delivered failed' -d 'State.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l job-id -x -d 'Job id.'
-complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l before -x -d 'Id of a delivery: only older ones.'
-complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l limit -x -d 'Limit.'
+complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
