@@ -1,6 +1,7 @@
 /** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
+import { createBackupHandlers } from "./backup-handlers.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
 import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
@@ -39,6 +40,7 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createBackupHandlers(node.deps.backup),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

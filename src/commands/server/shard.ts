@@ -1,6 +1,7 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { BackupControl } from "../../service/backup.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
@@ -27,6 +28,7 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
@@ -50,6 +52,7 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      backup: env.backup,
     },
     {
       shard,
