@@ -31,11 +31,13 @@ export interface Operation<
   readonly path: string;
   readonly tag:
     | "worker"
+    | "workers"
     | "jobs"
     | "flow"
     | "queues"
     | "limits"
     | "schedules"
+    | "webhooks"
     | "search"
     | "system"
     | "cluster";

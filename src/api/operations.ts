@@ -13,10 +13,13 @@ import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
+import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
+import { workersOperations } from "./workers.ts";
 
 export const operations = {
   ...workerOperations,
+  ...workersOperations,
   ...searchOperations,
   ...jobOperations,
   ...bulkOperations,
@@ -28,6 +31,7 @@ export const operations = {
   ...explainOperations,
   ...scheduleOperations,
   ...backupOperations,
+  ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,
 };

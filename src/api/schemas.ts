@@ -2,6 +2,7 @@
 import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
+import { TargetHeaders, TargetSecret, TargetUrl } from "./targets.ts";
 
 export const jobStates = [
   "pending",
@@ -65,6 +66,15 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+/** `docs/reference/workers.md` */
+export const Labels = MapOf(
+  Type.String({ maxLength: limits.labelLengthMax }),
+  limits.labelLengthMax,
+  {
+    description: 'Names and values that tell workers apart, such as {"gpu":"a100"}.',
+    maxProperties: limits.labelsMax,
+  },
+);
 const Units = (description: string) =>
   Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
 const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
@@ -215,6 +225,13 @@ const policyFields = {
 
 export const QueueDefaults = Type.Object(policyFields);
 
+/** Who is told how the job ended. */
+const callbackFields = {
+  callback_url: Maybe(TargetUrl, "When the job has ended, its result is sent to this URL."),
+  callback_secret: Maybe(TargetSecret, "Signs what is sent to callback_url."),
+  callback_headers: Maybe(TargetHeaders, "Headers that are sent to callback_url."),
+};
+
 /** What a job of its own and a step of a chain have in common. */
 const stepFields = {
   queue: QueueName,
@@ -235,6 +252,11 @@ const stepFields = {
     Key("Jobs of the queue with this key run one after the other, in the order of creation."),
   ),
   group: Maybe(Key("Groups of a queue take turns.")),
+  ...callbackFields,
+  requires: Maybe(
+    Labels,
+    "Labels that a worker must have, with these values, to be given the job.",
+  ),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -413,10 +435,12 @@ export const Job = Type.Object({
   resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
   fifo_key: Type.Optional(Type.String()),
   group: Type.Optional(Type.String()),
+  requires: Type.Optional(Labels),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  callback_url: Type.Optional(Type.String()),
   cascade_cancel: Type.Optional(Type.Boolean()),
   cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),

@@ -166,6 +166,63 @@ const schedule: Group = {
   },
 };
 
+const webhook: Group = {
+  summary: "Tell others what happens, and take in what others tell",
+  examples: [
+    {
+      line: "corvo webhook set https://hooks.example.org/corvo --events dead",
+      says: "Tell of dead jobs",
+    },
+    { line: "corvo webhook list", says: "All webhooks, and how their deliveries went" },
+  ],
+  commands: {
+    set: { summary: "Make or change a webhook", load: () => import("./webhook/set.ts") },
+    list: { summary: "All webhooks", load: () => import("./webhook/list.ts") },
+    show: { summary: "One webhook with its counts", load: () => import("./webhook/show.ts") },
+    test: { summary: "Send a message that says nothing", load: () => import("./webhook/test.ts") },
+    deliveries: {
+      summary: "What was sent, and what came back",
+      load: () => import("./webhook/deliveries.ts"),
+    },
+    redeliver: { summary: "Send deliveries again", load: () => import("./webhook/redeliver.ts") },
+    pause: {
+      summary: "Keep deliveries and send none",
+      load: () => import("./webhook/pause.ts"),
+    },
+    enable: {
+      summary: "Send again, after a pause or a disabling",
+      load: () => import("./webhook/enable.ts"),
+    },
+    delete: {
+      summary: "Delete webhooks with their deliveries",
+      load: () => import("./webhook/delete.ts"),
+    },
+  },
+};
+
+const workers: Group = {
+  summary: "Look at workers, and ask them to take no more jobs or to end",
+  examples: [
+    { line: "corvo workers list", says: "Who takes jobs, and how many each has in hand" },
+    { line: "corvo workers quiet host1-4711-ab12", says: "Give this one no more" },
+  ],
+  commands: {
+    list: { summary: "Workers that take jobs", load: () => import("./workers/list.ts") },
+    quiet: {
+      summary: "Ask workers to take no more jobs",
+      load: () => import("./workers/quiet.ts"),
+    },
+    stop: {
+      summary: "Ask workers to finish their jobs and to end",
+      load: () => import("./workers/stop.ts"),
+    },
+    resume: {
+      summary: "Let workers take jobs again",
+      load: () => import("./workers/resume.ts"),
+    },
+  },
+};
+
 const cluster: Group = {
   summary: "Look at the nodes of a cluster, and change which they are",
   examples: [
@@ -234,6 +291,8 @@ export const commands: Group = {
     batch,
     bulk,
     schedule,
+    webhook,
+    workers,
     cluster,
     explain: {
       summary: "Why a job does not run, or why a queue is silent",

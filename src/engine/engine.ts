@@ -2,13 +2,12 @@
  * The job queue as a deterministic state machine: batches of changes in, outcomes and effects out. It sees no clock, no
  * randomness and no I/O; two engines that applied the same batches hold equal state.
  */
-import { assert } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
-import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -16,15 +15,16 @@ import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import type { Job } from "./job.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
-import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
 import {
@@ -36,7 +36,9 @@ import {
 } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { applySweep } from "./sweeps.ts";
 import { Why } from "./why.ts";
+import { orderWorker } from "./worker-orders.ts";
 
 export class Engine {
   readonly state: State;
@@ -113,12 +115,21 @@ export class Engine {
    * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+  claimable(
+    queue: string,
+    most = Number.POSITIVE_INFINITY,
+    labels: readonly string[] | undefined = undefined,
+  ): number {
     if (this.state.getQueue(queue)?.paused !== false) return 0;
-    return this.#core.lines.claimable(queue, most);
+    return this.#core.lines.claimable(queue, most, labels);
   }
 
-  /** The job that a claim of this queue would get, or undefined. */
+  /** Has a job of the queue requirements that not every worker meets? */
+  hasRequirements(queue: string): boolean {
+    return this.#core.lines.stands.count(queue) > 0;
+  }
+
+  /** The job that a claim of this queue by a worker without labels would get, or undefined. */
   nextClaimable(queue: string): number | undefined {
     if (this.state.getQueue(queue)?.paused !== false) return undefined;
     return this.#core.lines.head(queue)?.seq;
@@ -129,9 +140,21 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
+  waitingDeliveries(webhook: string): number {
+    return this.#core.outbox.waitingOf(webhook);
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
+  /** The jobs that workers have in hand. */
+  *activeJobs(): Iterable<Job> {
+    for (const seq of this.#core.leases.values()) {
+      yield must(this.state.getJob(seq), "a leased job exists");
+    }
   }
 
   /** The job that is first in line, whether or not something stops it, or undefined. */
@@ -181,15 +204,12 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
     case "startRedrive":
-      return startRedrive(core, change);
     case "stepRedrive":
-      return stepRedrive(core, change);
     case "cancelRedrive":
-      return cancelRedrive(core, change);
     case "startBulk":
     case "stepBulk":
     case "endBulk":
-      return applyBulk(core, change);
+      return applySweep(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -208,6 +228,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return admitMember(core, change);
     case "forgetMember":
       return forgetMember(core, change);
+    case "orderWorker":
+      return orderWorker(core, change);
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
@@ -226,5 +248,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
   }
 }

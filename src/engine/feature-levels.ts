@@ -20,6 +20,7 @@ import type {
   ReleaseItem,
   Retention,
 } from "./change.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
@@ -48,7 +49,10 @@ const changes: {
   };
 } = {
   enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
-  claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
+  claim: {
+    level: 1,
+    members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1, labels: 3 },
+  },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
@@ -89,6 +93,7 @@ const changes: {
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
   forgetMember: { level: 1, members: { id: 1 } },
+  orderWorker: { level: 3, members: { workerId: 3, order: 3 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
   setSchedule: { level: 2, members: { name: 2, spec: 2 } },
   deleteSchedule: { level: 2, members: { name: 2 } },
@@ -108,6 +113,11 @@ const changes: {
   },
   sealBatch: { level: 2, members: { batch: 2 } },
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
+  setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
+  controlWebhook: { level: 3, members: { id: 3, action: 3 } },
+  testWebhook: { level: 3, members: { id: 3 } },
+  settleDeliveries: { level: 3, members: { results: 3 } },
+  redeliver: { level: 3, members: { webhook: 3, number: 3 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -156,6 +166,16 @@ const jobOptions: Levels<JobOptions> = {
   deadQueue: 2,
   deadOf: 2,
   lane: 2,
+  callback: 3,
+};
+
+const laneMembers: Levels<Lane> = {
+  key: 2,
+  cost: 2,
+  resources: 2,
+  fifo: 2,
+  group: 2,
+  requires: 3,
 };
 
 const itemMembers: {
@@ -207,11 +227,14 @@ export function needOf(change: Change): Need {
   const first: Need = { level, because: level > 1 ? change.kind : undefined };
   const own = higher(first, change, { kind: level, ...members }, change.kind);
   switch (change.kind) {
-    case "enqueue":
-      return change.jobs.reduce((need, job) => {
-        const next = higher(need, job, jobMembers, "job");
-        return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
-      }, own);
+    case "enqueue": {
+      const { onSuccess, onFailure, onComplete } = change.batch ?? {};
+      return [...change.jobs, onSuccess, onFailure, onComplete].reduce(needOfJob, own);
+    }
+    case "setSchedule":
+      return needOfJob(own, change.spec.job);
+    case "setQueueDefaults":
+      return higher(own, change.defaults ?? {}, jobOptions, "job");
     case "ack":
     case "fail":
     case "release":
@@ -229,6 +252,19 @@ export function needOf(change: Change): Need {
     default:
       return own;
   }
+}
+
+/** That of a job with all that is to follow it. */
+function needOfJob(need: Need, job: NewJob | "continue" | undefined): Need {
+  if (job === undefined || job === "continue") return need;
+  const own = higher(need, job, jobMembers, "job");
+  if (job.options === undefined) return own;
+  const { chain, lane } = job.options;
+  const options = higher(own, job.options, jobOptions, "job");
+  const next = lane === undefined ? options : higher(options, lane, laneMembers, "job");
+  return chain === undefined
+    ? next
+    : [...chain.steps, chain.onFailure, chain.onExit].reduce(needOfJob, next);
 }
 
 /** The greater need of the two: the one so far, or that of a member that is there. */

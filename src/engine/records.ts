@@ -14,10 +14,13 @@ import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { Delivery } from "./outbox/delivery.ts";
+import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
+import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -49,6 +52,13 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  webhook: Webhook;
+  /** By the id of the webhook, or `callbacksId`. */
+  deliveryStats: DeliveryStats;
+  /** By a number of its own. */
+  delivery: Delivery;
+  /** By worker id. */
+  workerOrder: WorkerOrder;
 }
 
 export type RecordKind = keyof RecordTypes & string;

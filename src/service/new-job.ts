@@ -8,7 +8,9 @@ import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { knownMembers, refuseOtherOptions } from "./known-members.ts";
+import { toLabels } from "./labels.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
+import { toCallback } from "./targets.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
@@ -121,6 +123,7 @@ const readers: {
   // Made from the whole of the job.
   chain: () => undefined,
   deadQueue: (spec) => spec.dead_queue ?? undefined,
+  callback: toCallback,
   // Not for producers to say.
   chainId: () => undefined,
   chainStep: () => undefined,
@@ -156,6 +159,10 @@ function toLane(spec: Spec): Lane | undefined {
   }
   if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
   if (spec.group != null) lane.group = spec.group;
+  if (spec.requires != null) {
+    const requires = toLabels("requires", spec.requires);
+    if (requires.length > 0) lane.requires = requires;
+  }
   return Object.keys(lane).length === 0 ? undefined : lane;
 }
 
@@ -165,7 +172,9 @@ export function isReadyAtOnce(job: NewJob): boolean {
     job.delayMs === undefined &&
     job.scheduledAtMs === undefined &&
     job.options?.debounceMs === undefined &&
-    job.options?.dependsOn === undefined
+    job.options?.dependsOn === undefined &&
+    // Not every worker that waits there may have it.
+    job.options?.lane?.requires === undefined
   );
 }
 
@@ -181,7 +190,8 @@ export function sizeOf(job: NewJob): number {
       : (options.tags?.length ?? 0) +
         (options.dependsOn?.length ?? 0) * idBytes +
         (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
-        (options.lane === undefined ? 0 : laneName(options.lane).length);
+        (options.lane === undefined ? 0 : laneName(options.lane).length) +
+        (options.callback === undefined ? 0 : JSON.stringify(options.callback).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

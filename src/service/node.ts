@@ -5,7 +5,7 @@
 import { CorvoError } from "../base/errors.ts";
 import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
-import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Clock, Logger, Random, Timers } from "../base/ports.ts";
 import type { JobRef } from "../engine/chains.ts";
 import type { Change, NewBatch, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -13,14 +13,18 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
+import { Courier } from "../replica/courier.ts";
 import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { IdleWatch } from "./idle-watch.ts";
+import { messageOf, type Post } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
+import { WorkerRegistry } from "./worker-registry.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -39,6 +43,7 @@ export interface ServiceOptions {
 export interface ServiceDeps {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
@@ -47,6 +52,8 @@ export interface ServiceDeps {
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  /** Calls others. */
+  readonly post: Post;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
 }
 
@@ -66,6 +73,9 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly courier: Courier;
+  readonly workers: WorkerRegistry;
+  readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
@@ -82,7 +92,23 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
-    this.#duties = [new Planner({ ...deps, replica, dueTimes }), new Sweeper({ ...deps, replica })];
+    this.courier = new Courier({
+      ...deps,
+      replica,
+      couriers: options.shards,
+      send: (delivery, webhook) =>
+        deps.post(
+          messageOf(delivery, webhook, { shard: options.shard, nowMs: deps.clock.nowMs() }),
+        ),
+    });
+    this.idleWatch = new IdleWatch(this);
+    this.#duties = [
+      this.courier,
+      new Planner({ ...deps, replica, dueTimes }),
+      new Sweeper({ ...deps, replica }),
+      this.idleWatch,
+    ];
+    this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
@@ -109,6 +135,7 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    for (const workerId of effects.workersOrdered) this.workers.ordered(workerId);
     for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {

@@ -18,7 +18,9 @@ import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
+import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
+import { createWorkersHandlers } from "./workers-handlers.ts";
 
 export interface Service {
   readonly handlers: Handlers;
@@ -30,6 +32,7 @@ export function createService(node: Node): Service {
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
+        ...createWorkersHandlers(node),
         ...createJobHandlers(node),
         ...createBulkHandlers(node),
         ...createSearchHandlers(node),
@@ -41,6 +44,7 @@ export function createService(node: Node): Service {
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createBackupHandlers(node.deps.backup),
+        ...createWebhookHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

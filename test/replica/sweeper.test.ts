@@ -8,7 +8,7 @@ async function withBulk(count: number, workMs: number) {
   const jobs = Array.from({ length: count }, () => ({ queue: "q", payload: "1" }));
   await rig.replica.submit({ kind: "enqueue", jobs });
   const seqs = [...rig.replica.engine.state.liveJobs()].map(({ seq }) => seq);
-  rig.time.workMs = workMs;
+  rig.workMs = workMs;
   const start = { kind: "startBulk" as const, id: "b", action: "cancel" as const, seqs };
   await rig.replica.submit({ ...start, total: count, totalExact: true });
   return rig;

@@ -49,6 +49,7 @@ export interface ProcessHost {
 }
 
 const tickMs = 50;
+const decoder = new TextDecoder();
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Nothing runs yet. */
@@ -103,7 +104,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   replica.attach(group);
   const membership = createMembership(host, { ...parts, group, replica });
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
-  const planner = new Planner({ ...parts, clock, replica, dueTimes });
+  const planner = new Planner({ ...parts, replica, dueTimes });
   const sweeper = new Sweeper({ ...parts, clock, replica, search: searchOf(store) });
   group.whenReady(() => {
     planner.lead();
@@ -171,15 +172,14 @@ function apply(
   { replica, store }: Pick<Process, "replica" | "store">,
   entry: Entry,
 ): void {
-  const batch = decodeBatch(new TextDecoder().decode(entry.data));
-  const isFirst = oracle.isFirst(entry.index);
-  const { nowMs } = batch;
-  store.state.onJob = isFirst
-    ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
-    : undefined;
-  store.state.onRecordPut = isFirst
-    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
-    : undefined;
+  store.state.onJob = undefined;
+  store.state.onRecordPut = undefined;
+  if (oracle.isFirst(entry.index)) {
+    const { nowMs } = decodeBatch(decoder.decode(entry.data));
+    store.state.onJob = (previous, next) => oracle.jobChanges(nowMs, previous, next);
+    store.state.onRecordPut = (kind, key, value) =>
+      oracle.recordChanges({ kind, key, value }, nowMs);
+  }
   replica.applyEntry(entry);
   oracle.applied(id, entry, store.state.digest);
 }

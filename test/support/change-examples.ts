@@ -68,6 +68,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     version: "0.5.0",
   },
   forgetMember: { kind: "forgetMember", id: 1 },
+  orderWorker: { kind: "orderWorker", workerId: "w" },
   setStandby: { kind: "setStandby", id: 1, standby: true },
   setSchedule: {
     kind: "setSchedule",
@@ -100,6 +101,18 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   },
   sealBatch: { kind: "sealBatch", batch: 1 },
   cancelBatch: { kind: "cancelBatch", batch: 1 },
+  setWebhook: {
+    kind: "setWebhook",
+    id: "w",
+    spec: { url: "http://h/", events: ["*"], queues: [], enabled: true, retryLimit: 1 },
+  },
+  controlWebhook: { kind: "controlWebhook", id: "w", action: "pause" },
+  testWebhook: { kind: "testWebhook", id: "w" },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
+  },
+  redeliver: { kind: "redeliver", webhook: "w", number: 1 },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -131,9 +144,10 @@ const optionsOfFollower = {
   parentId: "$0",
   cascadeCancel: true,
   batchId: "batch_1",
-  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g" },
+  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
+  callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
 } as const satisfies Partial<JobOptions>;
 
 const fullJob = (options: Partial<JobOptions>): Required<NewJob> => ({
@@ -233,7 +247,7 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     shard: 3,
     idempotency: { key: "i", fingerprint: "f" },
   },
-  claim: { ...leanChanges.claim, workerId: "w", hostname: "h" },
+  claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
   ack: { kind: "ack", items: [ack] },
   fail: { kind: "fail", items: [fail] },
   release: { kind: "release", items: [release] },
@@ -256,5 +270,15 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     only: "rate",
   },
   setSchedule: { kind: "setSchedule", name: "s", spec },
+  setWebhook: {
+    ...leanChanges.setWebhook,
+    spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
+    secret: "s",
+  },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
+  },
+  orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -23,6 +23,7 @@ import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { createSystemParts } from "./system-parts.ts";
+import { createWebhookParts } from "./webhook-parts.ts";
 import { createWorkerParts } from "./worker-parts.ts";
 
 /** Operations that the table splits; each needs a function here, or this does not compile. */
@@ -60,6 +61,7 @@ export function createShardedHandlers(
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
+    ...createWebhookParts(calls),
     ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};
