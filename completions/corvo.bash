@@ -12,7 +12,7 @@ _corvo() {
       -*) continue ;;
     esac
     case "${path:+$path }$word" in
-      'server'|'server drain'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs tree'|'jobs get'|'jobs log'|'jobs dead'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs requeue'|'jobs priority'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue undrain'|'queue defaults'|'queue blocked'|'queue redrive'|'queue clear'|'queue delete'|'limit'|'limit set'|'limit list'|'limit show'|'limit remove'|'limit pause'|'limit resume'|'batch'|'batch create'|'batch add'|'batch seal'|'batch status'|'batch list'|'batch cancel'|'bulk'|'bulk list'|'bulk show'|'bulk cancel'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'webhook'|'webhook set'|'webhook list'|'webhook show'|'webhook test'|'webhook deliveries'|'webhook redeliver'|'webhook pause'|'webhook enable'|'webhook delete'|'workers'|'workers list'|'workers quiet'|'workers stop'|'workers resume'|'cluster'|'cluster status'|'cluster token'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'explain'|'events'|'status'|'recover'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
+      'server'|'server drain'|'enqueue'|'worker'|'jobs'|'jobs list'|'jobs tree'|'jobs get'|'jobs log'|'jobs dead'|'jobs wait'|'jobs retry'|'jobs cancel'|'jobs delete'|'jobs move'|'jobs requeue'|'jobs priority'|'jobs hold'|'jobs approve'|'jobs reject'|'queue'|'queue list'|'queue get'|'queue pause'|'queue resume'|'queue drain'|'queue undrain'|'queue defaults'|'queue blocked'|'queue redrive'|'queue clear'|'queue delete'|'limit'|'limit set'|'limit list'|'limit show'|'limit remove'|'limit pause'|'limit resume'|'batch'|'batch create'|'batch add'|'batch seal'|'batch status'|'batch list'|'batch cancel'|'bulk'|'bulk list'|'bulk show'|'bulk cancel'|'schedule'|'schedule set'|'schedule list'|'schedule show'|'schedule preview'|'schedule run'|'schedule pause'|'schedule resume'|'schedule delete'|'webhook'|'webhook set'|'webhook list'|'webhook show'|'webhook test'|'webhook deliveries'|'webhook redeliver'|'webhook pause'|'webhook enable'|'webhook delete'|'workers'|'workers list'|'workers quiet'|'workers stop'|'workers resume'|'cluster'|'cluster status'|'cluster token'|'cluster remove'|'cluster transfer-leader'|'cluster snapshot'|'cluster promote'|'cluster demote'|'explain'|'events'|'status'|'backup'|'restore'|'recover'|'bench'|'version'|'completion') path="${path:+$path }$word" ;;
     esac
   done
   if [[ $current == '=' ]]; then current=''; elif [[ $previous == '=' ]]; then previous=${COMP_WORDS[COMP_CWORD-2]}; fi
@@ -59,14 +59,14 @@ _corvo() {
     'schedule set|--singleton') values='skip cancel' ;;
     'schedule set|--merge') values='shallow append' ;;
     'webhook deliveries|--state') values='waiting delivered failed' ;;
-    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'recover|--data-dir'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
+    'server|--data-dir'|'server|--peer-tls-cert'|'server|--peer-tls-key'|'server|--peer-tls-ca'|'enqueue|--file'|'restore|--data-dir'|'recover|--data-dir'|'bench|--dir') COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
   if [[ -n $values ]]; then
     COMPREPLY=($(compgen -W "$values" -- "$current"))
     return
   fi
   case "$path" in
-    '') words='server enqueue worker jobs queue limit batch bulk schedule webhook workers cluster explain events status recover bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    '') words='server enqueue worker jobs queue limit batch bulk schedule webhook workers cluster explain events status backup restore recover bench version completion'; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server') words='drain'; flags='--bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --require-lease-token --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'server drain') words=''; flags='--timeout --undo --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'enqueue') words=''; flags='--file --dry-run --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --timeout --dead-queue --tags --limit-key --limit-cost --resources --fifo-key --group --callback-url --callback-secret --callback-headers --requires --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --cascade-cancel --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --server --api-key --json --quiet --no-color --verbose --help --version' ;;
@@ -152,6 +152,8 @@ _corvo() {
     'explain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'events') words=''; flags='--follow --queue --type --job --after --last --limit --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'backup') words=''; flags='--force --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'restore') words=''; flags='--data-dir --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'recover') words=''; flags='--data-dir --unsafe --yes-i-lose-data --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --keys --groups --beside --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
