@@ -174,6 +174,7 @@ const enqueueErrors = [
 
 export const workerOperations = {
   enqueueJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue",
     tag: "worker",
@@ -188,6 +189,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue/batch",
     tag: "worker",
@@ -208,6 +210,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   fetchJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch",
     tag: "worker",
@@ -221,6 +224,7 @@ export const workerOperations = {
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch/batch",
     tag: "worker",
@@ -240,6 +244,7 @@ export const workerOperations = {
     claims: true,
   }),
   ackJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/batch",
     tag: "worker",
@@ -252,6 +257,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   ackJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/{job_id}",
     tag: "worker",
@@ -276,6 +282,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   failJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fail/{job_id}",
     tag: "worker",
@@ -322,6 +329,7 @@ export const workerOperations = {
     errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/heartbeat",
     tag: "worker",

@@ -6,6 +6,8 @@ export type { BytesClient, KeptBlob } from "./bytes.ts";
 export { createBytesClient } from "./bytes.ts";
 export type { CallInput, CallOptions, Client, ClientOptions, Fetch } from "./client.ts";
 export { createClient } from "./client.ts";
+export type { EventsOptions, ReceivedEvent } from "./events.ts";
+export { readEvents } from "./events.ts";
 export type { RetryPolicy } from "./retry.ts";
 export type { Stream, StreamEvents, StreamOptions } from "./stream.ts";
 export { openStream } from "./stream.ts";

@@ -19,8 +19,13 @@ import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
 import { Trimmer } from "../replica/trimmer.ts";
+import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+
+import { EventLog } from "./event-log.ts";
+
 import { IdleWatch } from "./idle-watch.ts";
+
 import { messageOf, type Post } from "./outbound-message.ts";
 import { defaultPacking, type Packing } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
@@ -49,12 +54,15 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
+  /** Is a leader known, and everything applied that is known to be committed? */
+  readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
   /** The blobs of this node; a node without any takes none. */
   readonly blobs?: BlobControl;
   /** Bounds what the node keeps; without it nothing does. */
   readonly disk?: DiskControl;
+  readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
@@ -94,6 +102,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly events: EventLog;
   readonly courier: Courier;
   readonly workers: WorkerRegistry;
   readonly idleWatch: IdleWatch;
@@ -132,6 +141,11 @@ export class Node {
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
+    this.events = new EventLog(options.shard, replica.engine.state.events, {
+      stored: deps.search,
+      isCurrent: deps.isCurrent,
+      isLeading: () => replica.isLeader,
+    });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.packing = {

@@ -5,10 +5,12 @@ import { formatTime } from "../base/time.ts";
 import { jobStates } from "../engine/job.ts";
 import { modeOf } from "./cluster-handlers.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
+import type { EventFeed } from "./event-feed.ts";
 import type { Node } from "./node.ts";
 
 export function createSystemHandlers(
   node: Node,
+  events: EventFeed,
 ): Pick<Handlers, "health" | "ready" | "info" | "status"> {
   return {
     health: async () => healthOf(node),
@@ -45,6 +47,7 @@ export function createSystemHandlers(
         ...diskOf(node),
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        events: feedView(events),
       };
     },
   };
@@ -58,6 +61,10 @@ function diskOf({ deps: { disk } }: Node) {
     ...(budgetBytes === undefined ? {} : { disk_budget_bytes: budgetBytes }),
     ...(fullReason === undefined ? {} : { disk_full: fullReason }),
   };
+}
+
+export function feedView({ next, readerCount, lagMax }: EventFeed) {
+  return { last: next - 1, readers: readerCount, lag: lagMax };
 }
 
 function healthOf(node: Node) {

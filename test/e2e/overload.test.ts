@@ -145,7 +145,8 @@ test.if(canMount)(
         `/api/v1/ack/${claimed.job_id}`,
         JSON.stringify({ lease_token: claimed.lease_token, result: 1 }),
       );
-      await server.json("DELETE", "/api/v1/queues/full");
+      const deleted = await server.call("DELETE", "/api/v1/queues/full");
+      rmSync(ballast);
       await until("there is room again", async () => {
         const answer = await server.call("POST", "/api/v1/enqueue", '{"queue":"after"}');
         return answer.status === 201;
@@ -156,7 +157,8 @@ test.if(canMount)(
       expect(refusal).toStartWith("507 ");
       expect(refusal).toContain('"code":"DISK_BUDGET"');
       expect(refusal).toContain("new payloads leave 6291456 (--min-free-disk)");
-      expect([upload.status, health.status, acked.status]).toEqual([507, 200, 200]);
+      const statuses = [upload, health, acked, deleted].map((answer) => answer.status);
+      expect(statuses).toEqual([507, 200, 200, 200]);
       expect(status.disk_full).toContain("bytes are free on the disk");
     } finally {
       spawnSync("umount", ["-l", data]);

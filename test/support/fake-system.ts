@@ -54,12 +54,12 @@ export async function corvo(argv: readonly string[], options: FakeOptions = {}):
   };
   const system: System = {
     env: options.env ?? {},
-    writeBytes: async (bytes) => {
-      written.stdout += new TextDecoder().decode(bytes);
-    },
     stdout: sink("stdout"),
     stderr: sink("stderr"),
     stdinIsTty: options.isTty ?? false,
+    writeBytes: async (bytes) => {
+      written.stdout += new TextDecoder().decode(bytes);
+    },
     clock: { nowMs: () => options.nowMs ?? 1_800_000_000_000, monotonicMs: () => monotonicMs },
     timers: {
       after(delayMs, callback) {

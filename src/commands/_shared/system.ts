@@ -30,7 +30,7 @@ export interface System {
   readonly fetch: Fetch;
   readonly prompts: Prompts;
   stdin(): AsyncIterable<Uint8Array>;
-  /** To standard output as they are; resolves when more can be written. */
+  /** Bytes to standard output; resolves when there is room for more. */
   writeBytes(bytes: Uint8Array): Promise<void>;
   /** Bytes of a file, piece by piece. Fails when it cannot be read. */
   file(path: string): AsyncIterable<Uint8Array>;

@@ -23,6 +23,7 @@ export interface ConsensusEnv {
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
   readonly onBlobsChanged: () => void;
+  readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
   /** Where there are several shards. */
@@ -58,6 +59,7 @@ export function createConsensus(
     onFatal: env.fail,
     onEffects: env.onEffects,
     onBlobsChanged: env.onBlobsChanged,
+    onEvents: env.onEvents,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

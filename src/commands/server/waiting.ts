@@ -131,6 +131,11 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
         throw waits();
       },
     },
+    events: {
+      open: () => {
+        throw waits();
+      },
+    },
     forward: { isLeader: () => true, leaderUrl: () => undefined },
     drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     blobs: refusingBlobs(waits),

@@ -5,6 +5,7 @@
  */
 import type { TSchema } from "@sinclair/typebox";
 import { type BytesOperation, bytesOperations } from "../../api/bytes.ts";
+import { Event, EventsQuery, eventsPath } from "../../api/events.ts";
 import type { Operation } from "../../api/operation.ts";
 import { operations } from "../../api/operations.ts";
 import { Queue } from "../../api/queue-schema.ts";
@@ -22,6 +23,7 @@ const named: Readonly<Record<string, TSchema>> = {
   Attempt: shared.Attempt,
   ClaimedJob: shared.ClaimedJob,
   EnqueueResult: shared.EnqueueResult,
+  Event,
   FailItem,
   Filter,
   ItemResult: shared.ItemResult,
@@ -67,6 +69,7 @@ export function openApiDocument(): Json {
     path[operation.method.toLowerCase()] = bytesOperationObject(name, operation, names);
     paths[operation.path] = path;
   }
+  paths[eventsPath] = { get: eventStreamObject(names) };
   const schemas: Json = { Error: bodySchema };
   for (const [name, inner] of Object.entries(named)) schemas[name] = expand(inner, names);
   return {
@@ -136,6 +139,27 @@ function operationObject(
         }
       : {}),
     responses: responsesOf(operation, parameters.length > 0, hasBody, names),
+  };
+}
+
+/** The one path that answers without an end; it is no row of the table. */
+function eventStreamObject(names: ReadonlyMap<string, string>): Json {
+  return {
+    operationId: "events",
+    tags: ["events"],
+    summary:
+      "Life-cycle events as they happen: server-sent events, or the same as JSON messages of a WebSocket",
+    parameters: parametersOf("query", EventsQuery, names),
+    responses: {
+      200: {
+        description: "An endless stream; the data of each event is one Event.",
+        content: { "text/event-stream": { schema: toSchema(Event, names) } },
+      },
+      400: {
+        description: `${[...inputErrors].sort().join(", ")}.`,
+        content: jsonContent({ $ref: "#/components/schemas/Error" }),
+      },
+    },
   };
 }
 
