@@ -11,7 +11,8 @@
  * endian. The content of a data frame is one zstd frame. A file that was cut off has no end, and is refused as a whole, as is one
  * with anything behind its end.
  *
- * A section is the state database of a shard (`state`), or what was chosen of queues (`queues`): lines of JSON.
+ * A section is the state database of a shard (`state`), a blob that jobs in a state before it use (`blob`), or what was chosen of
+ * queues (`queues`): lines of JSON.
  */
 
 export const backupVersion = 1;
@@ -47,13 +48,20 @@ export interface StateSection {
   readonly bytes: number;
 }
 
+/** The payload or result of jobs, under its own SHA-256. */
+export interface BlobSection {
+  readonly kind: "blob";
+  readonly hash: string;
+  readonly bytes: number;
+}
+
 /** Queues of a shard with their jobs, settings, limits and schedules. */
 export interface QueuesSection {
   readonly kind: "queues";
   readonly shard: number;
 }
 
-export type SectionHead = StateSection | QueuesSection;
+export type SectionHead = StateSection | BlobSection | QueuesSection;
 
 export interface SectionEnd {
   readonly bytes: number;

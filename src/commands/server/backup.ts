@@ -9,9 +9,11 @@ import { closeSync, mkdirSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
+import type { BlobAccess } from "../../net/http/blob-access.ts";
 import type { BackupControl } from "../../service/backup.ts";
 import { type BackupManifest, pieceBytes, type StateSection } from "../../store/backup-format.ts";
 import { type BackupSection, encodeBackup } from "../../store/backup-writer.ts";
+import { blobsInState } from "../../store/blobs/blobs-in-state.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { makeSnapshot, type SnapshotFile } from "../../store/snapshots.ts";
 import { buildVersion } from "../_shared/build.ts";
@@ -21,6 +23,7 @@ import type { ShardCore } from "./shard.ts";
 interface BackupEnv {
   readonly identity: NodeIdentity;
   readonly logger: Logger;
+  readonly blobs: { readonly access: Pick<BlobAccess, "open"> };
 }
 
 /** A connection on which nothing comes for two minutes is closed. */
@@ -42,7 +45,7 @@ export function createBackupControl(cores: readonly ShardCore[], env: BackupEnv)
         isBusy = false;
         throw error;
       }
-      return untilOver(encodeBackup(manifestOf(cores, env), stateSections(cores)), () => {
+      return untilOver(encodeBackup(manifestOf(cores, env), sectionsOf(cores, env)), () => {
         isBusy = false;
       });
     },
@@ -84,7 +87,12 @@ function manifestOf(cores: readonly ShardCore[], { identity }: BackupEnv): Backu
   };
 }
 
-async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<BackupSection | "beat"> {
+/** The states, each followed by the blobs that it is the first to name. */
+async function* sectionsOf(
+  cores: readonly ShardCore[],
+  { blobs }: BackupEnv,
+): AsyncGenerator<BackupSection | "beat"> {
+  const given = new Set<string>();
   for (const core of cores) {
     const folder = join(core.storage.files.snapshotPath, "backup");
     rmSync(folder, { recursive: true, force: true });
@@ -95,10 +103,33 @@ async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<Backu
       const { path, index, bytes } = await making;
       const { term } = core.group.state;
       const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
+      // Those of the copy itself: what jobs use by now may be others.
+      const used = blobsInState(path);
       yield { head, content: piecesOf(path) };
+      for (const hash of used) {
+        if (given.has(hash)) continue;
+        given.add(hash);
+        yield await blobSection(hash, blobs.access);
+      }
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  }
+}
+
+/** A backup without a blob that its jobs use is none. */
+async function blobSection(hash: string, access: Pick<BlobAccess, "open">): Promise<BackupSection> {
+  const content = await access.open(hash);
+  if (content === undefined) {
+    throw new CorvoError("BLOB_NOT_FOUND", `no node that could be asked has blob ${hash}`);
+  }
+  return { head: { kind: "blob", hash, bytes: content.size }, content: cut(content.stream()) };
+}
+
+/** In pieces that are small enough. */
+async function* cut(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of content) {
+    for (let at = 0; at < piece.length; at += pieceBytes) yield piece.subarray(at, at + pieceBytes);
   }
 }
 
