@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --type --job --after --last --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --events-max --events-size --events-retention --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --type --job --after --last --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs log' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'events' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs log' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'events' 'status' 'backup' 'restore' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -42,6 +42,8 @@ complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a 
 complete -c corvo -f -n '__corvo_at \'\'' -a explain -d 'Why a job does not run, or why a queue is silent'
 complete -c corvo -f -n '__corvo_at \'\'' -a events -d 'What happens to jobs and queues, lately or as it happens'
 complete -c corvo -f -n '__corvo_at \'\'' -a status -d 'What the server holds and does, in one look'
+complete -c corvo -f -n '__corvo_at \'\'' -a backup -d 'Write everything that a server has into one file, or check such a file'
+complete -c corvo -f -n '__corvo_at \'\'' -a restore -d 'Make a data directory from a backup'
 complete -c corvo -f -n '__corvo_at \'\'' -a recover -d 'Make a stopped node the only one, when the majority of its cluster is gone for good'
 complete -c corvo -f -n '__corvo_at \'\'' -a bench -d 'Measure this machine and this version, and prove that nothing was lost'
 complete -c corvo -f -n '__corvo_at \'\'' -a version -d 'Versions of this program and of the server'
@@ -965,8 +967,8 @@ complete -c corvo -n '__corvo_at \'batch status\'' -l verbose -d 'Show each requ
 complete -c corvo -n '__corvo_at \'batch status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'batch status\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l state -x -a 'open running cancelling completed failed cancelled' -d 'State of a batch.'
-complete -c corvo -n '__corvo_at \'batch list\'' -l limit -x -d 'Default 100, at most 1000.'
-complete -c corvo -n '__corvo_at \'batch list\'' -l before -x -d 'Id of the last batch of the page before.'
+complete -c corvo -n '__corvo_at \'batch list\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'batch list\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'batch list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -996,7 +998,8 @@ complete -c corvo -n '__corvo_at \'bulk\'' -l verbose -d 'Show each request, and
 complete -c corvo -n '__corvo_at \'bulk\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'bulk\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l status -x -a 'running completed failed cancelled' -d 'Status.'
-complete -c corvo -n '__corvo_at \'bulk list\'' -l limit -x -d 'Limit.'
+complete -c corvo -n '__corvo_at \'bulk list\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'bulk list\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'bulk list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1214,8 +1217,8 @@ complete -c corvo -n '__corvo_at \'webhook test\'' -l help -s h -d 'Show what a 
 complete -c corvo -n '__corvo_at \'webhook test\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l state -x -a 'waiting delivered failed' -d 'State.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l job-id -x -d 'Job id.'
-complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l before -x -d 'Id of a delivery: only older ones.'
-complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l limit -x -d 'Limit.'
+complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l limit -x -d 'Rows of the page. Default 100.'
+complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l cursor -x -d 'From the page before: the page begins where that one ended.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'webhook deliveries\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1408,6 +1411,24 @@ complete -c corvo -n '__corvo_at \'status\'' -l no-color -d 'No colours. NO_COLO
 complete -c corvo -n '__corvo_at \'status\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'status\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'status\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'backup\'' -l force -d 'Replace a file that exists.'
+complete -c corvo -n '__corvo_at \'backup\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'backup\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'backup\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'backup\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'backup\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'backup\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'backup\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'backup\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'restore\'' -l data-dir -r -F -d 'Folder of the server that will be started.'
+complete -c corvo -n '__corvo_at \'restore\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'restore\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'restore\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'restore\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'restore\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'restore\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'restore\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'restore\'' -l version -d 'Show the version.'
 complete -c corvo -n '__corvo_at \'recover\'' -l data-dir -r -F -d 'Folder of the stopped server.'
 complete -c corvo -n '__corvo_at \'recover\'' -l unsafe -d 'Do it, although it may lose what others had.'
 complete -c corvo -n '__corvo_at \'recover\'' -l yes-i-lose-data -x -d 'Do it without asking. The cluster\'s id, so that it is the right directory.'

@@ -1,4 +1,5 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { backupOperations } from "./backup.ts";
 import { batchOperations } from "./batches.ts";
 import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
@@ -31,6 +32,7 @@ export const operations = {
   ...explainOperations,
   ...scheduleOperations,
   ...eventOperations,
+  ...backupOperations,
   ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,

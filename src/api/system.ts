@@ -69,6 +69,7 @@ export const systemOperations = {
     answeredBy: "any",
   }),
   status: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/status",
     tag: "system",

@@ -307,6 +307,14 @@ export const commands: Group = {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
     },
+    backup: {
+      summary: "Write everything that a server has into one file, or check such a file",
+      load: () => import("./backup.ts"),
+    },
+    restore: {
+      summary: "Make a data directory from a backup",
+      load: () => import("./restore.ts"),
+    },
     recover: {
       summary:
         "Make a stopped node the only one, when the majority of its cluster is gone for good",

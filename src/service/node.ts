@@ -18,6 +18,7 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 
 import { EventLog } from "./event-log.ts";
@@ -53,6 +54,7 @@ export interface ServiceDeps {
   readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;

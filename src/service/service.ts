@@ -1,6 +1,7 @@
 /** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
+import { createBackupHandlers } from "./backup-handlers.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
 import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
@@ -49,6 +50,7 @@ export function createService(node: Node): Service {
         ...createScheduleHandlers(node),
         ...createEventHandlers(node, events),
         ...createSystemHandlers(node, events),
+        ...createBackupHandlers(node.deps.backup),
         ...createWebhookHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

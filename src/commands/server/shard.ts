@@ -4,6 +4,7 @@ import type { Retention } from "../../engine/change.ts";
 import type { AllowRule } from "../../net/outbound/address.ts";
 import { createPost } from "../../net/outbound/post.ts";
 import { none } from "../../raft/message.ts";
+import type { BackupControl } from "../../service/backup.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
@@ -30,6 +31,7 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
@@ -63,6 +65,7 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      backup: env.backup,
     },
     {
       shard,

@@ -16,6 +16,7 @@ import type { EventRetention } from "../../store/event-rows.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
+import { createBackupControl } from "./backup.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
 import type { FormingGate } from "./forming-gate.ts";
@@ -148,13 +149,11 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
-  const { recoveryEpoch } = identity;
   const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
+  const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
-  const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
-  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
-  for (const shard of shards) whenLeading(shard, options.retention, logger);
+  const shardEnv = { ...options, identity, logger, cluster, drain, storeId: self.uuid };
+  const shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
@@ -180,6 +179,20 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+async function openShards(
+  cores: readonly ShardCore[],
+  env: Omit<Parameters<typeof openShard>[1], "backup" | "shards"> & {
+    readonly identity: NodeIdentity;
+    readonly retention: Retention;
+  },
+): Promise<Shard[]> {
+  const backup = createBackupControl(cores, env);
+  const shardEnv = { ...env, backup, shards: cores.length };
+  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
+  for (const shard of shards) whenLeading(shard, env.retention, env.logger);
+  return shards;
 }
 
 /** Starts all groups; with the number of entries that this replayed. */

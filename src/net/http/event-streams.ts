@@ -42,7 +42,7 @@ interface Surroundings {
 /** The readers of one server. */
 export class EventStreams {
   readonly #deps: EventStreamDeps;
-  readonly #query = new QueryParams(EventsQuery);
+  readonly #query = new QueryParams(EventsQuery, true);
   readonly #open = new Set<Closable>();
 
   constructor(deps: EventStreamDeps) {
