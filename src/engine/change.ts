@@ -8,6 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
+import type { Mail } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
@@ -34,6 +35,8 @@ export interface NewBatch {
   readonly onComplete?: NewJob;
   /** Shard that ids in payloads name. */
   readonly shard: number;
+  /** So many other shards add jobs of the same call; the batch is sealed when all have. */
+  readonly parts?: number;
 }
 
 export interface EnqueueJobs {
@@ -43,6 +46,10 @@ export interface EnqueueJobs {
   readonly batch?: NewBatch;
   /** Shard that ids of these jobs name; 0 when absent. */
   readonly shard?: number;
+  /** Some of these jobs, or what follows from them, have to do with another shard. */
+  readonly across?: true;
+  /** The batch of another shard that the call began, of which these jobs are a part. */
+  readonly partOf?: string;
   /** The same key with the same fingerprint of the call gives the first answer again. */
   readonly idempotency?: { readonly key: string; readonly fingerprint: string };
 }
@@ -163,6 +170,8 @@ export interface DrainQueue {
 /** Options of jobs of a queue that do not give them; none removes them. */
 export interface SetQueueDefaults {
   readonly kind: "setQueueDefaults";
+  /** They have to do with another shard. */
+  readonly across?: true;
   readonly queue: string;
   readonly defaults?: Partial<JobOptions>;
   /** The same in the words of the call. */
@@ -275,6 +284,8 @@ export interface SetStandby {
 export interface SetSchedule {
   readonly kind: "setSchedule";
   readonly name: string;
+  /** Its jobs have to do with another shard. */
+  readonly across?: true;
   readonly spec: ScheduleSpec;
 }
 
@@ -322,6 +333,22 @@ export interface CancelBatch {
   readonly reason?: string;
 }
 
+/** Messages of another shard, numbered without a gap (`post.ts`). */
+export interface DeliverMail {
+  readonly kind: "deliver";
+  readonly from: number;
+  /** Number of the first. */
+  readonly first: number;
+  readonly mails: readonly Mail[];
+}
+
+/** Another shard has taken the messages to it up to this number. */
+export interface ForgetMail {
+  readonly kind: "forgetMail";
+  readonly to: number;
+  readonly through: number;
+}
+
 /** From here on the log may hold changes of this level (`feature-levels.ts`). */
 export interface RaiseFeatureLevel {
   readonly kind: "raiseFeatureLevel";
@@ -360,6 +387,8 @@ export type Change =
   | PlanSchedule
   | SealBatch
   | CancelBatch
+  | DeliverMail
+  | ForgetMail
   | RaiseFeatureLevel;
 
 export interface Batch {

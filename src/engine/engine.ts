@@ -11,6 +11,7 @@ import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
+import { deliverMail, forgetMail } from "./deliver.ts";
 import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
@@ -18,9 +19,12 @@ import { heartbeatJobs } from "./heartbeat.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
+import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
+import { onlyPlace, type Place } from "./place.ts";
+import type { Post } from "./post.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
@@ -39,14 +43,23 @@ import { Why } from "./why.ts";
 
 export class Engine {
   readonly state: State;
+  readonly place: Place;
+  /** Messages to and from other shards, to be read only. */
+  readonly post: Post;
   readonly limits: LimitView;
   readonly why: Why;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
-  constructor(state: State, aftermathStepsMax: number = engineLimits.aftermathStepsMax) {
+  constructor(
+    state: State,
+    aftermathStepsMax: number = engineLimits.aftermathStepsMax,
+    place: Place = onlyPlace,
+  ) {
     this.state = state;
-    this.#core = new Core(state, aftermathStepsMax);
+    this.place = place;
+    this.#core = new Core(state, aftermathStepsMax, place);
+    this.post = this.#core.post;
     this.limits = new LimitView(this.#core);
     this.why = new Why(this.#core, this.limits);
   }
@@ -66,6 +79,7 @@ export class Engine {
       return outcome;
     });
     aftermath.endBatch();
+    if (this.place.shards > 1) core.post.endBatch();
     return outcomes;
   }
 
@@ -76,8 +90,10 @@ export class Engine {
 
   /** What the batches since the last call caused. */
   takeEffects(): Effects {
-    const { effects } = this.#core;
+    const { effects, post } = this.#core;
     this.#core.effects = createEffects();
+    effects.mailMoved = post.hasMoved;
+    post.hasMoved = false;
     return effects;
   }
 
@@ -104,7 +120,7 @@ export class Engine {
   }
 
   /** The jobs that a job waits for; empty when it waits for none. */
-  openDependencies(seq: number): readonly number[] {
+  openDependencies(seq: number): readonly Owner[] {
     return this.#core.dependencies.blockedOf(seq)?.open ?? [];
   }
 
@@ -219,6 +235,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return sealBatch(core, change);
     case "cancelBatch":
       return cancelBatch(core, change);
+    case "deliver":
+      return deliverMail(core, change);
+    case "forgetMail":
+      return forgetMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
   }

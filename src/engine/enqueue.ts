@@ -11,7 +11,9 @@ import { added, insertJob } from "./insert.ts";
 import { backlogRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
+import type { JobOptions } from "./options.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
+import { elsewhere, queueElsewhere } from "./place.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
@@ -79,7 +81,7 @@ function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | 
 
 function addAll(core: Core, change: EnqueueJobs): Enqueued {
   const batch = change.batch === undefined ? undefined : beginBatch(core, change.batch);
-  const batchId = batch && batchIdOf(batch, change.shard ?? 0);
+  const batchId = change.partOf ?? (batch && batchIdOf(batch, change.shard ?? 0));
   const results: EnqueueResult[] = [];
   for (const job of change.jobs) {
     const names = job.options?.dependsOn !== undefined || job.options?.parentId !== undefined;
@@ -89,6 +91,8 @@ function addAll(core: Core, change: EnqueueJobs): Enqueued {
     else results.push(addJob(core, { ...spec, options: { ...spec.options, batchId } }));
   }
   if (batch !== undefined) noteBegun(core, batch);
+  const shard = elsewhere(core.place, change.partOf);
+  if (shard !== undefined) core.post.endPart(shard, change.partOf ?? "");
   return enqueued(results, batch);
 }
 
@@ -128,13 +132,32 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   if (closed !== undefined) return closed;
   const options = optionsOf(core, spec);
   const { deadQueue } = options;
-  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
-    return tooManyQueues(deadQueue);
+  if (deadQueue !== undefined && queueElsewhere(core.place, deadQueue) === undefined) {
+    if (core.openQueue(deadQueue) === undefined) return tooManyQueues(deadQueue);
   }
+  const full = refuseMail(core, spec.queue, options);
+  if (full !== undefined) return full;
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
   return refusal ?? added(insertJob(core, spec, options));
+}
+
+/** While other shards do not take what this one has for them, nothing is added that may give rise to more. */
+function refuseMail(core: Core, queue: string, options: JobOptions): Rejection | undefined {
+  const { place, post } = core;
+  if (place.shards === 1 || post.size < engineLimits.outboxMax) return undefined;
+  const { dependsOn, parentId, batchId, deadQueue, chain } = options;
+  const ids = [...(dependsOn ?? []), parentId, batchId];
+  const isAcross =
+    chain !== undefined ||
+    ids.some((id) => elsewhere(place, id) !== undefined) ||
+    (deadQueue !== undefined && queueElsewhere(place, deadQueue) !== undefined);
+  if (!isAcross) return undefined;
+  return reject(
+    "OVERLOADED",
+    `queue "${queue}": ${post.size} messages to other shards wait to be taken (outboxMax), and the job would give rise to more`,
+  );
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

@@ -39,9 +39,12 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     [...contents.records()],
     engine,
   );
-  checkBelonging((holds, violation) => report.check(holds, violation), jobs, [
-    ...contents.records(),
-  ]);
+  checkBelonging(
+    (holds, violation) => report.check(holds, violation),
+    jobs,
+    [...contents.records()],
+    engine.place,
+  );
   checkSchedules(report, jobs, engine);
   return report.found;
 }

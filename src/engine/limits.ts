@@ -29,6 +29,10 @@ export const engineLimits = {
   groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,
+  /** Messages to other shards that wait; while there are so many, no job with relations to other shards is added. */
+  outboxMax: 100_000,
+  /** How long a batch waits for the jobs of its own call that other shards add. */
+  partsMs: 600_000,
   schedulesMax: 100_000,
   /** Entries kept of each schedule's history. */
   scheduleHistoryMax: 20,

@@ -45,6 +45,7 @@ export type Outcome =
   | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }
   | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
   | { readonly kind: "member"; readonly id: number }
+  | { readonly kind: "delivered"; readonly through: number }
   | { readonly kind: "ok" }
   | Rejection;
 
@@ -62,6 +63,8 @@ export interface Effects {
   readonly plansWanted: Set<string>;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
+  /** Messages to or from other shards were written, taken or forgotten. */
+  mailMoved: boolean;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -77,6 +80,7 @@ export function createEffects(): Effects {
     finished: [],
     plansWanted: new Set(),
     redrivesWanted: false,
+    mailMoved: false,
     revoked: [],
   };
 }

@@ -21,7 +21,7 @@ export function react(core: Core, before: Job | undefined, after: Job | undefine
   if (options?.batchId !== undefined || options?.cascadeCancel === true) {
     reactForOwners(core, before, after);
   }
-  if (core.ties.size > 0) reactForChildren(core, before, after);
+  if (core.ties.size > 0 || core.followers.size > 0) reactForChildren(core, before, after);
   if (options?.chainId !== undefined) reactForChains(core, before, after);
   if (after?.state === "dead" && before?.state !== "dead") passOnDead(core, after);
   if (before?.options.schedule !== undefined) runEnded(core, before, after);

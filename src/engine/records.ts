@@ -9,14 +9,16 @@
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
 import type { Chain } from "./chains.ts";
-import type { Awaited, Blocked } from "./dependencies.ts";
+import type { Awaited, Blocked, Watchers } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { Mail } from "./mail.ts";
+import type { PostMark } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
-import type { Tie } from "./ties.ts";
+import type { Followers, Tie } from "./ties.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -44,6 +46,16 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  /** Messages to other shards; key: shard and number. */
+  outbox: Mail;
+  /** By the number of the other shard. */
+  post: PostMark;
+  /** By the number of a job that other shards wait for. */
+  watchers: Watchers;
+  /** By the number of a job or batch with which jobs of other shards are cancelled. */
+  followers: Followers;
+  /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
+  joining: string;
 }
 
 export type RecordKind = keyof RecordTypes & string;

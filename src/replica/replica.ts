@@ -14,6 +14,7 @@ import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/cha
 import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
+import type { Place } from "../engine/place.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
@@ -48,6 +49,10 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** Which of the cluster's shards this is; the only one when absent. */
+  readonly place?: Place;
+  /** Messages to or from other shards were written, taken or forgotten, whoever leads. */
+  readonly onMail?: () => void;
   /** From now on only programs that know this level may touch what the node keeps. */
   readonly onFeatureLevel?: (level: number) => void;
 }
@@ -97,7 +102,7 @@ export class Replica {
   constructor(deps: ReplicaDeps, options: ReplicaOptions = defaultReplicaOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.engine = new Engine(deps.store.state);
+    this.engine = new Engine(deps.store.state, undefined, deps.place);
     this.#conf = deps.store.stored.conf;
     this.#time = new LogTime(deps.clock, deps.store.state.meta.nowMs);
     this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
@@ -257,6 +262,7 @@ export class Replica {
     const effects = this.engine.takeEffects();
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
+    if (effects.mailMoved) this.#deps.onMail?.();
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length);
     this.#resolveIdle();

@@ -24,6 +24,7 @@ export interface ConsensusEnv {
   readonly onEffects: (effects: Effects) => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  readonly onMail: () => void;
   /** Where there are several shards. */
   readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
@@ -56,6 +57,8 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    place: { shard: storage.shard, shards: identity.shards },
+    onMail: env.onMail,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

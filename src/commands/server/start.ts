@@ -110,6 +110,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       membership?.confChanged();
       gate?.look();
     },
+    onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
   });
   const [first] = cores as [ShardCore, ...ShardCore[]];
@@ -138,7 +139,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   });
   const conditionOfNode = (id: number) =>
     id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
-  const duties = createShardDuties(cores, {
+  const duties: ShardDuties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
@@ -147,8 +148,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
-  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
-  for (const shard of shards) whenLeading(shard, options.retention, logger);
+  const shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
@@ -174,6 +174,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+async function openShards(
+  cores: readonly ShardCore[],
+  env: Parameters<typeof openShard>[1] & { readonly retention: Retention },
+): Promise<Shard[]> {
+  const shards = await Promise.all(cores.map((core) => openShard(core, env)));
+  for (const shard of shards) whenLeading(shard, env.retention, env.logger);
+  return shards;
 }
 
 /** Starts all groups; with the number of entries that this replayed. */
