@@ -24,7 +24,15 @@ import { insertNew } from "./insert.ts";
 import { isFinished, type Job } from "./job.ts";
 import { joiningOf } from "./joining.ts";
 import { engineLimits } from "./limits.ts";
-import type { Added, Count, Join, Joined, PartDone, Tally } from "./mail.ts";
+import {
+  type Added,
+  type Count,
+  type Join,
+  type Joined,
+  type PartDone,
+  sendable,
+  type Tally,
+} from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
@@ -310,7 +318,7 @@ function callBack(
   const to = queueElsewhere(core.place, spec.queue);
   if (to !== undefined) {
     const errand = { kind: "callback", batch: id, slot } as const;
-    core.post.send(to, { kind: "add", job: { ...spec, payload }, errand });
+    core.post.send(to, { kind: "add", job: sendable({ ...spec, payload }), errand });
     return [0, 0, to];
   }
   const job = insertNew(core, { ...spec, payload });

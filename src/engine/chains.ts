@@ -14,7 +14,7 @@ import type { Core } from "./core.ts";
 import { insertNew } from "./insert.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
-import type { Added, StepMoved } from "./mail.ts";
+import { type Added, type StepMoved, sendable } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
@@ -314,8 +314,9 @@ function spawn(core: Core, { spec, step, given, after, plan }: Spawn): JobRef | 
   const to = queueElsewhere(core.place, spec.queue);
   if (to !== undefined) {
     const { batchId: batch } = belongs;
-    const errand = { kind: "step", chain: chainId ?? "", step, batch } as const;
-    core.post.send(to, { kind: "add", job, errand });
+    const of = batch === undefined ? {} : { batch };
+    const errand = { kind: "step", chain: chainId ?? "", step, ...of } as const;
+    core.post.send(to, { kind: "add", job: sendable(job), errand });
     if (batch !== undefined) countSpawned(core, batch, 1);
     return [0, 0, to];
   }

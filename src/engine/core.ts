@@ -10,6 +10,7 @@ import { Aftermath } from "./aftermath.ts";
 import { Deadlines } from "./deadlines.ts";
 import { letGo } from "./depend.ts";
 import { Dependencies } from "./dependencies.ts";
+import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
 import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
@@ -68,6 +69,7 @@ export class Core {
   readonly sealTimes = new Deadlines();
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
+  lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
   effects: Effects = createEffects();
@@ -124,6 +126,7 @@ export class Core {
     this.#index(job);
     this.lines.settle();
     if (job.order > 0) this.effects.readyQueues.add(job.queue);
+    sayEnqueued(this, job);
     react(this, undefined, job);
   }
 
@@ -131,16 +134,22 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    return this.#replace(job, { ...patch, state: rule.to });
+    const next = this.#replace(job, { ...patch, state: rule.to });
+    sayMoved(this, transition, job, next);
+    react(this, job, next);
+    return next;
   }
 
   /** Moves a waiting job to another queue or priority, to the end of the line there. */
   rehome(job: Job, patch: { queue?: string; priority?: number }): Job {
     assert(job.state !== "active", "an active job stays in its queue");
-    return this.#replace(job, patch);
+    const next = this.#replace(job, patch);
+    sayRehomed(this, patch, job, next);
+    react(this, job, next);
+    return next;
   }
 
-  /** Changes what a waiting job is, not where it stands: state, queue and priority stay. */
+  /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
     const next: Job = { ...job, ...patch };
@@ -149,6 +158,7 @@ export class Core {
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
     this.state.putJob(next);
     this.lines.settle();
+    sayReplaced(this, next);
     react(this, job, next);
     return next;
   }
@@ -177,6 +187,7 @@ export class Core {
     this.state.deleteJob(job.seq);
     this.lines.settle();
     this.effects.finished.push(job.seq);
+    sayDeleted(this, job);
     react(this, job, undefined);
   }
 
@@ -219,7 +230,6 @@ export class Core {
     this.lines.settle();
     if (stands) this.effects.readyQueues.add(next.queue);
     if (finishes && !isFinished(job.state)) this.effects.finished.push(job.seq);
-    react(this, job, next);
     return next;
   }
 

@@ -8,6 +8,7 @@ import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { insertNew } from "./insert.ts";
 import type { Job } from "./job.ts";
+import { sendable } from "./mail.ts";
 import { queueElsewhere } from "./place.ts";
 
 /** A job has come to its end as dead. */
@@ -32,5 +33,5 @@ export function passOnDead(core: Core, job: Job): void {
   };
   // The queue was made with the job. If it was deleted since and there is no room for another, the dead job is all there is.
   if (to === undefined) insertNew(core, copy);
-  else core.post.send(to, { kind: "add", job: copy });
+  else core.post.send(to, { kind: "add", job: sendable(copy) });
 }

@@ -75,7 +75,12 @@ function take(core: Core, from: number, mail: Mail): void {
 }
 
 function takeAdd(core: Core, from: number, { job: spec, errand }: Add): void {
-  const job = insertNew(core, spec);
+  // That it is passed on no further does not come with the message.
+  const isCopy = spec.options?.deadOf !== undefined;
+  const job = insertNew(
+    core,
+    isCopy ? { ...spec, options: { ...spec.options, deadQueue: undefined } } : spec,
+  );
   if (errand === undefined) return;
   const problem = `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`;
   const ref = job === undefined ? problem : ([job.seq, job.createdAtMs] as const);

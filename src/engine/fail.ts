@@ -32,7 +32,7 @@ function failJob(core: Core, item: FailItem): ItemResult {
   });
   if (item.keepAttempt === true) {
     const attempt = Math.max(0, job.attempt - 1);
-    const next = core.move(job, "release", { history, attempt, token: 0, lostLeases: 0 });
+    const next = core.move(job, "putBack", { history, attempt, token: 0, lostLeases: 0 });
     return done(next, job.state);
   }
   const finalReason = finalReasonOf(job, item);
@@ -135,7 +135,8 @@ function fallSilent(core: Core, job: Job): void {
       job.attempt >= maxRetries
         ? `lease lost in ${lostLeases} attempts in a row (of ${job.attempt}): the job may be killing its workers`
         : tooLate;
-    die(core, job, { ...left, reason });
+    const { nowMs } = core;
+    core.move(job, "dieSilent", { ...left, reason, finishedAtMs: nowMs, failedAtMs: nowMs });
     return;
   }
   core.move(job, "loseLease", left);

@@ -34,6 +34,9 @@ export const newestFeatureLevel: number = featureLevels.length;
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
 
+/** From here on life-cycle events are counted. */
+export const eventsLevel = 3;
+
 type Levels<T> = { readonly [Key in keyof Required<T>]: number };
 type ChangeOf<Kind> = Extract<Change, { readonly kind: Kind }>;
 

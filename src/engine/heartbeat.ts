@@ -1,6 +1,7 @@
 /** Keeps leases alive and stores what the worker reports on the way. */
 import type { HeartbeatItem, HeartbeatJobs } from "./change.ts";
 import type { Core } from "./core.ts";
+import { sayProgress } from "./events.ts";
 import { done, findHolder, leaseEndMs } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 
@@ -25,5 +26,6 @@ function heartbeatJob(core: Core, item: HeartbeatItem): ItemResult {
     checkpoint: item.checkpoint ?? job.checkpoint,
   };
   core.extendLease(next, job.leaseExpiresAtMs);
+  if (item.progress !== undefined) sayProgress(core, next, item.progress);
   return done(next, job.state);
 }

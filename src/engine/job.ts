@@ -32,8 +32,12 @@ export type Transition =
   | "claim"
   | "ack"
   | "retryLater"
+  | "putBack"
   | "die"
+  | "dieSilent"
   | "release"
+  | "releaseLater"
+  | "snooze"
   | "loseLease"
   | "becomeDue"
   | "expire"
@@ -56,7 +60,8 @@ interface TransitionRule {
 }
 
 /**
- * The whole life-cycle. `expire` is the end of the time to live, `abandon` that of a job whose dependency failed; `runAgain`
+ * The whole life-cycle. Transitions between the same states differ in their cause, which events tell. `putBack` is a failure
+ * that does not count; `dieSilent` the last of the leases that were lost; `expire` is the end of the time to live, `abandon` that of a job whose dependency failed; `runAgain`
  * is the operator's retry; `quarantine` keeps a job from killing more workers; `takeTurn` ends the wait for a unique key;
  * `replace` makes a waiting job that of a later enqueue.
  */
@@ -64,8 +69,12 @@ export const lifecycle: Readonly<Record<Transition, TransitionRule>> = {
   claim: { from: ["pending"], to: "active" },
   ack: { from: ["active"], to: "completed" },
   retryLater: { from: ["active"], to: "retrying" },
+  putBack: { from: ["active"], to: "pending" },
   die: { from: ["active"], to: "dead" },
+  dieSilent: { from: ["active"], to: "dead" },
   release: { from: ["active"], to: "pending" },
+  releaseLater: { from: ["active"], to: "retrying" },
+  snooze: { from: ["active"], to: "retrying" },
   loseLease: { from: ["active"], to: "pending" },
   becomeDue: { from: ["scheduled", "retrying"], to: "pending" },
   expire: { from: ["pending", "scheduled", "retrying", "held"], to: "dead" },

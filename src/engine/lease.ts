@@ -95,6 +95,7 @@ export function recordAttempt(
     endedAtMs: core.nowMs,
   });
   core.lastError = entry.error;
+  core.lastErrorClass = entry.errorClass;
   const oldest = job.history - engineLimits.attemptsKeptMax;
   if (oldest >= 0) core.state.deleteAttempt(job.seq, oldest);
   return job.history + 1;

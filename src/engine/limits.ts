@@ -43,3 +43,23 @@ export const engineLimits = {
   bucketMsMax: 3_600_000,
   bucketJobsMax: 250_000,
 } as const;
+
+/** The widest values that a change may hold: what the engine's structures and whole-number arithmetic are made for. */
+export const changeLimits = {
+  /** Characters of names and keys, of texts to show or to find jobs by, and of everything else. */
+  nameCharsMax: 1024,
+  shortCharsMax: 8192,
+  textCharsMax: 2 ** 28,
+  /** Items of a list: jobs of a call, items of a report, steps of a chain. */
+  listMax: 100_000,
+  /** A thousand years; and the last time that a date can have. */
+  durationMsMax: 1000 * 366 * 86_400_000,
+  timeMsMax: 8.64e15,
+  priorityMax: 9,
+  shardMax: 4095,
+  /** What is spent of a rate, a full bucket and one job, times its window stays exact: 2 * 10^6 * 2.6 * 10^9 is below 2^53. */
+  unitsMax: 1_000_000,
+  rateWindowMsMax: 30 * 86_400_000,
+  weightMax: 1000,
+  backlogMax: 1_000_000_000,
+} as const;

@@ -55,7 +55,7 @@ export type Errand =
       readonly chain: string;
       readonly step: number;
       /** The batch in which it is counted already. */
-      readonly batch: string | undefined;
+      readonly batch?: string;
     }
   | {
       readonly kind: "callback";
@@ -137,6 +137,14 @@ export type Mail =
   | Joined
   | PartDone
   | Count;
+
+/** A job as a message can carry it: of the options that were given without a value nothing is left. */
+export function sendable(job: NewJob): NewJob {
+  const { options, ...rest } = job;
+  if (options === undefined) return job;
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...rest, options: Object.fromEntries(given) };
+}
 
 /** How much room a message takes in a change, approximately. */
 export function sizeOfMail(mail: Mail): number {

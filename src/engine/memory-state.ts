@@ -1,5 +1,6 @@
 /** The reference implementation of `State`: plain memory, nothing clever. Every other one is compared with it. */
 import { assert } from "../base/assert.ts";
+import { EventTail } from "./event-tail.ts";
 import { type Attempt, isFinished, type Job } from "./job.ts";
 import { type RecordKind, Records, type RecordTable, type RecordTypes } from "./records.ts";
 import {
@@ -17,6 +18,7 @@ import type { StateContents } from "./state-hash.ts";
 
 export class MemoryState implements State {
   readonly meta: Meta;
+  readonly events: EventTail;
   readonly jobs: Map<number, Job>;
   /** Per job, by ordinal. */
   readonly attempts: Map<number, ReadonlyMap<number, Attempt>>;
@@ -28,6 +30,7 @@ export class MemoryState implements State {
   /** Empty, or a copy. The engine changes numbers and queues in place and replaces all other records, so those are shared. */
   constructor(from?: MemoryState) {
     this.meta = from === undefined ? createMeta() : copyOf(from.meta);
+    this.events = new EventTail(this.meta.nextEvent, false);
     this.jobs = new Map(from?.jobs);
     this.attempts = new Map(from?.attempts);
     this.#queues = from === undefined ? new Map() : copyOf(from.#queues);

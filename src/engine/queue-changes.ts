@@ -2,6 +2,7 @@
 import { must } from "../base/assert.ts";
 import type { ClearQueue, DeleteQueue, PauseQueue } from "./change.ts";
 import type { Core } from "./core.ts";
+import { sayOfQueue } from "./events.ts";
 import { forgetQueueLimits } from "./limits/limit-changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
@@ -13,6 +14,7 @@ export function pauseQueue(core: Core, change: PauseQueue): Outcome {
   }
   queue.paused = change.paused;
   core.state.touchQueue(queue);
+  sayOfQueue(core, change.paused ? "queue_paused" : "queue_resumed", change.queue);
   if (!change.paused) core.effects.readyQueues.add(change.queue);
   return { kind: "ok" };
 }
@@ -28,10 +30,11 @@ export function clearQueue(core: Core, change: ClearQueue): Outcome {
   let deleted = 0;
   while (deleted < change.limit) {
     const seq = core.lines.first(change.queue);
-    if (seq === undefined) return { kind: "cleared", deleted, more: false };
+    if (seq === undefined) break;
     core.delete(must(core.state.getJob(seq), "a job in the line exists"));
     deleted++;
   }
+  if (deleted > 0) sayOfQueue(core, "queue_cleared", change.queue, { deleted });
   return { kind: "cleared", deleted, more: core.lines.first(change.queue) !== undefined };
 }
 
@@ -46,5 +49,6 @@ export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
   core.queueSettings.delete(change.queue);
   core.redrives.delete(change.queue);
   core.forgetQueue(change.queue);
+  sayOfQueue(core, "queue_deleted", change.queue);
   return { kind: "ok" };
 }

@@ -7,6 +7,7 @@
  */
 import type { DrainQueue, NewJob, SetQueueDefaults } from "./change.ts";
 import type { Core } from "./core.ts";
+import { sayOfQueue } from "./events.ts";
 import { engineLimits } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -22,7 +23,10 @@ export interface QueueSettings {
 const nothingSet: QueueSettings = { draining: false, defaults: undefined, written: undefined };
 
 export function drainQueue(core: Core, change: DrainQueue): Outcome {
-  return setFor(core, change.queue, { draining: change.draining });
+  const outcome = setFor(core, change.queue, { draining: change.draining });
+  const type = change.draining ? "queue_draining" : "queue_undrained";
+  if (outcome.kind === "ok") sayOfQueue(core, type, change.queue);
+  return outcome;
 }
 
 /** Replaces the defaults; without any, removes them. */

@@ -22,7 +22,11 @@ function releaseJob(core: Core, item: ReleaseItem): ItemResult {
   const attempt = Math.max(0, job.attempt - 1);
   const delayMs = item.delayMs ?? 0;
   if (delayMs > 0) {
-    const next = core.move(job, "retryLater", { attempt, token: 0, dueAtMs: core.nowMs + delayMs });
+    const next = core.move(job, "releaseLater", {
+      attempt,
+      token: 0,
+      dueAtMs: core.nowMs + delayMs,
+    });
     return done(next, job.state);
   }
   return done(core.move(job, "release", { attempt, token: 0 }), job.state);

@@ -21,7 +21,7 @@ function snoozeJob(core: Core, item: SnoozeItem): ItemResult {
       `the job was snoozed ${job.snoozes} times, which is all it may be (max_snoozes); it is still active`,
     );
   }
-  const next = core.move(job, "retryLater", {
+  const next = core.move(job, "snooze", {
     attempt: Math.max(0, job.attempt - 1),
     snoozes: job.snoozes + 1,
     lostLeases: 0,

@@ -5,6 +5,7 @@
  */
 import type { JobRef } from "./chains.ts";
 import type { Retention } from "./change.ts";
+import type { EventTail } from "./event-tail.ts";
 import type { Attempt, Job, JobState } from "./job.ts";
 import type { JobOptions } from "./options.ts";
 import type { EnqueueResult } from "./outcome.ts";
@@ -45,6 +46,8 @@ export interface Meta {
   /** Next value of the counter that gives sequence numbers and places in line. */
   nextNumber: number;
   nextToken: number;
+  /** Number of the next life-cycle event. */
+  nextEvent: number;
   /** Time of the last applied batch. */
   nowMs: number;
   retention: Retention;
@@ -109,6 +112,8 @@ export interface LiveJob {
 
 export interface State {
   readonly meta: Meta;
+  /** What happened lately. Follows from the changes, but is no part of what replicas must agree on. */
+  readonly events: EventTail;
 
   getJob(seq: number): Job | undefined;
   /** Inserts or replaces. */
@@ -151,6 +156,7 @@ export function createMeta(): Meta {
   return {
     nextNumber: 1,
     nextToken: 1,
+    nextEvent: 1,
     nowMs: 0,
     retention: {
       doneMs: 168 * 3_600_000,

@@ -5,11 +5,11 @@
  * A plan is bound to the version of its schedule and to the time up to which it was planned before: of two leaders that
  * plan the same, the second changes nothing.
  */
-import { CorvoError } from "../base/errors.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { PlanSchedule } from "../engine/change.ts";
 import type { Effects } from "../engine/outcome.ts";
 import { lateMs, type ScheduleRecord, type Timetable, wantsPlan } from "../engine/schedule.ts";
+import { Duty, type LeaderPart, never } from "./duty.ts";
 import type { Replica } from "./replica.ts";
 
 /** Due times of a timetable after `afterMs`, growing, at most `count`; fewer when it ends. Knows no clock. */
@@ -27,77 +27,56 @@ interface PlannerDeps {
 const plannedMax = 8;
 /** Missed due times are counted up to this: computing one takes tens of microseconds. */
 const missedMax = 1000;
-const retryMs = 500;
 
-export class Planner {
+export class Planner implements LeaderPart {
   readonly #deps: PlannerDeps;
+  readonly #duty: Duty;
   readonly #wanted = new Set<string>();
-  #running = false;
-  #cancelRetry: (() => void) | undefined;
 
   constructor(deps: PlannerDeps) {
     this.#deps = deps;
+    this.#duty = new Duty(deps, {
+      failure: "schedules could not be planned",
+      look: () => this.#planAll(),
+    });
   }
 
   /** This node leads now: plans that the last leader did not make are made. */
   lead(): void {
     for (const [name, record] of this.#schedules()) if (wantsPlan(record)) this.#wanted.add(name);
-    this.#run();
+    this.#duty.lead();
   }
 
   onEffects(effects: Effects): void {
     if (effects.plansWanted.size === 0) return;
     for (const name of effects.plansWanted) this.#wanted.add(name);
-    this.#run();
+    this.#duty.ask();
   }
 
   stop(): void {
-    this.#cancelRetry?.();
-    this.#wanted.clear();
+    this.#duty.stop();
   }
 
   #schedules() {
     return this.#deps.replica.engine.state.records("schedule").entries();
   }
 
-  #run(): void {
-    if (this.#running || this.#wanted.size === 0) return;
-    this.#running = true;
-    this.#planAll().catch((error: unknown) => this.#failed(error));
-  }
-
   /** What is wanted is looked at again after each plan: one of a schedule that changed meanwhile had no effect. */
-  async #planAll(): Promise<void> {
+  async #planAll(): Promise<number> {
     const { replica } = this.#deps;
     const table = replica.engine.state.records("schedule");
-    try {
-      while (this.#wanted.size > 0) {
-        if (!replica.isLeader) {
-          this.#wanted.clear();
-          return;
-        }
-        const changes: PlanSchedule[] = [];
-        for (const name of this.#wanted) {
-          if (changes.length === 100) break;
-          const record = table.get(name);
-          if (record !== undefined && wantsPlan(record)) changes.push(this.#plan(record));
-          else this.#wanted.delete(name);
-        }
-        // They go into one batch; each is a change of its own.
-        await Promise.all(changes.map((change) => replica.submit(change, 256)));
+    while (this.#wanted.size > 0 && this.#duty.isOn) {
+      const changes: PlanSchedule[] = [];
+      for (const name of this.#wanted) {
+        if (changes.length === 100) break;
+        const record = table.get(name);
+        if (record !== undefined && wantsPlan(record)) changes.push(this.#plan(record));
+        else this.#wanted.delete(name);
       }
-    } finally {
-      this.#running = false;
+      // They go into one batch; each is a change of its own.
+      await Promise.all(changes.map((change) => replica.submit(change, 256)));
     }
-  }
-
-  /** A refusal by the log is tried again, unless another node leads: then it is that node's matter. */
-  #failed(error: unknown): void {
-    const { replica, timers, logger } = this.#deps;
-    if (!(error instanceof CorvoError)) logger.error("schedules could not be planned", { error });
-    if (!replica.isLeader) return;
-    this.#cancelRetry?.();
-    this.#cancelRetry = timers.after(retryMs, () => this.#run());
+    return never;
   }
 
   #plan(record: ScheduleRecord): PlanSchedule {

@@ -2,11 +2,11 @@
  * Whoever leads carries redrives on (`engine/redrive.ts`): it finds the next dead jobs and proposes steps with them, not
  * faster than was asked for. Nothing here has to be remembered: the record says where to go on.
  */
-import { CorvoError } from "../base/errors.ts";
 import type { Clock, Logger, Timers } from "../base/ports.ts";
 import type { Effects } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import type { Redrive } from "../engine/redrive.ts";
+import { Duty, type LeaderPart, never } from "./duty.ts";
 import type { Replica } from "./replica.ts";
 
 interface RedriverDeps {
@@ -22,7 +22,6 @@ const stepMax = 500;
 /** Numbers that are found at once; a slow redrive makes many steps of them. */
 const foundMax = 1000;
 const stepsPerSecond = 10;
-const retryMs = 500;
 
 interface Found {
   readonly id: number;
@@ -31,76 +30,48 @@ interface Found {
   readonly isAll: boolean;
 }
 
-export class Redriver {
+export class Redriver implements LeaderPart {
   readonly #deps: RedriverDeps;
+  readonly #duty: Duty;
   /** What was found and is not in a step yet, by queue. */
   readonly #found = new Map<string, Found>();
   /** The step after which each redrive pauses, and when it was first seen here. */
   readonly #seen = new Map<string, { id: number; afterSeq: number; atMs: number }>();
-  #running = false;
-  #isAskedFor = false;
-  #cancelTimer: (() => void) | undefined;
-  #stopped = false;
 
   constructor(deps: RedriverDeps) {
     this.#deps = deps;
+    this.#duty = new Duty(deps, {
+      failure: "dead jobs could not be redriven",
+      look: () => this.#stepAll(),
+    });
   }
 
   /** This node leads now: what was going on goes on. */
   lead(): void {
     this.#found.clear();
-    this.#run();
+    this.#duty.lead();
   }
 
   onEffects(effects: Effects): void {
-    if (effects.redrivesWanted) this.#run();
+    if (effects.redrivesWanted) this.#duty.ask();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#cancelTimer?.();
+    this.#duty.stop();
   }
 
   get #redrives() {
     return this.#deps.replica.engine.state.records("redrive");
   }
 
-  #run(): void {
-    this.#isAskedFor = true;
-    if (this.#running || this.#stopped) return;
-    this.#cancelTimer?.();
-    this.#running = true;
-    this.#stepAll()
-      .then((waitMs) => this.#pause(waitMs, false))
-      .catch((error: unknown) => {
-        if (!(error instanceof CorvoError)) {
-          this.#deps.logger.error("dead jobs could not be redriven", { error });
-        }
-        this.#pause(retryMs, true);
-      });
-  }
-
-  #pause(waitMs: number, hasFailed: boolean): void {
-    const { replica, timers } = this.#deps;
-    this.#running = false;
-    if (this.#stopped || !replica.isLeader) return;
-    // What came while the last look was made may not have been seen by it.
-    if (this.#isAskedFor && !hasFailed) this.#run();
-    else if (waitMs !== Number.POSITIVE_INFINITY) {
-      this.#cancelTimer = timers.after(waitMs, () => this.#run());
-    }
-  }
-
   /** Makes the steps whose time has come; how long it is until the next one, Infinity when nothing is left. */
   async #stepAll(): Promise<number> {
-    const { replica } = this.#deps;
     for (;;) {
-      this.#isAskedFor = false;
-      let waitMs = Number.POSITIVE_INFINITY;
+      let waitMs = never;
       let stepped = false;
       for (const [queue, redrive] of [...this.#redrives.entries()]) {
         if (redrive.state !== "running") continue;
-        if (!replica.isLeader || this.#stopped) return Number.POSITIVE_INFINITY;
+        if (!this.#duty.isOn) return never;
         const leftMs = this.#pauseLeft(queue, redrive);
         if (leftMs > 0) waitMs = Math.min(waitMs, leftMs);
         else {

@@ -15,6 +15,7 @@ import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
 import type { Place } from "../engine/place.ts";
+import { refuseIllFormed } from "../engine/well-formed.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
 import { type CheckpointOptions, Checkpoints } from "./checkpoints.ts";
@@ -53,6 +54,8 @@ export interface ReplicaDeps {
   readonly place?: Place;
   /** Messages to or from other shards were written, taken or forgotten, whoever leads. */
   readonly onMail?: () => void;
+  /** Life-cycle events were added; on every node, also where `onEffects` is not called. */
+  readonly onEvents?: () => void;
   /** From now on only programs that know this level may touch what the node keeps. */
   readonly onFeatureLevel?: (level: number) => void;
 }
@@ -167,6 +170,7 @@ export class Replica {
   propose(change: Change, bytes: number, settle: Settle): void {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (!this.isLeader) throw notLeader();
+    this.#refuseIllFormed(change);
     if (this.engine.featureLevel < newestFeatureLevel) this.#refuseUnknown(change);
     this.#admit(bytes);
     this.#waiting.push({ change, bytes, settle });
@@ -251,6 +255,8 @@ export class Replica {
     // The next batch is written while this one is applied and answered.
     this.#flush();
     const level = this.engine.featureLevel;
+    const { meta } = this.engine.state;
+    const { nextEvent } = meta;
     this.#isApplying = true;
     const outcomes = this.engine.apply(batch);
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
@@ -263,6 +269,7 @@ export class Replica {
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
     if (effects.mailMoved) this.#deps.onMail?.();
+    if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length);
     this.#resolveIdle();
@@ -360,6 +367,16 @@ export class Replica {
       if (change.kind === "raiseFeatureLevel") level = Math.max(level, change.level);
     }
     return level;
+  }
+
+  /** What the handlers let through, or the node itself made, is a fault of the program. */
+  #refuseIllFormed(change: Change): void {
+    try {
+      refuseIllFormed(change);
+    } catch (error) {
+      this.#deps.logger.warn("a change of a wrong form was kept out of the log", { error });
+      throw error;
+    }
   }
 
   /** While there are nodes that do not know a change, nobody may ask for it. */

@@ -13,6 +13,7 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
+import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -63,8 +64,8 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
-  readonly planner: Planner;
-  readonly redriver: Redriver;
+  /** What is seen to while this node leads. */
+  readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
@@ -78,21 +79,21 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
-    this.planner = new Planner({ ...deps, replica, dueTimes });
-    this.redriver = new Redriver({ ...deps, replica });
+    this.#duties = [
+      new Planner({ ...deps, replica, dueTimes }),
+      new Redriver({ ...deps, replica }),
+    ];
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
 
   /** This node leads now: what its predecessor was about is its own matter. */
   lead(): void {
-    this.planner.lead();
-    this.redriver.lead();
+    for (const duty of this.#duties) duty.lead();
   }
 
   stop(): void {
-    this.planner.stop();
-    this.redriver.stop();
+    for (const duty of this.#duties) duty.stop();
   }
 
   /** Whatever became of the wall clock meanwhile. */
@@ -108,8 +109,7 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
-    this.planner.onEffects(effects);
-    this.redriver.onEffects(effects);
+    for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();

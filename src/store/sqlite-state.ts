@@ -8,6 +8,7 @@
  */
 import { Database, type Statement } from "bun:sqlite";
 import { must } from "../base/assert.ts";
+import { EventTail } from "../engine/event-tail.ts";
 import { type Attempt, type Job, stateCode } from "../engine/job.ts";
 import { splitUnique, uniqueName } from "../engine/memory-state.ts";
 import { type RecordKind, Records, type RecordTable, type RecordTypes } from "../engine/records.ts";
@@ -23,16 +24,18 @@ import {
 } from "../engine/state.ts";
 import type { StateContents, UniqueRecord } from "../engine/state-hash.ts";
 import { DirtyTable } from "./dirty-table.ts";
+import { packEvents } from "./event-rows.ts";
 import { JobCache } from "./job-cache.ts";
 import {
   type AttemptRow,
-  outcomeColumn,
+  attemptRow,
   readAttempt,
   readAttempts,
   readLiveJobs,
   readQueues,
   readRecords,
   type StoredQueue,
+  splitName,
   writeQueue,
 } from "./state-rows.ts";
 import {
@@ -58,6 +61,9 @@ export interface SqliteStateOptions {
 const aheadJobs = 256;
 const aheadPayloadMax = 8192;
 
+/** About as many events as cost what the row of a job costs. */
+const eventsPerRow = 64;
+
 interface StoredIdempotency {
   readonly ordinal: number;
   readonly record: IdempotencyRecord;
@@ -65,6 +71,7 @@ interface StoredIdempotency {
 
 export class SqliteState implements State {
   readonly meta: Meta;
+  readonly events: EventTail;
   /** Index of the last log entry whose effects the database holds. */
   readonly storedIndex: number;
   /** JSON of the membership after that entry; undefined in a new database. */
@@ -106,6 +113,7 @@ export class SqliteState implements State {
     );
     this.#jobs = new JobCache(options.cachedJobsMax);
     this.meta = this.#readMeta();
+    this.events = new EventTail(this.meta.nextEvent, true);
     this.#storedFloor = { ...this.meta.floor };
     this.#takenFloor = this.#storedFloor;
     this.storedIndex = Number(this.#metaValue("applied") ?? 0);
@@ -268,7 +276,8 @@ export class SqliteState implements State {
       this.#jobs.dirtyCount +
       this.#dirtyQueues.size +
       this.#dirtyAttempts.size +
-      this.#dirtyRecords.size
+      this.#dirtyRecords.size +
+      Math.ceil(this.events.unstored / eventsPerRow)
     );
   }
 
@@ -323,6 +332,7 @@ export class SqliteState implements State {
       deletedIdempotency: idempotency.deleted.map(Number),
       records: records.put.map(([name, value]) => [...splitName(name), JSON.stringify(value)]),
       deletedRecords: records.deleted.map(splitName),
+      events: this.events.take().map(packEvents),
     };
   }
 
@@ -335,6 +345,7 @@ export class SqliteState implements State {
     this.#dirtyIdempotency.settle();
     this.#dirtyAttempts.settle();
     this.#dirtyRecords.settle();
+    this.events.settle();
   }
 
   /** The writer could not store it: nothing is lost, it goes with the next one. */
@@ -345,6 +356,7 @@ export class SqliteState implements State {
     this.#dirtyIdempotency.restore();
     this.#dirtyAttempts.restore();
     this.#dirtyRecords.restore();
+    this.events.restore();
   }
 
   /**
@@ -474,25 +486,4 @@ function* eachRow(db: Database, sql: string): Iterable<unknown> {
   } finally {
     statement.finalize();
   }
-}
-
-/** Kind and key of a record; kinds contain no line break. */
-function splitName(name: string): [string, string] {
-  const at = name.indexOf("\n");
-  return [name.slice(0, at), name.slice(at + 1)];
-}
-
-function attemptRow(attempt: Attempt): (string | number | null)[] {
-  return [
-    attempt.seq,
-    attempt.ordinal,
-    attempt.attempt,
-    outcomeColumn(attempt),
-    attempt.error ?? null,
-    attempt.backtrace ?? null,
-    attempt.output ?? null,
-    attempt.workerId ?? null,
-    attempt.startedAtMs,
-    attempt.endedAtMs,
-  ];
 }

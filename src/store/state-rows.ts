@@ -157,3 +157,25 @@ export function* readRecords(db: Database): Iterable<AnyRecord> {
     yield { kind: row.kind, key: row.key, value: JSON.parse(row.value) };
   }
 }
+
+/** Kind and key of a record; kinds contain no line break. */
+export function splitName(name: string): [string, string] {
+  const at = name.indexOf("\n");
+  return [name.slice(0, at), name.slice(at + 1)];
+}
+
+/** In the order of the columns. */
+export function attemptRow(attempt: Attempt): (string | number | null)[] {
+  return [
+    attempt.seq,
+    attempt.ordinal,
+    attempt.attempt,
+    outcomeColumn(attempt),
+    attempt.error ?? null,
+    attempt.backtrace ?? null,
+    attempt.output ?? null,
+    attempt.workerId ?? null,
+    attempt.startedAtMs,
+    attempt.endedAtMs,
+  ];
+}

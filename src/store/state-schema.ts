@@ -12,6 +12,7 @@ import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { type Job, type JobState, jobStates, stateCode } from "../engine/job.ts";
 import { type JobOptions, packOptions, unpackOptions } from "../engine/options.ts";
+import { eventTables } from "./event-rows.ts";
 
 /** Their version is the format of the data directory (`data-dir.ts`). */
 export const stateTables = `
@@ -41,7 +42,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
 CREATE TABLE IF NOT EXISTS records (
   kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
-`;
+${eventTables}`;
 
 /** Columns of `jobs`, in the order in which rows travel to the writer. Numbers first, then texts. */
 export const numberColumns = 13;

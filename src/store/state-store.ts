@@ -3,6 +3,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { type ConfState, emptyConfState } from "../raft/message.ts";
+import { defaultEventRetention, type EventRetention } from "./event-rows.ts";
 import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
 import { startWorker } from "./start-worker.ts";
 import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
@@ -39,6 +40,7 @@ export class StateStore {
     options: SqliteStateOptions & {
       /** Hears what goes wrong in the background, one sentence each; nothing is lost by it. */
       readonly onNote?: (note: string) => void;
+      readonly events?: EventRetention;
     },
   ): Promise<StateStore> {
     const state = new SqliteState(path, options);
@@ -51,7 +53,7 @@ export class StateStore {
         }
       };
       worker.onerror = (event) => reject(new StateFault("WORKER", event.message));
-      post(worker, { kind: "open", path });
+      post(worker, { kind: "open", path, events: options.events ?? defaultEventRetention });
     });
     const store = new StateStore(state, worker, options.onNote ?? (() => {}));
     worker.onmessage = (event: MessageEvent<FromStateWorker>) => store.#receive(event.data);
@@ -80,6 +82,7 @@ export class StateStore {
       this.#worker.postMessage({ kind: "write", id, checkpoint } satisfies ToStateWorker, [
         checkpoint.numbers.buffer as ArrayBuffer,
         checkpoint.lengths.buffer as ArrayBuffer,
+        ...checkpoint.events.map(({ columns }) => columns.buffer as ArrayBuffer),
       ]);
     });
   }

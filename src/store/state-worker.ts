@@ -1,8 +1,9 @@
 /** Worker that owns the writing connection to the state database. Messages are handled one at a time, in order. */
+import type { EventRetention } from "./event-rows.ts";
 import { type Checkpoint, StateWriter } from "./state-writer.ts";
 
 export type ToStateWorker =
-  | { readonly kind: "open"; readonly path: string }
+  | { readonly kind: "open"; readonly path: string; readonly events: EventRetention }
   | { readonly kind: "write"; readonly id: number; readonly checkpoint: Checkpoint }
   | { readonly kind: "floors"; readonly done: number; readonly dead: number }
   | { readonly kind: "close" };
@@ -37,7 +38,7 @@ self.onmessage = (event: MessageEvent<ToStateWorker>) => {
 function handle(message: ToStateWorker): void {
   switch (message.kind) {
     case "open":
-      writer = new StateWriter(message.path);
+      writer = new StateWriter(message.path, message.events);
       send({ kind: "opened" });
       break;
     case "write":

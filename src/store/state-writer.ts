@@ -3,6 +3,7 @@
  * Worker (`state-worker.ts`), because a commit may take tens of milliseconds; synchronous in itself.
  */
 import { Database, type Statement } from "bun:sqlite";
+import { type EventRetention, EventWriter, type PackedEvents } from "./event-rows.ts";
 import {
   configureConnection,
   jobColumns,
@@ -34,6 +35,7 @@ export interface Checkpoint {
   readonly deletedIdempotency: readonly number[];
   readonly records: readonly (readonly [string, string, string])[];
   readonly deletedRecords: readonly (readonly [string, string])[];
+  readonly events: readonly PackedEvents[];
 }
 
 /** Rows per INSERT: measured, 16 cost a third less than one at a time, and more cost more again. */
@@ -46,16 +48,18 @@ export class StateWriter {
   readonly #db: Database;
   readonly #insertMany: Statement;
   readonly #insertOne: Statement;
+  readonly #events: EventWriter;
   /** Where the purge of each class goes on; undefined when there is nothing to do until the floor rises. */
   #purgeCursors: { state: number; floor: number; cursor: number; kept: number }[] = [];
 
-  constructor(path: string) {
+  constructor(path: string, retention: EventRetention) {
     this.#db = new Database(path, { create: true });
     configureConnection(this.#db, 64 * 1024);
     // Moving the write-ahead log into the file is a burst of writes and an fsync on the disk that the log of entries shares; seen
     // in the latency of scheduled jobs. 64 MiB make it rare, and reading that much back costs a start a fraction of a second.
     this.#db.exec("PRAGMA wal_autocheckpoint = 16384");
     this.#db.exec(stateTables);
+    this.#events = new EventWriter(this.#db, retention);
     const row = `(${Array(numberColumns + textColumns)
       .fill("?")
       .join(",")})`;
@@ -66,6 +70,7 @@ export class StateWriter {
 
   /** Writes a checkpoint. After it returns, the state is durable at its applied index. */
   write(checkpoint: Checkpoint): void {
+    const { mark } = this.#events;
     this.#db.exec("BEGIN IMMEDIATE");
     try {
       this.#writeJobs(checkpoint);
@@ -97,6 +102,7 @@ export class StateWriter {
       this.#each("INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?)", checkpoint.idempotency);
       this.#each("DELETE FROM records WHERE kind = ? AND key = ?", checkpoint.deletedRecords);
       this.#each("INSERT OR REPLACE INTO records VALUES (?,?,?)", checkpoint.records);
+      this.#events.write(checkpoint.events);
       this.#each("INSERT OR REPLACE INTO meta VALUES (?,?)", [
         ["engine", checkpoint.meta],
         ["applied", String(checkpoint.appliedIndex)],
@@ -106,6 +112,7 @@ export class StateWriter {
     } catch (error) {
       // A failed COMMIT may or may not have ended the transaction; what failed is reported, not this.
       if (this.#db.inTransaction) this.#db.exec("ROLLBACK");
+      this.#events.reset(mark);
       throw error;
     }
   }

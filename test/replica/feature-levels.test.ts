@@ -46,16 +46,30 @@ test("[F4] a committed entry of an unknown level is not applied", () => {
 
 test("[F7] a change above the cluster's level is refused before the log, and named; the others go through", async () => {
   const { replica, log } = rigAtLevelOne();
-  const stranger: object = { ...job, mood: "good" };
-  const later: Change = { kind: "enqueue", jobs: [stranger as NewJob] };
+  const later: Change = { kind: "enqueue", jobs: [{ ...job, deadlineMs: 1000 }] };
 
   const refused = await replica.submit(later).catch((error: unknown) => error);
   const taken = await replica.submit({ kind: "enqueue", jobs: [job] });
 
   expect(refused).toMatchObject({
     code: "UNSUPPORTED",
-    message: expect.stringContaining("mood of job needs feature level"),
+    message: expect.stringContaining("deadlineMs of job needs feature level"),
     hint: expect.stringContaining("corvo cluster status"),
+  });
+  expect(taken).toMatchObject({ kind: "enqueued" });
+  expect(log.entries).toHaveLength(1);
+});
+
+test("[W2] a change of a wrong form is refused at the door: no entry, and what waits behind it goes through", async () => {
+  const { replica, log } = new NodeRig();
+  const bad: Change = { kind: "claim", queues: ["q"], count: 1, leaseMs: Number.NaN };
+
+  const refused = await replica.submit(bad).catch((error: unknown) => error);
+  const taken = await replica.submit({ kind: "enqueue", jobs: [job] });
+
+  expect(refused).toMatchObject({
+    code: "VALIDATION_ERROR",
+    message: expect.stringContaining("leaseMs: expected a whole number"),
   });
   expect(taken).toMatchObject({ kind: "enqueued" });
   expect(log.entries).toHaveLength(1);

@@ -425,6 +425,11 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 
 export const startMs = 1_700_000_000_000;
 
+/** Once in `weight + 1` times. */
+function seldom<T>(weight: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+}
+
 /** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
 const keyedJob: fc.Arbitrary<NewJob> = fc
   .record(
@@ -444,21 +449,18 @@ const keyedJob: fc.Arbitrary<NewJob> = fc
           debounceMs: fc.constantFrom(0, 0, 500),
           debounceMaxMs: fc.constantFrom(0, 800),
           merge: fc.constantFrom("none", "none", "shallow", "append"),
-          chain: fc.oneof(
-            { weight: 5, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: chain },
-          ),
-          lane: fc.oneof(
-            { weight: 3, arbitrary: fc.constant(undefined) },
-            { weight: 1, arbitrary: lane },
-          ),
+          chain: seldom(5, chain),
+          lane: seldom(3, lane),
         },
         { requiredKeys: ["uniqueKey"] },
       ),
     },
     { requiredKeys: ["queue", "payload", "options"] },
   )
-  .map((job) => job as NewJob);
+  .map(({ options: { chain: plan, lane: shared, ...rest }, ...job }) => {
+    const made = { ...rest, ...(plan && { chain: plan }), ...(shared && { lane: shared }) };
+    return { ...job, options: made } as NewJob;
+  });
 
 const keyedChange: fc.Arbitrary<Change> = fc.oneof(
   {

@@ -3,6 +3,7 @@
  * taken, stored, settled. A crash is legal between any two of them.
  */
 import { Engine } from "../../src/engine/engine.ts";
+import { defaultEventRetention } from "../../src/store/event-rows.ts";
 import { SqliteState } from "../../src/store/sqlite-state.ts";
 import { type Checkpoint, StateWriter } from "../../src/store/state-writer.ts";
 
@@ -18,7 +19,7 @@ export class StateRig {
   constructor(path: string, cachedJobsMax: number) {
     this.#path = path;
     this.#cachedJobsMax = cachedJobsMax;
-    this.#writer = new StateWriter(path);
+    this.#writer = new StateWriter(path, defaultEventRetention);
     this.state = new SqliteState(path, { cachedJobsMax });
     this.engine = new Engine(this.state);
   }
@@ -57,7 +58,7 @@ export class StateRig {
     this.close();
     this.#taken = undefined;
     this.#stored = false;
-    this.#writer = new StateWriter(this.#path);
+    this.#writer = new StateWriter(this.#path, defaultEventRetention);
     this.state = new SqliteState(this.#path, { cachedJobsMax: this.#cachedJobsMax });
     this.engine = new Engine(this.state);
   }
