@@ -1,7 +1,14 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
 import { admit } from "./admit.ts";
-import { batchIdOf, beginBatch, noteBegun, refuseBatch, refuseMember } from "./batches.ts";
+import {
+  batchIdOf,
+  beginBatch,
+  noteBegun,
+  refuseBatch,
+  refuseMember,
+  takePartDone,
+} from "./batches.ts";
 import { refuseParent, refuseTies } from "./belonging.ts";
 import { type JobRef, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
@@ -56,11 +63,15 @@ function enqueued(results: readonly EnqueueResult[], batch: JobRef | undefined):
 }
 
 /** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
-function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | undefined {
+function refuseRelations(core: Core, { jobs, batch, partOf }: EnqueueJobs): Rejection | undefined {
   let chains = 0;
   let ties = 0;
   if (batch !== undefined) {
     const refusal = refuseBatch(core) ?? refuseTies(core, jobs.length);
+    if (refusal !== undefined) return refusal;
+  }
+  if (partOf !== undefined) {
+    const refusal = refuseMember(core, { batchId: partOf }) ?? refuseTies(core, jobs.length);
     if (refusal !== undefined) return refusal;
   }
   for (let i = 0; i < jobs.length; i++) {
@@ -91,9 +102,15 @@ function addAll(core: Core, change: EnqueueJobs): Enqueued {
     else results.push(addJob(core, { ...spec, options: { ...spec.options, batchId } }));
   }
   if (batch !== undefined) noteBegun(core, batch);
-  const shard = elsewhere(core.place, change.partOf);
-  if (shard !== undefined) core.post.endPart(shard, change.partOf ?? "");
+  if (change.partOf !== undefined) endPart(core, change.partOf);
   return enqueued(results, batch);
+}
+
+/** The jobs of a call that began a batch are here as far as this shard has to do with them. */
+function endPart(core: Core, batch: string): void {
+  const shard = elsewhere(core.place, batch);
+  if (shard === undefined) takePartDone(core, { kind: "partDone", batch });
+  else core.post.endPart(shard, batch);
 }
 
 function notAdded(): Rejection {

@@ -143,7 +143,7 @@ export const newBatch: Shape<NewBatch> = members<NewBatch>({
   onFailure: optional(followingJob),
   onComplete: optional(followingJob),
   shard,
-  parts: optional(integer(1, bounds.shardMax)),
+  parts: optional(integer(1, bounds.listMax)),
 });
 
 export function isGrowing<T extends string | number>(values: readonly T[]): boolean {

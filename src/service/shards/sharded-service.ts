@@ -15,6 +15,7 @@ import {
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
 import { createFetchParts } from "./fetch-parts.ts";
+import { createGroupParts } from "./group-parts.ts";
 import { createJobParts, elsewhere } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
@@ -45,10 +46,11 @@ export function createShardedHandlers(
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
+  const searchParts = createSearchParts(calls);
   const parts: Pick<Handlers, PartsName> = {
     ...createWorkerParts(calls),
     ...createFetchParts({ ...ports, calls, isHere }),
-    ...createSearchParts(calls),
+    ...searchParts,
     ...createJobParts(calls),
     ...createScheduleParts(calls),
     ...createSystemParts(calls),
@@ -57,10 +59,12 @@ export function createShardedHandlers(
   for (const name of Object.keys(operations) as OperationName[]) {
     handlers[name] = placed(calls, name, operations[name]);
   }
-  Object.assign(handlers, parts, {
-    moveJob: guardMove(calls, handlers["moveJob"] as Handlers["moveJob"]),
-  });
   // The loop above covers every key of the table; the type cannot follow it.
+  const placedHandlers = { ...handlers } as unknown as Handlers;
+  Object.assign(handlers, parts, {
+    moveJob: guardMove(calls, placedHandlers.moveJob),
+    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
+  });
   return handlers as unknown as Handlers;
 }
 
