@@ -16,7 +16,7 @@ function expectQuiet(rig: ShardsRig): void {
   });
 }
 
-test("[F40] a job waits for jobs of other shards, and runs when all are completed", () => {
+test("[F50] a job waits for jobs of other shards, and runs when all are completed", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const first = rig.add(a);
@@ -42,7 +42,7 @@ for (const [end, reason] of [
   ["cancel", "was cancelled"],
   ["delete", "was deleted"],
 ] as const) {
-  test(`[F40] a job fails, waits or runs as it was asked to when one of another shard ${reason}`, () => {
+  test(`[F50] a job fails, waits or runs as it was asked to when one of another shard ${reason}`, () => {
     for (const isBefore of [true, false]) {
       const rig = new ShardsRig(2);
       const [a = "", b = ""] = rig.queues("q");
@@ -77,7 +77,7 @@ for (const [end, reason] of [
   });
 }
 
-test("[F40] a dependent that is run again by hand waits only for what is unfinished then", () => {
+test("[F50] a dependent that is run again by hand waits only for what is unfinished then", () => {
   const rig = new ShardsRig(2);
   const [a = "", b = ""] = rig.queues("q");
   const first = rig.add(a);
@@ -102,7 +102,7 @@ test("[F40] a dependent that is run again by hand waits only for what is unfinis
   expectQuiet(rig);
 });
 
-test("[F41] a chain goes from shard to shard, and each step is told the result of the one before", () => {
+test("[F51] a chain goes from shard to shard, and each step is told the result of the one before", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const step = (queue: string) => ({ queue, payload: "{}" });
@@ -138,7 +138,7 @@ test("[F41] a chain goes from shard to shard, and each step is told the result o
   expectQuiet(rig);
 });
 
-test("[F41] a worker of another shard ends a chain, and one that fails runs its handler once", () => {
+test("[F51] a worker of another shard ends a chain, and one that fails runs its handler once", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const step = (queue: string) => ({ queue, payload: "{}" });
@@ -166,7 +166,7 @@ test("[F41] a worker of another shard ends a chain, and one that fails runs its 
   expect(chains).toMatchObject([{ state: "exited", reason: "enough" }, { state: "failed" }]);
 });
 
-test("[F42] a batch counts jobs of all shards, and what follows its end runs once, wherever it is", () => {
+test("[F52] a batch counts jobs of all shards, and what follows its end runs once, wherever it is", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const onSuccess = { queue: b, payload: "{}" };
@@ -209,7 +209,7 @@ test("[F42] a batch counts jobs of all shards, and what follows its end runs onc
   expectQuiet(rig);
 });
 
-test("[F42] a job that comes to a sealed batch of another shard does not run, and is in no batch", () => {
+test("[F52] a job that comes to a sealed batch of another shard does not run, and is in no batch", () => {
   const rig = new ShardsRig(2);
   const [a = "", b = ""] = rig.queues("q");
   const { batch } = rig.enqueue([{ queue: a, payload: "{}" }], {
@@ -238,7 +238,7 @@ test("[F42] a job that comes to a sealed batch of another shard does not run, an
   expectQuiet(rig);
 });
 
-test("[F42] a batch waits for all steps of a chain, though they are in other shards than it", () => {
+test("[F52] a batch waits for all steps of a chain, though they are in other shards than it", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const step = (queue: string) => ({ queue, payload: "{}" });
@@ -275,7 +275,7 @@ test("[F42] a batch waits for all steps of a chain, though they are in other sha
   expectQuiet(rig);
 });
 
-test("[F43] children in other shards are cancelled with their parent, and their children with them", () => {
+test("[F53] children in other shards are cancelled with their parent, and their children with them", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
   const parent = rig.add(a);
@@ -296,7 +296,7 @@ test("[F43] children in other shards are cancelled with their parent, and their 
   expectQuiet(rig);
 });
 
-test("[F44] a dead job is passed on to a queue of another shard, and no further", () => {
+test("[F54] a dead job is passed on to a queue of another shard, and no further", () => {
   const rig = new ShardsRig(2);
   const [a = "", b = ""] = rig.queues("q");
   rig.apply(1, { kind: "setQueueDefaults", queue: b, across: true, defaults: { deadQueue: a } });
@@ -311,7 +311,7 @@ test("[F44] a dead job is passed on to a queue of another shard, and no further"
   expect(rig.jobsOf(a)).toHaveLength(1);
 });
 
-test("[F45] what is brought twice is taken once, and an engine that starts anew goes on where it was", () => {
+test("[F55] what is brought twice is taken once, and an engine that starts anew goes on where it was", () => {
   const rig = new ShardsRig(2);
   const [a = "", b = ""] = rig.queues("q");
   for (let i = 0; i < 5; i++) rig.add(a, { deadQueue: b });

@@ -54,7 +54,7 @@ class PartedCall {
     this.#calls = calls;
     this.#input = input;
     this.#context = context;
-    this.#views = new Array(input.body.jobs.length);
+    this.#views = input.body.jobs.map(() => undefined);
   }
 
   async run(first: JobsPart<Spec>, others: readonly JobsPart<Spec>[]): Promise<Result> {
