@@ -5,7 +5,7 @@
 import { Type } from "@sinclair/typebox";
 import { Limit } from "./limiting.ts";
 import { readOperation } from "./operation.ts";
-import { JobId, QueueName } from "./schemas.ts";
+import { JobId, Labels, QueueName } from "./schemas.ts";
 
 const Count = Type.Optional(Type.Integer());
 const Text = Type.Optional(Type.String());
@@ -13,7 +13,7 @@ const Text = Type.Optional(Type.String());
 export const Cause = Type.Object({
   code: Type.String({
     description:
-      "Of a job: finished, active, held, due, dependency, expired, unique_key, fifo_key, in_line. Of a queue: empty, jobs_waiting, queue_draining. Of both: queue_paused, limit_full, limit_rate, limit_paused, no_worker, draining, read_only, no_leader.",
+      "Of a job: finished, active, held, due, dependency, expired, unique_key, fifo_key, requires, in_line. Of a queue: empty, jobs_waiting, queue_draining. Of both: queue_paused, limit_full, limit_rate, limit_paused, no_worker, draining, read_only, no_leader.",
   }),
   message: Type.String(),
   /** Another job that is meant: the dependency, the holder of a key. */
@@ -35,6 +35,8 @@ export const Cause = Type.Object({
   fifo_key: Text,
   unique_key: Text,
   group: Text,
+  /** Labels that a worker must have. */
+  requires: Type.Optional(Labels),
   /** Jobs that go first. */
   ahead: Count,
   /** How many jobs of the queue this is true of. */

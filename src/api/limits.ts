@@ -25,6 +25,9 @@ export const requestLimits = {
   rateWindowMsMax: 30 * 86_400_000,
   /** Resources that one job may name. */
   resourcesMax: 16,
+  /** Labels of a worker or required by a job, and characters of a label's name and value. */
+  labelsMax: 32,
+  labelLengthMax: 128,
   /** Largest weight of a group. */
   groupWeightMax: 1000,
   /** Characters of an error text and of a backtrace; longer ones are cut, with a note. */

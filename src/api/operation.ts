@@ -31,6 +31,7 @@ export interface Operation<
   readonly path: string;
   readonly tag:
     | "worker"
+    | "workers"
     | "jobs"
     | "flow"
     | "queues"

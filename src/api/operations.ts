@@ -12,9 +12,11 @@ import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
 import { workerOperations } from "./worker.ts";
+import { workersOperations } from "./workers.ts";
 
 export const operations = {
   ...workerOperations,
+  ...workersOperations,
   ...searchOperations,
   ...jobOperations,
   ...flowOperations,

@@ -65,6 +65,15 @@ export const Tags = MapOf(Type.String({ maxLength: limits.tagLengthMax }), limit
   description: "Names and values to find the job by.",
   maxProperties: limits.tagCountMax,
 });
+/** `docs/reference/workers.md` */
+export const Labels = MapOf(
+  Type.String({ maxLength: limits.labelLengthMax }),
+  limits.labelLengthMax,
+  {
+    description: 'Names and values that tell workers apart, such as {"gpu":"a100"}.',
+    maxProperties: limits.labelsMax,
+  },
+);
 const Units = (description: string) =>
   Type.Integer({ description, minimum: 1, maximum: limits.limitUnitsMax });
 const Resources = MapOf(Units("Units."), limits.keyLengthMax, {
@@ -235,6 +244,10 @@ const stepFields = {
     Key("Jobs of the queue with this key run one after the other, in the order of creation."),
   ),
   group: Maybe(Key("Groups of a queue take turns.")),
+  requires: Maybe(
+    Labels,
+    "Labels that a worker must have, with these values, to be given the job.",
+  ),
 };
 
 export const ChainStep = Type.Object(stepFields);
@@ -421,6 +434,7 @@ export const Job = Type.Object({
   resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
   fifo_key: Type.Optional(Type.String()),
   group: Type.Optional(Type.String()),
+  requires: Type.Optional(Labels),
   lease_expires_at: Type.Optional(Type.String()),
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),

@@ -56,6 +56,8 @@ export const PushFrame = Type.Object({
       Type.Object({ job_id: Type.String(), lease_token: Type.String(), reason: Type.String() }),
     ),
   ),
+  /** What an operator asks of the worker: `quiet`, take no more jobs; `stop`, finish and end; `work`, go on. */
+  order: Type.Optional(Type.String()),
   /** The server is shutting down: finish, send what is left, connect again. */
   closing: Type.Optional(Type.Boolean()),
 });

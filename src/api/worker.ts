@@ -11,12 +11,14 @@ import {
   IdempotencyKey,
   ItemResult,
   JobId,
+  Labels,
   LeaseToken,
   MapOf,
   Maybe,
   NewBatch,
   NewJob,
   QueueName,
+  Time,
 } from "./schemas.ts";
 
 const JobParams = Type.Object({ job_id: JobId });
@@ -98,6 +100,11 @@ const claimFields = {
   queues: Type.Array(QueueName, { minItems: 1, maxItems: limits.claimQueuesMax }),
   worker_id: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
   hostname: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+  client: Maybe(
+    Type.String({ description: "Name and version of the worker's program.", maxLength: 128 }),
+  ),
+  started_at: Maybe(Time, "When the worker's process began."),
+  labels: Maybe(Labels, "What the worker has of what jobs may require."),
   lease_ms: Maybe(
     Type.Integer({
       description: "Lease in milliseconds; wins over `timeout`.",
@@ -221,7 +228,11 @@ export const workerOperations = {
       ...fetchFields,
       count: Maybe(Type.Integer({ description: "1 to 512, default 1.", maximum: 1_000_000 })),
     }),
-    result: Type.Object({ jobs: Type.Array(ClaimedJob) }),
+    result: Type.Object({
+      jobs: Type.Array(ClaimedJob),
+      /** `quiet` or `stop`: what an operator asks of the worker; it is given no jobs meanwhile. */
+      order: Type.Optional(Type.String()),
+    }),
     errors: ["OVERLOADED", "READ_ONLY"],
     waits: true,
     claims: true,

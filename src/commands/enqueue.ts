@@ -64,7 +64,7 @@ export default command({
     "dry-run": { type: "boolean", description: "Check the jobs of --file and add none." },
     ...schemaFlags(schema, {
       omit: ["queue", "payload"],
-      alias: { tags: ["tag"], resources: ["resource"] },
+      alias: { tags: ["tag"], resources: ["resource"], requires: ["require"] },
     }),
   },
   async run(args, context) {

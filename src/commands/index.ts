@@ -142,6 +142,29 @@ const schedule: Group = {
   },
 };
 
+const workers: Group = {
+  summary: "Look at workers, and ask them to take no more jobs or to end",
+  examples: [
+    { line: "corvo workers list", says: "Who takes jobs, and how many each has in hand" },
+    { line: "corvo workers quiet host1-4711-ab12", says: "Give this one no more" },
+  ],
+  commands: {
+    list: { summary: "Workers that take jobs", load: () => import("./workers/list.ts") },
+    quiet: {
+      summary: "Ask workers to take no more jobs",
+      load: () => import("./workers/quiet.ts"),
+    },
+    stop: {
+      summary: "Ask workers to finish their jobs and to end",
+      load: () => import("./workers/stop.ts"),
+    },
+    resume: {
+      summary: "Let workers take jobs again",
+      load: () => import("./workers/resume.ts"),
+    },
+  },
+};
+
 const cluster: Group = {
   summary: "Look at the nodes of a cluster, and change which they are",
   examples: [
@@ -209,6 +232,7 @@ export const commands: Group = {
     limit,
     batch,
     schedule,
+    workers,
     cluster,
     explain: {
       summary: "Why a job does not run, or why a queue is silent",

@@ -1,10 +1,11 @@
 /** `corvo worker`: the flags of a worker and their checks. The runner is loaded only when it runs (`worker/`). */
 import { requestLimits as limits, queueNamePattern } from "../api/limits.ts";
-import { formatDuration } from "../base/time.ts";
+import { formatDuration, formatTime } from "../base/time.ts";
+import { buildVersion } from "./_shared/build.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
-import { BadValue, type Reader, readCount, readDuration } from "./_shared/readers.ts";
+import { BadValue, type Reader, readCount, readDuration, readPairs } from "./_shared/readers.ts";
 import type { RunnerOptions } from "./worker/run-worker.ts";
 
 const concurrencyMax = 10_000;
@@ -95,6 +96,14 @@ const args = {
     type: "boolean",
     description: "End when no job of the queues is waiting, scheduled or to be retried.",
   },
+  label: {
+    type: "string",
+    valueHint: "NAME=VALUE",
+    repeatable: true,
+    read: readPairs,
+    description:
+      "What this worker has of what jobs may require (corvo enqueue --require); may be repeated.",
+  },
   "worker-id": {
     type: "string",
     valueHint: "ID",
@@ -118,6 +127,10 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
     {
       line: "corvo worker events --persistent -- node handler.js",
       says: "One long-lived process, a line of JSON for each job",
+    },
+    {
+      line: "corvo worker renders --label gpu=a100 -- ./render.sh",
+      says: "Also take jobs that require this label",
     },
     { line: "corvo worker reports --drain -- make report", says: "Work until nothing is left" },
     { line: "corvo worker mail --json", says: "Print jobs and finish them" },
@@ -151,6 +164,9 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
       isJson: context.globals.json,
       workerId: values["worker-id"] ?? defaultWorkerId(context.system.random),
       hostname: hostName(),
+      client: `corvo worker ${buildVersion}`,
+      startedAt: formatTime(context.system.clock.nowMs()),
+      labels: Object.assign({}, ...values.label),
     };
     await checkKey(context);
     context.takeSignals();

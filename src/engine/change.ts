@@ -12,6 +12,7 @@ import type { Mail } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
   readonly queue: string;
@@ -61,6 +62,8 @@ export interface ClaimJobs {
   readonly leaseMs: number;
   readonly workerId?: string;
   readonly hostname?: string;
+  /** What the worker has of what jobs may require. */
+  readonly labels?: readonly string[];
 }
 
 /** A job and, when the worker has one, the token of its lease. */
@@ -275,6 +278,13 @@ export interface ForgetMember {
 }
 
 /** A standby is a learner that is not promoted by itself. */
+/** What an operator asks of a worker; without an order it may take jobs again. */
+export interface OrderWorker {
+  readonly kind: "orderWorker";
+  readonly workerId: string;
+  readonly order?: Order;
+}
+
 export interface SetStandby {
   readonly kind: "setStandby";
   readonly id: number;
@@ -380,6 +390,7 @@ export type Change =
   | AdmitMember
   | ForgetMember
   | SetStandby
+  | OrderWorker
   | SetSchedule
   | DeleteSchedule
   | PauseSchedule

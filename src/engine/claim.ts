@@ -1,6 +1,7 @@
 /**
  * Hands ready jobs to a worker under a lease. The order is exact: each queue gives the first of its jobs that no limit
- * stops (`ready-lines.ts`), and of those of all the queues asked for the best priority goes first, then the earliest place.
+ * stops (`ready-lines.ts`) and whose requirements the worker meets, and of those of all the queues asked for the best
+ * priority goes first, then the earliest place.
  */
 import { must } from "../base/assert.ts";
 import { expireJob } from "./advance-time.ts";
@@ -9,14 +10,14 @@ import type { Core } from "./core.ts";
 import type { Job } from "./job.ts";
 import { leaseEndMs } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
-import type { Head } from "./ready-lines.ts";
+import type { Head } from "./ready-line.ts";
 
 export function claimJobs(core: Core, change: ClaimJobs): Outcome {
   const jobs: Job[] = [];
-  const heads = [...new Set(change.queues)]
-    .filter((name) => core.state.getQueue(name)?.paused === false)
-    .map((name) => ({ name, head: core.lines.head(name) }));
-
+  const open = [...new Set(change.queues)].filter(
+    (name) => core.state.getQueue(name)?.paused === false,
+  );
+  let heads = candidatesOf(core, open, change.labels);
   while (jobs.length < change.count) {
     const best = heads.length === 1 ? heads[0] : earliest(heads);
     if (best?.head === undefined) break;
@@ -24,29 +25,48 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
       expireJob(core, job);
       // What follows from its end may be a job in any of the queues.
-      for (const one of heads) one.head = core.lines.head(one.name);
+      heads = candidatesOf(core, open, change.labels);
       continue;
     }
     const { line } = best.head;
-    core.lines.serve(best.name, best.head);
+    core.lines.serve(best.stand, best.head);
     jobs.push(lease(core, job, change));
-    best.head = core.lines.head(best.name);
-    if (line?.lane?.resources !== undefined) lookAgain(core, heads);
+    best.head = core.lines.head(best.stand);
+    if (line?.lane?.resources !== undefined) lookAgain(core, heads, undefined);
+    else if (!core.lines.stands.isIdle) lookAgain(core, heads, best.queue);
   }
   return { kind: "claimed", jobs };
 }
 
 interface Candidate {
-  readonly name: string;
+  readonly queue: string;
+  readonly stand: string;
   head: Head | undefined;
 }
 
+function candidatesOf(
+  { lines }: Core,
+  queues: readonly string[],
+  labels: readonly string[] | undefined,
+): Candidate[] {
+  if (lines.stands.isIdle) {
+    return queues.map((queue) => ({ queue, stand: queue, head: lines.head(queue) }));
+  }
+  return queues.flatMap((queue) =>
+    lines.stands.openTo(queue, labels).map((stand) => ({ queue, stand, head: lines.head(stand) })),
+  );
+}
+
 /**
- * What was claimed may have taken what the next job of another queue needs. Then that queue's turn goes to another of its
- * groups, whose first job may well be an earlier one, so no head of a lane may be kept.
+ * What was claimed may have taken what the next job of another queue needs, or of another stand of its own queue. Then the
+ * turn there goes to another of its groups, whose first job may well be an earlier one, so no head that this may concern is kept.
  */
-function lookAgain(core: Core, heads: readonly Candidate[]): void {
-  for (const one of heads) if (one.head?.line !== undefined) one.head = core.lines.head(one.name);
+function lookAgain(core: Core, heads: readonly Candidate[], queue: string | undefined): void {
+  for (const one of heads) {
+    if (queue === undefined ? one.head?.line !== undefined : one.queue === queue) {
+      one.head = core.lines.head(one.stand);
+    }
+  }
 }
 
 function earliest(heads: readonly Candidate[]): Candidate | undefined {

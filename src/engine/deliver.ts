@@ -11,8 +11,14 @@ import { engineLimits } from "./limits.ts";
 import type { Add, Mail } from "./mail.ts";
 import type { Outcome } from "./outcome.ts";
 
+export function changeMail(core: Core, change: DeliverMail | ForgetMail): Outcome {
+  if (change.kind === "deliver") return deliverMail(core, change);
+  core.post.forget(change.to, change.through);
+  return { kind: "ok" };
+}
+
 /** Takes messages of another shard, those that were not taken before. */
-export function deliverMail(core: Core, { from, first, mails }: DeliverMail): Outcome {
+function deliverMail(core: Core, { from, first, mails }: DeliverMail): Outcome {
   let through = core.post.takenFrom(from);
   const before = through;
   mails.forEach((mail, i) => {
@@ -22,11 +28,6 @@ export function deliverMail(core: Core, { from, first, mails }: DeliverMail): Ou
   });
   if (through > before) core.post.take(from, through);
   return { kind: "delivered", through };
-}
-
-export function forgetMail(core: Core, { to, through }: ForgetMail): Outcome {
-  core.post.forget(to, through);
-  return { kind: "ok" };
 }
 
 function take(core: Core, from: number, mail: Mail): void {

@@ -2,7 +2,7 @@
  * The job queue as a deterministic state machine: batches of changes in, outcomes and effects out. It sees no clock, no
  * randomness and no I/O; two engines that applied the same batches hold equal state.
  */
-import { assert } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import { ackJobs } from "./ack.ts";
 import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
@@ -11,11 +11,12 @@ import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
-import { deliverMail, forgetMail } from "./deliver.ts";
+import { changeMail } from "./deliver.ts";
 import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
+import type { Job } from "./job.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
@@ -40,6 +41,7 @@ import {
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { Why } from "./why.ts";
+import { orderWorker } from "./worker-orders.ts";
 
 export class Engine {
   readonly state: State;
@@ -128,12 +130,21 @@ export class Engine {
    * How many jobs a claim of this queue could get, counted up to `most` at least; with limits an estimate that is 0 exactly when it could get none. May
    * bring the next wake-up forward.
    */
-  claimable(queue: string, most = Number.POSITIVE_INFINITY): number {
+  claimable(
+    queue: string,
+    most = Number.POSITIVE_INFINITY,
+    labels: readonly string[] | undefined = undefined,
+  ): number {
     if (this.state.getQueue(queue)?.paused !== false) return 0;
-    return this.#core.lines.claimable(queue, most);
+    return this.#core.lines.claimable(queue, most, labels);
   }
 
-  /** The job that a claim of this queue would get, or undefined. */
+  /** Has a job of the queue requirements that not every worker meets? */
+  hasRequirements(queue: string): boolean {
+    return this.#core.lines.stands.count(queue) > 0;
+  }
+
+  /** The job that a claim of this queue by a worker without labels would get, or undefined. */
   nextClaimable(queue: string): number | undefined {
     if (this.state.getQueue(queue)?.paused !== false) return undefined;
     return this.#core.lines.head(queue)?.seq;
@@ -147,6 +158,13 @@ export class Engine {
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
+  }
+
+  /** The jobs that workers have in hand. */
+  *activeJobs(): Iterable<Job> {
+    for (const seq of this.#core.leases.values()) {
+      yield must(this.state.getJob(seq), "a leased job exists");
+    }
   }
 
   /** The job that is first in line, whether or not something stops it, or undefined. */
@@ -219,6 +237,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return admitMember(core, change);
     case "forgetMember":
       return forgetMember(core, change);
+    case "orderWorker":
+      return orderWorker(core, change);
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
@@ -236,9 +256,8 @@ function applyChange(core: Core, change: Change): Outcome {
     case "cancelBatch":
       return cancelBatch(core, change);
     case "deliver":
-      return deliverMail(core, change);
     case "forgetMail":
-      return forgetMail(core, change);
+      return changeMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
   }

@@ -15,7 +15,7 @@ import type { EnqueueJobs, NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { refuseDependencies } from "./depend.ts";
 import { added, insertJob } from "./insert.ts";
-import { backlogRefusal } from "./limits/limit-changes.ts";
+import { backlogRefusal, requirementsRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
 import type { JobOptions } from "./options.ts";
@@ -154,6 +154,8 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   }
   const full = refuseMail(core, spec.queue, options);
   if (full !== undefined) return full;
+  const unknown = requirementsRefusal(core, spec.queue, options.lane);
+  if (unknown !== undefined) return unknown;
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);

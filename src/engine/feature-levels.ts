@@ -20,6 +20,7 @@ import type {
   ReleaseItem,
   Retention,
 } from "./change.ts";
+import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
@@ -51,7 +52,10 @@ const changes: {
     level: 1,
     members: { jobs: 1, batch: 2, shard: 2, across: 3, partOf: 3, idempotency: 1 },
   },
-  claim: { level: 1, members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1 } },
+  claim: {
+    level: 1,
+    members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1, labels: 3 },
+  },
   ack: { level: 1, members: { items: 1 } },
   fail: { level: 1, members: { items: 1 } },
   release: { level: 1, members: { items: 1 } },
@@ -76,6 +80,7 @@ const changes: {
   configure: { level: 1, members: { retention: 1 } },
   admitMember: { level: 1, members: { uuid: 1, httpUrl: 1, peerAddress: 1, version: 1 } },
   forgetMember: { level: 1, members: { id: 1 } },
+  orderWorker: { level: 3, members: { workerId: 3, order: 3 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
   setSchedule: { level: 2, members: { name: 2, across: 3, spec: 2 } },
   deleteSchedule: { level: 2, members: { name: 2 } },
@@ -147,6 +152,15 @@ const jobOptions: Levels<JobOptions> = {
   lane: 2,
 };
 
+const laneMembers: Levels<Lane> = {
+  key: 2,
+  cost: 2,
+  resources: 2,
+  fifo: 2,
+  group: 2,
+  requires: 3,
+};
+
 const itemMembers: {
   readonly ack: Levels<AckItem>;
   readonly fail: Levels<FailItem>;
@@ -199,7 +213,11 @@ export function needOf(change: Change): Need {
     case "enqueue":
       return change.jobs.reduce((need, job) => {
         const next = higher(need, job, jobMembers, "job");
-        return job.options === undefined ? next : higher(next, job.options, jobOptions, "job");
+        if (job.options === undefined) return next;
+        const all = higher(next, job.options, jobOptions, "job");
+        return job.options.lane === undefined
+          ? all
+          : higher(all, job.options.lane, laneMembers, "job");
       }, own);
     case "ack":
     case "fail":

@@ -6,6 +6,11 @@ export const engineLimits = {
   limitsMax: 100_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
+  /** Different sets of requirements among the unfinished jobs of a queue. */
+  requirementSetsMax: 64,
+  /** Workers that are asked to be quiet or to stop, and how long an order to stop is remembered at least. */
+  workerOrdersMax: 10_000,
+  stopOrderMs: 600_000,
   /** Nodes of a cluster, voters and learners. */
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */

@@ -7,6 +7,7 @@ import type { Core } from "./core.ts";
 import { waitAgain } from "./depend.ts";
 import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
+import { requirementsRefusal } from "./limits/limit-changes.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 import { refuseDraining } from "./queue-settings.ts";
 import { moveKey, retakeKey } from "./unique-key.ts";
@@ -135,5 +136,7 @@ function moveJob(core: Core, job: Job, queue: string): ItemResult {
   if (job.queue === queue) return done(job, job.state);
   const closed = refuseDraining(core, queue);
   if (closed !== undefined) return closed;
+  const full = requirementsRefusal(core, queue, job.options.lane);
+  if (full !== undefined) return full;
   return moveKey(core, job, queue) ?? done(core.rehome(job, { queue }), job.state);
 }

@@ -65,6 +65,8 @@ export interface Effects {
   redrivesWanted: boolean;
   /** Messages to or from other shards were written, taken or forgotten. */
   mailMoved: boolean;
+  /** Workers that an operator asked for something. */
+  readonly workersOrdered: string[];
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -81,6 +83,7 @@ export function createEffects(): Effects {
     plansWanted: new Set(),
     redrivesWanted: false,
     mailMoved: false,
+    workersOrdered: [],
     revoked: [],
   };
 }

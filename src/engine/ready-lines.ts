@@ -6,7 +6,6 @@
  * here is derived from jobs and records, rebuilt at start, and never decides differently for having been rebuilt.
  */
 import { must } from "../base/assert.ts";
-import type { JobState } from "./job.ts";
 import { ClaimCounter } from "./limits/claim-counter.ts";
 import { FifoKeys } from "./limits/fifo-keys.ts";
 import { Gates, type Need } from "./limits/gates.ts";
@@ -15,71 +14,25 @@ import { LaneSet } from "./limits/lane-set.ts";
 import { Parking, SleepingQueue } from "./limits/parking.ts";
 import { LaneLine } from "./limits/pool.ts";
 import { type LimitTarget, limitName, nameOf } from "./limits/setting.ts";
+import { queueOfStand, Stands, standOf } from "./limits/stands.ts";
 import { Turns } from "./limits/turns.ts";
-import type { JobOptions } from "./options.ts";
-import type { Effects } from "./outcome.ts";
+import type { Head, Line, LinedJob, LineHost, StandLines } from "./ready-line.ts";
 import { ReadyQueue } from "./ready-queue.ts";
-import type { State } from "./state.ts";
-
-/** What the lines see of the engine. */
-export interface LineHost {
-  readonly state: State;
-  readonly nowMs: number;
-  readonly effects: Effects;
-}
-
-/** What the lines need to know of a job. */
-export interface LinedJob {
-  readonly seq: number;
-  readonly queue: string;
-  readonly state: JobState;
-  readonly priority: number;
-  /** Its place in line; 0 when it stands in none. */
-  readonly order: number;
-  readonly options: JobOptions;
-}
-
-/** The job that a claim of the queue would get. */
-export interface Head {
-  readonly priority: number;
-  readonly order: number;
-  readonly seq: number;
-  /** Its lane, where there are any. */
-  readonly line: LaneLine | undefined;
-}
-
-export interface Line {
-  readonly plain: ReadyQueue;
-  lanes: LaneSet | undefined;
-}
-
-/** An answer of `claimable`, and what it was true of. */
-interface Counted {
-  readonly change: number;
-  readonly nowMs: number;
-  readonly count: number;
-  readonly most: number;
-}
-
-interface QueueLines {
-  counted: Counted | undefined;
-  /** Present when the queue as a whole is limited. */
-  sleeping: SleepingQueue | undefined;
-  /** Priorities that have lanes. */
-  laneSets: number;
-  readonly lines: (Line | undefined)[];
-}
 
 export class ReadyLines {
   readonly gates: Gates;
   readonly fifo = new FifoKeys();
+  readonly stands = new Stands();
   readonly #host: LineHost;
   readonly #parking: Parking;
-  readonly #queues = new Map<string, QueueLines>();
+  /** By stand (`limits/stands.ts`), which is the queue's name for jobs without requirements. */
+  readonly #queues = new Map<string, StandLines>();
   /** Waiting jobs by queue and group. */
   readonly #backlogs = new Map<string, number>();
   /** Sets that a ready job has left since `settle`. */
   readonly #left: LaneSet[] = [];
+  /** Stands that may have lost their last job since `settle`. */
+  readonly #emptied: string[] = [];
   /** Stored turns of lines whose jobs have not been seen yet. */
   readonly #storedTurns = new Map<string, [string | undefined, number][]>();
   /** Grows with everything that may change what can be claimed. */
@@ -92,7 +45,7 @@ export class ReadyLines {
       get nowMs() {
         return host.nowMs;
       },
-      ready: (queue) => host.effects.readyQueues.add(queue),
+      ready: (stand) => host.effects.readyQueues.add(queueOfStand(stand)),
     });
     for (const [name, { pass }] of host.state.records("turns").entries()) {
       const [queue = "", priority = "", ...group] = name.split("\n");
@@ -118,6 +71,7 @@ export class ReadyLines {
       return;
     }
     this.#count(job, lane, 1);
+    if (lane.requires !== undefined) this.stands.join(job.queue, lane.requires);
     if (lane.fifo !== undefined) this.fifo.join(job.queue, lane.fifo, job);
     if (job.state === "active") {
       for (const { gate, slots } of this.needsOf(job.queue, lane)) {
@@ -126,7 +80,7 @@ export class ReadyLines {
         gate.holders.add(job.seq);
       }
     } else if (job.order > 0) {
-      const set = this.#openSet(job.queue, job.priority);
+      const set = this.#openSet(standOf(job), job.priority);
       set.jobs.push(job.order, job.seq);
       set.count(groupOf(lane), 1);
       if (lane.fifo === undefined) this.#show(set, job, lane);
@@ -143,6 +97,10 @@ export class ReadyLines {
       return;
     }
     this.#count(job, lane, -1);
+    if (lane.requires !== undefined) {
+      this.stands.leave(job.queue, lane.requires);
+      this.#emptied.push(standOf(job));
+    }
     const fifo = lane.fifo === undefined ? undefined : this.fifo.leave(job.queue, lane.fifo, job);
     if (job.state === "active") {
       for (const { gate, slots } of this.needsOf(job.queue, lane)) {
@@ -168,6 +126,9 @@ export class ReadyLines {
    */
   settle(): void {
     for (let set = this.#left.pop(); set !== undefined; set = this.#left.pop()) this.#tidy(set);
+    for (let name = this.#emptied.pop(); name !== undefined; name = this.#emptied.pop()) {
+      if (!this.stands.of(queueOfStand(name)).includes(name)) this.#forgetStand(name);
+    }
     if (!this.fifo.isDirty) return;
     for (const fifo of this.fifo.takeDirty()) {
       const first = this.#host.state.getJob(fifo.jobs.topKey());
@@ -183,9 +144,9 @@ export class ReadyLines {
     }
   }
 
-  /** The job that is next, of those that nothing stops. */
-  head(queue: string): Head | undefined {
-    const found = this.#queues.get(queue);
+  /** The job that is next of a stand, of those that nothing stops. */
+  head(stand: string): Head | undefined {
+    const found = this.#queues.get(stand);
     if (found === undefined) return undefined;
     if (this.#parking.nextWakeMs() <= this.#host.nowMs) this.#parking.wakeDue();
     if (found.sleeping !== undefined && !this.#parking.isQueueOpen(found.sleeping))
@@ -208,10 +169,10 @@ export class ReadyLines {
     return undefined;
   }
 
-  /** The head of a queue is claimed now: spends what that costs and moves the turn on. Before the job changes. */
-  serve(queue: string, head: Head): void {
+  /** The head of a stand is claimed now: spends what that costs and moves the turn on. Before the job changes. */
+  serve(stand: string, head: Head): void {
     this.#change++;
-    const found = this.#queues.get(queue);
+    const found = this.#queues.get(stand);
     const { line } = head;
     const gate = found?.sleeping?.gate;
     if (gate !== undefined) {
@@ -220,41 +181,65 @@ export class ReadyLines {
     if (line === undefined) return;
     for (const need of line.needs) this.gates.spend(need, this.#host.nowMs);
     const set = must(found?.lines[head.priority]?.lanes, "a lane is in a set");
-    if (set.groupCount > 1) set.turns.serve(line.group, this.weightOf(queue, line.group));
+    if (set.groupCount > 1) {
+      set.turns.serve(line.group, this.weightOf(queueOfStand(stand), line.group));
+    }
   }
 
   /** The first job of the lines, whether or not something stops it. */
   first(queue: string): number | undefined {
-    for (const line of this.#queues.get(queue)?.lines ?? []) {
-      if (line === undefined) continue;
-      const lanes = line.lanes?.jobs;
-      const laned = lanes === undefined || lanes.size === 0 ? undefined : lanes;
-      if (laned === undefined || line.plain.headOrder() < laned.headOrder()) {
-        const seq = line.plain.peek();
-        if (seq !== undefined) return seq;
-      }
-      if (laned !== undefined) return laned.peek();
+    const firsts = this.stands.of(queue).flatMap((stand) => this.#firstOf(stand) ?? []);
+    firsts.sort((one, other) => one.priority - other.priority || one.order - other.order);
+    return firsts[0]?.seq;
+  }
+
+  #firstOf(stand: string): { priority: number; order: number; seq: number } | undefined {
+    for (const [priority, { plain, lanes }] of this.linesOf(stand)) {
+      const of = (line: ReadyQueue | undefined) => {
+        const seq = line?.peek();
+        return line === undefined || seq === undefined
+          ? undefined
+          : { priority, order: line.headOrder(), seq };
+      };
+      const [one, other] = [of(plain), of(lanes?.jobs)];
+      if (one !== undefined && other !== undefined) return one.order < other.order ? one : other;
+      if (one !== undefined || other !== undefined) return one ?? other;
     }
     return undefined;
   }
 
   /** How many jobs of the queue are in line, stopped or not. */
   size(queue: string): number {
+    if (this.stands.isIdle) return this.#sizeOf(queue);
+    return this.stands.of(queue).reduce((count, stand) => count + this.#sizeOf(stand), 0);
+  }
+
+  #sizeOf(stand: string): number {
     let count = 0;
-    for (const line of this.#queues.get(queue)?.lines ?? []) {
+    for (const line of this.#queues.get(stand)?.lines ?? []) {
       if (line !== undefined) count += line.plain.size + (line.lanes?.jobs.size ?? 0);
     }
     return count;
   }
 
   /**
-   * How many jobs a claim could get, or so, counted up to `most`: exactly when none could, and never none when one could.
-   * Asked again before anything changed, it does not count again.
+   * How many jobs a claim with these labels could get, or so, counted up to `most`: exactly when none could, and never none
+   * when one could. Asked again before anything changed, it does not count again.
    */
-  claimable(queue: string, most: number): number {
-    const found = this.#queues.get(queue);
+  claimable(queue: string, most: number, labels?: readonly string[]): number {
+    if (labels === undefined || this.stands.isIdle) return this.#claimableOf(queue, most);
+    let count = 0;
+    for (const stand of this.stands.openTo(queue, labels)) {
+      count += this.#claimableOf(stand, most - count);
+      if (count >= most) break;
+    }
+    return count;
+  }
+
+  #claimableOf(stand: string, most: number): number {
+    const found = this.#queues.get(stand);
     if (found === undefined) return 0;
-    if (found.sleeping === undefined && found.laneSets === 0) return this.size(queue);
+    if (found.sleeping === undefined && found.laneSets === 0) return this.#sizeOf(stand);
     const known = found.counted;
     if (
       known !== undefined &&
@@ -281,9 +266,9 @@ export class ReadyLines {
     return needs;
   }
 
-  /** The lines of a queue with their priorities, the best first. */
-  linesOf(queue: string): (readonly [number, Line])[] {
-    return [...(this.#queues.get(queue)?.lines.entries() ?? [])].flatMap(([priority, line]) =>
+  /** The lines of a stand with their priorities, the best first. */
+  linesOf(stand: string): (readonly [number, Line])[] {
+    return [...(this.#queues.get(stand)?.lines.entries() ?? [])].flatMap(([priority, line]) =>
       line === undefined ? [] : [[priority, line] as const],
     );
   }
@@ -335,8 +320,14 @@ export class ReadyLines {
 
   /** Makes the queue pass a gate of its own. */
   limitQueue(queue: string): void {
-    const found = this.#openQueue(queue);
-    if (found.sleeping !== undefined) return;
+    this.#openQueue(queue);
+    for (const stand of this.stands.of(queue)) {
+      const found = this.#queues.get(stand);
+      if (found !== undefined && found.sleeping === undefined) this.#limit(found, queue);
+    }
+  }
+
+  #limit(found: StandLines, queue: string): void {
     const gate = this.gates.open("queue", queue);
     gate.users++;
     found.sleeping = new SleepingQueue(gate);
@@ -346,16 +337,20 @@ export class ReadyLines {
   /** Forgets the lines of a queue that no longer exists. */
   forgetQueue(queue: string): void {
     this.#change++;
-    const sleeping = this.#queues.get(queue)?.sleeping;
+    for (const stand of this.stands.of(queue)) this.#forgetStand(stand);
+  }
+
+  #forgetStand(stand: string): void {
+    const sleeping = this.#queues.get(stand)?.sleeping;
     if (sleeping !== undefined) {
       this.#parking.forgetQueue(sleeping);
       sleeping.gate.users--;
       this.gates.tidy(sleeping.gate);
     }
-    this.#queues.delete(queue);
+    this.#queues.delete(stand);
   }
 
-  #countClaimable({ sleeping, lines }: QueueLines, most: number): number {
+  #countClaimable({ sleeping, lines }: StandLines, most: number): number {
     if (this.#parking.nextWakeMs() <= this.#host.nowMs) this.#parking.wakeDue();
     let room = Number.POSITIVE_INFINITY;
     if (sleeping !== undefined) {
@@ -434,21 +429,21 @@ export class ReadyLines {
 
   #setOf(job: LinedJob): LaneSet {
     return must(
-      this.#queues.get(job.queue)?.lines[job.priority]?.lanes,
+      this.#queues.get(standOf(job))?.lines[job.priority]?.lanes,
       "the line of a ready job with a lane has lanes",
     );
   }
 
-  #openSet(queue: string, priority: number): LaneSet {
-    const line = this.#openLine(queue, priority);
+  #openSet(stand: string, priority: number): LaneSet {
+    const line = this.#openLine(stand, priority);
     if (line.lanes !== undefined) return line.lanes;
-    const turns = new Turns(this.#host.state.records("turns"), queue, priority);
-    for (const [group, pass] of this.#storedTurns.get(`${queue}\n${priority}`) ?? []) {
+    const turns = new Turns(this.#host.state.records("turns"), stand, priority);
+    for (const [group, pass] of this.#storedTurns.get(`${stand}\n${priority}`) ?? []) {
       turns.load(group, pass);
     }
-    this.#storedTurns.delete(`${queue}\n${priority}`);
-    line.lanes = new LaneSet({ queue, priority }, turns, line.plain);
-    const lines = this.#openQueue(queue);
+    this.#storedTurns.delete(`${stand}\n${priority}`);
+    line.lanes = new LaneSet({ stand, priority }, turns, line.plain);
+    const lines = this.#openQueue(stand);
     line.lanes.queueGate = lines.sleeping?.gate;
     lines.laneSets++;
     return line.lanes;
@@ -458,24 +453,26 @@ export class ReadyLines {
   #tidy(set: LaneSet): void {
     if (set.groupCount < 2) set.turns.reset();
     if (set.jobs.size > 0) return;
-    const found = this.#queues.get(set.queue);
+    const found = this.#queues.get(set.stand);
     const line = found?.lines[set.priority];
     if (found === undefined || line?.lanes !== set) return;
     line.lanes = undefined;
     found.laneSets--;
   }
 
-  #openQueue(queue: string): QueueLines {
-    let found = this.#queues.get(queue);
+  #openQueue(stand: string): StandLines {
+    let found = this.#queues.get(stand);
     if (found === undefined) {
       found = { counted: undefined, sleeping: undefined, laneSets: 0, lines: [] };
-      this.#queues.set(queue, found);
+      this.#queues.set(stand, found);
+      const queue = queueOfStand(stand);
+      if (this.#queues.get(queue)?.sleeping !== undefined) this.#limit(found, queue);
     }
     return found;
   }
 
-  #openLine(queue: string, priority: number): Line {
-    const { lines } = this.#openQueue(queue);
+  #openLine(stand: string, priority: number): Line {
+    const { lines } = this.#openQueue(stand);
     let line = lines[priority];
     if (line === undefined) {
       while (lines.length <= priority) lines.push(undefined);

@@ -19,6 +19,7 @@ import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Followers, Tie } from "./ties.ts";
+import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
 export interface RecordTypes {
@@ -56,6 +57,8 @@ export interface RecordTypes {
   followers: Followers;
   /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
   joining: string;
+  /** By worker id. */
+  workerOrder: WorkerOrder;
 }
 
 export type RecordKind = keyof RecordTypes & string;

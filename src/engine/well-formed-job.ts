@@ -39,6 +39,11 @@ export const priority: Shape<number> = integer(0, bounds.priorityMax);
 export const shard: Shape<number> = integer(0, bounds.shardMax);
 const units = integer(1, bounds.unitsMax);
 
+/** Sorted, so that equal sets are equal. */
+export const labels: Shape<readonly string[]> = checked(list(key, 1, bounds.listMax), (all) =>
+  isGrowing(all) ? undefined : "labels in growing order",
+);
+
 const lane: Shape<Lane> = members<Lane>({
   key: optional(key),
   cost: optional(units),
@@ -49,6 +54,7 @@ const lane: Shape<Lane> = members<Lane>({
   ),
   fifo: optional(key),
   group: optional(key),
+  requires: optional(labels),
 });
 
 const engineOnly = "only the engine gives it to the jobs that it adds";

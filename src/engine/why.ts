@@ -25,6 +25,8 @@ export type Obstacle =
   | { readonly kind: "followUp"; readonly key: string; readonly holder: number }
   /** Another job of its key goes first. */
   | { readonly kind: "fifo"; readonly key: string; readonly holder: number }
+  /** Only a worker with these labels gets it. */
+  | { readonly kind: "requires"; readonly labels: readonly string[] }
   | LimitObstacle;
 
 export type LimitObstacle = {
@@ -63,6 +65,8 @@ export class Why {
     if (job.expireAtMs > 0 && job.expireAtMs <= nowMs) found.push({ kind: "expired" });
     if (this.#core.state.getQueue(job.queue)?.paused === true) found.push({ kind: "queuePaused" });
     found.push(...this.#keyObstacles(job));
+    const labels = job.options.lane?.requires;
+    if (labels !== undefined) found.push({ kind: "requires", labels });
     // What a limit holds now says nothing about a job that comes to its line later.
     if (job.order > 0) found.push(...this.#limitObstacles(job, nowMs));
     return found;

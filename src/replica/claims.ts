@@ -23,6 +23,8 @@ export interface ClaimRequest {
   readonly leaseMs: number;
   readonly workerId?: string;
   readonly hostname?: string;
+  /** What it has of what jobs may require. */
+  readonly labels?: readonly string[];
 }
 
 export class Waiter {
@@ -99,6 +101,17 @@ export class Claims {
     return this.#stands.get(queue)?.waiters.size ?? 0;
   }
 
+  /** The queues at which somebody waits who has no claim on its way. */
+  idleQueues(): Map<string, number> {
+    const idle = new Map<string, number>();
+    for (const [queue, { waiters }] of this.#stands) {
+      let count = 0;
+      for (const waiter of waiters) if (waiter.claiming === 0) count++;
+      if (count > 0) idle.set(queue, count);
+    }
+    return idle;
+  }
+
   /** Lets a waiter stand at its queues; it is served at once if something is there. */
   add(waiter: Waiter): void {
     if (!waiter.standing) {
@@ -150,8 +163,10 @@ export class Claims {
   wake(queue: string): void {
     const stand = this.#stands.get(queue);
     if (stand === undefined) return;
+    // Where jobs have requirements, what one waiter cannot have may be there for another.
+    const isForAll = !this.#replica.engine.hasRequirements(queue);
     for (const waiter of stand.waiters) {
-      if (this.#available(queue, 1) <= 0) return;
+      if (isForAll && this.#available(queue, 1) <= 0) return;
       this.#serve(waiter);
     }
   }
@@ -159,8 +174,10 @@ export class Claims {
   #serve(waiter: Waiter): void {
     if (waiter.claiming > 0 || waiter.want <= 0) return;
     let available = 0;
-    for (const queue of waiter.request.queues) {
-      available += Math.max(0, this.#available(queue, Math.min(waiter.want, claimCountMax)));
+    const { queues, labels } = waiter.request;
+    for (const queue of queues) {
+      const most = Math.min(waiter.want, claimCountMax);
+      available += Math.max(0, this.#available(queue, most, labels));
     }
     if (available > 0) this.#claim(waiter, Math.min(waiter.want, available, claimCountMax));
   }
@@ -215,10 +232,10 @@ export class Claims {
   }
 
   /** How many jobs nobody was promised; nobody counts much further than `most`. */
-  #available(queue: string, most: number): number {
+  #available(queue: string, most: number, labels?: readonly string[]): number {
     const stand = this.#stands.get(queue);
     const onTheWay = stand === undefined ? 0 : stand.expected - stand.promised;
-    return this.#replica.claimable(queue, most - onTheWay) + onTheWay;
+    return this.#replica.claimable(queue, most - onTheWay, labels) + onTheWay;
   }
 
   #promise(queues: readonly string[], count: number): void {

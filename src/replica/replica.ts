@@ -135,6 +135,11 @@ export class Replica {
     return this.#consensus?.appliedIndex ?? this.#deps.store.stored.index;
   }
 
+  /** The time that a batch made now would have. */
+  get nextBatchMs(): number {
+    return this.#time.nowMs;
+  }
+
   get checkpointedIndex(): number {
     return this.#checkpoints.storedIndex;
   }
@@ -195,8 +200,8 @@ export class Replica {
   }
 
   /** How many jobs a claim of the queue could get, counted up to `most`. Somebody waits there, so what stops the others is timed from now on. */
-  claimable(queue: string, most: number): number {
-    const count = this.engine.claimable(queue, most);
+  claimable(queue: string, most: number, labels?: readonly string[]): number {
+    const count = this.engine.claimable(queue, most, labels);
     if (!this.#isApplying) this.#tellOfReady();
     if (this.engine.nextWakeMs() !== Number.POSITIVE_INFINITY) this.#alarm.arm();
     return count;

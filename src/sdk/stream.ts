@@ -74,6 +74,8 @@ export interface StreamEvents {
   opened?(): void;
   jobs?(jobs: readonly Job[]): void;
   revoked?(revoked: readonly Revoked[]): void;
+  /** What an operator asks of the worker: `quiet`, `stop` or `work`. */
+  ordered?(order: string): void;
   /** The server will close the connection; the stream reconnects by itself. */
   closing?(): void;
   lost?(reason: string, retryMs: number, server: string): void;
@@ -292,6 +294,7 @@ class StreamClient implements Stream {
     const frame = parsed.value as Incoming;
     if (frame.jobs !== undefined) this.#events.jobs?.(frame.jobs);
     if (frame.revoked !== undefined) this.#events.revoked?.(frame.revoked);
+    if (frame.order !== undefined) this.#events.ordered?.(frame.order);
     if (frame.closing === true) {
       this.#isClosing = true;
       this.#events.closing?.();

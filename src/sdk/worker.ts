@@ -27,6 +27,14 @@ export interface WorkerOptions {
   readonly leaseMs: number;
   readonly workerId: string;
   readonly hostname?: string | undefined;
+  /** What the worker has of what jobs may require. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Name and version of the program, for those who look at workers. */
+  readonly client?: string | undefined;
+  /** When the process began, as RFC 3339. */
+  readonly startedAt?: string | undefined;
+  /** How long handlers may go on when an operator asks the worker to end. Default 30 s. */
+  readonly stopGraceMs?: number | undefined;
   /** Time for one attempt, for jobs that bring none of their own. */
   readonly timeoutMs?: number | undefined;
   readonly handler: Handler;
@@ -58,6 +66,7 @@ const drainMs = 200;
 /** Time for the answers to the last reports when the worker ends. */
 const lastAnswersMs = 5000;
 const abandonMsDefault = 15_000;
+const stopGraceMsDefault = 30_000;
 /** Each job has a report and a heartbeat or two under way at most. */
 const itemsPerSlot = 4;
 /** The lease, or the job, is gone. */
@@ -78,6 +87,8 @@ class WorkerLoop implements Worker {
   /** Rises with every job that arrives. */
   #arrivals = 0;
   #emptyLooks = 0;
+  /** What an operator asked last. */
+  #order = "work";
   #faultSeen: CorvoError | undefined;
   #isBeatDue = false;
   /** The answer to the last claim, for no more jobs, is to come. */
@@ -121,6 +132,7 @@ class WorkerLoop implements Worker {
             this.#held.get(each.lease_token)?.stop(each.reason === "cancel" ? "cancelled" : "lost");
           }
         },
+        ordered: (order) => this.#ordered(order),
         closing: () => logger.info("the server asks to connect again, or elsewhere"),
         lost: (reason, retryMs, server) => {
           this.#credits = 0;
@@ -133,6 +145,19 @@ class WorkerLoop implements Worker {
         },
       },
     );
+  }
+
+  /** The server gives out no jobs to a worker that has orders; to end is for the worker itself. */
+  #ordered(order: string): void {
+    const { logger, stopGraceMs } = this.#options;
+    if (order === this.#order) return;
+    this.#order = order;
+    if (order === "quiet") logger.info("an operator asked this worker to take no more jobs");
+    else if (order === "work") logger.info("an operator lets this worker take jobs again");
+    else if (order === "stop") {
+      logger.info("an operator asked this worker to finish its jobs and to end");
+      this.stop(stopGraceMs ?? stopGraceMsDefault);
+    }
   }
 
   stop(graceMs: number): void {
@@ -182,11 +207,14 @@ class WorkerLoop implements Worker {
   }
 
   #sendClaim(credits: number, done?: () => void): void {
-    const { queues, workerId, hostname, leaseMs } = this.#options;
+    const { queues, workerId, hostname, client, startedAt, labels, leaseMs } = this.#options;
     const request = {
       queues: [...queues],
       worker_id: workerId,
       hostname,
+      client,
+      started_at: startedAt,
+      labels,
       lease_ms: leaseMs,
       credits,
     };

@@ -11,6 +11,7 @@ import { describeTarget } from "../engine/limits/setting.ts";
 import type { Standing } from "../engine/limits/standing.ts";
 import type { LimitObstacle, Obstacle } from "../engine/why.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
+import { labelsView } from "./labels.ts";
 import { limitView } from "./limit-views.ts";
 import type { Node } from "./node.ts";
 
@@ -46,6 +47,8 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
       return queuePaused(job.queue);
     case "fifo":
       return behindKey(node, job, obstacle);
+    case "requires":
+      return requires(node, obstacle.labels);
     default:
       return limitCause(node, obstacle);
   }
@@ -250,6 +253,21 @@ function behindKey(
     fifo_key: key,
     state,
     ...(job_id === undefined ? {} : { job_id }),
+  };
+}
+
+/** No worker that was heard of lately meets the requirements of a job, or of so many of a queue. */
+export function requires(node: Node, labels: readonly string[], jobs?: number): Cause {
+  const what = `${labels.length === 1 ? "the label" : "the labels"} ${labels.join(", ")}`;
+  const none = node.replica.isLeader ? ", and none asked for jobs lately" : "";
+  return {
+    code: "requires",
+    message:
+      jobs === undefined
+        ? `Only a worker with ${what} gets it${none} (corvo workers list).`
+        : `${count(jobs, "ready job")} ${jobs === 1 ? "needs" : "need"} a worker with ${what}${none} (corvo workers list).`,
+    requires: labelsView(labels),
+    ...(jobs === undefined ? {} : { jobs }),
   };
 }
 

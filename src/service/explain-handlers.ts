@@ -10,7 +10,7 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { Job } from "../engine/job.ts";
-import type { Standing } from "../engine/limits/standing.ts";
+import type { QueueStanding, Standing } from "../engine/limits/standing.ts";
 import type { Obstacle } from "../engine/why.ts";
 import {
   type Cause,
@@ -23,6 +23,7 @@ import {
   noWorker,
   queueDraining,
   queuePaused,
+  requires,
 } from "./causes.ts";
 import type { Node } from "./node.ts";
 
@@ -45,7 +46,7 @@ export function createExplainHandlers(node: Node): Pick<Handlers, "explainJob" |
 function explainJob(node: Node, jobId: string): JobExplanation {
   const job = node.findJob(jobId);
   const { why } = node.replica.engine;
-  const obstacles = why.job(job, node.readMs);
+  const obstacles = why.job(job, node.readMs).filter((one) => !isMet(node, job.queue, one));
   const standing = obstacles.length === 0 ? why.standing(job, node.readMs) : undefined;
   const causes = obstacles.map((obstacle) => causeOf(node, job, obstacle));
   if (standing !== undefined && standing.ahead > 0) causes.push(inLine(job, standing));
@@ -64,6 +65,12 @@ function explainJob(node: Node, jobId: string): JobExplanation {
       ? estimate(node, job, { obstacles, standing, around })
       : { basis: obstacles[0]?.kind === "finished" ? "never" : "now" },
   };
+}
+
+/** Requirements stop nobody where a worker meets them. */
+function isMet(node: Node, queue: string, obstacle: Obstacle): boolean {
+  if (obstacle.kind !== "requires") return false;
+  return node.workers.meeting(queue, obstacle.labels) > 0;
 }
 
 function nothingStops(node: Node, queue: string): string {
@@ -138,12 +145,15 @@ async function explainQueue(node: Node, name: string): Promise<QueueExplanation>
   }
   const nowMs = node.readMs;
   const found = engine.why.queue(name, nowMs);
+  const unmet = unmetOf(node, name, found);
+  const open = unmet.reduce((left, { jobs }) => left - jobs, found.open);
   const causes: Cause[] = [];
   if (queue.paused) causes.push(queuePaused(name));
   causes.push(...engine.why.queueLimits(name, nowMs).map((stop) => limitCause(node, stop)));
   const isOpen = causes.length === 0;
+  for (const { labels, jobs } of unmet) causes.push(requires(node, labels, jobs));
   if (found.open === 0) causes.push(...(await whyNoneIsOpen(node, name)));
-  const around = surroundings(node, name, isOpen && found.open > 0);
+  const around = surroundings(node, name, isOpen && open > 0);
   if (around[0]?.code === "no_leader") causes.length = 0;
   causes.push(...around);
   const next = isOpen ? engine.nextClaimable(name) : undefined;
@@ -151,12 +161,12 @@ async function explainQueue(node: Node, name: string): Promise<QueueExplanation>
   const leads = node.replica.isLeader;
   return {
     queue: name,
-    summary: causes[0]?.message ?? `Nothing stops it: ${count(found.open, "job")} can be claimed.`,
+    summary: causes[0]?.message ?? `Nothing stops it: ${count(open, "job")} can be claimed.`,
     causes,
     stale: !leads,
     ...(job === undefined ? {} : { next_job_id: node.idOf(job) }),
     ready: found.ready,
-    open: isOpen ? found.open : 0,
+    open: isOpen ? open : 0,
     active: queue.counts.active,
     ...(leads
       ? {
@@ -167,28 +177,52 @@ async function explainQueue(node: Node, name: string): Promise<QueueExplanation>
   };
 }
 
-/** No job of the queue could be claimed, whatever holds for the queue as a whole: what each kind waits for. */
-async function whyNoneIsOpen(node: Node, name: string): Promise<Cause[]> {
-  const { engine } = node.replica;
-  const queue = engine.state.getQueue(name);
-  const found = engine.why.queue(name, node.readMs);
+/** What stops the ready jobs of a queue, in sentences, as far as the engine and the known workers say. */
+export function engineStops(node: Node, name: string): string[] {
+  const { why } = node.replica.engine;
+  const found = why.queue(name, node.readMs);
+  return [
+    ...why.queueLimits(name, node.readMs).map((stop) => limitCause(node, stop)),
+    ...unmetOf(node, name, found).map(({ labels, jobs }) => requires(node, labels, jobs)),
+    ...stoppedCauses(node, found),
+  ].map(({ message }) => message);
+}
+
+function unmetOf(node: Node, name: string, { requiring }: QueueStanding) {
+  return requiring.filter(({ labels }) => !isMet(node, name, { kind: "requires", labels }));
+}
+
+/** What limits stop jobs of a queue, and those that wait for another of their key. */
+function stoppedCauses(node: Node, { stopped, behindKey }: QueueStanding): Cause[] {
+  const { why } = node.replica.engine;
   const causes: Cause[] = [];
-  for (const { need, jobs } of found.stopped.slice(0, stoppedMax)) {
-    for (const stop of engine.why.shutBy(need, node.readMs)) {
+  for (const { need, jobs } of stopped.slice(0, stoppedMax)) {
+    for (const stop of why.shutBy(need, node.readMs)) {
       const cause = limitCause(node, stop);
       const says = `${cause.message} ${count(jobs, "ready job")} ${jobs === 1 ? "waits" : "wait"} for that.`;
       causes.push({ ...cause, message: says, jobs });
     }
   }
-  const waiting = (state: string, jobs: number, says: string, more: Partial<Cause> = {}) => {
-    if (jobs > 0) causes.push({ code: "jobs_waiting", message: says, state, jobs, ...more });
+  if (behindKey > 0) {
+    causes.push({
+      code: "jobs_waiting",
+      message: `${count(behindKey, "ready job")} ${behindKey === 1 ? "waits" : "wait"} for an older one of the same fifo_key (corvo queue blocked).`,
+      state: "pending",
+      jobs: behindKey,
+    });
+  }
+  return causes;
+}
+
+/** No job of the queue could be claimed, whatever holds for the queue as a whole: what each kind waits for. */
+async function whyNoneIsOpen(node: Node, name: string): Promise<Cause[]> {
+  const { engine } = node.replica;
+  const queue = engine.state.getQueue(name);
+  const found = engine.why.queue(name, node.readMs);
+  const causes = stoppedCauses(node, found);
+  const waiting = (state: string, jobs: number, says: string) => {
+    if (jobs > 0) causes.push({ code: "jobs_waiting", message: says, state, jobs });
   };
-  const { behindKey } = found;
-  waiting(
-    "pending",
-    behindKey,
-    `${count(behindKey, "ready job")} ${behindKey === 1 ? "waits" : "wait"} for an older one of the same fifo_key (corvo queue blocked).`,
-  );
   if (queue === undefined) return causes;
   const { scheduled, retrying, held, pending } = queue.counts;
   const blocked = pending - found.ready;

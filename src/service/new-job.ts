@@ -8,6 +8,7 @@ import { type Lane, laneName } from "../engine/limits/lane.ts";
 import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.ts";
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { knownMembers, refuseOtherOptions } from "./known-members.ts";
+import { toLabels } from "./labels.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
@@ -156,6 +157,10 @@ function toLane(spec: Spec): Lane | undefined {
   }
   if (spec.fifo_key != null) lane.fifo = spec.fifo_key;
   if (spec.group != null) lane.group = spec.group;
+  if (spec.requires != null) {
+    const requires = toLabels("requires", spec.requires);
+    if (requires.length > 0) lane.requires = requires;
+  }
   return Object.keys(lane).length === 0 ? undefined : lane;
 }
 
@@ -165,7 +170,9 @@ export function isReadyAtOnce(job: NewJob): boolean {
     job.delayMs === undefined &&
     job.scheduledAtMs === undefined &&
     job.options?.debounceMs === undefined &&
-    job.options?.dependsOn === undefined
+    job.options?.dependsOn === undefined &&
+    // Not every worker that waits there may have it.
+    job.options?.lane?.requires === undefined
   );
 }
 

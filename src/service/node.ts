@@ -18,8 +18,10 @@ import { Planner } from "../replica/planner.ts";
 import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
+import { WorkerRegistry } from "./worker-registry.ts";
 
 export interface ServiceOptions {
   /** Number of the shard whose jobs these are; their ids have it. */
@@ -64,6 +66,8 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly workers: WorkerRegistry;
+  readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
@@ -79,10 +83,13 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
+    this.idleWatch = new IdleWatch(this);
     this.#duties = [
       new Planner({ ...deps, replica, dueTimes }),
       new Redriver({ ...deps, replica }),
+      this.idleWatch,
     ];
+    this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
   }
@@ -109,6 +116,7 @@ export class Node {
   /** Carries on what a batch caused: wakes waiting workers, ends waits, tells workers of lost leases. */
   onEffects(effects: Effects): void {
     for (const queue of effects.readyQueues) this.claims.wake(queue);
+    for (const workerId of effects.workersOrdered) this.workers.ordered(workerId);
     for (const duty of this.#duties) duty.onEffects(effects);
     if (this.#finishWatchers.size > 0) {
       for (const seq of effects.finished) {

@@ -18,6 +18,7 @@ import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
+import { createWorkersHandlers } from "./workers-handlers.ts";
 
 export interface Service {
   readonly handlers: Handlers;
@@ -29,6 +30,7 @@ export function createService(node: Node): Service {
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
+        ...createWorkersHandlers(node),
         ...createJobHandlers(node, new BulkOperations(node)),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),

@@ -19,14 +19,16 @@ import type {
 } from "../engine/change.ts";
 import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
+import type { Order } from "../engine/worker-orders.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
-import { claimRequestOf, giveBack } from "./fetch.ts";
+import { claimRequestOf, giveBack, introductionOf } from "./fetch.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
 import { refuseScattered } from "./relations.ts";
 import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
+import type { KnownWorker } from "./worker-registry.ts";
 
 export function createStreamService(node: Node): StreamService {
   return {
@@ -56,6 +58,10 @@ class Session implements StreamSession {
   readonly #node: Node;
   readonly #push: (text: string) => boolean;
   #waiter: Waiter | undefined;
+  #worker: KnownWorker | undefined;
+  #stopOrders: () => void = () => {};
+  /** What an operator asks of the worker. */
+  #order: Order | undefined;
   #closed = false;
   #mayClaim = true;
   /** The socket's buffer is full: no jobs until it has room. */
@@ -84,7 +90,7 @@ class Session implements StreamSession {
 
   drained(): void {
     this.#full = false;
-    if (this.#waiter !== undefined && this.#waiter.want > 0) this.#node.claims.add(this.#waiter);
+    this.#stand();
   }
 
   stopClaiming(): void {
@@ -96,6 +102,7 @@ class Session implements StreamSession {
 
   close(): void {
     this.#closed = true;
+    this.#leaveRegistry();
     if (this.#waiter !== undefined) this.#node.claims.remove(this.#waiter);
   }
 
@@ -194,7 +201,10 @@ class Session implements StreamSession {
     const { claims } = this.#node;
     this.#waiter ??= new Waiter(request, 0, (jobs, fault) => this.#deliver(jobs, fault));
     const waiter = this.#waiter;
-    if (!isSameRequest(waiter.request, request)) claims.change(waiter, request);
+    const isSame = isSameRequest(waiter.request, request);
+    if (!isSame) claims.change(waiter, request);
+    if (this.#worker === undefined || !isSame) this.#introduce(claim);
+    else this.#worker.lastSeenMs = this.#node.deps.clock.nowMs();
     waiter.want += claim.credits;
     // Zero credits mean: nothing more for now. That is how a worker stops, so jobs that are being claimed come before the answer:
     // pushed after it, they would find the worker gone and wait for their leases to end.
@@ -202,8 +212,40 @@ class Session implements StreamSession {
       waiter.takeBack();
       if (waiter.claiming > 0) holdAnswer(waiter, answer);
     }
-    if (waiter.want > 0 && !this.#full) claims.add(waiter);
-    else claims.remove(waiter);
+    if (!this.#stand()) claims.remove(waiter);
+  }
+
+  /** Waits for jobs, if any may come now. */
+  #stand(): boolean {
+    const waiter = this.#waiter;
+    if (waiter === undefined || waiter.want <= 0) return false;
+    if (this.#full || this.#order !== undefined) return false;
+    this.#node.claims.add(waiter);
+    return true;
+  }
+
+  #introduce(claim: NonNullable<ClientFrame["claim"]>): void {
+    const worker = introductionOf(claim);
+    this.#leaveRegistry();
+    if (worker === undefined) return;
+    const { workers } = this.#node;
+    this.#worker = workers.introduce(worker);
+    this.#worker.streams++;
+    this.#stopOrders = workers.onOrder(worker.workerId, (order) => this.#obey(order));
+    this.#obey(workers.orderOf(worker.workerId, worker.startedAtMs));
+  }
+
+  #leaveRegistry(): void {
+    this.#stopOrders();
+    if (this.#worker !== undefined) this.#node.workers.disconnected(this.#worker);
+    this.#worker = undefined;
+  }
+
+  #obey(order: Order | undefined): void {
+    if (this.#closed || order === this.#order) return;
+    this.#order = order;
+    this.#push(`{"order":"${order ?? "work"}"}`);
+    if (!this.#stand() && this.#waiter !== undefined) this.#node.claims.remove(this.#waiter);
   }
 
   #deliver(jobs: readonly Job[], fault: CorvoError | undefined): void {
@@ -250,9 +292,13 @@ function isSameRequest(one: ClaimRequest, other: ClaimRequest): boolean {
     one.leaseMs === other.leaseMs &&
     one.workerId === other.workerId &&
     one.hostname === other.hostname &&
-    one.queues.length === other.queues.length &&
-    one.queues.every((queue, i) => queue === other.queues[i])
+    isSameList(one.labels ?? [], other.labels ?? []) &&
+    isSameList(one.queues, other.queues)
   );
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((item, i) => item === other[i]);
 }
 
 /** Collects the parts of an answer and sends it when the last has come. */

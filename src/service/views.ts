@@ -10,6 +10,7 @@ import type { LimitValues } from "../engine/limits/setting.ts";
 import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
 import type { QueueRecord } from "../engine/state.ts";
+import { labelsView } from "./labels.ts";
 
 export type JobView = ResultOf<Operations["getJob"]>;
 type Summary = ResultOf<Operations["searchJobs"]>["jobs"][number];
@@ -99,6 +100,7 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
     set(view, "resources", lane.resources && Object.fromEntries(lane.resources));
     set(view, "fifo_key", lane.fifo);
     set(view, "group", lane.group);
+    set(view, "requires", lane.requires && labelsView(lane.requires));
   }
   if (attempts.length > 0) {
     view.attempts = attempts.map((attempt) => attemptView(id, attempt));

@@ -7,7 +7,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewBatch, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
-import { fetchJobs } from "./fetch.ts";
+import { fetchJobs, introductionOf, orderOf } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
@@ -197,7 +197,11 @@ function fetchHandlers(node: Node): Pick<WorkerHandlers, "fetchJob" | "fetchJobs
     async fetchJobs({ body }, { signal }) {
       const count = Math.min(limits.batchItemsMax, Math.max(1, body.count ?? 1));
       const jobs = await fetchJobs(node, body, count, signal);
-      return { jobs: jobs.map((job) => claimedView(node.idOf(job), job)) };
+      const order = orderOf(node, introductionOf(body));
+      return {
+        jobs: jobs.map((job) => claimedView(node.idOf(job), job)),
+        ...(order === undefined ? {} : { order }),
+      };
     },
   };
 }

@@ -8,6 +8,7 @@ import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
+import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
   submitting,
@@ -17,5 +18,6 @@ export const chapters: readonly Chapter[] = [
   admission,
   delivery,
   streaming,
+  workers,
   administration,
 ];

@@ -103,7 +103,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   replica.attach(group);
   const membership = createMembership(host, { ...parts, group, replica });
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
-  const planner = new Planner({ ...parts, clock, replica, dueTimes });
+  const planner = new Planner({ ...parts, replica, dueTimes });
   const redriver = new Redriver({ ...parts, clock, replica, search: searchOf(store) });
   group.whenReady(() => {
     planner.lead();

@@ -66,6 +66,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     version: "0.5.0",
   },
   forgetMember: { kind: "forgetMember", id: 1 },
+  orderWorker: { kind: "orderWorker", workerId: "w" },
   setStandby: { kind: "setStandby", id: 1, standby: true },
   setSchedule: {
     kind: "setSchedule",
@@ -131,7 +132,7 @@ const optionsOfFollower = {
   parentId: "$0",
   cascadeCancel: true,
   batchId: "batch_1",
-  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g" },
+  lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
 } as const satisfies Partial<JobOptions>;
@@ -265,7 +266,7 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     partOf: "batch_1",
     idempotency: { key: "i", fingerprint: "f" },
   },
-  claim: { ...leanChanges.claim, workerId: "w", hostname: "h" },
+  claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
   ack: { kind: "ack", items: [ack] },
   fail: { kind: "fail", items: [fail] },
   release: { kind: "release", items: [release] },
@@ -293,5 +294,6 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   },
   setSchedule: { kind: "setSchedule", name: "s", across: true, spec },
   deliver: { kind: "deliver", from: 1, first: 1, mails },
+  orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -32,11 +32,16 @@ export const lane: fc.Arbitrary<Lane> = fc
       units: fc.integer({ min: 1, max: 3 }),
       fifo: fc.constantFrom("f1", "f2"),
       group: fc.constantFrom("g1", "g2", "g\n3"),
+      requires: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(undefined) },
+        { weight: 1, arbitrary: fc.subarray(["x=1", "y=2"], { minLength: 1 }) },
+      ),
     },
     { requiredKeys: ["units"] },
   )
-  .map(({ units, resources, ...rest }) => ({
+  .map(({ units, resources, requires, ...rest }) => ({
     ...rest,
+    ...(requires !== undefined && { requires }),
     ...(resources !== undefined && {
       resources: resources.map((name): [string, number] => [name, units]),
     }),
@@ -258,6 +263,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
           leaseMs: fc.constantFrom(100, 2000, 10_000),
           workerId: fc.constantFrom("w1", "w2"),
           hostname: fc.constantFrom("h1"),
+          labels: fc.constantFrom(["x=1"], ["x=1", "y=2"]),
         },
         { requiredKeys: ["kind", "queues", "count", "leaseMs"] },
       )

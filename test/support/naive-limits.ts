@@ -30,6 +30,7 @@ interface Part {
 
 interface Turn {
   readonly queue: string;
+  readonly requires: string;
   readonly priority: number;
   now: number;
   readonly passes: Map<string, number>;
@@ -123,10 +124,11 @@ export class NaiveLimits {
       if (setting?.values.rate === undefined) continue;
       this.#starts.push({ target, revision: setting.revision, atMs: nowMs, cost });
     }
-    if (groupsOf(job, jobs) < 2) return;
+    if (groupsOf({ ...job, requires: requiresOf(job) }, jobs) < 2) return;
     const rank = this.#rankOf(job);
     const turn = this.#turnOf(job) ?? {
       queue: job.queue,
+      requires: requiresOf(job),
       priority: job.priority,
       now: 0,
       passes: new Map(),
@@ -138,9 +140,7 @@ export class NaiveLimits {
 
   /** Turns are over where fewer than two groups are left. */
   look(jobs: readonly ModelJob[]): void {
-    this.#turns = this.#turns.filter(
-      (turn) => groupsOf({ queue: turn.queue, priority: turn.priority }, jobs) > 1,
-    );
+    this.#turns = this.#turns.filter((turn) => groupsOf(turn, jobs) > 1);
   }
 
   isOverBacklog(queue: string, group: string | undefined, jobs: readonly ModelJob[]): boolean {
@@ -190,8 +190,13 @@ export class NaiveLimits {
     return Math.max(turn?.now ?? 0, turn?.passes.get(groupOf(job)) ?? 0);
   }
 
-  #turnOf({ queue, priority }: ModelJob): Turn | undefined {
-    return this.#turns.find((turn) => turn.queue === queue && turn.priority === priority);
+  #turnOf(job: ModelJob): Turn | undefined {
+    return this.#turns.find(
+      (turn) =>
+        turn.queue === job.queue &&
+        turn.priority === job.priority &&
+        turn.requires === requiresOf(job),
+    );
   }
 
   #weightOf(job: ModelJob): number {
@@ -240,13 +245,22 @@ function groupOf(job: ModelJob): string {
   return job.options.lane?.group ?? "";
 }
 
+/** Jobs with other requirements stand in another line, which has turns of its own. */
+export function requiresOf(job: ModelJob): string {
+  return JSON.stringify(job.options.lane?.requires ?? []);
+}
+
 function groupsOf(
-  { queue, priority }: { queue: string; priority: number },
+  { queue, priority, requires }: { queue: string; priority: number; requires: string },
   jobs: readonly ModelJob[],
 ): number {
   const ready = jobs.filter(
     (job) =>
-      job.queue === queue && job.priority === priority && job.state === "pending" && job.order > 0,
+      job.queue === queue &&
+      job.priority === priority &&
+      job.state === "pending" &&
+      job.order > 0 &&
+      requiresOf(job) === requires,
   );
   return new Set(ready.map(groupOf)).size;
 }

@@ -23,7 +23,7 @@ import { NaiveDependencies } from "./naive-dependencies.ts";
 import { NaiveGroups } from "./naive-groups.ts";
 import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive-job.ts";
 import { NaiveKeys } from "./naive-keys.ts";
-import { NaiveLimits } from "./naive-limits.ts";
+import { NaiveLimits, requiresOf } from "./naive-limits.ts";
 import { NaiveMembers } from "./naive-members.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
@@ -123,9 +123,15 @@ export class NaiveModel {
       .sort((one, other) => one.priority - other.priority || one.order - other.order);
   }
 
-  /** The job of a queue that a claim would get. */
-  next(queue: string): ModelJob | undefined {
-    return this.limits.next(this.line(queue), this.jobs, this.#nowMs);
+  /** The job of a queue that a claim by a worker with these labels would get. */
+  next(queue: string, labels: readonly string[] = []): ModelJob | undefined {
+    const line = this.line(queue);
+    const firsts = [...new Set(line.map(requiresOf))].flatMap((requires) => {
+      const stand = line.filter((job) => requiresOf(job) === requires);
+      const isMet = stand[0]?.options.lane?.requires?.every((label) => labels.includes(label));
+      return isMet === false ? [] : (this.limits.next(stand, this.jobs, this.#nowMs) ?? []);
+    });
+    return firsts.sort((one, other) => one.priority - other.priority || one.order - other.order)[0];
   }
 
   /** When time alone changes something next. */
@@ -253,7 +259,7 @@ export class NaiveModel {
     const claimed: string[] = [];
     const open = this.queues.filter(({ name, paused }) => !paused && change.queues.includes(name));
     while (claimed.length < change.count) {
-      const next = open.flatMap(({ name }) => this.next(name) ?? []);
+      const next = open.flatMap(({ name }) => this.next(name, change.labels) ?? []);
       const [job] = next.sort(
         (one, other) => one.priority - other.priority || one.order - other.order,
       );

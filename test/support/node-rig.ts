@@ -24,10 +24,16 @@ export type FetchBody = InputOf<Operations["fetchJob"]>["body"];
 /** Time that passes only when told. Timers fire in the order of their times. */
 export class ManualTime implements Clock, Timers {
   #nowMs = Date.UTC(2030, 0, 1);
+  #setForwardMs = 0;
   readonly #timers = new Set<{ atMs: number; callback: () => void }>();
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#setForwardMs;
+  }
+
+  /** Somebody sets the clock on the wall; no time passes. */
+  setForward(byMs: number): void {
+    this.#setForwardMs += byMs;
   }
 
   monotonicMs(): number {
@@ -132,6 +138,9 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
 export class NodeRig {
   readonly time = new ManualTime();
   readonly log = new ManualLog();
+  readonly #logger = memoryLogger();
+  /** What was logged. */
+  readonly lines = this.#logger.lines;
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
@@ -145,7 +154,7 @@ export class NodeRig {
       clock: this.time,
       timers: this.time,
       random: { uint32: () => 1 },
-      logger: memoryLogger(),
+      logger: this.#logger,
       store: {
         state,
         stored: { index: 0, conf: emptyConfState },
@@ -164,7 +173,7 @@ export class NodeRig {
       {
         clock: this.time,
         timers: this.time,
-        logger: memoryLogger(),
+        logger: this.#logger,
         search: {
           page: noSearch,
           seqs: noSearch,

@@ -47,6 +47,8 @@ export function startRunner(
       isJson: false,
       workerId: "test-worker",
       hostname: "test-host",
+      client: "test",
+      startedAt: "2026-01-01T00:00:00Z",
       ...options,
     },
     {

@@ -36,6 +36,9 @@ export interface RunnerOptions {
   readonly isJson: boolean;
   readonly workerId: string;
   readonly hostname: string;
+  readonly client: string;
+  readonly startedAt: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface RunnerSystem {
@@ -74,6 +77,10 @@ export async function runWorker(options: RunnerOptions, system: RunnerSystem): P
     leaseMs: options.leaseMs,
     workerId: options.workerId,
     hostname: options.hostname,
+    labels: options.labels,
+    client: options.client,
+    startedAt: options.startedAt,
+    stopGraceMs: options.graceMs,
     timeoutMs: options.timeoutMs,
     handler: handling.handler,
     logger: system.logger,

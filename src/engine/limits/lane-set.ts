@@ -1,11 +1,11 @@
-/** The lanes of one queue and priority. It exists while some ready job there has a lane. */
+/** The lanes of one stand and priority. It exists while some ready job there has a lane. */
 import { ReadyQueue } from "../ready-queue.ts";
 import type { Gate } from "./gates.ts";
 import { LaneLine, type ParkedPool, Pool } from "./pool.ts";
 import type { Turns } from "./turns.ts";
 
 export class LaneSet {
-  readonly queue: string;
+  readonly stand: string;
   readonly priority: number;
   readonly turns: Turns;
   /** The gate of the queue, when it has one. */
@@ -21,8 +21,8 @@ export class LaneSet {
   /** Ready jobs by group, of those that have a lane. */
   readonly #groups = new Map<string, number>();
 
-  constructor(place: { queue: string; priority: number }, turns: Turns, plain: ReadyQueue) {
-    this.queue = place.queue;
+  constructor(place: { stand: string; priority: number }, turns: Turns, plain: ReadyQueue) {
+    this.stand = place.stand;
     this.priority = place.priority;
     this.turns = turns;
     this.open = new Pool(turns);

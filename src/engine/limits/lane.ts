@@ -1,6 +1,6 @@
 /**
- * What decides with whom a job shares limits and turns. Jobs with equal lanes are stopped by the same limits in the same
- * way, so within a lane only the first job has to be looked at.
+ * What decides with whom a job shares limits and turns, and which workers may run it. Jobs with equal lanes are stopped by
+ * the same limits in the same way, so within a lane only the first job has to be looked at.
  */
 
 export interface Lane {
@@ -14,11 +14,20 @@ export interface Lane {
   readonly fifo?: string;
   /** With whom it takes turns. */
   readonly group?: string;
+  /** Labels that a worker must have to run it, in growing order. */
+  readonly requires?: readonly string[];
 }
 
 /** The same for equal lanes, and only for them. */
 export function laneName(lane: Lane): string {
-  return JSON.stringify([lane.group, lane.key, lane.cost, lane.fifo, lane.resources]);
+  return JSON.stringify([
+    lane.group,
+    lane.key,
+    lane.cost,
+    lane.fifo,
+    lane.resources,
+    lane.requires,
+  ]);
 }
 
 export function isSameLane(one: Lane | undefined, other: Lane | undefined): boolean {

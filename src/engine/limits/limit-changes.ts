@@ -5,6 +5,7 @@ import type { Core } from "../core.ts";
 import type { Job } from "../job.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, type Rejection, reject } from "../outcome.ts";
+import type { Lane } from "./lane.ts";
 import {
   describeTarget,
   type LimitSetting,
@@ -82,6 +83,23 @@ export function backlogRefusal(core: Core, queue: string, group: string): Reject
   return reject(
     "LIMIT_EXCEEDED",
     `group "${group}" of queue "${queue}" has ${core.lines.backlogOf(queue, group)} waiting jobs; at most ${max} (its backlog limit)`,
+  );
+}
+
+/** Why a queue may not get a job with these requirements; undefined when it may. */
+export function requirementsRefusal(
+  core: Core,
+  queue: string,
+  lane: Lane | undefined,
+): Rejection | undefined {
+  const requires = lane?.requires;
+  if (requires === undefined) return undefined;
+  const { stands } = core.lines;
+  const { requirementSetsMax } = engineLimits;
+  if (stands.has(queue, requires) || stands.count(queue) < requirementSetsMax) return undefined;
+  return reject(
+    "LIMIT_EXCEEDED",
+    `requires: unfinished jobs of queue "${queue}" have ${requirementSetsMax} different sets of requirements already (requirementSetsMax)`,
   );
 }
 

@@ -18,8 +18,8 @@ const smallPoolLanes = 4;
 
 export interface ParkingHost {
   readonly nowMs: number;
-  /** A queue may have something to give again. */
-  ready(queue: string): void;
+  /** A stand may have something to give again. */
+  ready(stand: string): void;
 }
 
 /** A queue whose gate is shut for all its jobs. */
@@ -97,7 +97,7 @@ export class Parking {
 
   park(set: LaneSet, line: LaneLine, need: Need): void {
     this.#takeOut(line);
-    const name = `${set.queue}\n${set.priority}\n${need.slots}\n${need.cost}`;
+    const name = `${set.stand}\n${set.priority}\n${need.slots}\n${need.cost}`;
     let pools = this.#pools.get(need.gate);
     if (pools === undefined) {
       pools = new Map();
@@ -156,7 +156,7 @@ export class Parking {
         pool.set.open.add(line);
       }
     }
-    this.#host.ready(pool.set.queue);
+    this.#host.ready(pool.set.stand);
   }
 
   #putToSleep(pool: ParkedPool): void {
@@ -181,7 +181,7 @@ export class Parking {
     if (pool.laneCount > 0 || !(pool instanceof ParkedPool)) return;
     const { gate, slots, cost } = pool.need;
     const pools = must(this.#pools.get(gate), "a gate with a pool is known");
-    pools.delete(`${pool.set.queue}\n${pool.set.priority}\n${slots}\n${cost}`);
+    pools.delete(`${pool.set.stand}\n${pool.set.priority}\n${slots}\n${cost}`);
     if (pools.size === 0) this.#pools.delete(gate);
     pool.set.awake.delete(pool);
     if (pool.heapAt !== -1) this.#sleepers.remove(pool);

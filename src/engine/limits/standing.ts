@@ -3,11 +3,13 @@
  * first if nothing changed, and what stops how many. It looks at every lane, so it is for people who ask, not for claims;
  * of very many lanes it looks at the first and says that it counted no further.
  */
+import type { Line } from "../ready-line.ts";
 import type { ReadyLines } from "../ready-lines.ts";
 import type { Gates, Need } from "./gates.ts";
 import { costOf, groupOf, type Lane } from "./lane.ts";
 import type { LaneSet } from "./lane-set.ts";
 import type { LaneLine } from "./pool.ts";
+import { standOf } from "./stands.ts";
 
 const lanesSeenMax = 10_000;
 
@@ -30,24 +32,30 @@ export interface StandingJob {
   readonly options: { readonly lane: Lane | undefined };
 }
 
+/** For a worker that has just the labels that the job asks for. */
 export function standingOf(lines: ReadyLines, job: StandingJob, nowMs: number): Standing {
   const seen = new Lanes(lines.gates, nowMs);
+  const own = standOf(job);
   let ahead = 0;
   let before = 0;
   let groups = 1;
-  for (const [priority, { plain, lanes }] of lines.linesOf(job.queue)) {
-    if (priority > job.priority) break;
-    if (priority < job.priority) {
-      before += plain.size + (lanes?.jobs.size ?? 0);
-      if (lanes === undefined) ahead += plain.size;
-      else for (const line of seen.open(lanes)) ahead += line.jobs.size;
-      continue;
-    }
-    before += plain.countBefore(job.order) + (lanes?.jobs.countBefore(job.order) ?? 0);
-    if (lanes === undefined) ahead += plain.countBefore(job.order);
-    else {
-      groups = lanes.groupCount;
-      ahead += aheadByTurns(lines, lanes, seen.open(lanes), job);
+  for (const stand of new Set([job.queue, own])) {
+    for (const [priority, { plain, lanes }] of lines.linesOf(stand)) {
+      if (priority > job.priority) break;
+      if (priority < job.priority) {
+        before += plain.size + (lanes?.jobs.size ?? 0);
+        if (lanes === undefined) ahead += plain.size;
+        else for (const line of seen.open(lanes)) ahead += line.jobs.size;
+        continue;
+      }
+      before += plain.countBefore(job.order) + (lanes?.jobs.countBefore(job.order) ?? 0);
+      if (lanes === undefined) ahead += plain.countBefore(job.order);
+      else if (stand !== own) {
+        for (const line of seen.open(lanes)) ahead += line.jobs.countBefore(job.order);
+      } else {
+        groups = lanes.groupCount;
+        ahead += aheadByTurns(lines, lanes, seen.open(lanes), job);
+      }
     }
   }
   return { ahead, before, groups, isExact: seen.isExact };
@@ -101,6 +109,8 @@ export interface QueueStanding {
   readonly ready: number;
   /** Those that nothing of their own stops; what stops the queue as a whole is not looked at. */
   readonly open: number;
+  /** Those of them that need a worker with labels, by the labels. */
+  readonly requiring: readonly { readonly labels: readonly string[]; readonly jobs: number }[];
   /** Those that wait for another one of their key. */
   readonly behindKey: number;
   /** By the first limit that stops them, the one that stops most first. */
@@ -114,12 +124,20 @@ export function standingIn(lines: ReadyLines, queue: string, nowMs: number): Que
   let ready = 0;
   let open = 0;
   let shown = 0;
-  for (const [, { plain, lanes }] of lines.linesOf(queue)) {
+  const requiring: { labels: readonly string[]; jobs: number }[] = [];
+  for (const stand of lines.stands.of(queue)) {
+    const openBefore = open;
+    for (const [, line] of lines.linesOf(stand)) countLine(line);
+    const labels = lines.stands.requiresOf(queue, stand);
+    if (labels !== undefined && open > openBefore)
+      requiring.push({ labels, jobs: open - openBefore });
+  }
+  function countLine({ plain, lanes }: Line): void {
     ready += plain.size + (lanes?.jobs.size ?? 0);
     if (lanes === undefined) {
       open += plain.size;
       shown += plain.size;
-      continue;
+      return;
     }
     for (const [line, need] of seen.all(lanes)) {
       shown += line.jobs.size;
@@ -135,6 +153,7 @@ export function standingIn(lines: ReadyLines, queue: string, nowMs: number): Que
   return {
     ready,
     open,
+    requiring,
     behindKey: seen.isExact ? ready - shown : 0,
     stopped: [...stopped.values()].sort((one, other) => other.jobs - one.jobs),
     isExact: seen.isExact,

@@ -21,7 +21,19 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
-): Pick<Handlers, "listQueues" | "listLimits" | "listBatches" | "status" | "health" | "ready"> {
+): Pick<
+  Handlers,
+  | "listQueues"
+  | "listLimits"
+  | "listBatches"
+  | "listWorkers"
+  | "quietWorker"
+  | "stopWorker"
+  | "resumeWorker"
+  | "status"
+  | "health"
+  | "ready"
+> {
   return {
     async listQueues(
       input: InputFor<"listQueues">,
@@ -66,6 +78,20 @@ export function createSystemParts(
       };
     },
 
+    listWorkers: async (
+      input: InputFor<"listWorkers">,
+      context: CallContext,
+    ): Promise<ResultFor<"listWorkers">> => {
+      const parts = await Promise.all(
+        calls.all.map((shard) => calls.body(shard, "listWorkers", input, context)),
+      );
+      return mergeWorkers(parts.flat());
+    },
+
+    quietWorker: (input, context) => orderIn(calls, "quietWorker", input, context),
+    stopWorker: (input, context) => orderIn(calls, "stopWorker", input, context),
+    resumeWorker: (input, context) => orderIn(calls, "resumeWorker", input, context),
+
     /** About the node that was asked, with the jobs of all shards. */
     async status(input: InputFor<"status">, context: CallContext): Promise<StatusView> {
       const own = await calls.here(
@@ -93,6 +119,52 @@ export function createSystemParts(
     health: (input, context) => worstOf(calls, "health", input, context),
     ready: (input, context) => worstOf(calls, "ready", input, context),
   };
+}
+
+type WorkerView = ResultFor<"listWorkers">[number];
+
+/** One row per worker: it is seen by every shard whose queues it takes from, and by those where it has jobs. */
+function mergeWorkers(views: readonly WorkerView[]): WorkerView[] {
+  const merged = new Map<string, WorkerView>();
+  for (const view of views) {
+    const other = merged.get(view.id);
+    if (other === undefined) {
+      merged.set(view.id, view);
+      continue;
+    }
+    const [first, second] = heardMs(view) > heardMs(other) ? [view, other] : [other, view];
+    const in_hand = first.in_hand + second.in_hand;
+    merged.set(view.id, {
+      ...second,
+      ...first,
+      queues: [...new Set([...first.queues, ...second.queues])],
+      // A stream to this node is one to each of its shards.
+      streams: Math.max(first.streams, second.streams),
+      in_hand,
+      state: first.state === "idle" && in_hand > 0 ? "working" : first.state,
+    });
+  }
+  return [...merged.values()].sort(
+    (one, other) => heardMs(other) - heardMs(one) || (one.id < other.id ? -1 : 1),
+  );
+}
+
+function heardMs({ last_heartbeat }: WorkerView): number {
+  return last_heartbeat === undefined ? 0 : Date.parse(last_heartbeat);
+}
+
+/** Every shard has to know it, since a worker may be at any of them tomorrow. */
+async function orderIn<Name extends "quietWorker" | "stopWorker" | "resumeWorker">(
+  calls: ShardCalls,
+  name: Name,
+  input: InputFor<Name>,
+  context: CallContext,
+): Promise<ResultFor<Name>> {
+  const parts = await Promise.all(
+    calls.all.map((shard) => calls.body(shard, name, input, context)),
+  );
+  const first = must(parts[0], "there is a shard");
+  return { ...first, known: parts.some(({ known }) => known) };
 }
 
 async function worstOf<Name extends "health" | "ready">(
