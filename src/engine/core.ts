@@ -7,15 +7,17 @@
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
+import type { Bulk } from "./bulk.ts";
 import { Deadlines } from "./deadlines.ts";
 import { letGo } from "./depend.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
+import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import { Post } from "./post.ts";
@@ -36,8 +38,6 @@ import {
 import { type Followers, Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
-
 export class Core {
   readonly state: State;
   /** Ready jobs in the order in which they are claimed, and what stops them. */
@@ -54,6 +54,7 @@ export class Core {
   readonly keyHolds: KeyHolds;
   readonly queueSettings: RecordTable<QueueSettings>;
   readonly redrives: RecordTable<Redrive>;
+  readonly bulks: RecordTable<Bulk>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -72,6 +73,8 @@ export class Core {
   lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
+  /** What is to be sent to others. */
+  readonly outbox: Outbox;
   effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
@@ -85,12 +88,13 @@ export class Core {
     this.lines = new ReadyLines(this);
     this.queueSettings = state.records("queueSettings");
     this.redrives = state.records("redrive");
+    this.bulks = state.records("bulk");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     const [blocked, awaited] = [state.records("blocked"), state.records("awaited")];
     const watchers = state.records("watchers");
     this.dependencies = new Dependencies({ blocked, awaited, watchers }, (id) => letGo(this, id));
-    this.post = new Post(state.records("outbox"), state.records("post"));
+    this.post = new Post(state.records("mail"), state.records("mailMarks"));
     this.followers = state.records("followers");
     this.joining = state.records("joining");
     this.finishedGroups = new FinishedGroups(state);
@@ -99,6 +103,7 @@ export class Core {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
+    this.outbox = new Outbox(state);
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
   }
@@ -134,7 +139,7 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    const next = this.#replace(job, { ...patch, state: rule.to });
+    const next = this.#replace(job, patch, rule.to);
     sayMoved(this, transition, job, next);
     react(this, job, next);
     return next;
@@ -152,7 +157,7 @@ export class Core {
   /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
-    const next: Job = { ...job, ...patch };
+    const next: Job = Object.assign(draftOf(job), patch);
     if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
     if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
@@ -206,11 +211,11 @@ export class Core {
     });
   }
 
-  #replace(job: Job, patch: Partial<Job>): Job {
+  #replace(job: Job, patch: Partial<Job>, state = job.state): Job {
     const from = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, from);
-    // One copy, finished before anybody sees it: every claim and ack makes one, and two showed in the profile.
-    const next: Writable<Job> = { ...job, ...patch };
+    const next = Object.assign(draftOf(job), patch);
+    next.state = state;
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
     next.order = stands ? this.takeNumber() : 0;

@@ -1,14 +1,13 @@
 /** What messages of other shards do here (`post.ts`), each handed to the part of the engine that it is for. */
 import { takeAddedCallback, takeCount, takeJoin, takePartDone } from "./batches.ts";
 import { takeAddedStep, takeStep } from "./chains.ts";
-import type { DeliverMail, ForgetMail } from "./change.ts";
 import type { Core } from "./core.ts";
 import { takeEnded, takeUnwatch, takeWatch } from "./depend.ts";
 import { takeCancelled, takeFollow, takeUnfollow } from "./following.ts";
 import { insertNew } from "./insert.ts";
 import { takeJoined } from "./joining.ts";
 import { engineLimits } from "./limits.ts";
-import type { Add, Mail } from "./mail.ts";
+import type { Add, DeliverMail, ForgetMail, Mail } from "./mail.ts";
 import type { Outcome } from "./outcome.ts";
 
 export function changeMail(core: Core, change: DeliverMail | ForgetMail): Outcome {

@@ -8,6 +8,7 @@ import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
+import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -23,6 +24,7 @@ import { engineLimits } from "./limits.ts";
 import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
@@ -155,6 +157,11 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
+  waitingDeliveries(webhook: string): number {
+    return this.#core.outbox.waitingOf(webhook);
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
@@ -189,6 +196,36 @@ function stepOf(core: Core, work: Work): Work | undefined {
   }
 }
 
+type Kind = Change["kind"];
+type ChangeOf<K extends Kind> = Extract<Change, { readonly kind: K }>;
+
+function changeSchedule(
+  core: Core,
+  change: ChangeOf<`${"set" | "delete" | "pause" | "run" | "plan"}Schedule`>,
+): Outcome {
+  switch (change.kind) {
+    case "setSchedule":
+      return setSchedule(core, change);
+    case "deleteSchedule":
+      return deleteSchedule(core, change);
+    case "pauseSchedule":
+      return pauseSchedule(core, change);
+    case "runSchedule":
+      return runSchedule(core, change);
+    case "planSchedule":
+      return planSchedule(core, change);
+  }
+}
+
+function changeRedrive(
+  core: Core,
+  change: ChangeOf<`${"start" | "step" | "cancel"}Redrive`>,
+): Outcome {
+  if (change.kind === "startRedrive") return startRedrive(core, change);
+  if (change.kind === "stepRedrive") return stepRedrive(core, change);
+  return cancelRedrive(core, change);
+}
+
 function applyChange(core: Core, change: Change): Outcome {
   switch (change.kind) {
     case "enqueue":
@@ -214,11 +251,13 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
     case "startRedrive":
-      return startRedrive(core, change);
     case "stepRedrive":
-      return stepRedrive(core, change);
     case "cancelRedrive":
-      return cancelRedrive(core, change);
+      return changeRedrive(core, change);
+    case "startBulk":
+    case "stepBulk":
+    case "endBulk":
+      return applyBulk(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -242,15 +281,11 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
-      return setSchedule(core, change);
     case "deleteSchedule":
-      return deleteSchedule(core, change);
     case "pauseSchedule":
-      return pauseSchedule(core, change);
     case "runSchedule":
-      return runSchedule(core, change);
     case "planSchedule":
-      return planSchedule(core, change);
+      return changeSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":
@@ -260,5 +295,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return changeMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
   }
 }

@@ -19,6 +19,7 @@ import { backlogRefusal, requirementsRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
 import type { JobOptions } from "./options.ts";
+import { refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
@@ -66,6 +67,7 @@ function enqueued(results: readonly EnqueueResult[], batch: JobRef | undefined):
 function refuseRelations(core: Core, { jobs, batch, partOf }: EnqueueJobs): Rejection | undefined {
   let chains = 0;
   let ties = 0;
+  let callbacks = 0;
   if (batch !== undefined) {
     const refusal = refuseBatch(core) ?? refuseTies(core, jobs.length);
     if (refusal !== undefined) return refusal;
@@ -83,7 +85,8 @@ function refuseRelations(core: Core, { jobs, batch, partOf }: EnqueueJobs): Reje
       refuseMember(core, options) ??
       refuseParent(core, options) ??
       (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
-      (options.chain === undefined ? undefined : refuseChains(core, ++chains));
+      (options.chain === undefined ? undefined : refuseChains(core, ++chains)) ??
+      (options.callback === undefined ? undefined : refuseCallbacks(core, ++callbacks));
     if (refusal === undefined) continue;
     return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
   }
@@ -165,7 +168,7 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
 /** While other shards do not take what this one has for them, nothing is added that may give rise to more. */
 function refuseMail(core: Core, queue: string, options: JobOptions): Rejection | undefined {
   const { place, post } = core;
-  if (place.shards === 1 || post.size < engineLimits.outboxMax) return undefined;
+  if (place.shards === 1 || post.size < engineLimits.mailMax) return undefined;
   const { dependsOn, parentId, batchId, deadQueue, chain } = options;
   const ids = [...(dependsOn ?? []), parentId, batchId];
   const isAcross =
@@ -175,7 +178,7 @@ function refuseMail(core: Core, queue: string, options: JobOptions): Rejection |
   if (!isAcross) return undefined;
   return reject(
     "OVERLOADED",
-    `queue "${queue}": ${post.size} messages to other shards wait to be taken (outboxMax), and the job would give rise to more`,
+    `queue "${queue}": ${post.size} messages to other shards wait to be taken (mailMax), and the job would give rise to more`,
   );
 }
 

@@ -138,6 +138,22 @@ export type Mail =
   | PartDone
   | Count;
 
+/** Messages of another shard, numbered without a gap (`post.ts`). */
+export interface DeliverMail {
+  readonly kind: "deliver";
+  readonly from: number;
+  /** Number of the first. */
+  readonly first: number;
+  readonly mails: readonly Mail[];
+}
+
+/** Another shard has taken the messages to it up to this number. */
+export interface ForgetMail {
+  readonly kind: "forgetMail";
+  readonly to: number;
+  readonly through: number;
+}
+
 /** A job as a message can carry it: of the options that were given without a value nothing is left. */
 export function sendable(job: NewJob): NewJob {
   const { options, ...rest } = job;

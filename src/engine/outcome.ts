@@ -46,6 +46,7 @@ export type Outcome =
   | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
   | { readonly kind: "member"; readonly id: number }
   | { readonly kind: "delivered"; readonly through: number }
+  | { readonly kind: "delivery"; readonly number: number; readonly createdAtMs: number }
   | { readonly kind: "ok" }
   | Rejection;
 
@@ -65,8 +66,14 @@ export interface Effects {
   redrivesWanted: boolean;
   /** Messages to or from other shards were written, taken or forgotten. */
   mailMoved: boolean;
+  /** Deliveries that are to be sent, later or sooner than was known, or that ended. */
+  readonly deliveries: number[];
+  /** A webhook was made, changed or removed. */
+  webhooksChanged: boolean;
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
+  /** Bulk actions that were begun, have got on or are over. */
+  readonly bulksChanged: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -83,7 +90,10 @@ export function createEffects(): Effects {
     plansWanted: new Set(),
     redrivesWanted: false,
     mailMoved: false,
+    deliveries: [],
+    webhooksChanged: false,
     workersOrdered: [],
+    bulksChanged: new Set(),
     revoked: [],
   };
 }

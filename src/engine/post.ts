@@ -32,7 +32,7 @@ type Place = keyof Tally;
 const noTally: Tally = { total: 0, pending: 0, completed: 0, dead: 0, cancelled: 0 };
 
 export class Post {
-  readonly #outbox: RecordTable<Mail>;
+  readonly #mail: RecordTable<Mail>;
   readonly #marks: RecordTable<PostMark>;
   readonly #boxes = new Map<number, Box>();
   /** Messages of the batch that is being applied; of several questions about one job the last is enough. */
@@ -45,12 +45,12 @@ export class Post {
   /** Something was written, taken or forgotten since this was last set to false. */
   hasMoved = false;
 
-  constructor(outbox: RecordTable<Mail>, marks: RecordTable<PostMark>) {
-    this.#outbox = outbox;
+  constructor(mail: RecordTable<Mail>, marks: RecordTable<PostMark>) {
+    this.#mail = mail;
     this.#marks = marks;
-    const stored = [...outbox.entries()].map(([key, mail]) => {
+    const stored = [...mail.entries()].map(([key, one]) => {
       const [to = 0, seq = 0] = key.split(".").map(Number);
-      return { to, seq, mail };
+      return { to, seq, mail: one };
     });
     for (const { to, seq, mail } of stored.sort((one, other) => one.seq - other.seq)) {
       this.#boxOf(to, seq).mails.push(mail);
@@ -162,7 +162,7 @@ export class Post {
     const box = this.#boxes.get(to);
     if (box === undefined) return;
     const count = Math.min(box.mails.length, through + 1 - box.first);
-    for (let i = 0; i < count; i++) this.#outbox.delete(keyOf(to, box.first + i));
+    for (let i = 0; i < count; i++) this.#mail.delete(keyOf(to, box.first + i));
     if (count <= 0) return;
     this.#size -= count;
     box.first += count;
@@ -175,7 +175,7 @@ export class Post {
     const mark = this.#markOf(to);
     const seq = mark.sent + 1;
     this.#marks.put(String(to), { ...mark, sent: seq });
-    this.#outbox.put(keyOf(to, seq), mail);
+    this.#mail.put(keyOf(to, seq), mail);
     this.#boxOf(to, seq).mails.push(mail);
     this.#size++;
     this.hasMoved = true;

@@ -8,12 +8,15 @@
 
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
+import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked, Watchers } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
 import type { Mail } from "./mail.ts";
+import type { Delivery } from "./outbox/delivery.ts";
+import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { PostMark } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
@@ -40,6 +43,10 @@ export interface RecordTypes {
   schedule: ScheduleRecord;
   /** By the name of the queue. */
   redrive: Redrive;
+  /** By the id of the action. */
+  bulk: Bulk;
+  /** By the number of the action and that of the chunk. */
+  bulkIds: BulkIds;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
@@ -48,15 +55,20 @@ export interface RecordTypes {
   limitStates: LimitState;
   turns: Turn;
   /** Messages to other shards; key: shard and number. */
-  outbox: Mail;
+  mail: Mail;
   /** By the number of the other shard. */
-  post: PostMark;
+  mailMarks: PostMark;
   /** By the number of a job that other shards wait for. */
   watchers: Watchers;
   /** By the number of a job or batch with which jobs of other shards are cancelled. */
   followers: Followers;
   /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
   joining: string;
+  webhook: Webhook;
+  /** By the id of the webhook, or `callbacksId`. */
+  deliveryStats: DeliveryStats;
+  /** By a number of its own. */
+  delivery: Delivery;
   /** By worker id. */
   workerOrder: WorkerOrder;
 }

@@ -3,14 +3,14 @@ import { expect, test } from "bun:test";
 import { formatGroupId } from "../../src/base/ids.ts";
 import { ShardsRig } from "../support/shards-rig.ts";
 
-const records = (rig: ShardsRig, shard: number, kind: "watchers" | "followers" | "outbox") => [
+const records = (rig: ShardsRig, shard: number, kind: "watchers" | "followers" | "mail") => [
   ...rig.at(shard).state.records(kind).entries(),
 ];
 
 /** Nothing is left of what was said. */
 function expectQuiet(rig: ShardsRig): void {
   rig.shards.forEach((_, shard) => {
-    for (const kind of ["watchers", "followers", "outbox"] as const) {
+    for (const kind of ["watchers", "followers", "mail"] as const) {
       expect(records(rig, shard, kind)).toEqual([]);
     }
   });

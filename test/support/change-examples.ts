@@ -5,7 +5,6 @@
 import type {
   AckItem,
   Change,
-  DeliverMail,
   FailItem,
   HeartbeatItem,
   NewBatch,
@@ -13,6 +12,7 @@ import type {
   ReleaseItem,
   SnoozeItem,
 } from "../../src/engine/change.ts";
+import type { DeliverMail } from "../../src/engine/mail.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import type { JobFilter } from "../../src/engine/query.ts";
 import type { ScheduleSpec } from "../../src/engine/schedule.ts";
@@ -40,6 +40,9 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
+  startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
+  stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
+  endBulk: { kind: "endBulk", id: "b" },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -101,6 +104,18 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   cancelBatch: { kind: "cancelBatch", batch: 1 },
   deliver: { kind: "deliver", from: 1, first: 1, mails: [{ kind: "unwatch", id: "job_1" }] },
   forgetMail: { kind: "forgetMail", to: 1, through: 3 },
+  setWebhook: {
+    kind: "setWebhook",
+    id: "w",
+    spec: { url: "http://h/", events: ["*"], queues: [], enabled: true, retryLimit: 1 },
+  },
+  controlWebhook: { kind: "controlWebhook", id: "w", action: "pause" },
+  testWebhook: { kind: "testWebhook", id: "w" },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
+  },
+  redeliver: { kind: "redeliver", webhook: "w", number: 1 },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -135,6 +150,7 @@ const optionsOfFollower = {
   lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
+  callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
 } as const satisfies Partial<JobOptions>;
 
 const fullJob = (options: Partial<JobOptions>): Required<NewJob> => ({
@@ -280,6 +296,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     defaults: policy,
     written: "{}",
   },
+  startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
+  endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
   setLimit: {
     kind: "setLimit",
@@ -294,6 +312,15 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   },
   setSchedule: { kind: "setSchedule", name: "s", across: true, spec },
   deliver: { kind: "deliver", from: 1, first: 1, mails },
+  setWebhook: {
+    ...leanChanges.setWebhook,
+    spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
+    secret: "s",
+  },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
+  },
   orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -9,6 +9,7 @@ import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
@@ -48,6 +49,8 @@ export interface ServerOptions {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Addresses that webhooks may have besides public ones. Default: none. */
+  readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
@@ -133,6 +136,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
+  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
@@ -143,9 +147,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
-  const { recoveryEpoch } = identity;
   const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
+  const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
   const shards = await openShards(cores, shardEnv);
