@@ -257,11 +257,12 @@ export function takePartDone(core: Core, { batch: id }: PartDone): void {
 }
 
 /** What follows the end was added in another shard, or could not be. */
-export function takeAddedCallback(core: Core, from: number, { errand, job }: Added): void {
+export function takeAddedCallback(core: Core, from: number, added: Added): void {
+  const { errand, job, problem } = added;
   const found = errand.kind === "callback" ? findBatch(core, errand.batch) : undefined;
   if (found === undefined || errand.kind !== "callback") return;
   const { [errand.slot]: _, ...batch } = found.batch;
-  const ref = typeof job === "string" ? job : ([job[0], job[1], from] as const);
+  const ref = job === undefined ? problem : ([job[0], job[1], from] as const);
   core.state.records("batch").put(String(found.seq), { ...batch, ...named(errand.slot, ref) });
 }
 

@@ -152,13 +152,14 @@ export function takeStep(core: Core, mail: StepMoved): void {
 }
 
 /** A job of the chain was added in another shard, or could not be. */
-export function takeAddedStep(core: Core, from: number, { errand, job }: Added): void {
+export function takeAddedStep(core: Core, from: number, added: Added): void {
+  const { errand, job, problem = "" } = added;
   if (errand.kind !== "step") return;
   const found = chainOf(core, errand.chain);
   if (found === undefined) return;
   const { chain } = found;
   const { step } = errand;
-  const ref = typeof job === "string" ? undefined : ([job[0], job[1], from] as const);
+  const ref = job === undefined ? undefined : ([job[0], job[1], from] as const);
   if (ref === undefined && errand.batch !== undefined) countSpawned(core, errand.batch, -1);
   if (step >= 0) {
     if (ref !== undefined) {
@@ -168,13 +169,13 @@ export function takeAddedStep(core: Core, from: number, { errand, job }: Added):
       const { away: _, ...rest } = chain;
       const left = { ...found, chain: { ...rest, at: step - 1, jobs: chain.jobs.slice(0, step) } };
       put(core, left, {});
-      finish(core, left, { state: "failed", reason: String(job) });
+      finish(core, left, { state: "failed", reason: problem });
     }
     return;
   }
   const name = step === exitStep ? "exitJob" : "failureJob";
   const { [name]: _, ...rest } = chain;
-  put(core, { ...found, chain: rest }, jobOrProblem(name, ref ?? String(job)));
+  put(core, { ...found, chain: rest }, jobOrProblem(name, ref ?? problem));
 }
 
 interface Found {

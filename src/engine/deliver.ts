@@ -83,6 +83,6 @@ function takeAdd(core: Core, from: number, { job: spec, errand }: Add): void {
   );
   if (errand === undefined) return;
   const problem = `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`;
-  const ref = job === undefined ? problem : ([job.seq, job.createdAtMs] as const);
-  core.post.send(from, { kind: "added", errand, job: ref });
+  const answer = job === undefined ? { problem } : { job: [job.seq, job.createdAtMs] as const };
+  core.post.send(from, { kind: "added", errand, ...answer });
 }

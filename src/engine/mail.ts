@@ -73,8 +73,10 @@ export interface Add {
 export interface Added {
   readonly kind: "added";
   readonly errand: Errand;
-  /** The job, or why there is none. */
-  readonly job: JobRef | string;
+  /** One of the two. */
+  readonly job?: JobRef;
+  /** Why there is none. */
+  readonly problem?: string;
 }
 
 /** What became of a step, for the shard that has its chain. */

@@ -39,9 +39,6 @@ const ref: Shape<JobRef> = (value) =>
     ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
     : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
 
-const refOrProblem: Shape<JobRef | string> = (value) =>
-  typeof value === "string" ? longText(value) : ref(value);
-
 /** What an engine adds in another shard: never a chain, which is kept where it began. */
 const addedJob: Shape<NewJob> = members<NewJob>({
   queue: name,
@@ -103,7 +100,7 @@ export const mail: Shape<Mail> = variants<Mail>({
   unfollow: { id },
   cancelled: { id },
   add: { job: addedJob, errand: optional(errand) },
-  added: { errand, job: refOrProblem },
+  added: { errand, job: optional(ref), problem: optional(longText) },
   step: {
     chain: id,
     step: integer(0, bounds.listMax),

@@ -259,7 +259,7 @@ const mails: DeliverMail["mails"] = [
   {
     kind: "added",
     errand: { kind: "callback", batch: "batch_1", slot: "successJob" },
-    job: "no room",
+    problem: "no room",
   },
   {
     ...{ kind: "step", chain: "chn_1", step: 1, how: "dead", job: "job_1" },
