@@ -66,7 +66,7 @@ export function reactForOwners(core: Core, before: Job | undefined, after: Job |
   const isLive = after !== undefined && !isFinished(after.state);
   if (wasLive !== isLive) {
     const seq = (after ?? before)?.seq ?? 0;
-    if (isLive) tie(core, seq, ownersOf(core.place, after.options));
+    if (isLive) tie(core, after, before === undefined);
     else untie(core, seq);
   }
   countMember(core, before, after);
@@ -85,9 +85,10 @@ export function reactForChildren(
   core.aftermath.push({ kind: "cancelChildren", parent: before.seq, after: 0 });
 }
 
-function tie(core: Core, seq: number, owners: readonly Owner[]): void {
+function tie(core: Core, { seq, options }: Job, isNew: boolean): void {
+  const owners = ownersOf(core.place, options);
   if (owners.length === 0) return;
-  for (const owner of owners) if (!core.ties.hasMembers(owner)) follow(core, owner);
+  for (const owner of owners) if (!core.ties.hasMembers(owner)) follow(core, owner, isNew);
   core.ties.tie(seq, owners);
 }
 

@@ -217,10 +217,11 @@ function failDependent(core: Core, job: Job, work: DependencyEnded): void {
   });
 }
 
-/** The job that an id names, if it exists: number and time of creation must both be right. */
+/** The job that an id names, if it exists here: number, time of creation and shard must be right. */
 export function findByIdText(core: Core, id: string): Job | undefined {
   const parsed = parseJobId(id);
-  const job = parsed === undefined ? undefined : core.state.getJob(parsed.seq);
+  const isHere = parsed?.shard === core.place.shard;
+  const job = isHere ? core.state.getJob(parsed.seq) : undefined;
   return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
 }
 

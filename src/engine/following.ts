@@ -10,9 +10,11 @@ import type { Cancelled, Follow, Unfollow } from "./mail.ts";
 import { elsewhere } from "./place.ts";
 
 /** The first of our jobs that goes with something of another shard. */
-export function follow(core: Core, owner: Owner): void {
+export function follow(core: Core, owner: Owner, isNew: boolean): void {
   const shard = typeof owner === "string" ? elsewhere(core.place, owner) : undefined;
-  if (shard !== undefined) core.post.send(shard, { kind: "follow", id: String(owner) });
+  if (shard === undefined) return;
+  const id = String(owner);
+  core.post.send(shard, isNew ? { kind: "follow", id } : { kind: "follow", id, again: true });
 }
 
 /** None of our jobs goes with it any more. */
@@ -31,13 +33,13 @@ export function tellFollowers(core: Core, seq: number): void {
 }
 
 /** What is cancelled already is told at once. What is gone will not be cancelled any more. */
-export function takeFollow(core: Core, from: number, { id }: Follow): void {
+export function takeFollow(core: Core, from: number, { id, again }: Follow): void {
   const seq = numberOf(id);
   const state = seq === undefined ? undefined : stateOf(core, id, seq);
   if (seq === undefined || state === undefined) return;
   const shards = core.followers.get(String(seq))?.shards ?? [];
   if (!shards.includes(from)) core.followers.put(String(seq), { id, shards: [...shards, from] });
-  if (state === "cancelled" || state === "cancelling") {
+  if (again !== true && (state === "cancelled" || state === "cancelling")) {
     core.post.send(from, { kind: "cancelled", id });
   }
 }

@@ -35,6 +35,8 @@ export interface Ended {
 export interface Follow {
   readonly kind: "follow";
   readonly id: string;
+  /** For a job that is run again by hand: that it was cancelled before does not matter. */
+  readonly again?: true;
 }
 
 export interface Unfollow {

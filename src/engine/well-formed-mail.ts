@@ -96,7 +96,7 @@ export const mail: Shape<Mail> = variants<Mail>({
     at: count,
     only: optional(yes),
   },
-  follow: { id },
+  follow: { id, again: optional(yes) },
   unfollow: { id },
   cancelled: { id },
   add: { job: addedJob, errand: optional(errand) },

@@ -247,7 +247,7 @@ const step = { kind: "step", chain: "chn_1", step: 1, batch: "batch_1" } as cons
 const mails: DeliverMail["mails"] = [
   { kind: "watch", id: "job_1", at: 1, again: true },
   { kind: "ended", id: "job_1", how: "missing", at: 1, only: true },
-  { kind: "follow", id: "job_1" },
+  { kind: "follow", id: "job_1", again: true },
   { kind: "unfollow", id: "job_1" },
   { kind: "cancelled", id: "batch_1" },
   {
