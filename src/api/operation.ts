@@ -39,6 +39,7 @@ export interface Operation<
     | "schedules"
     | "webhooks"
     | "search"
+    | "events"
     | "system"
     | "cluster";
   readonly summary: string;

@@ -3,8 +3,10 @@
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
 import { must } from "../../base/assert.ts";
 import { batchListing } from "../batch-handlers.ts";
+import type { EventFeed } from "../event-feed.ts";
 import { limitListing } from "../limit-handlers.ts";
 import { pageOf } from "../page.ts";
+import { feedView } from "../system-handlers.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type StatusView = ResultFor<"status">;
@@ -22,6 +24,7 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
+  events: EventFeed,
 ): Pick<
   Handlers,
   | "listQueues"
@@ -110,6 +113,7 @@ export function createSystemParts(
       }
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
+      view.events = feedView(events);
       return view;
     },
 
