@@ -50,8 +50,8 @@ function parseHex(text: string, from: number, to: number): number {
   return value;
 }
 
-/** What ids of groups of jobs begin with; the rest is made as that of a job. */
-export type GroupPrefix = "chn" | "batch";
+/** What ids of groups of jobs and of deliveries begin with; the rest is made as that of a job. */
+export type GroupPrefix = "chn" | "batch" | "dlv";
 
 export function formatGroupId(
   prefix: GroupPrefix,
@@ -64,8 +64,8 @@ export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | u
   return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
 }
 
-/** The shard that the id of a job or of a group of jobs names; undefined when it is none of these. */
+/** The shard that the id of a job, of a group of jobs or of a delivery names; undefined when it is none of these. */
 export function shardOfId(text: string): number | undefined {
-  const shard = /^(?:job|chn|batch)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
+  const shard = /^(?:job|chn|batch|dlv)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
   return shard === undefined ? undefined : Number.parseInt(shard, 16);
 }

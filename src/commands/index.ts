@@ -17,6 +17,7 @@ const jobs: Group = {
       load: () => import("./jobs/tree.ts"),
     },
     get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
+    log: { summary: "What happened to one job", load: () => import("./jobs/log.ts") },
     dead: { summary: "Dead jobs by what went wrong", load: () => import("./jobs/dead.ts") },
     wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
     retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
@@ -166,6 +167,40 @@ const schedule: Group = {
   },
 };
 
+const webhook: Group = {
+  summary: "Tell others what happens, and take in what others tell",
+  examples: [
+    {
+      line: "corvo webhook set https://hooks.example.org/corvo --events dead",
+      says: "Tell of dead jobs",
+    },
+    { line: "corvo webhook list", says: "All webhooks, and how their deliveries went" },
+  ],
+  commands: {
+    set: { summary: "Make or change a webhook", load: () => import("./webhook/set.ts") },
+    list: { summary: "All webhooks", load: () => import("./webhook/list.ts") },
+    show: { summary: "One webhook with its counts", load: () => import("./webhook/show.ts") },
+    test: { summary: "Send a message that says nothing", load: () => import("./webhook/test.ts") },
+    deliveries: {
+      summary: "What was sent, and what came back",
+      load: () => import("./webhook/deliveries.ts"),
+    },
+    redeliver: { summary: "Send deliveries again", load: () => import("./webhook/redeliver.ts") },
+    pause: {
+      summary: "Keep deliveries and send none",
+      load: () => import("./webhook/pause.ts"),
+    },
+    enable: {
+      summary: "Send again, after a pause or a disabling",
+      load: () => import("./webhook/enable.ts"),
+    },
+    delete: {
+      summary: "Delete webhooks with their deliveries",
+      load: () => import("./webhook/delete.ts"),
+    },
+  },
+};
+
 const workers: Group = {
   summary: "Look at workers, and ask them to take no more jobs or to end",
   examples: [
@@ -257,15 +292,28 @@ export const commands: Group = {
     batch,
     bulk,
     schedule,
+    webhook,
     workers,
     cluster,
     explain: {
       summary: "Why a job does not run, or why a queue is silent",
       load: () => import("./explain.ts"),
     },
+    events: {
+      summary: "What happens to jobs and queues, lately or as it happens",
+      load: () => import("./events.ts"),
+    },
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
+    },
+    backup: {
+      summary: "Write everything that a server has into one file, or check such a file",
+      load: () => import("./backup.ts"),
+    },
+    restore: {
+      summary: "Make a data directory from a backup",
+      load: () => import("./restore.ts"),
     },
     recover: {
       summary:

@@ -16,6 +16,7 @@ import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transitio
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
+import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
@@ -64,6 +65,8 @@ export class Core {
   lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
+  /** What is to be sent to others. */
+  readonly outbox: Outbox;
   effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
@@ -86,6 +89,7 @@ export class Core {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
+    this.outbox = new Outbox(state);
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
   }

@@ -8,7 +8,6 @@ import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
-import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -22,21 +21,16 @@ import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
+import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
-import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { applySweep } from "./sweeps.ts";
 import { Why } from "./why.ts";
 import { orderWorker } from "./worker-orders.ts";
 
@@ -140,6 +134,11 @@ export class Engine {
     return this.#core.lines.size(queue);
   }
 
+  /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
+  waitingDeliveries(webhook: string): number {
+    return this.#core.outbox.waitingOf(webhook);
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
@@ -199,15 +198,12 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
     case "startRedrive":
-      return startRedrive(core, change);
     case "stepRedrive":
-      return stepRedrive(core, change);
     case "cancelRedrive":
-      return cancelRedrive(core, change);
     case "startBulk":
     case "stepBulk":
     case "endBulk":
-      return applyBulk(core, change);
+      return applySweep(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -231,20 +227,18 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
-      return setSchedule(core, change);
     case "deleteSchedule":
-      return deleteSchedule(core, change);
     case "pauseSchedule":
-      return pauseSchedule(core, change);
     case "runSchedule":
-      return runSchedule(core, change);
     case "planSchedule":
-      return planSchedule(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":
       return cancelBatch(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
   }
 }

@@ -14,6 +14,8 @@ import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { Delivery } from "./outbox/delivery.ts";
+import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
@@ -50,6 +52,11 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  webhook: Webhook;
+  /** By the id of the webhook, or `callbacksId`. */
+  deliveryStats: DeliveryStats;
+  /** By a number of its own. */
+  delivery: Delivery;
   /** By worker id. */
   workerOrder: WorkerOrder;
 }

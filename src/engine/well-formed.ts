@@ -18,12 +18,14 @@ import type {
   RaisedPause,
   ReleaseItem,
   Retention,
+  SettleDeliveries,
   SnoozeItem,
 } from "./change.ts";
 import type { JobState } from "./job.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
+import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";
 import {
@@ -56,6 +58,7 @@ import {
   seq,
   shard,
   shortText,
+  targetUrl,
   time,
 } from "./well-formed-job.ts";
 
@@ -236,6 +239,26 @@ const scheduleSpec: Shape<ScheduleSpec> = members<ScheduleSpec>({
   maxRuns: count,
 });
 
+const webhookSpec: Shape<WebhookSpec> = members<WebhookSpec>({
+  url: targetUrl,
+  events: list(name, 1, bounds.listMax),
+  queues: list(name, 0, bounds.listMax),
+  tags: optional(map(shortText, shortText, bounds.listMax)),
+  enabled: flag,
+  retryLimit: steps,
+});
+
+const sendResult: Shape<SettleDeliveries["results"][number]> = members<
+  SettleDeliveries["results"][number]
+>({
+  number: seq,
+  attempts: count,
+  status: integer(0, 999),
+  error: optional(shortText),
+  durationMs: duration,
+  retryAfterMs: optional(duration),
+});
+
 const change: Shape<Change> = variants<Change>({
   enqueue: {
     jobs: list(newJob, 0, bounds.listMax),
@@ -330,6 +353,11 @@ const change: Shape<Change> = variants<Change>({
   },
   sealBatch: { batch: seq },
   cancelBatch: { batch: seq, reason: optional(longText) },
+  setWebhook: { id: name, spec: webhookSpec, secret: optional(shortText) },
+  controlWebhook: { id: name, action: word({ pause: true, enable: true, delete: true }) },
+  testWebhook: { id: name },
+  settleDeliveries: { results: list(sendResult, 0, bounds.listMax) },
+  redeliver: { webhook: name, number: seq },
   raiseFeatureLevel: { level: count },
 });
 

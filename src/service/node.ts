@@ -5,7 +5,7 @@
 import { CorvoError } from "../base/errors.ts";
 import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
-import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Clock, Logger, Random, Timers } from "../base/ports.ts";
 import type { JobRef } from "../engine/chains.ts";
 import type { Change, NewBatch, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -13,12 +13,19 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
+import { Courier } from "../replica/courier.ts";
 import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+
+import { EventLog } from "./event-log.ts";
+
 import { IdleWatch } from "./idle-watch.ts";
+
+import { messageOf, type Post } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -40,13 +47,19 @@ export interface ServiceOptions {
 export interface ServiceDeps {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
+  /** Is a leader known, and everything applied that is known to be committed? */
+  readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  /** Calls others. */
+  readonly post: Post;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
 }
 
@@ -66,6 +79,8 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly events: EventLog;
+  readonly courier: Courier;
   readonly workers: WorkerRegistry;
   readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
@@ -84,12 +99,27 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
+    this.courier = new Courier({
+      ...deps,
+      replica,
+      couriers: options.shards,
+      send: (delivery, webhook) =>
+        deps.post(
+          messageOf(delivery, webhook, { shard: options.shard, nowMs: deps.clock.nowMs() }),
+        ),
+    });
     this.idleWatch = new IdleWatch(this);
     this.#duties = [
+      this.courier,
       new Planner({ ...deps, replica, dueTimes }),
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
+    this.events = new EventLog(options.shard, replica.engine.state.events, {
+      stored: deps.search,
+      isCurrent: deps.isCurrent,
+      isLeading: () => replica.isLeader,
+    });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();

@@ -2,12 +2,14 @@
 import { administration } from "./administration.ts";
 import { admission } from "./admission.ts";
 import { delivery } from "./delivery.ts";
+import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
 import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
+import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
@@ -18,6 +20,8 @@ export const chapters: readonly Chapter[] = [
   admission,
   delivery,
   streaming,
+  events,
+  webhooks,
   workers,
   administration,
 ];

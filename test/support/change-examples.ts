@@ -101,6 +101,18 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   },
   sealBatch: { kind: "sealBatch", batch: 1 },
   cancelBatch: { kind: "cancelBatch", batch: 1 },
+  setWebhook: {
+    kind: "setWebhook",
+    id: "w",
+    spec: { url: "http://h/", events: ["*"], queues: [], enabled: true, retryLimit: 1 },
+  },
+  controlWebhook: { kind: "controlWebhook", id: "w", action: "pause" },
+  testWebhook: { kind: "testWebhook", id: "w" },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
+  },
+  redeliver: { kind: "redeliver", webhook: "w", number: 1 },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -135,6 +147,7 @@ const optionsOfFollower = {
   lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
+  callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
 } as const satisfies Partial<JobOptions>;
 
 const fullJob = (options: Partial<JobOptions>): Required<NewJob> => ({
@@ -257,6 +270,15 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     only: "rate",
   },
   setSchedule: { kind: "setSchedule", name: "s", spec },
+  setWebhook: {
+    ...leanChanges.setWebhook,
+    spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
+    secret: "s",
+  },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
+  },
   orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -14,6 +14,7 @@ import type { Consensus } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import type { ClusterControl } from "../../src/service/cluster.ts";
 import { Node } from "../../src/service/node.ts";
+import type { Post } from "../../src/service/outbound-message.ts";
 import { createService, type Service } from "../../src/service/service.ts";
 import type { ClaimedView } from "../../src/service/views.ts";
 import { memoryLogger } from "./system-ports.ts";
@@ -151,6 +152,8 @@ export class NodeRig {
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
+  /** Who gets what the node sends to URLs. */
+  post: Post = () => Promise.resolve({ status: 0, error: "nobody is there" });
   /** Whom the node takes for the leader. */
   leaderId: number | undefined = 1;
 
@@ -173,6 +176,7 @@ export class NodeRig {
         throw new Error(reason);
       },
       onEffects: (effects) => this.node.onEffects(effects),
+      onEvents: () => this.node.events.noteAdded(),
     });
     const noSearch = () => Promise.reject(new Error("this node has no search"));
     this.node = new Node(
@@ -180,15 +184,20 @@ export class NodeRig {
       {
         clock: this.time,
         timers: this.time,
+        random: { uint32: () => 1 },
+        post: (message) => this.post(message),
         logger: this.#logger,
+        isCurrent: () => this.log.isReady,
         search: {
           page: noSearch,
           seqs: noSearch,
           text: noSearch,
           errorGroups: noSearch,
+          events: async ({ from }) => ({ first: undefined, events: [], next: from }),
           close: noSearch,
         },
         cluster: cluster(this.log, () => this.leaderId),
+        backup: { create: () => Promise.reject(new Error("this node has no files")) },
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,

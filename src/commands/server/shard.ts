@@ -1,12 +1,16 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
+import { createPost } from "../../net/outbound/post.ts";
+import { none } from "../../raft/message.ts";
+import type { BackupControl } from "../../service/backup.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
-import { systemClock, systemTimers } from "../_shared/system.ts";
+import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Consensus } from "./consensus.ts";
 import { sizesOf } from "./sizes.ts";
 import type { ShardStorage } from "./storage.ts";
@@ -27,14 +31,17 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
   readonly requireLeaseToken: boolean;
+  /** Addresses that may be called besides public ones. */
+  readonly webhookAllow?: readonly AllowRule[];
 }
 
 export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
-  const { shard, storage, replica } = core;
+  const { shard, storage, replica, group } = core;
   const search = await QueryStore.open(storage.files.statePath, {
     flush: () => replica.flushState(),
   });
@@ -43,13 +50,22 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
     {
       clock: systemClock,
       timers: systemTimers,
+      random: systemRandom,
+      post: createPost({
+        clock: systemClock,
+        timers: systemTimers,
+        allow: env.webhookAllow ?? [],
+      }),
       logger: env.logger,
       search,
+      isCurrent: () =>
+        group.state.leader !== none && replica.appliedIndex >= group.state.log.committed,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      backup: env.backup,
     },
     {
       shard,
