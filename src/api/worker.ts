@@ -4,6 +4,7 @@ import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
 import { BlobHash, ContentType } from "./payload-fields.ts";
 import {
+  BatchId,
   ClaimedJob,
   Duration,
   EnqueueResult,
@@ -198,6 +199,10 @@ export const workerOperations = {
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
       batch: Maybe(NewBatch),
+      part_of: Maybe(
+        BatchId,
+        "Set by servers: the jobs are one of the parts that this batch waits for.",
+      ),
       idempotency_key: IdempotencyKey,
     }),
     result: Type.Object({

@@ -6,12 +6,19 @@
  * A drained queue refuses what comes from outside: enqueues, runs of schedules, moves. What follows from jobs that were
  * taken before is let in, since draining must not break it: later steps of chains, and copies of dead jobs.
  */
-import type { DrainQueue, NewJob, SetQueueDefaults } from "./change.ts";
+import type { NewJob, SetQueueDefaults } from "./change.ts";
 import type { Core } from "./core.ts";
 import { sayOfQueue } from "./events.ts";
 import { engineLimits } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
+
+/** Lets no new jobs into a queue, or does so again. */
+export interface DrainQueue {
+  readonly kind: "drainQueue";
+  readonly queue: string;
+  readonly draining: boolean;
+}
 
 export interface QueueSettings {
   readonly draining: boolean;

@@ -122,6 +122,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       membership?.confChanged();
       gate?.look();
     },
+    onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
   });
   const drain = createDrain(cores, () => shards);
@@ -142,7 +143,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   });
   const conditionOfNode = (id: number) =>
     id === identity.nodeId ? conditionOf(storage, drain, blobs) : peers.conditionOf(id);
-  const duties = createShardDuties(cores, {
+  const duties: ShardDuties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
