@@ -339,7 +339,8 @@ export class Core {
     const bytes = this.values.bytesOf(job);
     if (bytes !== 0) {
       counts.bytes = (counts.bytes ?? 0) + bytes;
-      if (this.queueSettings.get(job.queue)?.keepBytes !== undefined) {
+      const settings = this.queueSettings;
+      if (settings.size > 0 && settings.get(job.queue)?.keepBytes !== undefined) {
         this.effects.trimsWanted = true;
       }
     }
