@@ -224,6 +224,16 @@ export const delivery: Chapter = {
       },
     },
     {
+      id: "fail-delay",
+      what: "A worker that fails says when the next attempt may begin",
+      shows: "POST /api/v1/fail/{job_id} {delay}",
+      async story(api, queue) {
+        const id = await api.add(queue, { retry_base_delay: "1h" });
+        await api.fail(await api.take(queue), { delay: "300ms" });
+        return async () => expect(await api.take(queue)).toMatchObject({ job_id: id, attempt: 2 });
+      },
+    },
+    {
       id: "no-retry",
       what: "A failure that is not retried",
       shows: "POST /api/v1/fail/{job_id} {retryable: false}",

@@ -297,6 +297,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
             output: fc.constant("out"),
             pause,
             keepAttempt: fc.constant(true as const),
+            delayMs: fc.constantFrom(0, 50, 4000),
           },
           optional,
         ),
