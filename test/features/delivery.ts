@@ -67,8 +67,9 @@ export const delivery: Chapter = {
         const stale = await api.take(queue, { lease_ms: 1000 });
         const current = await api.take(queue);
         return async () => {
-          const body = { lease_token: stale.lease_token, error: "late" };
+          const { lease_token } = stale;
           for (const verb of ["ack", "fail", "release"]) {
+            const body = verb === "fail" ? { lease_token, error: "late" } : { lease_token };
             await api.refused("LEASE_LOST", "POST", `/api/v1/${verb}/${id}`, body);
           }
           const beat = { jobs: { [id]: { lease_token: stale.lease_token } } };

@@ -63,8 +63,7 @@ function producerCalls(call: Call): ForeignCall[] {
 
 async function create(call: Call, task: NewTask, context: RequestContext): Promise<TaskView> {
   const { command, payload, runAt, delaySeconds, idempotencyKey, webhook } = task;
-  const maxAttempts =
-    task.maxAttempts == null || task.maxAttempts === 0 ? undefined : task.maxAttempts;
+  const maxAttempts = task.maxAttempts || (await defaultOf(call, command, context));
   const later =
     runAt == null
       ? delaySeconds == null || delaySeconds === 0
@@ -75,7 +74,7 @@ async function create(call: Call, task: NewTask, context: RequestContext): Promi
     queue: command,
     payload,
     priority: priorityOf(task.priority ?? 0),
-    max_retries: maxAttempts ?? maxAttemptsDefault,
+    ...(maxAttempts === undefined ? {} : { max_retries: maxAttempts }),
     ...backoff,
     ...later,
     ...(webhook == null || webhook === "" ? {} : { callback_url: webhook }),
@@ -83,6 +82,16 @@ async function create(call: Call, task: NewTask, context: RequestContext): Promi
   };
   const added = await call("enqueueJob", { body: job }, context);
   return taskOf(await find(call, added?.job_id ?? "", context));
+}
+
+/** What codeQ would take, unless the queue has a default of its own: then that holds. */
+async function defaultOf(
+  call: Call,
+  command: string,
+  context: RequestContext,
+): Promise<number | undefined> {
+  const found = await call("getQueueDefaults", { params: { name: command } }, context);
+  return found?.defaults?.max_retries == null ? maxAttemptsDefault : undefined;
 }
 
 async function find(call: Call, job_id: string, context: RequestContext): Promise<JobView> {

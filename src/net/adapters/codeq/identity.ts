@@ -2,7 +2,7 @@
  * Who calls: codeQ knows workers by the subject of their token, and gives them no lease ids. Here the token is a name and
  * no proof; keeping strangers out is the server's matter.
  */
-import { createHash } from "node:crypto";
+import { CryptoHasher } from "bun";
 
 const anonymous = "codeq-anonymous";
 
@@ -11,7 +11,7 @@ export function workerOf(authorization: string | null): string {
   if (token === "") return anonymous;
   const subject = subjectOf(token);
   if (subject !== undefined) return subject;
-  return `codeq-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
+  return `codeq-${new CryptoHasher("sha256").update(token).digest("hex").slice(0, 16)}`;
 }
 
 /** Of a JSON web token; a token of any other kind has none. */
