@@ -90,8 +90,11 @@ function batchView(node: Node, { seq, batch }: Found): BatchView {
   if (batch.reason !== undefined) view.reason = batch.reason;
   if (batch.sealAtMs > 0) view.seal_at = formatTime(batch.sealAtMs);
   if (batch.finishedAtMs > 0) view.finished_at = formatTime(batch.finishedAtMs);
-  if (batch.successJob !== undefined) view.success_job = refView(node, batch.successJob);
-  if (batch.failureJob !== undefined) view.failure_job = refView(node, batch.failureJob);
-  if (batch.completeJob !== undefined) view.complete_job = refView(node, batch.completeJob);
+  const [success, failure, complete] = [batch.successJob, batch.failureJob, batch.completeJob].map(
+    (ref) => refView(node, ref),
+  );
+  if (success !== undefined) view.success_job = success;
+  if (failure !== undefined) view.failure_job = failure;
+  if (complete !== undefined) view.complete_job = complete;
   return view;
 }

@@ -18,7 +18,8 @@ const defaultOpenMs = 24 * 3_600_000;
 
 /** The batch that the jobs of a call are. */
 export function toNewBatch(spec: Spec, shard: number): NewBatch {
-  const batch = withCallbacks(spec, shard);
+  const given = withCallbacks(spec, shard);
+  const batch = spec.parts == null ? given : { ...given, parts: spec.parts };
   if (spec.callback_queue == null) {
     if (spec.callback_payload != null) throw invalid("callback_payload", "it needs callback_queue");
     return batch;

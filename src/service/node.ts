@@ -26,7 +26,7 @@ import { EventLog } from "./event-log.ts";
 import { IdleWatch } from "./idle-watch.ts";
 
 import { messageOf, type Post } from "./outbound-message.ts";
-import { refuseScattered } from "./relations.ts";
+import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
 
@@ -219,29 +219,28 @@ export class Node {
     );
   }
 
-  /** The same for a job and all that it may bring about. */
+  /** The same for a job, and resources that it or what follows from it could never get. */
   refuseJobElsewhere(job: NewJob): void {
     if (this.options.shards === 1) return;
     this.refuseElsewhere(job.queue);
     refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
   }
 
-  /** The same for what follows the end of a batch. */
+  /** The same for what follows the end of a batch, which may be in any shard. */
   refuseBatchElsewhere({ onSuccess, onFailure, onComplete }: NewBatch): void {
-    const { shard, shards } = this.options;
+    if (this.options.shards === 1) return;
     for (const job of [onSuccess, onFailure, onComplete]) {
       if (job === undefined) continue;
-      const right = shardOfQueue(job.queue, shards);
-      if (right === shard) {
-        this.refuseJobElsewhere(job);
-        continue;
-      }
-      throw new CorvoError(
-        "VALIDATION_ERROR",
-        `queue "${job.queue}" is in shard ${right}, and the batch in shard ${shard}: what follows a batch is where its jobs are`,
-        { hint: "Queues whose names have the same {tag} in braces share a shard." },
-      );
+      refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
     }
+  }
+
+  /** `across`, for a change that brings jobs which have to do with other shards. */
+  acrossOf(jobs: readonly (NewJob | undefined)[]): { readonly across?: true } {
+    if (this.options.shards === 1) return {};
+    return jobs.some((job) => job !== undefined && isAcross(this.options, job))
+      ? { across: true }
+      : {};
   }
 
   /** The parts of an id that this shard may have given. */

@@ -75,7 +75,8 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
       const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
       node.refuseJobElsewhere(spec.job);
       const bytes = 512 + 2 * sizeOf(spec.job);
-      await node.propose({ kind: "setSchedule", name: params.name, spec }, bytes);
+      const across = node.acrossOf([spec.job]);
+      await node.propose({ kind: "setSchedule", name: params.name, ...across, spec }, bytes);
       return scheduleView(node, find(params.name));
     },
     async deleteSchedule({ params }) {

@@ -22,6 +22,8 @@ export function answerOf(outcome: Outcome): ModelAnswer {
         ...outcome.results.map(addedAnswer),
         ...(outcome.batch === undefined ? [] : [`batch ${outcome.batch[0]}`]),
       ];
+    case "delivered":
+      return `taken through ${outcome.through}`;
     case "claimed":
       return outcome.jobs.map(
         (job) =>
