@@ -117,6 +117,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       membership?.confChanged();
       gate?.look();
     },
+    onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
   });
   const [first] = cores as [ShardCore, ...ShardCore[]];
@@ -145,7 +146,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   });
   const conditionOfNode = (id: number) =>
     id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
-  const duties = createShardDuties(cores, {
+  const duties: ShardDuties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
