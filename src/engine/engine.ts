@@ -26,14 +26,9 @@ import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
+import { restoreJobs } from "./restore.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { applySweep } from "./sweeps.ts";
@@ -203,6 +198,8 @@ function applyChange(core: Core, change: Change): Outcome {
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "restoreJobs":
+      return restoreJobs(core, change);
     case "startRedrive":
     case "stepRedrive":
     case "cancelRedrive":
@@ -233,15 +230,11 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
-      return setSchedule(core, change);
     case "deleteSchedule":
-      return deleteSchedule(core, change);
     case "pauseSchedule":
-      return pauseSchedule(core, change);
     case "runSchedule":
-      return runSchedule(core, change);
     case "planSchedule":
-      return planSchedule(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":

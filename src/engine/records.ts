@@ -18,6 +18,7 @@ import type { Delivery } from "./outbox/delivery.ts";
 import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
+import type { RestoredNote } from "./restore.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Tie } from "./ties.ts";
 import type { WorkerOrder } from "./worker-orders.ts";
@@ -45,6 +46,7 @@ export interface RecordTypes {
   bulk: Bulk;
   /** By the number of the action and that of the chunk. */
   bulkIds: BulkIds;
+  restored: RestoredNote;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */

@@ -71,7 +71,7 @@ const callback: Shape<Callback> = members<Callback>({
 
 const engineOnly = "only the engine gives it to the jobs that it adds";
 
-const optionRows: Rows<Partial<JobOptions>> = {
+export const optionRows: Rows<Partial<JobOptions>> = {
   maxRetries: optional(count),
   backoff: optional(word({ none: true, fixed: true, linear: true, exponential: true })),
   baseDelayMs: optional(duration),
