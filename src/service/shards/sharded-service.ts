@@ -19,6 +19,7 @@ import { createBulkParts } from "./bulk-parts.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { createFetchParts } from "./fetch-parts.ts";
 import { createJobParts } from "./job-parts.ts";
+import { createRestoreParts } from "./restore-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
@@ -60,6 +61,7 @@ export function createShardedHandlers(
     ...createSearchParts(calls),
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
+    ...createRestoreParts(calls),
     ...createScheduleParts(calls),
     ...createWebhookParts(calls),
     ...createSystemParts(calls),
