@@ -108,6 +108,8 @@ export const backupOperations = {
   adminRestore: operation({
     method: "POST",
     path: "/api/v1/admin/restore",
+    // A job is shown with more than is read of it.
+    ignoresUnknown: true,
     tag: "system",
     placement: "parts",
     summary:

@@ -3,6 +3,7 @@ import { backupOperations } from "./backup.ts";
 import { batchOperations } from "./batches.ts";
 import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
+import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
@@ -30,6 +31,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...eventOperations,
   ...backupOperations,
   ...webhookOperations,
   ...systemOperations,

@@ -7,6 +7,8 @@ import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
+import { EventFeed } from "./event-feed.ts";
+import { createEventHandlers } from "./event-handlers.ts";
 import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
@@ -26,10 +28,13 @@ import { createWorkersHandlers } from "./workers-handlers.ts";
 export interface Service {
   readonly handlers: Handlers;
   readonly stream: StreamService;
+  readonly events: EventFeed;
 }
 
 export function createService(node: Node): Service {
+  const events = new EventFeed([node.events], node.deps.timers);
   return {
+    events,
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
@@ -44,10 +49,11 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createEventHandlers(node, events),
+        ...createSystemHandlers(node, events),
         ...createBackupHandlers(node.deps.backup),
         ...createRestoreHandlers(node),
         ...createWebhookHandlers(node),
-        ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },
