@@ -23,6 +23,7 @@ import { elsewhere } from "./elsewhere.ts";
 import { createFetchParts } from "./fetch-parts.ts";
 import { createGroupParts } from "./group-parts.ts";
 import { createJobParts } from "./job-parts.ts";
+import { createRestoreParts } from "./restore-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
@@ -66,6 +67,7 @@ export function createShardedHandlers(
     ...searchParts,
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
+    ...createRestoreParts(calls),
     ...createScheduleParts(calls),
     ...createSystemParts(calls, ports.events),
     ...createWebhookParts(calls),
