@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { batchOperations } from "./batches.ts";
+import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
@@ -20,6 +21,7 @@ export const operations = {
   ...workersOperations,
   ...searchOperations,
   ...jobOperations,
+  ...bulkOperations,
   ...flowOperations,
   ...batchOperations,
   ...queueOperations,

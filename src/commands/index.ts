@@ -23,6 +23,14 @@ const jobs: Group = {
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
     delete: { summary: "Remove jobs in any state", load: () => import("./jobs/delete.ts") },
     move: { summary: "Move jobs to another queue", load: () => import("./jobs/move.ts") },
+    requeue: {
+      summary: "Run dead jobs again with the attempts they have left",
+      load: () => import("./jobs/requeue.ts"),
+    },
+    priority: {
+      summary: "Change the priority of waiting jobs",
+      load: () => import("./jobs/priority.ts"),
+    },
     hold: {
       summary: "Keep jobs from running until they are approved",
       load: () => import("./jobs/hold.ts"),
@@ -111,6 +119,22 @@ const batch: Group = {
     cancel: {
       summary: "Cancel a batch with its unfinished jobs",
       load: () => import("./batch/cancel.ts"),
+    },
+  },
+};
+
+const bulk: Group = {
+  summary: "Actions on many jobs that go on in the background",
+  examples: [
+    { line: "corvo jobs cancel --queue mail --background", says: "Begin one; its id" },
+    { line: "corvo bulk list --status running", says: "Those that are not over" },
+  ],
+  commands: {
+    list: { summary: "Bulk actions, newest first", load: () => import("./bulk/list.ts") },
+    show: { summary: "How far one is", load: () => import("./bulk/show.ts") },
+    cancel: {
+      summary: "Stop one; what it has done stays done",
+      load: () => import("./bulk/cancel.ts"),
     },
   },
 };
@@ -265,6 +289,7 @@ export const commands: Group = {
     queue,
     limit,
     batch,
+    bulk,
     schedule,
     webhook,
     workers,

@@ -200,6 +200,39 @@ export interface CancelRedrive {
   readonly queue: string;
 }
 
+/** Begins an action on the jobs of these numbers, or on those of a filter. `total` is how many the proposer found. */
+export interface StartBulk {
+  readonly kind: "startBulk";
+  readonly id: string;
+  readonly action: ManageAction;
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly reason?: string;
+  readonly filter?: JobFilter;
+  readonly seqs?: readonly number[];
+  readonly total: number;
+  readonly totalExact: boolean;
+}
+
+/** The next of them, found by the leader: those after `afterSeq`. */
+export interface StepBulk {
+  readonly kind: "stepBulk";
+  readonly id: string;
+  readonly number: number;
+  readonly afterSeq: number;
+  readonly seqs: readonly number[];
+  /** None comes after these. */
+  readonly isLast: boolean;
+}
+
+/** Cancels it, or gives it up for a reason. */
+export interface EndBulk {
+  readonly kind: "endBulk";
+  readonly id: string;
+  readonly number?: number;
+  readonly error?: string;
+}
+
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
 export interface ClearQueue {
   readonly kind: "clearQueue";
@@ -395,6 +428,9 @@ export type Change =
   | StartRedrive
   | StepRedrive
   | CancelRedrive
+  | StartBulk
+  | StepBulk
+  | EndBulk
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue

@@ -7,6 +7,7 @@
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
+import type { Bulk } from "./bulk.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
@@ -52,6 +53,7 @@ export class Core {
   readonly keyHolds: KeyHolds;
   readonly queueSettings: RecordTable<QueueSettings>;
   readonly redrives: RecordTable<Redrive>;
+  readonly bulks: RecordTable<Bulk>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -79,6 +81,7 @@ export class Core {
     this.lines = new ReadyLines(this);
     this.queueSettings = state.records("queueSettings");
     this.redrives = state.records("redrive");
+    this.bulks = state.records("bulk");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));

@@ -8,6 +8,7 @@ import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
+import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -209,6 +210,10 @@ function applyChange(core: Core, change: Change): Outcome {
       return stepRedrive(core, change);
     case "cancelRedrive":
       return cancelRedrive(core, change);
+    case "startBulk":
+    case "stepBulk":
+    case "endBulk":
+      return applyBulk(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":

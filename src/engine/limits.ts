@@ -4,6 +4,10 @@ export const engineLimits = {
   queuesMax: 100_000,
   /** Limits that are set at once. */
   limitsMax: 100_000,
+  /** Bulk actions that run at once, and that are known; those that are over are forgotten after this time. */
+  bulksRunningMax: 64,
+  bulksKeptMax: 1000,
+  bulkKeptMs: 7 * 86_400_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
   /** Different sets of requirements among the unfinished jobs of a queue. */

@@ -69,6 +69,8 @@ export interface Effects {
   webhooksChanged: boolean;
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
+  /** Bulk actions that were begun, have got on or are over. */
+  readonly bulksChanged: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -87,6 +89,7 @@ export function createEffects(): Effects {
     deliveries: [],
     webhooksChanged: false,
     workersOrdered: [],
+    bulksChanged: new Set(),
     revoked: [],
   };
 }

@@ -8,6 +8,7 @@
 
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
+import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
@@ -40,6 +41,10 @@ export interface RecordTypes {
   schedule: ScheduleRecord;
   /** By the name of the queue. */
   redrive: Redrive;
+  /** By the id of the action. */
+  bulk: Bulk;
+  /** By the number of the action and that of the chunk. */
+  bulkIds: BulkIds;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */

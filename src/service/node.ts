@@ -16,8 +16,8 @@ import { Claims } from "../replica/claims.ts";
 import { Courier } from "../replica/courier.ts";
 import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
-import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
+import { Sweeper } from "../replica/sweeper.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { messageOf, type Post } from "./outbound-message.ts";
@@ -79,6 +79,7 @@ export class Node {
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
+  readonly #bulkWatchers = new Map<string, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
@@ -102,7 +103,7 @@ export class Node {
     this.#duties = [
       this.courier,
       new Planner({ ...deps, replica, dueTimes }),
-      new Redriver({ ...deps, replica }),
+      new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
@@ -138,6 +139,9 @@ export class Node {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();
       }
+    }
+    for (const id of effects.bulksChanged) {
+      for (const watcher of this.#bulkWatchers.get(id) ?? []) watcher();
     }
     for (const { seq, createdAtMs, token, reason } of effects.revoked) {
       const owner = this.#leaseOwners.get(token);
@@ -283,17 +287,26 @@ export class Node {
 
   /** Calls back when the job is finished or deleted, until the returned function is called. */
   watchFinish(seq: number, watcher: () => void): () => void {
-    let watchers = this.#finishWatchers.get(seq);
-    if (watchers === undefined) {
-      watchers = new Set();
-      this.#finishWatchers.set(seq, watchers);
-    }
-    watchers.add(watcher);
-    return () => {
-      watchers.delete(watcher);
-      if (watchers.size === 0) this.#finishWatchers.delete(seq);
-    };
+    return watchIn(this.#finishWatchers, seq, watcher);
   }
+
+  /** Calls back whenever the bulk action gets on, until the returned function is called. */
+  watchBulk(id: string, watcher: () => void): () => void {
+    return watchIn(this.#bulkWatchers, id, watcher);
+  }
+}
+
+function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
+  let watchers = all.get(key);
+  if (watchers === undefined) {
+    watchers = new Set();
+    all.set(key, watchers);
+  }
+  watchers.add(watcher);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size === 0) all.delete(key);
+  };
 }
 
 export function shorten(text: string): string {

@@ -2,7 +2,7 @@
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
-import { BulkOperations } from "./bulk.ts";
+import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
@@ -32,7 +32,8 @@ export function createService(node: Node): Service {
       {
         ...createWorkerHandlers(node),
         ...createWorkersHandlers(node),
-        ...createJobHandlers(node, new BulkOperations(node)),
+        ...createJobHandlers(node),
+        ...createBulkHandlers(node),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),

@@ -279,6 +279,9 @@ export class Simulation {
     const redrives = leader.store?.state.records("redrive").entries() ?? [];
     const [open] = [...redrives].find(([, { state }]) => state === "running") ?? [];
     if (open !== undefined) return `the redrive of ${open} is not finished`;
+    const bulks = leader.store?.state.records("bulk").entries() ?? [];
+    const [going] = [...bulks].find(([, { state }]) => state === "running") ?? [];
+    if (going !== undefined) return `the bulk action ${going} is not finished`;
     return this.#findStoppedSchedule(leader, nowMs);
   }
 

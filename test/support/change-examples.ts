@@ -39,6 +39,9 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
+  startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
+  stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
+  endBulk: { kind: "endBulk", id: "b" },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -252,6 +255,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   heartbeat: { kind: "heartbeat", items: [heartbeat] },
   manage: { ...leanChanges.manage, queue: "r", priority: 1, reason: "why" },
   setQueueDefaults: { kind: "setQueueDefaults", queue: "q", defaults: policy, written: "{}" },
+  startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
+  endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
   setLimit: {
     kind: "setLimit",

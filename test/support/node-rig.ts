@@ -32,6 +32,11 @@ export class ManualTime implements Clock, Timers {
     return this.#nowMs + this.#setForwardMs;
   }
 
+  /** Time in which nothing else can happen. */
+  spend(durationMs: number): void {
+    this.#nowMs += durationMs;
+  }
+
   /** Somebody sets the clock on the wall; no time passes. */
   setForward(byMs: number): void {
     this.#setForwardMs += byMs;
@@ -139,6 +144,8 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
 export class NodeRig {
   readonly time = new ManualTime();
   readonly log = new ManualLog();
+  /** How long it takes to apply an entry. */
+  workMs = 0;
   readonly #logger = memoryLogger();
   /** What was logged. */
   readonly lines = this.#logger.lines;
@@ -204,6 +211,12 @@ export class NodeRig {
     );
     this.service = createService(this.node);
     this.log.onCommitted = (entry) => this.replica.applyEntry(entry);
+    const { engine } = this.replica;
+    const apply = engine.apply.bind(engine);
+    engine.apply = (batch) => {
+      this.time.spend(this.workMs);
+      return apply(batch);
+    };
     this.replica.attach(this.log);
     this.replica.start();
   }

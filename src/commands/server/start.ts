@@ -135,6 +135,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
+  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
