@@ -7,11 +7,13 @@
  */
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
+import type { IncomingSpec } from "./incoming.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { SubscriptionSpec } from "./subscriptions.ts";
 import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
@@ -386,6 +388,30 @@ export interface TestWebhook {
   readonly id: string;
 }
 
+/** What is expected of calls from outside to a queue; without, nothing is. */
+export interface SetIncoming {
+  readonly kind: "setIncoming";
+  readonly queue: string;
+  readonly spec?: IncomingSpec;
+}
+
+export interface SetSubscription {
+  readonly kind: "setSubscription";
+  readonly id: string;
+  readonly spec: SubscriptionSpec;
+}
+
+export interface RenewSubscription {
+  readonly kind: "renewSubscription";
+  readonly id: string;
+  readonly ttlMs?: number;
+}
+
+export interface RemoveSubscription {
+  readonly kind: "removeSubscription";
+  readonly id: string;
+}
+
 /** What came of tries to send deliveries; `attempts` is how many there were before this one. */
 export interface SettleDeliveries {
   readonly kind: "settleDeliveries";
@@ -455,6 +481,10 @@ export type Change =
   | TestWebhook
   | SettleDeliveries
   | Redeliver
+  | SetIncoming
+  | SetSubscription
+  | RenewSubscription
+  | RemoveSubscription
   | RaiseFeatureLevel;
 
 export interface Batch {

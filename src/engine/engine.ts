@@ -9,7 +9,15 @@ import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import { applyBulk } from "./bulk.ts";
-import type { Batch, Change } from "./change.ts";
+import type {
+  Batch,
+  Change,
+  DeleteSchedule,
+  PauseSchedule,
+  PlanSchedule,
+  RunSchedule,
+  SetSchedule,
+} from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
 import { stepEnded, stepRemoved } from "./depend.ts";
@@ -237,6 +245,27 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
+    case "deleteSchedule":
+    case "pauseSchedule":
+    case "runSchedule":
+    case "planSchedule":
+      return applyToSchedules(core, change);
+    case "sealBatch":
+      return sealBatch(core, change);
+    case "cancelBatch":
+      return cancelBatch(core, change);
+    case "raiseFeatureLevel":
+      return raiseFeatureLevel(core, change);
+    default:
+      return applyToOutbox(core, change);
+  }
+}
+
+type ScheduleChange = SetSchedule | DeleteSchedule | PauseSchedule | RunSchedule | PlanSchedule;
+
+function applyToSchedules(core: Core, change: ScheduleChange): Outcome {
+  switch (change.kind) {
+    case "setSchedule":
       return setSchedule(core, change);
     case "deleteSchedule":
       return deleteSchedule(core, change);
@@ -246,13 +275,5 @@ function applyChange(core: Core, change: Change): Outcome {
       return runSchedule(core, change);
     case "planSchedule":
       return planSchedule(core, change);
-    case "sealBatch":
-      return sealBatch(core, change);
-    case "cancelBatch":
-      return cancelBatch(core, change);
-    case "raiseFeatureLevel":
-      return raiseFeatureLevel(core, change);
-    default:
-      return applyToOutbox(core, change);
   }
 }

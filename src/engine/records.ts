@@ -11,6 +11,7 @@ import type { JobBatch } from "./batches.ts";
 import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
+import type { IncomingSettings } from "./incoming.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
@@ -19,6 +20,7 @@ import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
+import type { Subscription } from "./subscriptions.ts";
 import type { Tie } from "./ties.ts";
 import type { WorkerOrder } from "./worker-orders.ts";
 
@@ -57,6 +59,9 @@ export interface RecordTypes {
   deliveryStats: DeliveryStats;
   /** By a number of its own. */
   delivery: Delivery;
+  /** By the name of the queue. */
+  incoming: IncomingSettings;
+  subscription: Subscription;
   /** By worker id. */
   workerOrder: WorkerOrder;
 }

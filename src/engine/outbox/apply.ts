@@ -1,7 +1,9 @@
-/** Changes of what is sent to others. */
+/** Changes of what is sent to others, and of what others send. */
 import type { Change } from "../change.ts";
 import type { Core } from "../core.ts";
+import { setIncoming } from "../incoming.ts";
 import type { Outcome } from "../outcome.ts";
+import { removeSubscription, renewSubscription, setSubscription } from "../subscriptions.ts";
 import { redeliver, settleDeliveries } from "./deliveries.ts";
 import { controlWebhook, setWebhook, testWebhook } from "./webhook-changes.ts";
 
@@ -13,7 +15,11 @@ export type OutboxChange = Extract<
       | "controlWebhook"
       | "testWebhook"
       | "settleDeliveries"
-      | "redeliver";
+      | "redeliver"
+      | "setIncoming"
+      | "setSubscription"
+      | "renewSubscription"
+      | "removeSubscription";
   }
 >;
 
@@ -29,5 +35,13 @@ export function applyToOutbox(core: Core, change: OutboxChange): Outcome {
       return settleDeliveries(core, change);
     case "redeliver":
       return redeliver(core, change);
+    case "setIncoming":
+      return setIncoming(core, change);
+    case "setSubscription":
+      return setSubscription(core, change);
+    case "renewSubscription":
+      return renewSubscription(core, change);
+    case "removeSubscription":
+      return removeSubscription(core, change);
   }
 }
