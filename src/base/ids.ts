@@ -3,9 +3,9 @@
  * They sort by creation, and the sequence number is the row key of the job, so an id needs no index.
  */
 
-const idPattern = /^job_[0-9a-f]{26}$/;
-
 const jobPrefix = "job";
+const idStart = `${jobPrefix}_`;
+const idLength = 30;
 const zeros = "000000000000";
 
 let prefixTimeMs = -1;
@@ -29,14 +29,25 @@ export interface ParsedJobId {
   readonly seq: number;
 }
 
-/** The parts of a job id, or undefined when the text is not one. */
+/** The parts of a job id, or undefined when the text is not one. Each ack brings one, so nothing is cut out of it. */
 export function parseJobId(text: string): ParsedJobId | undefined {
-  if (!idPattern.test(text)) return undefined;
-  return {
-    createdAtMs: Number.parseInt(text.slice(4, 15), 16),
-    shard: Number.parseInt(text.slice(15, 18), 16),
-    seq: Number.parseInt(text.slice(18), 16),
-  };
+  if (text.length !== idLength || !text.startsWith(idStart)) return undefined;
+  const createdAtMs = parseHex(text, idStart.length, 15);
+  const shard = parseHex(text, 15, 18);
+  const seq = parseHex(text, 18, idLength);
+  return createdAtMs + shard + seq >= 0 ? { createdAtMs, shard, seq } : undefined;
+}
+
+/** NaN when one of the characters is no small hexadecimal digit. */
+function parseHex(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 48 && code <= 57) value = value * 16 + code - 48;
+    else if (code >= 97 && code <= 102) value = value * 16 + code - 87;
+    else return Number.NaN;
+  }
+  return value;
 }
 
 /** What ids of groups of jobs and of deliveries begin with; the rest is made as that of a job. */

@@ -12,7 +12,7 @@ import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
@@ -35,8 +35,6 @@ import {
 } from "./state.ts";
 import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
-
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Core {
   readonly state: State;
@@ -135,7 +133,7 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    const next = this.#replace(job, { ...patch, state: rule.to });
+    const next = this.#replace(job, patch, rule.to);
     sayMoved(this, transition, job, next);
     react(this, job, next);
     return next;
@@ -153,7 +151,7 @@ export class Core {
   /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
-    const next: Job = { ...job, ...patch };
+    const next: Job = Object.assign(draftOf(job), patch);
     if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
     if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
@@ -207,11 +205,11 @@ export class Core {
     });
   }
 
-  #replace(job: Job, patch: Partial<Job>): Job {
+  #replace(job: Job, patch: Partial<Job>, state = job.state): Job {
     const from = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, from);
-    // One copy, finished before anybody sees it: every claim and ack makes one, and two showed in the profile.
-    const next: Writable<Job> = { ...job, ...patch };
+    const next = Object.assign(draftOf(job), patch);
+    next.state = state;
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
     next.order = stands ? this.takeNumber() : 0;

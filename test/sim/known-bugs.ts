@@ -279,7 +279,7 @@ export const knownBugs: readonly KnownBug[] = [
     says: "a chain whose step was completed is taken up again with it",
     by: "simulator",
     file: "src/engine/chains.ts",
-    from: 'if (before.state !== "completed") resume(core, found);',
+    from: "if (job.options.chain !== undefined) resume(core, found);",
     to: "resume(core, found);",
   },
   {

@@ -49,6 +49,7 @@ export interface ProcessHost {
 }
 
 const tickMs = 50;
+const decoder = new TextDecoder();
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Nothing runs yet. */
@@ -171,15 +172,14 @@ function apply(
   { replica, store }: Pick<Process, "replica" | "store">,
   entry: Entry,
 ): void {
-  const batch = decodeBatch(new TextDecoder().decode(entry.data));
-  const isFirst = oracle.isFirst(entry.index);
-  const { nowMs } = batch;
-  store.state.onJob = isFirst
-    ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
-    : undefined;
-  store.state.onRecordPut = isFirst
-    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
-    : undefined;
+  store.state.onJob = undefined;
+  store.state.onRecordPut = undefined;
+  if (oracle.isFirst(entry.index)) {
+    const { nowMs } = decodeBatch(decoder.decode(entry.data));
+    store.state.onJob = (previous, next) => oracle.jobChanges(nowMs, previous, next);
+    store.state.onRecordPut = (kind, key, value) =>
+      oracle.recordChanges({ kind, key, value }, nowMs);
+  }
   replica.applyEntry(entry);
   oracle.applied(id, entry, store.state.digest);
 }

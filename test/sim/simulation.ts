@@ -310,6 +310,8 @@ export class Simulation {
         const [one, other] = [own, state].map((each) => hashState(each.contents()));
         oracle.report(`node ${id} has not the state of its leader:\n${one}\n${other}`);
       }
+      const altered = own.findAlteredJob();
+      if (altered !== undefined) oracle.report(`node ${id} changed job ${altered.seq} in place`);
       const left = [...own.contents().records()].find(({ kind }) => kind === "aftermath");
       if (left !== undefined) oracle.report(`node ${id} never did ${JSON.stringify(left)}`);
       const [violation] = findViolations(own.contents(), engine);
