@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --mode --min-interval --ttl --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'subscription' 'subscription set' 'subscription list' 'subscription renew' 'subscription delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -37,6 +37,7 @@ complete -c corvo -f -n '__corvo_at \'\'' -a batch -d 'Count jobs together, and 
 complete -c corvo -f -n '__corvo_at \'\'' -a bulk -d 'Actions on many jobs that go on in the background'
 complete -c corvo -f -n '__corvo_at \'\'' -a schedule -d 'Jobs that come again and again'
 complete -c corvo -f -n '__corvo_at \'\'' -a webhook -d 'Tell others what happens, and take in what others tell'
+complete -c corvo -f -n '__corvo_at \'\'' -a subscription -d 'Call a URL when queues have jobs that are ready'
 complete -c corvo -f -n '__corvo_at \'\'' -a workers -d 'Look at workers, and ask them to take no more jobs or to end'
 complete -c corvo -f -n '__corvo_at \'\'' -a cluster -d 'Look at the nodes of a cluster, and change which they are'
 complete -c corvo -f -n '__corvo_at \'\'' -a explain -d 'Why a job does not run, or why a queue is silent'
@@ -1243,6 +1244,57 @@ complete -c corvo -n '__corvo_at \'webhook delete\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l version -d 'Show the version.'
+complete -c corvo -f -n '__corvo_at \'subscription\'' -a set -d 'Make or change a subscription'
+complete -c corvo -f -n '__corvo_at \'subscription\'' -a list -d 'All subscriptions'
+complete -c corvo -f -n '__corvo_at \'subscription\'' -a renew -d 'Let one last longer'
+complete -c corvo -f -n '__corvo_at \'subscription\'' -a delete -d 'End subscriptions'
+complete -c corvo -n '__corvo_at \'subscription\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'subscription\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l id -x -d 'Without one a new subscription is made.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l mode -x -a 'fanout group hash' -d 'fanout (default): told of every queue; group: one of the group after the other; hash: of a group, always the same one for a queue.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l group -x -d 'Name of the group, with the modes group and hash.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l min-interval -x -d 'It is not called again before this has passed. Default 5s.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l ttl -x -d 'How long it lasts unless it is renewed. Default 5m.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l secret -x -d 'Signs the calls as those of webhooks.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'subscription set\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'subscription list\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l ttl -x -d 'From now on. Default: as long as before.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'subscription renew\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'subscription delete\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'workers\'' -a list -d 'Workers that take jobs'
 complete -c corvo -f -n '__corvo_at \'workers\'' -a quiet -d 'Ask workers to take no more jobs'
 complete -c corvo -f -n '__corvo_at \'workers\'' -a stop -d 'Ask workers to finish their jobs and to end'

@@ -11,6 +11,7 @@ import { queueOperations } from "./queues.ts";
 import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
+import { subscriptionOperations } from "./subscriptions.ts";
 import { systemOperations } from "./system.ts";
 import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
@@ -30,6 +31,7 @@ export const operations = {
   ...explainOperations,
   ...scheduleOperations,
   ...webhookOperations,
+  ...subscriptionOperations,
   ...systemOperations,
   ...clusterOperations,
 };

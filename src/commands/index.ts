@@ -200,6 +200,23 @@ const webhook: Group = {
   },
 };
 
+const subscription: Group = {
+  summary: "Call a URL when queues have jobs that are ready",
+  examples: [
+    {
+      line: "corvo subscription set https://worker.example.org/wake mail",
+      says: "Wake a worker that is not connected",
+    },
+    { line: "corvo subscription list", says: "Those that have not ended" },
+  ],
+  commands: {
+    set: { summary: "Make or change a subscription", load: () => import("./subscription/set.ts") },
+    list: { summary: "All subscriptions", load: () => import("./subscription/list.ts") },
+    renew: { summary: "Let one last longer", load: () => import("./subscription/renew.ts") },
+    delete: { summary: "End subscriptions", load: () => import("./subscription/delete.ts") },
+  },
+};
+
 const workers: Group = {
   summary: "Look at workers, and ask them to take no more jobs or to end",
   examples: [
@@ -292,6 +309,7 @@ export const commands: Group = {
     bulk,
     schedule,
     webhook,
+    subscription,
     workers,
     cluster,
     explain: {

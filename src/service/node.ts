@@ -18,9 +18,10 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import { Waker } from "../replica/waker.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { IdleWatch } from "./idle-watch.ts";
-import { messageOf, type Post } from "./outbound-message.ts";
+import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -102,6 +103,14 @@ export class Node {
     this.idleWatch = new IdleWatch(this);
     this.#duties = [
       this.courier,
+      new Waker({
+        ...deps,
+        replica,
+        call: (wake) => {
+          const number = deps.random.uint32();
+          return deps.post(wakeMessageOf(wake, { nowMs: deps.clock.nowMs(), number }));
+        },
+      }),
       new Planner({ ...deps, replica, dueTimes }),
       new Sweeper({ ...deps, replica }),
       this.idleWatch,

@@ -16,6 +16,7 @@ import { createRedriveHandlers } from "./redrive-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
+import { createSubscriptionHandlers } from "./subscription-handlers.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
@@ -43,6 +44,7 @@ export function createService(node: Node): Service {
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createWebhookHandlers(node),
+        ...createSubscriptionHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

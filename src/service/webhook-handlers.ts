@@ -10,7 +10,8 @@ import { callbacksId, type Delivery } from "../engine/outbox/delivery.ts";
 import { noStats, type Webhook, type WebhookSpec } from "../engine/outbox/webhook.ts";
 import type { Node } from "./node.ts";
 import { deliveryIdOf } from "./outbound-message.ts";
-import { toUrl } from "./targets.ts";
+import { randomHex, randomSecret } from "./random-text.ts";
+import { checkQueuePatterns, toUrl } from "./targets.ts";
 
 type WebhookHandlers = Pick<
   Handlers,
@@ -59,7 +60,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
         throw new CorvoError("VALIDATION_ERROR", `id: "${id}" means something else`);
       }
       const isNew = state.records("webhook").get(id) === undefined;
-      const made = isNew && body.secret == null ? `whsec_${randomKey(node)}` : undefined;
+      const made = isNew && body.secret == null ? randomSecret(node) : undefined;
       if (made !== undefined && node.options.shard > 0) {
         throw new CorvoError(
           "CONFLICT",
@@ -132,13 +133,7 @@ function toSpec(body: Body): WebhookSpec {
       { hint: `The types are ${Object.keys(eventTable).join(", ")}.` },
     );
   }
-  for (const queue of body.queues ?? []) {
-    if (/^[A-Za-z0-9._:/@+{}-]*\*?$/.test(queue) && queue !== "") continue;
-    throw new CorvoError(
-      "VALIDATION_ERROR",
-      `queues: expected names of queues, or beginnings of names followed by *, got ${JSON.stringify(queue.slice(0, 80))}`,
-    );
-  }
+  checkQueuePatterns("queues", body.queues ?? []);
   return {
     url: toUrl("url", body.url),
     events: [...new Set(events)],
@@ -147,18 +142,6 @@ function toSpec(body: Body): WebhookSpec {
     enabled: body.enabled ?? true,
     retryLimit: body.retry_limit ?? defaultRetryLimit,
   };
-}
-
-function randomHex({ deps }: Node, numbers: number): string {
-  const parts = Array.from({ length: numbers }, () => deps.random.uint32().toString(16));
-  return parts.map((part) => part.padStart(8, "0")).join("");
-}
-
-/** 24 random bytes in base 64, the form that the Standard Webhooks libraries take. */
-function randomKey(node: Node): string {
-  return btoa(
-    randomHex(node, 6).replaceAll(/../g, (pair) => String.fromCharCode(Number.parseInt(pair, 16))),
-  );
 }
 
 function webhookView(node: Node, webhook: Webhook): Shown {

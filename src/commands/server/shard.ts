@@ -25,7 +25,7 @@ export interface Shard extends ShardCore {
   readonly service: Service;
 }
 
-interface ShardEnv {
+export interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;

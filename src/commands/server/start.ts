@@ -29,6 +29,7 @@ import {
   openShard,
   type Shard,
   type ShardCore,
+  type ShardEnv,
   stopShard,
   whenLeading,
 } from "./shard.ts";
@@ -151,8 +152,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
-  const shards = await Promise.all(cores.map((core) => openShard(core, shardEnv)));
-  for (const shard of shards) whenLeading(shard, options.retention, logger);
+  const shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
@@ -178,6 +178,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+async function openShards(
+  cores: readonly ShardCore[],
+  env: ShardEnv & { readonly retention: Retention },
+): Promise<Shard[]> {
+  const shards = await Promise.all(cores.map((core) => openShard(core, env)));
+  for (const shard of shards) whenLeading(shard, env.retention, env.logger);
+  return shards;
 }
 
 /** Starts all groups; with the number of entries that this replayed. */

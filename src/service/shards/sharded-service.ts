@@ -22,6 +22,7 @@ import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
+import { createSubscriptionParts } from "./subscription-parts.ts";
 import { createSystemParts } from "./system-parts.ts";
 import { createWebhookParts } from "./webhook-parts.ts";
 import { createWorkerParts } from "./worker-parts.ts";
@@ -62,6 +63,7 @@ export function createShardedHandlers(
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
     ...createWebhookParts(calls),
+    ...createSubscriptionParts(calls),
     ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};
