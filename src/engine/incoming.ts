@@ -1,7 +1,8 @@
 /** What is expected of calls from outside that become jobs of a queue. A queue without settings takes any. */
-import type { SetIncoming } from "./change.ts";
+
 import type { Core } from "./core.ts";
 import { engineLimits } from "./limits.ts";
+import type { SetIncoming } from "./outbox/changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
 /** How senders sign: not at all, or in one of the ways that are common. */

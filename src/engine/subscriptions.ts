@@ -4,9 +4,9 @@
  * A subscription ends by itself unless it is renewed. Whoever leads calls (`replica/waker.ts`).
  */
 import { must } from "../base/assert.ts";
-import type { RemoveSubscription, RenewSubscription, SetSubscription } from "./change.ts";
 import type { Core } from "./core.ts";
 import { engineLimits } from "./limits.ts";
+import type { RemoveSubscription, RenewSubscription, SetSubscription } from "./outbox/changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
 /** Tell all; one of a group after the other; or, of a group, always the same one for a queue. */

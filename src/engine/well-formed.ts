@@ -18,7 +18,6 @@ import type {
   RaisedPause,
   ReleaseItem,
   Retention,
-  SettleDeliveries,
   SnoozeItem,
 } from "./change.ts";
 import type { IncomingSpec } from "./incoming.ts";
@@ -26,6 +25,7 @@ import type { JobState } from "./job.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
+import type { SettleDeliveries } from "./outbox/changes.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";

@@ -8,7 +8,7 @@
  */
 
 import type { Clock } from "../base/ports.ts";
-import type { SettleDeliveries } from "../engine/change.ts";
+import type { SettleDeliveries } from "../engine/outbox/changes.ts";
 import type { Delivery } from "../engine/outbox/delivery.ts";
 import { pauseMsMax } from "../engine/outbox/delivery.ts";
 import type { Webhook } from "../engine/outbox/webhook.ts";

@@ -1,27 +1,11 @@
 /** Changes of what is sent to others, and of what others send. */
-import type { Change } from "../change.ts";
 import type { Core } from "../core.ts";
 import { setIncoming } from "../incoming.ts";
 import type { Outcome } from "../outcome.ts";
 import { removeSubscription, renewSubscription, setSubscription } from "../subscriptions.ts";
+import type { OutboxChange } from "./changes.ts";
 import { redeliver, settleDeliveries } from "./deliveries.ts";
 import { controlWebhook, setWebhook, testWebhook } from "./webhook-changes.ts";
-
-export type OutboxChange = Extract<
-  Change,
-  {
-    readonly kind:
-      | "setWebhook"
-      | "controlWebhook"
-      | "testWebhook"
-      | "settleDeliveries"
-      | "redeliver"
-      | "setIncoming"
-      | "setSubscription"
-      | "renewSubscription"
-      | "removeSubscription";
-  }
->;
 
 export function applyToOutbox(core: Core, change: OutboxChange): Outcome {
   switch (change.kind) {
