@@ -11,14 +11,14 @@ function __corvo_path
         switch $word
             case --
                 break
-            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --mode --min-interval --ttl --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
+            case --server --api-key --bind --data-dir --shards --join --token --expect --peer-bind --peer-advertise --advertise-url --cluster-secret --peer-tls-cert --peer-tls-key --peer-tls-ca --retention --retention-count --retention-dead --retention-dead-count --max-payload-size --max-body-size --webhook-allow --cache-jobs --log-tail --shutdown-timeout --log-format --log-level --timeout --file --priority --delay --expire-after --deadline --max-retries --retry-backoff --retry-base-delay --retry-max-delay --retry-jitter --retry-jitter-mode --retry-for --no-retry-on --max-lost-leases --max-snoozes --dead-queue --tags --tag --limit-key --limit-cost --resources --resource --fifo-key --group --callback-url --callback-secret --callback-headers --requires --require --scheduled-at --unique-key --unique-period --unique-scope --on-conflict --debounce --debounce-max --throttle --singleton --merge --checkpoint --parent-id --batch-id --depends-on --on-dependency-failure --chain --idempotency-key --concurrency -c --kill-after --grace --lease --label --worker-id --queue --state --payload-contains --error-contains --created-after --created-before --scheduled-after --scheduled-before --started-after --started-before --completed-after --completed-before --expire-before --attempt-min --attempt-max --chain-id --error-group --job-id-prefix --sort --order --limit --cursor --to --reason --rate --to-queue --key --rate-kind --burst --weight --backlog --for --until --name --on-success --on-failure --on-complete --seal-after --before --status --cron --zone --every --start --end --overlap --catch-up --catch-up-window --jitter --max-runs --prefix --count --id --events --event --queues --secret --retry-limit --job-id --scheme --tolerance --id-header --tag-headers --tag-header --mode --min-interval --ttl --yes-i-lose-data --dir --duration --warmup --repeat --connections --batch --frames --payload --jobs --parked --samples --keys --groups --beside
                 set skip 1
                 continue
             case '-*'
                 continue
         end
         set -l longer (string join ' ' $path $word)
-        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'subscription' 'subscription set' 'subscription list' 'subscription renew' 'subscription delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
+        if contains -- $longer 'server' 'server drain' 'enqueue' 'worker' 'jobs' 'jobs list' 'jobs tree' 'jobs get' 'jobs dead' 'jobs wait' 'jobs retry' 'jobs cancel' 'jobs delete' 'jobs move' 'jobs requeue' 'jobs priority' 'jobs hold' 'jobs approve' 'jobs reject' 'queue' 'queue list' 'queue get' 'queue pause' 'queue resume' 'queue drain' 'queue undrain' 'queue defaults' 'queue blocked' 'queue redrive' 'queue clear' 'queue delete' 'limit' 'limit set' 'limit list' 'limit show' 'limit remove' 'limit pause' 'limit resume' 'batch' 'batch create' 'batch add' 'batch seal' 'batch status' 'batch list' 'batch cancel' 'bulk' 'bulk list' 'bulk show' 'bulk cancel' 'schedule' 'schedule set' 'schedule list' 'schedule show' 'schedule preview' 'schedule run' 'schedule pause' 'schedule resume' 'schedule delete' 'webhook' 'webhook set' 'webhook list' 'webhook show' 'webhook test' 'webhook deliveries' 'webhook redeliver' 'webhook pause' 'webhook enable' 'webhook delete' 'webhook incoming' 'webhook incoming set' 'webhook incoming list' 'webhook incoming delete' 'subscription' 'subscription set' 'subscription list' 'subscription renew' 'subscription delete' 'workers' 'workers list' 'workers quiet' 'workers stop' 'workers resume' 'cluster' 'cluster status' 'cluster token' 'cluster remove' 'cluster transfer-leader' 'cluster snapshot' 'cluster promote' 'cluster demote' 'explain' 'status' 'recover' 'bench' 'version' 'completion'
             set path $path $word
         end
     end
@@ -1153,6 +1153,7 @@ complete -c corvo -f -n '__corvo_at \'webhook\'' -a redeliver -d 'Send deliverie
 complete -c corvo -f -n '__corvo_at \'webhook\'' -a pause -d 'Keep deliveries and send none'
 complete -c corvo -f -n '__corvo_at \'webhook\'' -a enable -d 'Send again, after a pause or a disabling'
 complete -c corvo -f -n '__corvo_at \'webhook\'' -a delete -d 'Delete webhooks with their deliveries'
+complete -c corvo -f -n '__corvo_at \'webhook\'' -a incoming -d 'Calls from outside that become jobs'
 complete -c corvo -n '__corvo_at \'webhook\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
 complete -c corvo -n '__corvo_at \'webhook\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
 complete -c corvo -n '__corvo_at \'webhook\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
@@ -1244,6 +1245,46 @@ complete -c corvo -n '__corvo_at \'webhook delete\'' -l no-color -d 'No colours.
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l verbose -d 'Show each request, and where an error came from.'
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l help -s h -d 'Show what a command does.'
 complete -c corvo -n '__corvo_at \'webhook delete\'' -l version -d 'Show the version.'
+complete -c corvo -f -n '__corvo_at \'webhook incoming\'' -a set -d 'Say how calls to a queue are verified'
+complete -c corvo -f -n '__corvo_at \'webhook incoming\'' -a list -d 'Queues that verify calls'
+complete -c corvo -f -n '__corvo_at \'webhook incoming\'' -a delete -d 'Verify calls to queues no more'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'webhook incoming\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l scheme -x -a 'none github stripe standard corvo' -d 'How senders sign: github (X-Hub-Signature-256), stripe (Stripe-Signature), standard (webhook-signature), corvo (X-Corvo-Signature), none.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l secret -x -d 'What senders sign with. Needed unless the scheme is none.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l tolerance -x -d 'How old a signature with a time in it may be. Default 5m; of stripe and standard.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l id-header -x -d 'Header with the sender\'s id of the message: the same id again adds no second job within a day. Default that of the scheme; empty for none.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l tag-headers -l tag-header -x -d 'Headers that become tags of the job, in small letters.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'webhook incoming set\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'webhook incoming list\'' -l version -d 'Show the version.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l server -x -d 'Address of the server, or of several nodes of a cluster with commas between them. Default CORVO_SERVER, else http://127.0.0.1:8080.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l api-key -x -d 'Key for the server. Default CORVO_API_KEY, which other users cannot see.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l json -l output-json -d 'Print the server\'s answer unchanged, as one JSON document.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l quiet -s q -d 'Print ids only, and no remarks.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l no-color -d 'No colours. NO_COLOR does the same.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l verbose -d 'Show each request, and where an error came from.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l help -s h -d 'Show what a command does.'
+complete -c corvo -n '__corvo_at \'webhook incoming delete\'' -l version -d 'Show the version.'
 complete -c corvo -f -n '__corvo_at \'subscription\'' -a set -d 'Make or change a subscription'
 complete -c corvo -f -n '__corvo_at \'subscription\'' -a list -d 'All subscriptions'
 complete -c corvo -f -n '__corvo_at \'subscription\'' -a renew -d 'Let one last longer'

@@ -4,6 +4,7 @@ import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
+import { incomingOperations } from "./incoming.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
@@ -31,6 +32,7 @@ export const operations = {
   ...explainOperations,
   ...scheduleOperations,
   ...webhookOperations,
+  ...incomingOperations,
   ...subscriptionOperations,
   ...systemOperations,
   ...clusterOperations,

@@ -197,6 +197,29 @@ const webhook: Group = {
       summary: "Delete webhooks with their deliveries",
       load: () => import("./webhook/delete.ts"),
     },
+    incoming: {
+      summary: "Calls from outside that become jobs",
+      examples: [
+        {
+          line: "corvo webhook incoming set ci --scheme github --secret 0123456789abcdef",
+          says: "Take what GitHub sends, and nothing that only looks like it",
+        },
+      ],
+      commands: {
+        set: {
+          summary: "Say how calls to a queue are verified",
+          load: () => import("./webhook/incoming/set.ts"),
+        },
+        list: {
+          summary: "Queues that verify calls",
+          load: () => import("./webhook/incoming/list.ts"),
+        },
+        delete: {
+          summary: "Verify calls to queues no more",
+          load: () => import("./webhook/incoming/delete.ts"),
+        },
+      },
+    },
   },
 };
 

@@ -9,15 +9,7 @@ import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import { applyBulk } from "./bulk.ts";
-import type {
-  Batch,
-  Change,
-  DeleteSchedule,
-  PauseSchedule,
-  PlanSchedule,
-  RunSchedule,
-  SetSchedule,
-} from "./change.ts";
+import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
 import { stepEnded, stepRemoved } from "./depend.ts";
@@ -37,13 +29,7 @@ import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { Why } from "./why.ts";
@@ -249,7 +235,7 @@ function applyChange(core: Core, change: Change): Outcome {
     case "pauseSchedule":
     case "runSchedule":
     case "planSchedule":
-      return applyToSchedules(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":
@@ -258,22 +244,5 @@ function applyChange(core: Core, change: Change): Outcome {
       return raiseFeatureLevel(core, change);
     default:
       return applyToOutbox(core, change);
-  }
-}
-
-type ScheduleChange = SetSchedule | DeleteSchedule | PauseSchedule | RunSchedule | PlanSchedule;
-
-function applyToSchedules(core: Core, change: ScheduleChange): Outcome {
-  switch (change.kind) {
-    case "setSchedule":
-      return setSchedule(core, change);
-    case "deleteSchedule":
-      return deleteSchedule(core, change);
-    case "pauseSchedule":
-      return pauseSchedule(core, change);
-    case "runSchedule":
-      return runSchedule(core, change);
-    case "planSchedule":
-      return planSchedule(core, change);
   }
 }

@@ -14,7 +14,7 @@ export interface IncomingSettings {
   readonly secret: string;
   /** How old a signature with a time in it may be. */
   readonly toleranceMs: number;
-  /** Header that has the sender's id of the message; undefined for that of the scheme, if it has one. */
+  /** Header that has the sender's id of the message; undefined for that of the scheme, if it has one; empty for none. */
   readonly idHeader?: string;
   /** Headers that become tags of the job, in small letters. */
   readonly tagHeaders: readonly string[];

@@ -265,7 +265,7 @@ const incomingSpec: Shape<IncomingSpec> = members<IncomingSpec>({
   scheme: word({ none: true, github: true, stripe: true, standard: true, corvo: true }),
   secret: shortText,
   toleranceMs: duration,
-  idHeader: optional(name),
+  idHeader: optional(shortText),
   tagHeaders: list(name, 0, bounds.listMax),
 });
 

@@ -21,6 +21,7 @@ import { Sweeper } from "../replica/sweeper.ts";
 import { Waker } from "../replica/waker.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import type { Hmac } from "./incoming-signature.ts";
 import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
@@ -51,6 +52,7 @@ export interface ServiceDeps {
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  readonly hmac: Hmac;
   /** Calls others. */
   readonly post: Post;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };

@@ -8,6 +8,7 @@ import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
 import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
+import { createIncomingHandlers } from "./incoming-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
@@ -44,6 +45,7 @@ export function createService(node: Node): Service {
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
         ...createWebhookHandlers(node),
+        ...createIncomingHandlers(node),
         ...createSubscriptionHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),

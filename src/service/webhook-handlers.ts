@@ -76,21 +76,21 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
       );
       return { status: "ok", id, ...(made === undefined ? {} : { secret: made }) };
     },
-    getWebhook: async ({ params }) => webhookView(node, find(params.id)),
-    deleteWebhook: ({ params }) => control(params.id, "delete", "deleted"),
-    pauseWebhook: ({ params }) => control(params.id, "pause", "paused"),
-    enableWebhook: ({ params }) => control(params.id, "enable", "enabled"),
+    getWebhook: async ({ params }) => webhookView(node, find(params.name)),
+    deleteWebhook: ({ params }) => control(params.name, "delete", "deleted"),
+    pauseWebhook: ({ params }) => control(params.name, "pause", "paused"),
+    enableWebhook: ({ params }) => control(params.name, "enable", "enabled"),
     async testWebhook({ params }) {
-      const outcome = await node.propose({ kind: "testWebhook", id: params.id }, 128);
+      const outcome = await node.propose({ kind: "testWebhook", id: params.name }, 128);
       if (outcome.kind !== "delivery") throw new Error(`unexpected outcome ${outcome.kind}`);
       return { status: "sent", delivery_id: deliveryIdOf(outcome, node.options.shard) };
     },
     async listDeliveries({ params, query }) {
-      if (params.id !== callbacksId) find(params.id);
+      if (params.name !== callbacksId) find(params.name);
       const found: Delivery[] = [];
       const { state: wanted, job_id, before } = query;
       for (const [, delivery] of state.records("delivery").entries()) {
-        if (delivery.webhook !== params.id) continue;
+        if (delivery.webhook !== params.name) continue;
         if (wanted === undefined || delivery.state === wanted) found.push(delivery);
       }
       const views = found
@@ -117,7 +117,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
         });
       }
       const { number } = delivery;
-      await node.propose({ kind: "redeliver", webhook: params.id, number }, 128);
+      await node.propose({ kind: "redeliver", webhook: params.name, number }, 128);
       return { status: "waiting", delivery_id: params.delivery_id };
     },
   };

@@ -5,7 +5,7 @@ import type { InputOf } from "../api/operation.ts";
 import { type Handlers, type Operations, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import type { EnqueueJobs, NewJob } from "../engine/change.ts";
+import type { EnqueueJobs, NewBatch, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs, introductionOf, orderOf } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
@@ -94,11 +94,14 @@ function refuseOtherBatch(job: NewJob, index: number): NewJob {
 
 type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
 
-/** Adds jobs; the workers that wait for them get their claim into the same batch. */
+/**
+ * Adds jobs; the workers that wait for them get their claim into the same batch. A key alone belongs to exactly these jobs; one
+ * with a fingerprint to every call with that fingerprint.
+ */
 export function enqueue(
   node: Node,
   { jobs, batch }: Pick<EnqueueJobs, "jobs" | "batch">,
-  idempotencyKey: string | null | undefined,
+  idempotency: string | NonNullable<EnqueueJobs["idempotency"]> | null | undefined,
 ): Promise<Enqueued> {
   return new Promise((resolve, reject) => {
     let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
@@ -110,16 +113,14 @@ export function enqueue(
     const jobsOnly = enqueueChange(node, jobs);
     const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
     const withKey: EnqueueJobs =
-      idempotencyKey == null
+      idempotency == null
         ? change
         : {
             ...change,
-            idempotency: {
-              key: idempotencyKey,
-              fingerprint: node.deps.fingerprint(
-                JSON.stringify(batch === undefined ? jobs : { jobs, batch }),
-              ),
-            },
+            idempotency:
+              typeof idempotency === "string"
+                ? { key: idempotency, fingerprint: fingerprintOf(node, { jobs, batch }) }
+                : idempotency,
           };
     const expected = expectedIn(jobs);
     try {
@@ -139,6 +140,13 @@ export function enqueue(
   });
 }
 
+function fingerprintOf(
+  node: Node,
+  { jobs, batch }: { readonly jobs: readonly NewJob[]; readonly batch: NewBatch | undefined },
+): string {
+  return node.deps.fingerprint(JSON.stringify(batch === undefined ? jobs : { jobs, batch }));
+}
+
 export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
   const { shard } = node.options;
   return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
@@ -154,7 +162,9 @@ export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   return expected;
 }
 
-function accepted(result: EnqueueResult | undefined): Exclude<EnqueueResult, { kind: "rejected" }> {
+export function accepted(
+  result: EnqueueResult | undefined,
+): Exclude<EnqueueResult, { kind: "rejected" }> {
   if (result === undefined) throw new Error("every job has a result");
   if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
   return result;

@@ -32,20 +32,20 @@ class Rig extends NodeRig {
   }
 
   async show(id: string) {
-    const input = { params: { id }, query: {}, body: {} };
+    const input = { params: { name: id }, query: {}, body: {} };
     return bodyOf(await this.service.handlers.getWebhook(input, { signal: neverAborted }));
   }
 
   async control(name: "pauseWebhook" | "enableWebhook" | "deleteWebhook", id: string) {
     await this.service.handlers[name](
-      { params: { id }, query: {}, body: {} },
+      { params: { name: id }, query: {}, body: {} },
       { signal: neverAborted },
     );
     await settle();
   }
 
   async deliveries(id: string, query = {}) {
-    const input = { params: { id }, query, body: {} };
+    const input = { params: { name: id }, query, body: {} };
     return bodyOf(await this.service.handlers.listDeliveries(input, { signal: neverAborted }));
   }
 
@@ -197,7 +197,7 @@ test("deliveries are listed newest first, a page at a time, and sent again by th
   expect(rest).toMatchObject({ total: 3, has_more: false });
   const [oldest] = rest.deliveries;
 
-  const params = { id: "w", delivery_id: oldest?.id ?? "" };
+  const params = { name: "w", delivery_id: oldest?.id ?? "" };
   await rig.service.handlers.redeliver({ params, query: {}, body: {} }, { signal: neverAborted });
   await settle();
   expect(rig.calls[3]?.id).toBe(params.delivery_id);

@@ -147,9 +147,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
-  const { recoveryEpoch } = identity;
   const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { conditionOf: conditionOfNode, secret: clusterText, recoveryEpoch, snapshot };
+  const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, logger, cluster, drain, storeId: self.uuid, shards: cores.length };
   const shards = await openShards(cores, shardEnv);

@@ -18,6 +18,7 @@ import { BulkIds } from "../bulk-ids.ts";
 import { createBulkParts } from "./bulk-parts.ts";
 import { elsewhere } from "./elsewhere.ts";
 import { createFetchParts } from "./fetch-parts.ts";
+import { createIncomingParts } from "./incoming-parts.ts";
 import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
@@ -63,6 +64,7 @@ export function createShardedHandlers(
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
     ...createWebhookParts(calls),
+    ...createIncomingParts(calls),
     ...createSubscriptionParts(calls),
     ...createSystemParts(calls),
   };
