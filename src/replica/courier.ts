@@ -205,7 +205,11 @@ export class Courier implements LeaderPart {
       if (line === undefined) this.#ready.set(target, [number]);
       else line.push(number);
     }
-    for (const [target, line] of [...this.#ready]) this.#serve(target, line);
+    // Who was served comes again at the end, and nobody is served more often than there is room.
+    for (const [target, line] of this.#ready) {
+      if (this.#flying >= this.#flightsMax) break;
+      this.#serve(target, line);
+    }
     return this.#due.size === 0 ? never : Math.max(0, this.#due.topTime() - nowMs);
   }
 

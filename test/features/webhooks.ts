@@ -217,6 +217,7 @@ export const webhooks: Chapter = {
           );
         }
         return async () => {
+          await api.call("GET", "/api/v1/subscriptions");
           await api.cli("subscription", "renew", `${id}all`, "--ttl", "5m");
           const paths = () => receiver.calls.map(({ path }) => path);
           for (let i = 0; i < 2; i++) {
