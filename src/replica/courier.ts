@@ -10,7 +10,6 @@
 import type { Clock } from "../base/ports.ts";
 import type { SettleDeliveries } from "../engine/outbox/changes.ts";
 import type { Delivery } from "../engine/outbox/delivery.ts";
-import { pauseMsMax } from "../engine/outbox/delivery.ts";
 import type { Webhook } from "../engine/outbox/webhook.ts";
 import type { Effects } from "../engine/outcome.ts";
 import { TimeHeap } from "../engine/time-heap.ts";
@@ -163,8 +162,9 @@ export class Courier implements LeaderPart {
     if (stage === "flying" || stage === "told") return;
     this.#stages.set(number, "waiting");
     const { clock } = this.#deps;
-    // No more is believed of the log's time than the longest pause: a clock may have been set back.
-    const waitMs = Math.min(Math.max(0, delivery.nextMs - clock.nowMs()), 2 * pauseMsMax);
+    // The log's time may be far ahead of a clock that was set back: no more of it is believed than the pause itself.
+    const ownMs = delivery.attempts === 0 ? 0 : delivery.nextMs - delivery.lastAtMs;
+    const waitMs = Math.min(Math.max(0, delivery.nextMs - clock.nowMs()), ownMs);
     const dueMs = clock.monotonicMs() + waitMs;
     this.#dueAt.set(number, dueMs);
     this.#due.push(dueMs, number);
