@@ -1,7 +1,8 @@
 /** Calls from outside that become jobs, and what is expected of them. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
-import { operation, readOperation } from "./operation.ts";
+import { consistencyWith, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Duration, EnqueueResult, MapOf, Maybe, QueueName, Status } from "./schemas.ts";
 import { TargetSecret } from "./targets.ts";
 
@@ -43,8 +44,9 @@ export const incomingOperations = {
     path: "/api/v1/webhooks/incoming",
     tag: "webhooks",
     placement: "parts",
-    summary: "Queues that expect something of calls from outside",
-    result: Type.Array(Incoming),
+    summary: "Queues that expect something of calls from outside, a page at a time",
+    query: Type.Object({ consistency: consistencyWith("strong"), ...pageQuery }),
+    result: Type.Object({ queues: Type.Array(Incoming), ...pageResult }),
   }),
   setIncoming: operation({
     method: "PUT",

@@ -53,6 +53,8 @@ export const requestLimits = {
   bulkIdsMax: 100_000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
+  /** Characters of one filter of events. */
+  eventFilterLengthMax: 64 * 1024,
   /** Rows of one page of a list. */
   pageRowsMax: 1000,
   /** Longest long-poll. */
@@ -65,6 +67,8 @@ export const requestLimits = {
   cronLengthMax: 128,
   /** Shortest time between two runs of a schedule. */
   everyMsMin: 1000,
+  /** Runs of a schedule in all. */
+  scheduleRunsMax: 1_000_000_000,
   retriesMax: 1_000_000,
   /** Characters of a webhook's id, of its secret, of a URL that is called, and of a header of it. */
   webhookIdLengthMax: 64,

@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, Json, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Duration, Maybe, NewJob, Status, Time } from "./schemas.ts";
 
 export const ScheduleName = Type.String({
@@ -53,7 +54,13 @@ const settings = {
   ),
   catch_up_window: Maybe(Duration, "How late a missed run may still be started. Default 1h."),
   jitter: Maybe(Duration, "Up to this much is added to each due time."),
-  max_runs: Maybe(Type.Integer({ description: "Jobs added in all.", minimum: 1 })),
+  max_runs: Maybe(
+    Type.Integer({
+      description: "Jobs added in all.",
+      minimum: 1,
+      maximum: limits.scheduleRunsMax,
+    }),
+  ),
 };
 
 const Run = Type.Object({
@@ -122,15 +129,12 @@ export const scheduleOperations = {
     query: Type.Object({
       consistency: consistencyWith("strong"),
       prefix: Type.Optional(Type.String({ description: "Of the name.", maxLength: 255 })),
-      after: Type.Optional(
-        Type.String({ description: "Name after which the page begins.", maxLength: 255 }),
-      ),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
+      ...pageQuery,
     }),
     result: Type.Object({
       schedules: Type.Array(Schedule),
       total: Type.Integer(),
-      has_more: Type.Boolean(),
+      ...pageResult,
     }),
   }),
   previewSchedule: operation({

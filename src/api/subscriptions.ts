@@ -1,7 +1,8 @@
 /** Operations on subscriptions: who is told that a queue has jobs that are ready. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
-import { operation, readOperation } from "./operation.ts";
+import { consistencyWith, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Duration, Maybe, Status } from "./schemas.ts";
 import { TargetSecret, TargetUrl } from "./targets.ts";
 
@@ -45,8 +46,9 @@ export const subscriptionOperations = {
     path: "/api/v1/subscriptions",
     tag: "webhooks",
     placement: "global",
-    summary: "Subscriptions that have not ended",
-    result: Type.Array(Subscription),
+    summary: "Subscriptions that have not ended, a page at a time",
+    query: Type.Object({ consistency: consistencyWith("strong"), ...pageQuery }),
+    result: Type.Object({ subscriptions: Type.Array(Subscription), ...pageResult }),
   }),
   setSubscription: operation({
     method: "POST",

@@ -3,6 +3,7 @@ import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
 import {
+  BatchId,
   ClaimedJob,
   Duration,
   EnqueueResult,
@@ -167,6 +168,7 @@ const enqueueErrors = [
 
 export const workerOperations = {
   enqueueJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue",
     tag: "worker",
@@ -181,6 +183,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue/batch",
     tag: "worker",
@@ -189,6 +192,10 @@ export const workerOperations = {
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
       batch: Maybe(NewBatch),
+      part_of: Maybe(
+        BatchId,
+        "Set by servers: the jobs are one of the parts that this batch waits for.",
+      ),
       idempotency_key: IdempotencyKey,
     }),
     result: Type.Object({
@@ -201,6 +208,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   fetchJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch",
     tag: "worker",
@@ -214,6 +222,7 @@ export const workerOperations = {
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch/batch",
     tag: "worker",
@@ -233,6 +242,7 @@ export const workerOperations = {
     claims: true,
   }),
   ackJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/batch",
     tag: "worker",
@@ -245,6 +255,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   ackJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/{job_id}",
     tag: "worker",
@@ -269,6 +280,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   failJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fail/{job_id}",
     tag: "worker",
@@ -315,6 +327,7 @@ export const workerOperations = {
     errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/heartbeat",
     tag: "worker",

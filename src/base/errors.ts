@@ -93,7 +93,13 @@ export const errorTable = {
     status: 404,
     exit: exitCodes.notFound,
     retryable: false,
-    hint: "Check the id; finished jobs are removed after the retention time.",
+    hint: "Check the name or id that the message shows.",
+  },
+  EVENTS_GONE: {
+    status: 410,
+    exit: exitCodes.notFound,
+    retryable: false,
+    hint: "Go on with the oldest event that is kept (after_seq=0), and look at the jobs for what was missed.",
   },
   PAYLOAD_TOO_LARGE: {
     status: 413,

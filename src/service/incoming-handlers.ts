@@ -9,6 +9,7 @@ import type { IncomingSettings, IncomingSpec } from "../engine/incoming.ts";
 import { type IncomingCall, idHeaders, verifyCall } from "./incoming-signature.ts";
 import { toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { type Listing, pageOf } from "./page.ts";
 import { optionalDuration } from "./values.ts";
 import { enqueueView } from "./views.ts";
 import { accepted, enqueue } from "./worker-handlers.ts";
@@ -21,15 +22,22 @@ type Settings = InputOf<Operations["setIncoming"]>["body"];
 type Shown = ResultOf<Operations["setIncoming"]>;
 type Query = InputOf<Operations["receiveWebhook"]>["query"];
 
+export const incomingListing: Listing<Shown> = {
+  list: "webhooks/incoming",
+  placeOf: ({ queue }) => queue,
+  isReverse: false,
+};
+
 const defaultToleranceMs = 300_000;
 const toleranceMsMin = 1000;
 
 export function createIncomingHandlers(node: Node): IncomingHandlers {
   const table = () => node.replica.engine.state.records("incoming");
   return {
-    async listIncoming() {
-      const all = [...table().entries()].sort(([one], [other]) => (one < other ? -1 : 1));
-      return all.map(([queue, settings]) => incomingView(queue, settings));
+    async listIncoming({ query }) {
+      const all = [...table().entries()].map(([name, settings]) => incomingView(name, settings));
+      const { rows, end } = pageOf(incomingListing, query, all);
+      return { queues: rows, ...end };
     },
     async setIncoming({ params, body }) {
       const { name } = params;

@@ -19,11 +19,16 @@ import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
 import { Waker } from "../replica/waker.ts";
+import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+
+import { EventLog } from "./event-log.ts";
+
 import { IdleWatch } from "./idle-watch.ts";
 import type { Hmac } from "./incoming-signature.ts";
 import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
-import { refuseScattered } from "./relations.ts";
+
+import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
 
@@ -47,8 +52,11 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
+  /** Is a leader known, and everything applied that is known to be committed? */
+  readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
@@ -74,6 +82,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly events: EventLog;
   readonly courier: Courier;
   readonly workers: WorkerRegistry;
   readonly idleWatch: IdleWatch;
@@ -117,6 +126,11 @@ export class Node {
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
+    this.events = new EventLog(options.shard, replica.engine.state.events, {
+      stored: deps.search,
+      isCurrent: deps.isCurrent,
+      isLeading: () => replica.isLeader,
+    });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();
@@ -176,7 +190,9 @@ export class Node {
 
   findJob(jobId: string): Job {
     const job = this.tryFindJob(jobId);
-    if (job === undefined) throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    if (job === undefined) {
+      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`, { hint: goneHint });
+    }
     return job;
   }
 
@@ -214,29 +230,28 @@ export class Node {
     );
   }
 
-  /** The same for a job and all that it may bring about. */
+  /** The same for a job, and resources that it or what follows from it could never get. */
   refuseJobElsewhere(job: NewJob): void {
     if (this.options.shards === 1) return;
     this.refuseElsewhere(job.queue);
     refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
   }
 
-  /** The same for what follows the end of a batch. */
+  /** The same for what follows the end of a batch, which may be in any shard. */
   refuseBatchElsewhere({ onSuccess, onFailure, onComplete }: NewBatch): void {
-    const { shard, shards } = this.options;
+    if (this.options.shards === 1) return;
     for (const job of [onSuccess, onFailure, onComplete]) {
       if (job === undefined) continue;
-      const right = shardOfQueue(job.queue, shards);
-      if (right === shard) {
-        this.refuseJobElsewhere(job);
-        continue;
-      }
-      throw new CorvoError(
-        "VALIDATION_ERROR",
-        `queue "${job.queue}" is in shard ${right}, and the batch in shard ${shard}: what follows a batch is where its jobs are`,
-        { hint: "Queues whose names have the same {tag} in braces share a shard." },
-      );
+      refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
     }
+  }
+
+  /** `across`, for a change that brings jobs which have to do with other shards. */
+  acrossOf(jobs: readonly (NewJob | undefined)[]): { readonly across?: true } {
+    if (this.options.shards === 1) return {};
+    return jobs.some((job) => job !== undefined && isAcross(this.options, job))
+      ? { across: true }
+      : {};
   }
 
   /** The parts of an id that this shard may have given. */
@@ -261,7 +276,10 @@ export class Node {
   async proposeOne(change: Change, bytes: number): Promise<Extract<ItemResult, { kind: "done" }>> {
     const [result] = await this.proposeItems(change, bytes);
     if (result === undefined) throw new Error("a change of one item has one result");
-    if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
+    if (result.kind === "rejected") {
+      const hint = result.code === "NOT_FOUND" ? { hint: goneHint } : {};
+      throw new CorvoError(result.code, result.message, hint);
+    }
     return result;
   }
 
@@ -306,6 +324,9 @@ export class Node {
     return watchIn(this.#bulkWatchers, id, watcher);
   }
 }
+
+/** Of jobs and of what holds them together. */
+export const goneHint = "Check the id; what is finished is removed after the retention time.";
 
 function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
   let watchers = all.get(key);

@@ -6,6 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { Subscription, SubscriptionSpec } from "../engine/subscriptions.ts";
 import type { Node } from "./node.ts";
+import { type Listing, pageOf } from "./page.ts";
 import { randomHex } from "./random-text.ts";
 import { checkQueuePatterns, toUrl } from "./targets.ts";
 import { optionalDuration } from "./values.ts";
@@ -16,6 +17,12 @@ type SubscriptionHandlers = Pick<
 >;
 type Body = InputOf<Operations["setSubscription"]>["body"];
 type Shown = ResultOf<Operations["setSubscription"]>;
+
+const listing: Listing<Subscription> = {
+  list: "subscriptions",
+  placeOf: ({ id }) => id,
+  isReverse: false,
+};
 
 const defaultTtlMs = 300_000;
 const defaultIntervalMs = 5000;
@@ -28,10 +35,10 @@ export function createSubscriptionHandlers(node: Node): SubscriptionHandlers {
     throw new CorvoError("NOT_FOUND", `no subscription "${id}": it may have ended`);
   };
   return {
-    async listSubscriptions() {
+    async listSubscriptions({ query }) {
       const all = [...table().entries()].map(([, subscription]) => subscription);
-      all.sort((one, other) => (one.id < other.id ? -1 : 1));
-      return all.map(subscriptionView);
+      const { rows, end } = pageOf(listing, query, all);
+      return { subscriptions: rows.map(subscriptionView), ...end };
     },
     async setSubscription({ body }) {
       const id = body.id ?? `sub_${randomHex(node, 5)}`;

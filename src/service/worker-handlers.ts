@@ -50,7 +50,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const jobs = checkJobs(body, () => shard);
       const call =
         body.batch == null
-          ? { jobs }
+          ? { jobs, ...(body.part_of != null && { partOf: body.part_of }) }
           : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, shard) };
       const { results, batch } = await enqueue(node, call, body.idempotency_key);
       const views = results.map((result, i) =>
@@ -100,9 +100,10 @@ type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
  */
 export function enqueue(
   node: Node,
-  { jobs, batch }: Pick<EnqueueJobs, "jobs" | "batch">,
+  call: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
   idempotency: string | NonNullable<EnqueueJobs["idempotency"]> | null | undefined,
 ): Promise<Enqueued> {
+  const { jobs, batch, partOf } = call;
   return new Promise((resolve, reject) => {
     let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
     for (const job of jobs) {
@@ -111,7 +112,10 @@ export function enqueue(
     }
     if (batch !== undefined) node.refuseBatchElsewhere(batch);
     const jobsOnly = enqueueChange(node, jobs);
-    const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
+    const change =
+      batch === undefined && partOf === undefined
+        ? jobsOnly
+        : inBatch(node, jobsOnly, { batch, partOf });
     const withKey: EnqueueJobs =
       idempotency == null
         ? change
@@ -119,7 +123,7 @@ export function enqueue(
             ...change,
             idempotency:
               typeof idempotency === "string"
-                ? { key: idempotency, fingerprint: fingerprintOf(node, { jobs, batch }) }
+                ? { key: idempotency, fingerprint: fingerprintOf(node, call) }
                 : idempotency,
           };
     const expected = expectedIn(jobs);
@@ -142,14 +146,36 @@ export function enqueue(
 
 function fingerprintOf(
   node: Node,
-  { jobs, batch }: { readonly jobs: readonly NewJob[]; readonly batch: NewBatch | undefined },
+  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
 ): string {
-  return node.deps.fingerprint(JSON.stringify(batch === undefined ? jobs : { jobs, batch }));
+  const isPlain = batch === undefined && partOf === undefined;
+  return node.deps.fingerprint(JSON.stringify(isPlain ? jobs : { jobs, batch, partOf }));
 }
 
 export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
-  const { shard } = node.options;
-  return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
+  const { shard, shards } = node.options;
+  if (shards === 1) return { kind: "enqueue", jobs };
+  const change = { kind: "enqueue" as const, jobs, ...node.acrossOf(jobs) };
+  return shard === 0 ? change : { ...change, shard };
+}
+
+/** The jobs of a call that begins a batch, or a part of them. */
+function inBatch(
+  node: Node,
+  change: EnqueueJobs,
+  { batch, partOf }: { batch: NewBatch | undefined; partOf: string | undefined },
+): EnqueueJobs {
+  const { onSuccess, onFailure, onComplete, parts } = batch ?? {};
+  const isSplit = partOf !== undefined || parts !== undefined;
+  const across = isSplit
+    ? { across: true as const }
+    : node.acrossOf([onSuccess, onFailure, onComplete]);
+  return {
+    ...change,
+    ...across,
+    ...(batch !== undefined && { batch }),
+    ...(partOf !== undefined && { partOf }),
+  };
 }
 
 /** Jobs per queue that will be ready at once. */

@@ -102,6 +102,9 @@ test("[F31] a job is in one batch, and an open one has a bounded time", async ()
   expect(await refusalOf(open(rig, { seal_after: "721h" }))).toBe(
     'LIMIT_EXCEEDED seal_after: "721h" is longer than 720h (batchOpenMsMax)',
   );
+  expect(await refusalOf(open(rig, { seal_after: "0s" }))).toBe(
+    'VALIDATION_ERROR seal_after: expected more than 0 and at most 720h (batchOpenMsMax), got "0s"',
+  );
 });
 
 test("[F31] an open batch says when it will be sealed, and is sealed then", async () => {
@@ -130,13 +133,12 @@ test("[F35] the same call opens one batch, and batches are listed newest first, 
     total: 3,
     has_more: true,
   });
-  expect(await list(rig, { limit: 2, before: second })).toMatchObject({
-    batches: [{ id: first }],
-    has_more: false,
-  });
+  const rest = await list(rig, { limit: 2, cursor: page.cursor ?? "" });
+  expect(rest).toMatchObject({ batches: [{ id: first }], has_more: false });
+  expect(rest).not.toHaveProperty("cursor");
   expect(await list(rig, { state: "running" })).toMatchObject({ batches: [], total: 0 });
-  expect(await refusalOf(list(rig, { before: "x" }))).toBe(
-    'VALIDATION_ERROR before: "x" is not the id of a batch',
+  expect(await refusalOf(list(rig, { cursor: "x" }))).toBe(
+    'VALIDATION_ERROR cursor: "x" is not one that a page of batches ended with',
   );
 });
 
@@ -153,14 +155,14 @@ const badJobs: readonly [why: string, job: Omit<NewJobBody, "queue">, says: stri
     'VALIDATION_ERROR parent_id: "$0" must be an earlier job of the same call, and this is number 0',
   ],
   [
-    "a parent of another shard",
+    "a parent of a shard that there is not",
     { parent_id: formatJobId(1, 1000, 3) },
-    `VALIDATION_ERROR parent_id: job "${formatJobId(1, 1000, 3)}" is in shard 3, and the queue of this one in shard 0`,
+    `NOT_FOUND parent_id: no job "${formatJobId(1, 1000, 3)}"; it may be gone already`,
   ],
   [
-    "a batch of another shard",
+    "a batch of a shard that there is not",
     { batch_id: formatGroupId("batch", elsewhere) },
-    `VALIDATION_ERROR batch_id: batch "${formatGroupId("batch", elsewhere)}" is in shard 3, and the queue of this one in shard 0`,
+    `NOT_FOUND batch_id: no batch "${formatGroupId("batch", elsewhere)}"`,
   ],
   ["a batch that is none", { batch_id: "x" }, 'NOT_FOUND batch_id: no batch "x"'],
 ];

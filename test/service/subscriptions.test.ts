@@ -41,7 +41,7 @@ class Rig extends NodeRig {
     const all = bodyOf(
       await this.service.handlers.listSubscriptions(input, { signal: neverAborted }),
     );
-    return all.map(({ id }) => id);
+    return all.subscriptions.map(({ id }) => id);
   }
 }
 

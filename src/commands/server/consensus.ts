@@ -22,8 +22,10 @@ export interface ConsensusEnv {
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  readonly onMail: () => void;
   /** Where there are several shards. */
   readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
@@ -56,6 +58,9 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onEvents: env.onEvents,
+    place: { shard: storage.shard, shards: identity.shards },
+    onMail: env.onMail,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

@@ -1,17 +1,24 @@
+import type { ResultOf } from "../../api/operation.ts";
+import type { Operations } from "../../api/operations.ts";
 import { formatDuration } from "../../base/time.ts";
 import { command } from "../_shared/command.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { printable } from "../_shared/output.ts";
+import { type PageAsked, pages } from "../_shared/pages.ts";
+
+type Subscription = ResultOf<Operations["listSubscriptions"]>["subscriptions"][number];
 
 export default command({
   examples: [{ line: "corvo subscription list", says: "Those that have not ended" }],
   args: {},
   async run(_args, { client, output, signal }) {
+    const all: Subscription[] = [];
+    const ask = (query: PageAsked) => client().listSubscriptions({ query }, { signal });
+    for await (const page of pages(ask)) all.push(...page.subscriptions);
     if (output.json) {
-      output.line(await client().text("listSubscriptions", {}, { signal }));
+      output.line(JSON.stringify({ subscriptions: all }));
       return undefined;
     }
-    const all = await client().listSubscriptions({}, { signal });
     if (output.quiet) {
       for (const { id } of all) output.line(id);
       return undefined;

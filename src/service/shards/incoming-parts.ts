@@ -1,5 +1,7 @@
 /** What is expected of calls from outside stands in the shard of its queue; a list is of all shards. */
 import type { CallContext, Handlers } from "../../api/operations.ts";
+import { incomingListing } from "../incoming-handlers.ts";
+import { pageOf } from "../page.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 export function createIncomingParts(calls: ShardCalls): Pick<Handlers, "listIncoming"> {
@@ -11,7 +13,10 @@ export function createIncomingParts(calls: ShardCalls): Pick<Handlers, "listInco
       const parts = await Promise.all(
         calls.all.map((shard) => calls.body(shard, "listIncoming", input, context)),
       );
-      return parts.flat().sort((one, other) => (one.queue < other.queue ? -1 : 1));
+      const found = parts.flatMap(({ queues }) => queues);
+      const hasMore = parts.some(({ has_more }) => has_more);
+      const { rows, end } = pageOf(incomingListing, input.query, found, hasMore);
+      return { queues: rows, ...end };
     },
   };
 }

@@ -15,9 +15,13 @@ import {
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
 import { BulkIds } from "../bulk-ids.ts";
+import type { EventFeed } from "../event-feed.ts";
+import { createEventPages } from "../event-handlers.ts";
 import { createBulkParts } from "./bulk-parts.ts";
 import { elsewhere } from "./elsewhere.ts";
+
 import { createFetchParts } from "./fetch-parts.ts";
+import { createGroupParts } from "./group-parts.ts";
 import { createIncomingParts } from "./incoming-parts.ts";
 import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
@@ -51,31 +55,37 @@ export function createShardedHandlers(
     readonly clock: Clock;
     readonly timers: Timers;
     readonly noteLease: NoteLease;
+    readonly events: EventFeed;
     readonly nodeId: string;
   },
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
+  const searchParts = createSearchParts(calls);
   const parts: Pick<Handlers, PartsName> = {
     ...createWorkerParts(calls),
     ...createFetchParts({ ...ports, calls, isHere }),
-    ...createSearchParts(calls),
+    ...searchParts,
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
+    ...createSystemParts(calls, ports.events),
     ...createWebhookParts(calls),
     ...createIncomingParts(calls),
     ...createSubscriptionParts(calls),
-    ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};
   for (const name of Object.keys(operations) as OperationName[]) {
     handlers[name] = placed(calls, name, operations[name]);
   }
-  Object.assign(handlers, parts, {
-    moveJob: guardMove(calls, handlers["moveJob"] as Handlers["moveJob"]),
-  });
   // The loop above covers every key of the table; the type cannot follow it.
+  const placedHandlers = { ...handlers } as unknown as Handlers;
+  Object.assign(handlers, parts, {
+    moveJob: guardMove(calls, placedHandlers.moveJob),
+    // Of all shards, as this node has them.
+    clusterEvents: createEventPages(ports.events),
+    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
+  });
   return handlers as unknown as Handlers;
 }
 

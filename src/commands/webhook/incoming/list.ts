@@ -1,7 +1,12 @@
+import type { ResultOf } from "../../../api/operation.ts";
+import type { Operations } from "../../../api/operations.ts";
 import { formatDuration } from "../../../base/time.ts";
 import { command } from "../../_shared/command.ts";
 import { printGrid } from "../../_shared/grid.ts";
 import { printable } from "../../_shared/output.ts";
+import { type PageAsked, pages } from "../../_shared/pages.ts";
+
+type Incoming = ResultOf<Operations["listIncoming"]>["queues"][number];
 
 export default command({
   examples: [
@@ -9,11 +14,13 @@ export default command({
   ],
   args: {},
   async run(_args, { client, output, signal }) {
+    const all: Incoming[] = [];
+    const ask = (query: PageAsked) => client().listIncoming({ query }, { signal });
+    for await (const page of pages(ask)) all.push(...page.queues);
     if (output.json) {
-      output.line(await client().text("listIncoming", {}, { signal }));
+      output.line(JSON.stringify({ queues: all }));
       return undefined;
     }
-    const all = await client().listIncoming({}, { signal });
     if (output.quiet) {
       for (const { queue } of all) output.line(printable(queue));
       return undefined;
