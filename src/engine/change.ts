@@ -100,6 +100,8 @@ export interface FailItem extends Leased {
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  /** How long until the next attempt, instead of the backoff. */
+  readonly delayMs?: number;
   readonly errorClass?: string;
   readonly output?: string;
 }
