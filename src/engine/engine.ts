@@ -17,19 +17,21 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import type { Job } from "./job.ts";
-import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
+import { applyToLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { applyToOutbox } from "./outbox/apply.ts";
+import type { OutboxSummary } from "./outbox/outbox.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
-import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
-import { drainQueue, setQueueBytes, setQueueDefaults } from "./queue-settings.ts";
+import { applyToQueue } from "./queue-changes.ts";
+import { applyToSettings } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
+import { restoreJobs } from "./restore.ts";
 import { configure } from "./retention.ts";
 import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
@@ -156,6 +158,11 @@ export class Engine {
     return this.#core.outbox.waitingOf(webhook);
   }
 
+  /** What is to be sent to others, and what was. */
+  deliveries(): OutboxSummary {
+    return this.#core.outbox.summary();
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
@@ -190,62 +197,8 @@ function stepOf(core: Core, work: Work): Work | undefined {
   }
 }
 
-/** Changes of what holds for a queue, or of its jobs as a whole. */
-type QueueChange = Extract<
-  Change,
-  {
-    readonly kind:
-      | "pauseQueue"
-      | "drainQueue"
-      | "setQueueDefaults"
-      | "setQueueBytes"
-      | "trimQueue"
-      | "clearQueue"
-      | "deleteQueue"
-      | "setLimit"
-      | "removeLimit"
-      | "pauseLimit";
-  }
->;
-
-function applyToQueue(core: Core, change: QueueChange): Outcome {
-  switch (change.kind) {
-    case "pauseQueue":
-      return pauseQueue(core, change);
-    case "drainQueue":
-      return drainQueue(core, change);
-    case "setQueueDefaults":
-      return setQueueDefaults(core, change);
-    case "setQueueBytes":
-      return setQueueBytes(core, change);
-    case "trimQueue":
-      return trimQueue(core, change);
-    case "clearQueue":
-      return clearQueue(core, change);
-    case "deleteQueue":
-      return deleteQueue(core, change);
-    case "setLimit":
-      return setLimit(core, change);
-    case "removeLimit":
-      return removeLimit(core, change);
-    case "pauseLimit":
-      return pauseLimit(core, change);
-  }
-}
-
 function applyChange(core: Core, change: Change): Outcome {
   switch (change.kind) {
-    case "pauseQueue":
-    case "drainQueue":
-    case "setQueueDefaults":
-    case "setQueueBytes":
-    case "trimQueue":
-    case "clearQueue":
-    case "deleteQueue":
-    case "setLimit":
-    case "removeLimit":
-    case "pauseLimit":
-      return applyToQueue(core, change);
     case "enqueue":
       return enqueueJobs(core, change);
     case "claim":
@@ -262,6 +215,18 @@ function applyChange(core: Core, change: Change): Outcome {
       return heartbeatJobs(core, change);
     case "manage":
       return manageJobs(core, change);
+    case "pauseQueue":
+    case "clearQueue":
+    case "deleteQueue":
+      return applyToQueue(core, change);
+    case "drainQueue":
+    case "setQueueDefaults":
+    case "setQueueBytes":
+      return applyToSettings(core, change);
+    case "trimQueue":
+      return trimQueue(core, change);
+    case "restoreJobs":
+      return restoreJobs(core, change);
     case "startRedrive":
     case "stepRedrive":
     case "cancelRedrive":
@@ -269,6 +234,10 @@ function applyChange(core: Core, change: Change): Outcome {
     case "stepBulk":
     case "endBulk":
       return applySweep(core, change);
+    case "setLimit":
+    case "removeLimit":
+    case "pauseLimit":
+      return applyToLimit(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":

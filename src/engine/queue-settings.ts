@@ -45,13 +45,13 @@ export interface SetQueueBytes {
 const nothingSet: QueueSettings = { draining: false, defaults: undefined, written: undefined };
 
 /** Replaces both bounds; what is not given is without one. */
-export function setQueueBytes(core: Core, change: SetQueueBytes): Outcome {
+function setQueueBytes(core: Core, change: SetQueueBytes): Outcome {
   const { queue, maxBytes, keepBytes } = change;
   core.effects.trimsWanted = true;
   return setFor(core, queue, { maxBytes, keepBytes });
 }
 
-export function drainQueue(core: Core, change: DrainQueue): Outcome {
+function drainQueue(core: Core, change: DrainQueue): Outcome {
   const outcome = setFor(core, change.queue, { draining: change.draining });
   const type = change.draining ? "queue_draining" : "queue_undrained";
   if (outcome.kind === "ok") sayOfQueue(core, type, change.queue);
@@ -59,7 +59,7 @@ export function drainQueue(core: Core, change: DrainQueue): Outcome {
 }
 
 /** Replaces the defaults; without any, removes them. */
-export function setQueueDefaults(core: Core, change: SetQueueDefaults): Outcome {
+function setQueueDefaults(core: Core, change: SetQueueDefaults): Outcome {
   const { queue, defaults, written } = change;
   const deadQueue = defaults?.deadQueue;
   if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
@@ -102,4 +102,18 @@ export function givenOptions(core: Core, spec: NewJob): Partial<JobOptions> | un
   // A share of jitter belongs to one mode: who gives the one means the other.
   const means = options.jitter !== undefined && options.jitterMode === undefined;
   return { ...defaults, ...(means ? { jitterMode: "additive" as const } : {}), ...options };
+}
+
+export function applyToSettings(
+  core: Core,
+  change: DrainQueue | SetQueueDefaults | SetQueueBytes,
+): Outcome {
+  switch (change.kind) {
+    case "drainQueue":
+      return drainQueue(core, change);
+    case "setQueueDefaults":
+      return setQueueDefaults(core, change);
+    case "setQueueBytes":
+      return setQueueBytes(core, change);
+  }
 }

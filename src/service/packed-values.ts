@@ -15,7 +15,6 @@ import {
   isPacked,
   jsonOf,
 } from "../base/stored-value.ts";
-import type { AckItem, NewJob } from "../engine/change.ts";
 import { packedLevel } from "../engine/feature-levels.ts";
 
 export const octetsType = "application/octet-stream";
@@ -94,23 +93,25 @@ export interface Packing {
   readonly blobBytes: (hash: string) => number | undefined;
 }
 
-/** The jobs as they go into the log; the same array when there is nothing to do. */
-export function packJobs(packing: Packing, jobs: readonly NewJob[]): readonly NewJob[] {
-  if (jobs.every((job) => isPlain(packing, job.payload))) return jobs;
-  return jobs.map((job) => {
-    const payload = pack(packing, job.payload, "payload");
-    return payload === job.payload ? job : { ...job, payload };
-  });
+interface Valued {
+  readonly payload?: string;
+  readonly result?: string;
 }
 
-export function packAcks(packing: Packing, items: readonly AckItem[]): readonly AckItem[] {
-  if (items.every(({ result }) => result === undefined || isPlain(packing, result))) return items;
-  return items.map((item) =>
-    item.result === undefined ? item : { ...item, result: pack(packing, item.result, "result") },
-  );
+/** Jobs, or ends of jobs, as they go into the log; the same array when there is nothing to do. */
+export function packValues<T extends Valued>(packing: Packing, items: readonly T[]): readonly T[] {
+  if (items.every((item) => isPlain(packing, item.payload) && isPlain(packing, item.result))) {
+    return items;
+  }
+  return items.map((item) => ({
+    ...item,
+    ...(item.payload === undefined ? {} : { payload: pack(packing, item.payload, "payload") }),
+    ...(item.result === undefined ? {} : { result: pack(packing, item.result, "result") }),
+  }));
 }
 
-function isPlain({ compressAboveBytes }: Packing, form: string): boolean {
+function isPlain({ compressAboveBytes }: Packing, form: string | undefined): boolean {
+  if (form === undefined) return true;
   return !isPacked(form) && (form.length <= compressAboveBytes || compressAboveBytes === 0);
 }
 

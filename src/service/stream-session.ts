@@ -26,7 +26,7 @@ import { claimRequestOf, giveBack, introductionOf } from "./fetch.ts";
 import { blobsOfFrame, ensureBlobs } from "./named-blobs.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { jsonTextOf, packAcks, payloadFacts } from "./packed-values.ts";
+import { jsonTextOf, packValues, payloadFacts } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
@@ -140,7 +140,7 @@ class Session implements StreamSession {
     if (frame.enqueue != null && frame.enqueue.length > 0)
       steps.push(this.#enqueueStep(frame.enqueue));
     if (frame.ack != null && frame.ack.length > 0) {
-      const items = packAcks(
+      const items = packValues(
         node.packing,
         frame.ack.map((item) => toAck(node, item)),
       );

@@ -47,6 +47,7 @@ export function createSystemHandlers(
         ...diskOf(node),
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        deliveries: deliveriesView(node),
         events: feedView(events),
       };
     },
@@ -65,6 +66,11 @@ function diskOf({ deps: { disk } }: Node) {
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {
   return { last: next - 1, readers: readerCount, lag: lagMax };
+}
+
+function deliveriesView(node: Node) {
+  const { oldestMs, ...counts } = node.replica.engine.deliveries();
+  return oldestMs === undefined ? counts : { ...counts, oldest_waiting_at: formatTime(oldestMs) };
 }
 
 function healthOf(node: Node) {

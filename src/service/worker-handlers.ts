@@ -12,7 +12,7 @@ import { ensureBlobs } from "./named-blobs.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
-import { packAcks, packJobs } from "./packed-values.ts";
+import { packValues } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
@@ -99,12 +99,16 @@ function refuseOtherBatch(job: NewJob, index: number): NewJob {
 
 type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
 
-/** Adds jobs; the workers that wait for them get their claim into the same batch. */
+/**
+ * Adds jobs; the workers that wait for them get their claim into the same batch. A key alone belongs to exactly these jobs; one
+ * with a fingerprint to every call with that fingerprint.
+ */
 export function enqueue(
   node: Node,
-  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
-  idempotencyKey: string | null | undefined,
+  call: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
+  idempotency: string | NonNullable<EnqueueJobs["idempotency"]> | null | undefined,
 ): Promise<Enqueued> {
+  const { jobs, batch, partOf } = call;
   return new Promise((resolve, reject) => {
     let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
     for (const job of jobs) {
@@ -118,18 +122,14 @@ export function enqueue(
         ? jobsOnly
         : inBatch(node, jobsOnly, { batch, partOf });
     const withKey: EnqueueJobs =
-      idempotencyKey == null
+      idempotency == null
         ? change
         : {
             ...change,
-            idempotency: {
-              key: idempotencyKey,
-              fingerprint: node.deps.fingerprint(
-                JSON.stringify(
-                  batch === undefined && partOf === undefined ? jobs : { jobs, batch, partOf },
-                ),
-              ),
-            },
+            idempotency:
+              typeof idempotency === "string"
+                ? { key: idempotency, fingerprint: fingerprintOf(node, call) }
+                : idempotency,
           };
     const expected = expectedIn(jobs);
     try {
@@ -149,9 +149,17 @@ export function enqueue(
   });
 }
 
+function fingerprintOf(
+  node: Node,
+  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
+): string {
+  const isPlain = batch === undefined && partOf === undefined;
+  return node.deps.fingerprint(JSON.stringify(isPlain ? jobs : { jobs, batch, partOf }));
+}
+
 export function enqueueChange(node: Node, given: readonly NewJob[]): EnqueueJobs {
   const { shard, shards } = node.options;
-  const jobs = packJobs(node.packing, given);
+  const jobs = packValues(node.packing, given);
   const { disk } = node.deps;
   if (disk !== undefined) disk.admit(jobs.reduce((bytes, job) => bytes + job.payload.length, 0));
   if (shards === 1) return { kind: "enqueue", jobs };
@@ -188,7 +196,9 @@ export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   return expected;
 }
 
-function accepted(result: EnqueueResult | undefined): Exclude<EnqueueResult, { kind: "rejected" }> {
+export function accepted(
+  result: EnqueueResult | undefined,
+): Exclude<EnqueueResult, { kind: "rejected" }> {
   if (result === undefined) throw new Error("every job has a result");
   if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
   return result;
@@ -231,7 +241,7 @@ function finishHandlers(
     async ackJob({ params, body }) {
       refuseAgentVerdict(body);
       if (body.result_blob != null) await ensureBlobs(node, [body.result_blob]);
-      const items = packAcks(node.packing, [toAck(node, { ...body, job_id: params.job_id })]);
+      const items = packValues(node.packing, [toAck(node, { ...body, job_id: params.job_id })]);
       await node.proposeOne({ kind: "ack", items }, sizeOfItems(items));
       node.disownLease(items[0]?.token);
       return { status: "ok" };
@@ -239,7 +249,7 @@ function finishHandlers(
     async ackJobs({ body }) {
       const blobs = body.acks.map((item) => item.result_blob);
       if (blobs.some((hash) => hash != null)) await ensureBlobs(node, blobs);
-      const items = packAcks(
+      const items = packValues(
         node.packing,
         body.acks.map((item) => toAck(node, item)),
       );

@@ -5,6 +5,7 @@ import { delivery } from "./delivery.ts";
 import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
+import { foreign } from "./foreign.ts";
 import { limits } from "./limits.ts";
 import { payloads } from "./payloads.ts";
 import { schedules } from "./schedules.ts";
@@ -26,4 +27,5 @@ export const chapters: readonly Chapter[] = [
   webhooks,
   workers,
   administration,
+  foreign,
 ];

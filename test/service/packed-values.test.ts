@@ -163,3 +163,32 @@ test("an idempotent call that is repeated after the form changed is still the sa
 
   expect(again.job_id).toBe(first.job_id);
 });
+
+test("jobs come back from a backup of queues with bytes, and with blobs that are there", async () => {
+  const rig = new NodeRig();
+  const jobs = [
+    { queue: "q", payload_base64: base64, content_type: "image/png", result_base64: "AAEC" },
+    { queue: "q", payload: new RawJson(long) },
+    { queue: "q", payload_blob: "a".repeat(64), content_type: "image/png" },
+  ];
+
+  const answer = await rig.service.handlers.adminRestore(
+    { params: {}, query: {}, body: { jobs } },
+    call,
+  );
+
+  expect(answer).toMatchObject({
+    restored_jobs: 2,
+    refused: [{ code: "BLOB_NOT_FOUND", error: `payload_blob: no blob ${"a".repeat(64)}` }],
+  });
+  const [first, second] = [...rig.replica.engine.state.queues()].flatMap(() => [
+    rig.replica.engine.state.getJob(1),
+    rig.replica.engine.state.getJob(2),
+  ]);
+  expect(isPacked(second?.payload ?? "")).toBe(true);
+  expect(await rig.job(rig.node.idOf(first ?? { seq: 0, createdAtMs: 0 }))).toMatchObject({
+    payload_base64: base64,
+    content_type: "image/png",
+    result_base64: "AAEC",
+  });
+});
