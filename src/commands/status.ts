@@ -1,3 +1,7 @@
+/**
+ * `corvo status`: what a server holds and does, as lines for a person. What there is nothing to say about has no line; with
+ * `--json` everything is there, as the server sent it.
+ */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
