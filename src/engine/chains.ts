@@ -7,7 +7,7 @@
  * shard tells it what becomes of the job.
  */
 import { formatJobId, parseGroupId } from "../base/ids.ts";
-import { bytesValueOf, jsonOf } from "../base/stored-value.ts";
+import { jsonFor } from "../base/stored-value.ts";
 import { countSpawned } from "./batches.ts";
 import { mergePayload } from "./chain-payload.ts";
 import type { NewJob } from "./change.ts";
@@ -69,11 +69,6 @@ export function refuseChains(core: Core, count: number): Rejection | undefined {
     "OVERLOADED",
     `chain: ${running} chains are running, at most ${engineLimits.chainsMax} (chainsMax)`,
   );
-}
-
-/** A result that is no JSON is named; it is read from the job before. */
-function resultText(result: string): string {
-  return jsonOf(result) ?? JSON.stringify(bytesValueOf(result));
 }
 
 /** A new job is the first of a chain. */
@@ -238,7 +233,7 @@ function currentChain(core: Core, { options: { chainId, chainStep } }: Job): Fou
 function advance(core: Core, found: Found, step: Step): void {
   const { plan, result, exit } = step;
   const given: [string, string][] = [["previous_job_id", JSON.stringify(step.id)]];
-  if (result !== undefined) given.push(["previous_result", resultText(result)]);
+  if (result !== undefined) given.push(["previous_result", jsonFor(result)]);
   const [next] = plan.steps;
   if (next !== undefined && exit === undefined) {
     beginStep(core, found, { step, next, given });
