@@ -324,6 +324,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
             output: fc.constant("out"),
             pause,
             keepAttempt: fc.constant(true as const),
+            delayMs: fc.constantFrom(0, 50, 4000),
           },
           optional,
         ),
