@@ -46,6 +46,11 @@ export interface Operation<
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
+  /**
+   * `raw`: the body may be anything, and is taken with the headers of the call; the members of `body` are `text` and
+   * `headers` then.
+   */
+  readonly takes: "json" | "raw";
   /** May the body be left out? Then an empty object stands for it. */
   readonly bodyOptional: boolean;
   /**
@@ -79,6 +84,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  readonly takes?: Operation["takes"];
   readonly bodyOptional?: boolean;
   readonly ignoresUnknown?: boolean;
   readonly result: R;
@@ -111,6 +117,7 @@ export function operation<
     params: (draft.params ?? empty) as P,
     query: (draft.query ?? empty) as Q,
     body: (draft.body ?? empty) as B,
+    takes: draft.takes ?? "json",
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
     ignoresUnknown: draft.ignoresUnknown ?? false,
     result: draft.result,

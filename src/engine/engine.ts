@@ -24,6 +24,7 @@ import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { applyToOutbox } from "./outbox/apply.ts";
+import type { OutboxSummary } from "./outbox/outbox.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
@@ -154,6 +155,11 @@ export class Engine {
   /** Deliveries that wait to be sent to a webhook, or with the id of callbacks to those who wait for results. */
   waitingDeliveries(webhook: string): number {
     return this.#core.outbox.waitingOf(webhook);
+  }
+
+  /** What is to be sent to others, and what was. */
+  deliveries(): OutboxSummary {
+    return this.#core.outbox.summary();
   }
 
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */

@@ -11,6 +11,7 @@ import { EventFeed } from "./event-feed.ts";
 import { createEventHandlers } from "./event-handlers.ts";
 import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
+import { createIncomingHandlers } from "./incoming-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
@@ -20,6 +21,7 @@ import { createRestoreHandlers } from "./restore-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
+import { createSubscriptionHandlers } from "./subscription-handlers.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
@@ -54,6 +56,8 @@ export function createService(node: Node): Service {
         ...createBackupHandlers(node.deps.backup),
         ...createRestoreHandlers(node),
         ...createWebhookHandlers(node),
+        ...createIncomingHandlers(node),
+        ...createSubscriptionHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },

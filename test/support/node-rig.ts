@@ -204,6 +204,7 @@ export class NodeRig {
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
+        hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
       },
       {

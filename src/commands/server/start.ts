@@ -221,7 +221,7 @@ function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
 }
 
 interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
-  /** Undefined until it is there: entries are applied before anything can be asked of them. */
+  /** Undefined until it is there. */
   readonly node: (shard: number) => Node | undefined;
 }
 

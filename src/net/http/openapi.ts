@@ -100,7 +100,10 @@ function operationObject(
       ? {
           requestBody: {
             required: !operation.bodyOptional,
-            content: jsonContent(toSchema(operation.body, names)),
+            content:
+              operation.takes === "raw"
+                ? { "*/*": { schema: { type: "string" } } }
+                : jsonContent(toSchema(operation.body, names)),
           },
         }
       : {}),
