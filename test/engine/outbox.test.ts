@@ -259,6 +259,16 @@ test("the end of a job with a callback makes one delivery, whatever the end", ()
   expect(sent.every((delivery) => delivery.callback === callback)).toBe(true);
 });
 
+test("a job that belongs to a trace says so in its messages, when its tag has the form of one", () => {
+  const rig = createRig();
+  set(rig, "w", { events: ["enqueued"] });
+  const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  rig.add({ options: { tags: JSON.stringify({ a: "b", traceparent: trace }) } });
+  rig.add({ options: { tags: JSON.stringify({ traceparent: "not\nthis" }) } });
+
+  expect(deliveries(rig, "w").map(({ event }) => event.trace)).toEqual([trace, undefined]);
+});
+
 test("a retry that is not the end is told to nobody; a job that is run again tells its next end as well", () => {
   const rig = createRig();
   const seq = rig.add({ options: { callback, maxRetries: 2 } });
