@@ -163,8 +163,8 @@ _corvo() {
     'explain') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'events') words=''; flags='--follow --queue --type --job --after --last --limit --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'status') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'backup') words=''; flags='--force --server --api-key --json --quiet --no-color --verbose --help --version' ;;
-    'restore') words=''; flags='--data-dir --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'backup') words=''; flags='--queue --force --server --api-key --json --quiet --no-color --verbose --help --version' ;;
+    'restore') words=''; flags='--data-dir --new-ids --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'recover') words=''; flags='--data-dir --unsafe --yes-i-lose-data --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'bench') words=''; flags='--list --dir --duration --warmup --repeat --connections --batch --frames --concurrency --payload --jobs --parked --backlog --samples --keys --groups --beside --batched-acks --server --api-key --json --quiet --no-color --verbose --help --version' ;;
     'version') words=''; flags='--server --api-key --json --quiet --no-color --verbose --help --version' ;;

@@ -51,6 +51,8 @@ export const requestLimits = {
   bulkGetMax: 1000,
   /** Ids in one bulk action. */
   bulkIdsMax: 100_000,
+  /** Jobs, and queues, in one call that restores them. */
+  restoreJobsMax: 1000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
   /** Characters of one filter of events. */

@@ -59,7 +59,7 @@ export interface Operation<
    */
   readonly ignoresUnknown: boolean;
   readonly result: Result;
-  /** Content type of success. What is no JSON comes in pieces (`Streamed`). */
+  /** Content type of success. */
   readonly produces: string;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
@@ -189,9 +189,15 @@ export class Streamed {
   }
 }
 
-/** The result of an operation whose `produces` is no JSON. */
+const piecesKey = "x-pieces";
+
+/** The result of an operation that is answered in pieces. */
 export function Pieces(description: string): TUnsafe<Streamed> {
-  return Type.String({ description }) as unknown as TUnsafe<Streamed>;
+  return Type.String({ description, [piecesKey]: true }) as unknown as TUnsafe<Streamed>;
+}
+
+export function comesInPieces({ result }: Operation): boolean {
+  return result[piecesKey] === true;
 }
 
 /** Which values of a document with this schema stay raw; undefined when none do. */

@@ -12,6 +12,7 @@ import type { DeliverMail, ForgetMail } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { OutboxChange } from "./outbox/changes.ts";
 import type { JobFilter } from "./query.ts";
+import type { RestoreJobs } from "./restored-job.ts";
 import type { ScheduleSpec } from "./schedule.ts";
 import type { Order } from "./worker-orders.ts";
 
@@ -402,6 +403,7 @@ export type Change =
   | StartBulk
   | StepBulk
   | EndBulk
+  | RestoreJobs
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue

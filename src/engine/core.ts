@@ -143,6 +143,22 @@ export class Core {
     react(this, undefined, job);
   }
 
+  /** Adds a job that was elsewhere before, as it was there. Nothing follows from it. */
+  restore(job: Job, queue: QueueRecord): Job {
+    const restored = isFinished(job.state)
+      ? { ...job, finish: this.#takeFinish(job.state, job.queue) }
+      : job;
+    queue.counts[restored.state]++;
+    countLane(queue, restored, 1);
+    this.state.touchQueue(queue);
+    this.state.putJob(restored);
+    this.#index(restored);
+    this.lines.settle();
+    if (restored.order > 0) this.effects.readyQueues.add(restored.queue);
+    if (!isFinished(restored.state)) sayEnqueued(this, restored);
+    return restored;
+  }
+
   /** Takes a job through a transition; `patch` are the fields that change with it. */
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];

@@ -17,7 +17,7 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import type { Job } from "./job.ts";
-import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
+import { applyToLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import type { Owner } from "./links.ts";
@@ -28,9 +28,10 @@ import type { OutboxSummary } from "./outbox/outbox.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
-import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { applyToQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
+import { restoreJobs } from "./restore.ts";
 import { configure } from "./retention.ts";
 import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
@@ -214,11 +215,15 @@ function applyChange(core: Core, change: Change): Outcome {
     case "manage":
       return manageJobs(core, change);
     case "pauseQueue":
-      return pauseQueue(core, change);
+    case "clearQueue":
+    case "deleteQueue":
+      return applyToQueue(core, change);
     case "drainQueue":
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "restoreJobs":
+      return restoreJobs(core, change);
     case "startRedrive":
     case "stepRedrive":
     case "cancelRedrive":
@@ -226,16 +231,10 @@ function applyChange(core: Core, change: Change): Outcome {
     case "stepBulk":
     case "endBulk":
       return applySweep(core, change);
-    case "clearQueue":
-      return clearQueue(core, change);
-    case "deleteQueue":
-      return deleteQueue(core, change);
     case "setLimit":
-      return setLimit(core, change);
     case "removeLimit":
-      return removeLimit(core, change);
     case "pauseLimit":
-      return pauseLimit(core, change);
+      return applyToLimit(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":

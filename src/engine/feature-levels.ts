@@ -86,6 +86,7 @@ const changes: {
     },
   },
   stepBulk: { level: 3, members: { id: 3, number: 3, afterSeq: 3, seqs: 3, isLast: 3 } },
+  restoreJobs: { level: 3, members: { jobs: 3 } },
   endBulk: { level: 3, members: { id: 3, number: 3, error: 3 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },

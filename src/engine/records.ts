@@ -21,6 +21,7 @@ import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { PostMark } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
+import type { RestoredNote } from "./restore.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Subscription } from "./subscriptions.ts";
 import type { Followers, Tie } from "./ties.ts";
@@ -49,6 +50,7 @@ export interface RecordTypes {
   bulk: Bulk;
   /** By the number of the action and that of the chunk. */
   bulkIds: BulkIds;
+  restored: RestoredNote;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */

@@ -64,6 +64,7 @@ import {
   time,
 } from "./well-formed-job.ts";
 import { mail } from "./well-formed-mail.ts";
+import { restoredJob } from "./well-formed-restored.ts";
 
 const steps = integer(1, bounds.listMax);
 const leaseMs = integer(1, bounds.durationMsMax);
@@ -340,6 +341,7 @@ const change: Shape<Change> = variants<Change>({
     totalExact: flag,
   },
   stepBulk: { id: shortText, number: count, afterSeq: seq, seqs, isLast: flag },
+  restoreJobs: { jobs: list(restoredJob, 0, bounds.listMax) },
   endBulk: { id: shortText, number: optional(count), error: optional(longText) },
   clearQueue: { queue: name, limit: steps },
   deleteQueue: { queue: name },

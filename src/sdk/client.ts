@@ -9,6 +9,7 @@
 import { requestLimits } from "../api/limits.ts";
 import {
   type BodyOf,
+  comesInPieces,
   type Operation,
   type ParamsOf,
   type QueryOf,
@@ -103,11 +104,10 @@ export function createClient(options: ClientOptions): Client {
   };
   for (const [name, operation] of Object.entries<Operation>(operations)) {
     const tree = rawTreeOf(operation.result);
-    methods[name] =
-      operation.produces === "application/json"
-        ? async (input: LooseInput = {}, call: CallOptions = {}) =>
-            readAnswer(await caller.send(operation, input, call), tree, options.server)
-        : (input: LooseInput = {}, call: CallOptions = {}) => caller.open(operation, input, call);
+    methods[name] = comesInPieces(operation)
+      ? (input: LooseInput = {}, call: CallOptions = {}) => caller.open(operation, input, call)
+      : async (input: LooseInput = {}, call: CallOptions = {}) =>
+          readAnswer(await caller.send(operation, input, call), tree, options.server);
   }
   // The loop above covers every key of the table; the type cannot follow it.
   return methods as Client;

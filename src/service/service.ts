@@ -17,6 +17,7 @@ import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createRedriveHandlers } from "./redrive-handlers.ts";
+import { createRestoreHandlers } from "./restore-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
@@ -53,6 +54,7 @@ export function createService(node: Node): Service {
         ...createEventHandlers(node, events),
         ...createSystemHandlers(node, events),
         ...createBackupHandlers(node.deps.backup),
+        ...createRestoreHandlers(node),
         ...createWebhookHandlers(node),
         ...createIncomingHandlers(node),
         ...createSubscriptionHandlers(node),

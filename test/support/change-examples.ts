@@ -43,6 +43,10 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
   stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
   endBulk: { kind: "endBulk", id: "b" },
+  restoreJobs: {
+    kind: "restoreJobs",
+    jobs: [{ createdAtMs: 1, queue: "q", payload: "1", state: "held", priority: 2 }],
+  },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {

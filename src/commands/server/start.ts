@@ -108,7 +108,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const { secret: clusterText, tls } = options.cluster;
   const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
 
-  // Entries are applied before anything can be asked of them.
+  // A node that was away is told of others, and given entries to apply, while its shards are being opened.
   let shards: readonly Shard[] = [];
   const cores = createCores(storage, identity, {
     logger,

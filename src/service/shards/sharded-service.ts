@@ -24,6 +24,7 @@ import { createFetchParts } from "./fetch-parts.ts";
 import { createGroupParts } from "./group-parts.ts";
 import { createIncomingParts } from "./incoming-parts.ts";
 import { createJobParts } from "./job-parts.ts";
+import { createRestoreParts } from "./restore-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
@@ -68,6 +69,7 @@ export function createShardedHandlers(
     ...searchParts,
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
+    ...createRestoreParts(calls),
     ...createScheduleParts(calls),
     ...createSystemParts(calls, ports.events),
     ...createWebhookParts(calls),
