@@ -135,6 +135,11 @@ export default command({
       default: "100000000",
       read: readCount,
     },
+    "no-text-index": {
+      type: "boolean",
+      description:
+        "Keep no index of texts. Searches for text then look at as many jobs as one call may, the newest first.",
+    },
     "require-lease-token": {
       type: "boolean",
       description: "Refuse acks, fails, releases and heartbeats without a lease token.",
@@ -217,6 +222,7 @@ export default command({
         dataDir: args["data-dir"],
         shards: args.shards,
         cachedJobsMax: args["cache-jobs"],
+        textIndex: args["no-text-index"] !== true,
         logTailEntries: args["log-tail"],
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],

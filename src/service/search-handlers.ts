@@ -1,7 +1,9 @@
 /** Handlers that find jobs. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
+import { filterLimits } from "../engine/limits.ts";
 import { type ApiFilter, toPageRequest } from "./filter.ts";
 import type { Node } from "./node.ts";
 import { summaryView } from "./views.ts";
@@ -29,10 +31,16 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
   return {
     searchJobs: ({ body }) => searchJobs(node, body),
     async searchText({ query }) {
-      const jobs = await node.deps.search.text(query.q, query.limit ?? defaultTextLimit);
+      const words = wordsOf(query.q);
+      const page = await node.deps.search.page({
+        filter: { words },
+        sort: "created_at",
+        descending: true,
+        limit: query.limit ?? defaultTextLimit,
+      });
       return {
         q: query.q,
-        results: jobs.map((job) => ({
+        results: page.jobs.map((job) => ({
           id: node.idOf(job),
           queue: job.queue,
           state: job.state,
@@ -43,4 +51,14 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
       };
     },
   };
+}
+
+/** What stands between quotes is one word; so is everything between blanks. */
+function wordsOf(text: string): string[] {
+  const words = [...text.matchAll(/"([^"]+)"|(\S+)/g)].map(
+    ([, quoted, plain]) => quoted ?? plain ?? "",
+  );
+  const found = words.filter((word) => word.trim() !== "");
+  if (found.length > 0) return found.slice(0, filterLimits.partsMax);
+  throw new CorvoError("SEARCH_ERROR", "q: there is no word to search for");
 }

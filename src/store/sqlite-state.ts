@@ -31,9 +31,11 @@ import {
   attemptRow,
   readAttempt,
   readAttempts,
+  readIdempotency,
   readLiveJobs,
   readQueues,
   readRecords,
+  type StoredIdempotency,
   type StoredQueue,
   splitName,
   writeQueue,
@@ -51,10 +53,13 @@ import {
   writeNumbers,
 } from "./state-schema.ts";
 import type { Checkpoint } from "./state-writer.ts";
+import { changedTexts } from "./text-changes.ts";
 
 export interface SqliteStateOptions {
   /** Clean waiting jobs kept in memory. 0 keeps none. */
   readonly cachedJobsMax: number;
+  /** Keep a list of the jobs whose text changes, for the index of texts. */
+  readonly listTextChanges?: boolean;
 }
 
 /** How many rows are read together with one that missed, unless payloads are so large that this would cost memory. */
@@ -63,11 +68,6 @@ const aheadPayloadMax = 8192;
 
 /** About as many events as cost what the row of a job costs. */
 const eventsPerRow = 64;
-
-interface StoredIdempotency {
-  readonly ordinal: number;
-  readonly record: IdempotencyRecord;
-}
 
 export class SqliteState implements State {
   readonly meta: Meta;
@@ -97,6 +97,9 @@ export class SqliteState implements State {
   /** Jobs read together with one that missed, because a line is claimed in order. Dropped when they change. */
   readonly #ahead = new Map<number, Job>();
   #floors = "";
+  readonly #listTextChanges: boolean;
+  /** The last change in that list that the index has taken in. */
+  textTakenIn = 0;
   #takenFloor: Meta["floor"];
   #storedFloor: Meta["floor"];
 
@@ -112,6 +115,7 @@ export class SqliteState implements State {
       "SELECT seq, until FROM uniques WHERE queue = ? AND key = ?",
     );
     this.#jobs = new JobCache(options.cachedJobsMax);
+    this.#listTextChanges = options.listTextChanges ?? false;
     this.meta = this.#readMeta();
     this.events = new EventTail(this.meta.nextEvent, true);
     this.#storedFloor = { ...this.meta.floor };
@@ -333,6 +337,13 @@ export class SqliteState implements State {
       records: records.put.map(([name, value]) => [...splitName(name), JSON.stringify(value)]),
       deletedRecords: records.deleted.map(splitName),
       events: this.events.take().map(packEvents),
+      textChanges: this.#listTextChanges
+        ? changedTexts(
+            kept,
+            attempts.put.map(([, attempt]) => attempt),
+          )
+        : undefined,
+      textTakenIn: this.textTakenIn,
     };
   }
 
@@ -456,24 +467,9 @@ export class SqliteState implements State {
   }
 
   #readIdempotency(): void {
-    const rows = this.#db.query("SELECT * FROM idempotency ORDER BY ordinal").all() as {
-      ordinal: number;
-      key: string;
-      fingerprint: string;
-      expires: number;
-      results: string;
-    }[];
-    for (const row of rows) {
-      const answer = JSON.parse(row.results);
-      const record = {
-        key: row.key,
-        fingerprint: row.fingerprint,
-        expiresAtMs: row.expires,
-        // A call that began a batch has more to remember than a list.
-        ...(Array.isArray(answer) ? { results: answer } : answer),
-      };
-      this.#idempotency.set(row.key, { ordinal: row.ordinal, record });
-      this.#nextIdempotency = row.ordinal + 1;
+    for (const stored of readIdempotency(this.#db)) {
+      this.#idempotency.set(stored.record.key, stored);
+      this.#nextIdempotency = stored.ordinal + 1;
     }
   }
 }

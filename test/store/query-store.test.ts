@@ -34,12 +34,12 @@ test("[Q1] a search sees what was written before it, because it flushes first", 
 
   const page = await store.page(request);
   const seqs = await store.seqs({}, { afterSeq: 10, beforeSeq: 90, limit: 100 });
-  const text = await store.text('"n":1', 3);
+  const text = await store.page({ ...request, filter: { words: ['"N":1'] }, limit: 3 });
 
   expect(page.total).toBe(100);
   expect(page.jobs).toHaveLength(50);
   expect(seqs).toHaveLength(79);
-  expect(text.map((job) => job.seq)).toEqual([100, 99, 98]);
+  expect(text.jobs.map((job) => job.seq)).toEqual([100, 99, 98]);
   await store.close();
   rig.close();
 });

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { JobFilter } from "../../src/engine/query.ts";
 import { createQueue } from "../../src/engine/state.ts";
-import { laneSelect, planSearch } from "../../src/store/search-filter.ts";
+import { planSearch } from "../../src/store/search-filter.ts";
+import { laneSelect } from "../../src/store/search-lanes.ts";
 import { buildJob } from "../support/jobs.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -29,7 +30,13 @@ afterAll(() => {
 
 /** The steps of the plan, without repeats: lanes of one kind have the same. */
 function planOf(filter: JobFilter, purpose: "entries" | "matches"): string[] {
-  const plan = planSearch(db, filter, { done: 5, dead: 5 });
+  const plan = planSearch(filter, {
+    db,
+    floor: { done: 5, dead: 5 },
+    fewMax: 0,
+    nowMs: () => 0,
+    texts: undefined,
+  });
   const sql = laneSelect(plan.lanes, {
     columns: "seq",
     bounds: { lowSeq: 0, highSeq: 1000 },

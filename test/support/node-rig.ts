@@ -171,7 +171,6 @@ export class NodeRig {
         search: {
           page: noSearch,
           seqs: noSearch,
-          text: noSearch,
           errorGroups: noSearch,
           close: noSearch,
         },

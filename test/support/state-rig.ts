@@ -4,23 +4,23 @@
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { defaultEventRetention } from "../../src/store/event-rows.ts";
-import { SqliteState } from "../../src/store/sqlite-state.ts";
+import { SqliteState, type SqliteStateOptions } from "../../src/store/sqlite-state.ts";
 import { type Checkpoint, StateWriter } from "../../src/store/state-writer.ts";
 
 export class StateRig {
   readonly #path: string;
-  readonly #cachedJobsMax: number;
+  readonly #options: SqliteStateOptions;
   #writer: StateWriter;
   state: SqliteState;
   engine: Engine;
   #taken: Checkpoint | undefined;
   #stored = false;
 
-  constructor(path: string, cachedJobsMax: number) {
+  constructor(path: string, cachedJobsMax: number, listTextChanges = false) {
     this.#path = path;
-    this.#cachedJobsMax = cachedJobsMax;
+    this.#options = { cachedJobsMax, listTextChanges };
     this.#writer = new StateWriter(path, defaultEventRetention);
-    this.state = new SqliteState(path, { cachedJobsMax });
+    this.state = new SqliteState(path, this.#options);
     this.engine = new Engine(this.state);
   }
 
@@ -59,7 +59,7 @@ export class StateRig {
     this.#taken = undefined;
     this.#stored = false;
     this.#writer = new StateWriter(this.#path, defaultEventRetention);
-    this.state = new SqliteState(this.#path, { cachedJobsMax: this.#cachedJobsMax });
+    this.state = new SqliteState(this.#path, this.#options);
     this.engine = new Engine(this.state);
   }
 
