@@ -10,7 +10,7 @@ import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { createProgress, type Progress } from "./_shared/progress.ts";
 import { readCount, readDuration } from "./_shared/readers.ts";
-import { nearest } from "./_shared/suggest.ts";
+import { nearest } from "../base/suggest.ts";
 import { burdens } from "./bench/burdens.ts";
 import { payloadBytesMin } from "./bench/job-shape.ts";
 import { jsonReport, printHost, printScenarios, printSummary } from "./bench/report.ts";

@@ -13,7 +13,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import type { JobFilter } from "../engine/query.ts";
-import { isEmptyFilter, toFilter } from "./filter.ts";
+import { isEmptyFilter, toFilter } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 import { toPriority } from "./values.ts";
 

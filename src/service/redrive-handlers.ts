@@ -6,7 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { ErrorGroupCount } from "../engine/query.ts";
 import { refuseUnknownMembers } from "./bulk.ts";
-import { toFilter } from "./filter.ts";
+import { toFilter } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 
 type RedriveHandlers = Pick<

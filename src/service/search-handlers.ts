@@ -4,7 +4,7 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import { filterLimits } from "../engine/limits.ts";
-import { type ApiFilter, toPageRequest } from "./filter.ts";
+import { type ApiFilter, toPageRequest } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 import { summaryView } from "./views.ts";
 

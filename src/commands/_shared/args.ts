@@ -7,7 +7,7 @@
  */
 import { UsageError } from "./exit.ts";
 import { BadValue, type Reader } from "./readers.ts";
-import { nearest } from "./suggest.ts";
+import { nearest } from "../../base/suggest.ts";
 
 export interface Positional {
   readonly type: "positional";

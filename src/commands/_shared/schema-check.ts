@@ -5,7 +5,7 @@
 import { Duration, Time } from "../../api/schemas.ts";
 import { RawJson } from "../../base/json.ts";
 import { parseDuration, parseTime } from "../../base/time.ts";
-import { nearest } from "./suggest.ts";
+import { nearest } from "../../base/suggest.ts";
 
 export type Schema = Readonly<Record<string, unknown>>;
 

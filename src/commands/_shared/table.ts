@@ -5,7 +5,7 @@
 import { type Arguments, flagIndex, isFlagToken } from "./args.ts";
 import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
-import { nearest } from "./suggest.ts";
+import { nearest } from "../../base/suggest.ts";
 
 export interface Leaf {
   readonly summary: string;

@@ -7,7 +7,7 @@
  */
 import type { CallContext, Handlers } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
-import { pageLimitOf } from "../filter.ts";
+import { pageLimitOf } from "../filter/body.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Page = ResultFor<"searchJobs">;

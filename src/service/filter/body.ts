@@ -1,10 +1,10 @@
 /** From a filter as a client sends it to one that the search takes. */
 import type { Static } from "@sinclair/typebox";
-import { requestLimits as limits } from "../api/limits.ts";
-import type { Filter as FilterSchema } from "../api/search.ts";
-import type { JobFilter, JobPageRequest, JobSort } from "../engine/query.ts";
-import { refuseUnsupportedFilter } from "./unsupported.ts";
-import { toPriority, toTime } from "./values.ts";
+import { requestLimits as limits } from "../../api/limits.ts";
+import type { Filter as FilterSchema } from "../../api/search.ts";
+import type { JobFilter, JobPageRequest, JobSort } from "../../engine/query.ts";
+import { refuseUnsupportedFilter } from "../unsupported.ts";
+import { toPriority, toTime } from "../values.ts";
 
 export type ApiFilter = Static<typeof FilterSchema>;
 
