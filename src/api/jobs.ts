@@ -1,9 +1,8 @@
-/** Operations on single jobs, and the same actions on many at once. */
+/** Operations on single jobs. */
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { operation, readOperation } from "./operation.ts";
-import { Job, JobId, Maybe, Priority, QueueName, Status } from "./schemas.ts";
-import { Filter } from "./search.ts";
+import { Job, JobId, Maybe, QueueName, Status } from "./schemas.ts";
 
 const JobParams = Type.Object({ job_id: JobId });
 
@@ -19,32 +18,6 @@ const action = (name: string, summary: string) => ({
 
 const Reason = Type.Object({
   reason: Maybe(Type.String({ description: "Shown with the job.", maxLength: 1024 })),
-});
-
-export const bulkActions = [
-  "retry",
-  "delete",
-  "cancel",
-  "move",
-  "requeue",
-  "change_priority",
-  "hold",
-  "approve",
-  "reject",
-] as const;
-
-const BulkOperation = Type.Object({
-  id: Type.String(),
-  status: Type.String(),
-  action: Type.String(),
-  total: Type.Integer(),
-  processed: Type.Integer(),
-  affected: Type.Integer(),
-  errors: Type.Integer(),
-  error: Type.Optional(Type.String()),
-  created_at: Type.String(),
-  updated_at: Type.String(),
-  finished_at: Type.Optional(Type.String()),
 });
 
 export const jobOperations = {
@@ -126,46 +99,5 @@ export const jobOperations = {
     summary: "Many jobs by id; unknown ids are left out",
     body: Type.Object({ job_ids: Type.Array(JobId, { maxItems: limits.bulkGetMax }) }),
     result: Type.Object({ jobs: Type.Array(Job) }),
-  }),
-  bulkJobs: operation({
-    method: "POST",
-    path: "/api/v1/jobs/bulk",
-    tag: "jobs",
-    placement: "parts",
-    summary: "One action on many jobs, by ids or by filter; large ones run in the background (202)",
-    body: Type.Object({
-      job_ids: Maybe(Type.Array(JobId, { maxItems: limits.bulkIdsMax })),
-      filter: Maybe(Filter),
-      action: Type.Union(bulkActions.map((name) => Type.Literal(name))),
-      move_to_queue: Maybe(QueueName),
-      priority: Maybe(Priority),
-      async: Maybe(Type.Boolean()),
-      dry_run: Maybe(
-        Type.Boolean({ description: "Only count the jobs that the action would touch." }),
-      ),
-    }),
-    result: Type.Object({
-      affected: Type.Optional(Type.Integer()),
-      errors: Type.Optional(Type.Integer()),
-      duration_ms: Type.Optional(Type.Number()),
-      /** Jobs that match the ids or the filter. */
-      matched: Type.Optional(Type.Integer()),
-      bulk_operation_id: Type.Optional(Type.String()),
-      status: Type.Optional(Type.String()),
-      estimated_total: Type.Optional(Type.Integer()),
-      progress_url: Type.Optional(Type.String()),
-    }),
-    otherStatuses: { 202: "The action runs in the background." },
-    errors: ["BULK_ERROR", "LIMIT_EXCEEDED", "SEARCH_ERROR", "UNSUPPORTED"],
-  }),
-  getBulk: operation({
-    method: "GET",
-    path: "/api/v1/bulk/{id}",
-    tag: "jobs",
-    placement: "parts",
-    summary: "State of a bulk action in the background",
-    params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
-    result: BulkOperation,
-    errors: ["NOT_FOUND"],
   }),
 };

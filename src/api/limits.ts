@@ -53,6 +53,8 @@ export const requestLimits = {
   bulkIdsMax: 100_000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
+  /** Characters of a filter as text. */
+  filterTextMax: 4096,
   /** Rows of one page of a list. */
   pageRowsMax: 1000,
   /** Longest long-poll. */
@@ -66,6 +68,17 @@ export const requestLimits = {
   /** Shortest time between two runs of a schedule. */
   everyMsMin: 1000,
   retriesMax: 1_000_000,
+  /** Characters of a webhook's id, of its secret, of a URL that is called, and of a header of it. */
+  webhookIdLengthMax: 64,
+  webhookSecretLengthMax: 256,
+  targetUrlLengthMax: 2048,
+  targetHeaderLengthMax: 512,
+  /** Headers that go along with a call. */
+  targetHeadersMax: 16,
+  /** Types of events, and queues, that one webhook names. */
+  webhookFiltersMax: 100,
+  /** Times that a delivery may be tried. */
+  deliveryTriesMax: 100,
 } as const;
 
 /**

@@ -37,6 +37,7 @@ export interface Operation<
     | "queues"
     | "limits"
     | "schedules"
+    | "webhooks"
     | "search"
     | "system"
     | "cluster";
@@ -47,6 +48,8 @@ export interface Operation<
   /** May the body be left out? Then an empty object stands for it. */
   readonly bodyOptional: boolean;
   readonly result: Result;
+  /** Content type of success. What is no JSON comes in pieces (`Streamed`). */
+  readonly produces: string;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
   /** Further statuses of success, with what each means. 204 has no body. */
@@ -72,6 +75,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly body?: B;
   readonly bodyOptional?: boolean;
   readonly result: R;
+  readonly produces?: string;
   readonly status?: number;
   readonly otherStatuses?: Readonly<Record<number, string>>;
   readonly errors?: readonly ErrorCode[];
@@ -102,6 +106,7 @@ export function operation<
     body: (draft.body ?? empty) as B,
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
     result: draft.result,
+    produces: draft.produces ?? "application/json",
     status: draft.status ?? 200,
     otherStatuses: draft.otherStatuses ?? {},
     errors: draft.errors ?? [],
@@ -156,6 +161,22 @@ const rawKey = "x-json-text";
 /** Any JSON value, kept as the exact text that was sent. */
 export function Json(description: string): TUnsafe<RawJson> {
   return Type.Any({ description, [rawKey]: true }) as unknown as TUnsafe<RawJson>;
+}
+
+/**
+ * An answer that comes in pieces, for as long as there are more. A reader that goes away ends the iteration; a failure is seen by
+ * the reader as a cut.
+ */
+export class Streamed {
+  readonly chunks: AsyncIterable<string | Uint8Array>;
+  constructor(chunks: AsyncIterable<string | Uint8Array>) {
+    this.chunks = chunks;
+  }
+}
+
+/** The result of an operation whose `produces` is no JSON. */
+export function Pieces(description: string): TUnsafe<Streamed> {
+  return Type.String({ description }) as unknown as TUnsafe<Streamed>;
 }
 
 /** Which values of a document with this schema stay raw; undefined when none do. */

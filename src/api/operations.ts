@@ -1,5 +1,6 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
 import { batchOperations } from "./batches.ts";
+import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
@@ -11,6 +12,7 @@ import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
 import { systemOperations } from "./system.ts";
+import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
 import { workersOperations } from "./workers.ts";
 
@@ -19,6 +21,7 @@ export const operations = {
   ...workersOperations,
   ...searchOperations,
   ...jobOperations,
+  ...bulkOperations,
   ...flowOperations,
   ...batchOperations,
   ...queueOperations,
@@ -26,6 +29,7 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,
 };

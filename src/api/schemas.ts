@@ -2,6 +2,7 @@
 import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
+import { TargetHeaders, TargetSecret, TargetUrl } from "./targets.ts";
 
 export const jobStates = [
   "pending",
@@ -224,6 +225,13 @@ const policyFields = {
 
 export const QueueDefaults = Type.Object(policyFields);
 
+/** Who is told how the job ended. */
+const callbackFields = {
+  callback_url: Maybe(TargetUrl, "When the job has ended, its result is sent to this URL."),
+  callback_secret: Maybe(TargetSecret, "Signs what is sent to callback_url."),
+  callback_headers: Maybe(TargetHeaders, "Headers that are sent to callback_url."),
+};
+
 /** What a job of its own and a step of a chain have in common. */
 const stepFields = {
   queue: QueueName,
@@ -244,6 +252,7 @@ const stepFields = {
     Key("Jobs of the queue with this key run one after the other, in the order of creation."),
   ),
   group: Maybe(Key("Groups of a queue take turns.")),
+  ...callbackFields,
   requires: Maybe(
     Labels,
     "Labels that a worker must have, with these values, to be given the job.",
@@ -431,6 +440,7 @@ export const Job = Type.Object({
   expire_at: Type.Optional(Type.String()),
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
+  callback_url: Type.Optional(Type.String()),
   cascade_cancel: Type.Optional(Type.Boolean()),
   cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),

@@ -3,9 +3,9 @@
  * They sort by creation, and the sequence number is the row key of the job, so an id needs no index.
  */
 
-const idPattern = /^job_[0-9a-f]{26}$/;
-
 const jobPrefix = "job";
+const idStart = `${jobPrefix}_`;
+const idLength = 30;
 const zeros = "000000000000";
 
 let prefixTimeMs = -1;
@@ -29,18 +29,29 @@ export interface ParsedJobId {
   readonly seq: number;
 }
 
-/** The parts of a job id, or undefined when the text is not one. */
+/** The parts of a job id, or undefined when the text is not one. Each ack brings one, so nothing is cut out of it. */
 export function parseJobId(text: string): ParsedJobId | undefined {
-  if (!idPattern.test(text)) return undefined;
-  return {
-    createdAtMs: Number.parseInt(text.slice(4, 15), 16),
-    shard: Number.parseInt(text.slice(15, 18), 16),
-    seq: Number.parseInt(text.slice(18), 16),
-  };
+  if (text.length !== idLength || !text.startsWith(idStart)) return undefined;
+  const createdAtMs = parseHex(text, idStart.length, 15);
+  const shard = parseHex(text, 15, 18);
+  const seq = parseHex(text, 18, idLength);
+  return createdAtMs + shard + seq >= 0 ? { createdAtMs, shard, seq } : undefined;
 }
 
-/** What ids of groups of jobs begin with; the rest is made as that of a job. */
-export type GroupPrefix = "chn" | "batch";
+/** NaN when one of the characters is no small hexadecimal digit. */
+function parseHex(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 48 && code <= 57) value = value * 16 + code - 48;
+    else if (code >= 97 && code <= 102) value = value * 16 + code - 87;
+    else return Number.NaN;
+  }
+  return value;
+}
+
+/** What ids of groups of jobs and of deliveries begin with; the rest is made as that of a job. */
+export type GroupPrefix = "chn" | "batch" | "dlv";
 
 export function formatGroupId(
   prefix: GroupPrefix,
@@ -53,8 +64,8 @@ export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | u
   return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
 }
 
-/** The shard that the id of a job or of a group of jobs names; undefined when it is none of these. */
+/** The shard that the id of a job, of a group of jobs or of a delivery names; undefined when it is none of these. */
 export function shardOfId(text: string): number | undefined {
-  const shard = /^(?:job|chn|batch)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
+  const shard = /^(?:job|chn|batch|dlv)_[0-9a-f]{11}([0-9a-f]{3})[0-9a-f]{12}$/.exec(text)?.[1];
   return shard === undefined ? undefined : Number.parseInt(shard, 16);
 }

@@ -23,6 +23,14 @@ const jobs: Group = {
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
     delete: { summary: "Remove jobs in any state", load: () => import("./jobs/delete.ts") },
     move: { summary: "Move jobs to another queue", load: () => import("./jobs/move.ts") },
+    requeue: {
+      summary: "Run dead jobs again with the attempts they have left",
+      load: () => import("./jobs/requeue.ts"),
+    },
+    priority: {
+      summary: "Change the priority of waiting jobs",
+      load: () => import("./jobs/priority.ts"),
+    },
     hold: {
       summary: "Keep jobs from running until they are approved",
       load: () => import("./jobs/hold.ts"),
@@ -115,6 +123,22 @@ const batch: Group = {
   },
 };
 
+const bulk: Group = {
+  summary: "Actions on many jobs that go on in the background",
+  examples: [
+    { line: "corvo jobs cancel --queue mail --background", says: "Begin one; its id" },
+    { line: "corvo bulk list --status running", says: "Those that are not over" },
+  ],
+  commands: {
+    list: { summary: "Bulk actions, newest first", load: () => import("./bulk/list.ts") },
+    show: { summary: "How far one is", load: () => import("./bulk/show.ts") },
+    cancel: {
+      summary: "Stop one; what it has done stays done",
+      load: () => import("./bulk/cancel.ts"),
+    },
+  },
+};
+
 const schedule: Group = {
   summary: "Jobs that come again and again",
   examples: [
@@ -138,6 +162,40 @@ const schedule: Group = {
     delete: {
       summary: "Delete schedules; their jobs stay",
       load: () => import("./schedule/delete.ts"),
+    },
+  },
+};
+
+const webhook: Group = {
+  summary: "Tell others what happens, and take in what others tell",
+  examples: [
+    {
+      line: "corvo webhook set https://hooks.example.org/corvo --events dead",
+      says: "Tell of dead jobs",
+    },
+    { line: "corvo webhook list", says: "All webhooks, and how their deliveries went" },
+  ],
+  commands: {
+    set: { summary: "Make or change a webhook", load: () => import("./webhook/set.ts") },
+    list: { summary: "All webhooks", load: () => import("./webhook/list.ts") },
+    show: { summary: "One webhook with its counts", load: () => import("./webhook/show.ts") },
+    test: { summary: "Send a message that says nothing", load: () => import("./webhook/test.ts") },
+    deliveries: {
+      summary: "What was sent, and what came back",
+      load: () => import("./webhook/deliveries.ts"),
+    },
+    redeliver: { summary: "Send deliveries again", load: () => import("./webhook/redeliver.ts") },
+    pause: {
+      summary: "Keep deliveries and send none",
+      load: () => import("./webhook/pause.ts"),
+    },
+    enable: {
+      summary: "Send again, after a pause or a disabling",
+      load: () => import("./webhook/enable.ts"),
+    },
+    delete: {
+      summary: "Delete webhooks with their deliveries",
+      load: () => import("./webhook/delete.ts"),
     },
   },
 };
@@ -231,7 +289,9 @@ export const commands: Group = {
     queue,
     limit,
     batch,
+    bulk,
     schedule,
+    webhook,
     workers,
     cluster,
     explain: {

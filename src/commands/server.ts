@@ -1,6 +1,7 @@
 /** `corvo server`: the flags of a node. What they wire together is loaded only when it runs (`server/`). */
 import { requestLimits } from "../api/limits.ts";
 import { shardsMax } from "../base/placement.ts";
+import { type AllowRule, parseAllowRule } from "../net/outbound/address.ts";
 import { command } from "./_shared/command.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
@@ -158,6 +159,14 @@ export default command({
       default: String(requestLimits.bodyBytesMax),
       read: readBytes,
     },
+    "webhook-allow": {
+      type: "string",
+      description:
+        "Address range or host name that webhooks may call although it is not public, such as 10.0.0.0/8 or hooks.lan. Repeatable.",
+      valueHint: "CIDR|HOST",
+      repeatable: true,
+      read: readAllowRule,
+    },
     "cache-jobs": {
       type: "string",
       description: "Waiting jobs kept in memory; the others are read when they are claimed.",
@@ -227,6 +236,7 @@ export default command({
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],
         bodyBytesMax: args["max-body-size"],
+        webhookAllow: args["webhook-allow"],
         retention: {
           doneMs: args.retention,
           doneMax: args["retention-count"],
@@ -243,6 +253,15 @@ function readShards(text: string): number {
   const shards = readCount(text);
   if (shards >= 1 && shards <= shardsMax) return shards;
   throw new BadValue(`${text} shards; a cluster has 1 to ${shardsMax}`);
+}
+
+function readAllowRule(text: string): AllowRule {
+  const rule = parseAllowRule(text);
+  if (rule !== undefined) return rule;
+  throw new BadValue(
+    `${text} is no address, range of addresses or host name`,
+    "Examples are 10.1.2.3, 10.0.0.0/8, fd00::/8 and hooks.lan.",
+  );
 }
 
 function tokenOfEnv(text: string | undefined): JoinToken | undefined {

@@ -9,6 +9,7 @@ import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import type { JobOptions } from "./options.ts";
+import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec } from "./schedule.ts";
 import type { Order } from "./worker-orders.ts";
@@ -199,6 +200,39 @@ export interface CancelRedrive {
   readonly queue: string;
 }
 
+/** Begins an action on the jobs of these numbers, or on those of a filter. `total` is how many the proposer found. */
+export interface StartBulk {
+  readonly kind: "startBulk";
+  readonly id: string;
+  readonly action: ManageAction;
+  readonly queue?: string;
+  readonly priority?: number;
+  readonly reason?: string;
+  readonly filter?: JobFilter;
+  readonly seqs?: readonly number[];
+  readonly total: number;
+  readonly totalExact: boolean;
+}
+
+/** The next of them, found by the leader: those after `afterSeq`. */
+export interface StepBulk {
+  readonly kind: "stepBulk";
+  readonly id: string;
+  readonly number: number;
+  readonly afterSeq: number;
+  readonly seqs: readonly number[];
+  /** None comes after these. */
+  readonly isLast: boolean;
+}
+
+/** Cancels it, or gives it up for a reason. */
+export interface EndBulk {
+  readonly kind: "endBulk";
+  readonly id: string;
+  readonly number?: number;
+  readonly error?: string;
+}
+
 /** Deletes up to `limit` waiting jobs of a queue; repeated until none is left. */
 export interface ClearQueue {
   readonly kind: "clearQueue";
@@ -332,6 +366,48 @@ export interface CancelBatch {
   readonly reason?: string;
 }
 
+/** Makes a webhook or gives it other settings. Without a secret it keeps the one it has. */
+export interface SetWebhook {
+  readonly kind: "setWebhook";
+  readonly id: string;
+  readonly spec: WebhookSpec;
+  readonly secret?: string;
+}
+
+export interface ControlWebhook {
+  readonly kind: "controlWebhook";
+  readonly id: string;
+  readonly action: "pause" | "enable" | "delete";
+}
+
+/** Sends one message that says nothing. */
+export interface TestWebhook {
+  readonly kind: "testWebhook";
+  readonly id: string;
+}
+
+/** What came of tries to send deliveries; `attempts` is how many there were before this one. */
+export interface SettleDeliveries {
+  readonly kind: "settleDeliveries";
+  readonly results: readonly {
+    readonly number: number;
+    readonly attempts: number;
+    /** Status of the answer; 0 when there was none. */
+    readonly status: number;
+    readonly error?: string;
+    readonly durationMs: number;
+    /** The receiver asked to be left alone for so long. */
+    readonly retryAfterMs?: number;
+  }[];
+}
+
+/** Sends a delivery again that has ended, or at once one that waits. */
+export interface Redeliver {
+  readonly kind: "redeliver";
+  readonly webhook: string;
+  readonly number: number;
+}
+
 /** From here on the log may hold changes of this level (`feature-levels.ts`). */
 export interface RaiseFeatureLevel {
   readonly kind: "raiseFeatureLevel";
@@ -352,6 +428,9 @@ export type Change =
   | StartRedrive
   | StepRedrive
   | CancelRedrive
+  | StartBulk
+  | StepBulk
+  | EndBulk
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue
@@ -371,6 +450,11 @@ export type Change =
   | PlanSchedule
   | SealBatch
   | CancelBatch
+  | SetWebhook
+  | ControlWebhook
+  | TestWebhook
+  | SettleDeliveries
+  | Redeliver
   | RaiseFeatureLevel;
 
 export interface Batch {

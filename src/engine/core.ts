@@ -7,14 +7,16 @@
  */
 import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
+import type { Bulk } from "./bulk.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
+import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
@@ -33,8 +35,6 @@ import {
 import { Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
-
 export class Core {
   readonly state: State;
   /** Ready jobs in the order in which they are claimed, and what stops them. */
@@ -51,6 +51,7 @@ export class Core {
   readonly keyHolds: KeyHolds;
   readonly queueSettings: RecordTable<QueueSettings>;
   readonly redrives: RecordTable<Redrive>;
+  readonly bulks: RecordTable<Bulk>;
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
@@ -64,6 +65,8 @@ export class Core {
   lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
   readonly schedules: ScheduleTimes;
+  /** What is to be sent to others. */
+  readonly outbox: Outbox;
   effects: Effects = createEffects();
   /** Time and seed of the batch that is being applied. */
   nowMs = 0;
@@ -76,6 +79,7 @@ export class Core {
     this.lines = new ReadyLines(this);
     this.queueSettings = state.records("queueSettings");
     this.redrives = state.records("redrive");
+    this.bulks = state.records("bulk");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
     this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
@@ -85,6 +89,7 @@ export class Core {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
     this.schedules = new ScheduleTimes(state.records("schedule").entries());
+    this.outbox = new Outbox(state);
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
   }
@@ -120,7 +125,7 @@ export class Core {
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    const next = this.#replace(job, { ...patch, state: rule.to });
+    const next = this.#replace(job, patch, rule.to);
     sayMoved(this, transition, job, next);
     react(this, job, next);
     return next;
@@ -138,7 +143,7 @@ export class Core {
   /** Makes a waiting job that of another call where it stands: state, queue and priority stay. */
   amend(job: Job, patch: Partial<Job>): Job {
     assert(job.state === "pending" || job.state === "held", `amended while ${job.state}`);
-    const next: Job = { ...job, ...patch };
+    const next: Job = Object.assign(draftOf(job), patch);
     if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
     if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
@@ -192,11 +197,11 @@ export class Core {
     });
   }
 
-  #replace(job: Job, patch: Partial<Job>): Job {
+  #replace(job: Job, patch: Partial<Job>, state = job.state): Job {
     const from = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, from);
-    // One copy, finished before anybody sees it: every claim and ack makes one, and two showed in the profile.
-    const next: Writable<Job> = { ...job, ...patch };
+    const next = Object.assign(draftOf(job), patch);
+    next.state = state;
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
     next.order = stands ? this.takeNumber() : 0;

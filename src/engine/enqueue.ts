@@ -11,6 +11,7 @@ import { added, insertJob } from "./insert.ts";
 import { backlogRefusal, requirementsRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
+import { refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 
@@ -57,6 +58,7 @@ function enqueued(results: readonly EnqueueResult[], batch: JobRef | undefined):
 function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | undefined {
   let chains = 0;
   let ties = 0;
+  let callbacks = 0;
   if (batch !== undefined) {
     const refusal = refuseBatch(core) ?? refuseTies(core, jobs.length);
     if (refusal !== undefined) return refusal;
@@ -70,7 +72,8 @@ function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | 
       refuseMember(core, options) ??
       refuseParent(core, options) ??
       (options.dependsOn === undefined ? undefined : refuseDependencies(core, options)) ??
-      (options.chain === undefined ? undefined : refuseChains(core, ++chains));
+      (options.chain === undefined ? undefined : refuseChains(core, ++chains)) ??
+      (options.callback === undefined ? undefined : refuseCallbacks(core, ++callbacks));
     if (refusal === undefined) continue;
     return jobs.length === 1 ? refusal : reject(refusal.code, `jobs[${i}]: ${refusal.message}`);
   }

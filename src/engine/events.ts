@@ -11,6 +11,7 @@ import type { EventSubject } from "./event-chunk.ts";
 import { type EventType, eventTable } from "./event-types.ts";
 import { eventsLevel } from "./feature-levels.ts";
 import type { Job, JobState, Transition } from "./job.ts";
+import { listen } from "./outbox/listen.ts";
 
 /** Longer errors and reasons are cut in events; the job has them whole. */
 const textMax = 1000;
@@ -22,7 +23,21 @@ function offer(core: Core, type: EventType, subject: EventSubject, text: string 
   const { meta, events } = core.state;
   if (meta.featureLevel < eventsLevel) return;
   events.add(eventTable[type].code, subject, core.nowMs, text);
+  if (!core.outbox.isIdle) tellWebhooks(core, type, subject, text);
   meta.nextEvent++;
+}
+
+function tellWebhooks(
+  core: Core,
+  type: EventType,
+  subject: EventSubject,
+  text: string | undefined,
+): void {
+  // Of these only the worker's name is kept.
+  const isBare = type === "started" && text !== undefined;
+  const data = isBare ? JSON.stringify({ worker_id: text }) : text;
+  const tags = "options" in subject ? (subject as Job).options.tags : undefined;
+  listen(core, { type, subject, data, tags });
 }
 
 type Members = Readonly<Record<string, string | number | boolean | undefined>>;

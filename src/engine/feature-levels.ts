@@ -69,6 +69,22 @@ const changes: {
   },
   stepRedrive: { level: 2, members: { queue: 2, id: 2, afterSeq: 2, seqs: 2, isLast: 2 } },
   cancelRedrive: { level: 2, members: { queue: 2 } },
+  startBulk: {
+    level: 3,
+    members: {
+      id: 3,
+      action: 3,
+      queue: 3,
+      priority: 3,
+      reason: 3,
+      filter: 3,
+      seqs: 3,
+      total: 3,
+      totalExact: 3,
+    },
+  },
+  stepBulk: { level: 3, members: { id: 3, number: 3, afterSeq: 3, seqs: 3, isLast: 3 } },
+  endBulk: { level: 3, members: { id: 3, number: 3, error: 3 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
   setLimit: { level: 2, members: { target: 2, values: 2, only: 2 } },
@@ -98,6 +114,11 @@ const changes: {
   },
   sealBatch: { level: 2, members: { batch: 2 } },
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
+  setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
+  controlWebhook: { level: 3, members: { id: 3, action: 3 } },
+  testWebhook: { level: 3, members: { id: 3 } },
+  settleDeliveries: { level: 3, members: { results: 3 } },
+  redeliver: { level: 3, members: { webhook: 3, number: 3 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -146,6 +167,7 @@ const jobOptions: Levels<JobOptions> = {
   deadQueue: 2,
   deadOf: 2,
   lane: 2,
+  callback: 3,
 };
 
 const laneMembers: Levels<Lane> = {
@@ -240,15 +262,14 @@ export function needOf(change: Change): Need {
   const first: Need = { level, because: level > 1 ? change.kind : undefined };
   const own = higher(first, change, { kind: level, ...members }, change.kind);
   switch (change.kind) {
-    case "enqueue":
-      return change.jobs.reduce((need, job) => {
-        const next = higher(need, job, jobMembers, "job");
-        if (job.options === undefined) return next;
-        const all = higher(next, job.options, jobOptions, "job");
-        return job.options.lane === undefined
-          ? all
-          : higher(all, job.options.lane, laneMembers, "job");
-      }, own);
+    case "enqueue": {
+      const { onSuccess, onFailure, onComplete } = change.batch ?? {};
+      return [...change.jobs, onSuccess, onFailure, onComplete].reduce(needOfJob, own);
+    }
+    case "setSchedule":
+      return needOfJob(own, change.spec.job);
+    case "setQueueDefaults":
+      return higher(own, change.defaults ?? {}, jobOptions, "job");
     case "ack":
     case "fail":
     case "release":
@@ -268,6 +289,19 @@ export function needOf(change: Change): Need {
     default:
       return own;
   }
+}
+
+/** That of a job with all that is to follow it. */
+function needOfJob(need: Need, job: NewJob | "continue" | undefined): Need {
+  if (job === undefined || job === "continue") return need;
+  const own = higher(need, job, jobMembers, "job");
+  if (job.options === undefined) return own;
+  const { chain, lane } = job.options;
+  const options = higher(own, job.options, jobOptions, "job");
+  const next = lane === undefined ? options : higher(options, lane, laneMembers, "job");
+  return chain === undefined
+    ? next
+    : [...chain.steps, chain.onFailure, chain.onExit].reduce(needOfJob, next);
 }
 
 /** The greater need of the two: the one so far, or that of a member that is there. */

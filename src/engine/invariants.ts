@@ -9,6 +9,7 @@ import { isFinished, type Job, jobStates } from "./job.ts";
 import { limitName } from "./limits/setting.ts";
 import { engineLimits } from "./limits.ts";
 import { uniqueName } from "./memory-state.ts";
+import { checkOutbox } from "./outbox/outbox-checks.ts";
 import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
@@ -43,6 +44,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     ...contents.records(),
   ]);
   checkSchedules(report, jobs, engine);
+  checkOutbox((holds, violation) => report.check(holds, violation), jobs, engine);
   return report.found;
 }
 

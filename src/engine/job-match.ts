@@ -1,55 +1,62 @@
-/** Does a job match a filter? The meaning of every member; the search finds the same jobs by other means. */
-import { foldCase } from "../base/fold.ts";
+/**
+ * Does a job that a search found still match, as far as its record tells? What a search saw is as old as the last checkpoint,
+ * and an action on everything that matched must leave alone what has changed since.
+ *
+ * The text of payloads does not change, and the creation of a job neither; errors of attempts are not part of its record. All of
+ * that stays the search's word. Times that are 0 mean "never", which is neither before nor after anything.
+ */
 import type { Job } from "./job.ts";
-import { satisfiesAll } from "./payload-condition.ts";
 import type { JobFilter } from "./query.ts";
 
-/** A job, and what is only read when a filter asks for it. */
-export interface MatchSubject {
-  readonly job: Job;
-  /** The id, which names the shard. */
-  readonly id: () => string;
-  /** The JSON text that was sent; undefined for a payload that is none. */
-  readonly json: () => string | undefined;
-  /** The errors of its attempts. */
-  readonly errors: () => readonly string[];
-  readonly errorGroup: () => string | undefined;
-}
-
-export function matchesJob(subject: MatchSubject, filter: JobFilter): boolean {
+export function mayStillMatch(job: Job, filter: JobFilter): boolean {
   return (
-    matchesOptions(subject.job, filter) &&
-    matchesTimes(subject.job, filter) &&
-    matchesTexts(subject, filter) &&
-    (filter.jobIdPrefix === undefined || subject.id().startsWith(filter.jobIdPrefix)) &&
-    (filter.any ?? []).every((group) => group.some((one) => matchesJob(subject, one))) &&
-    !(filter.not ?? []).some((one) => matchesJob(subject, one))
+    fitsRecord(job, filter) &&
+    (filter.any ?? []).every((group) => group.some((one) => mayStillMatch(job, one))) &&
+    !(filter.not ?? []).some((one) => mustMatch(job, one))
   );
 }
 
-function matchesOptions(job: Job, filter: JobFilter): boolean {
-  const { options } = job;
+/** Does its record alone say that the job matches? */
+function mustMatch(job: Job, filter: JobFilter): boolean {
   return (
-    isWanted(job.queue, filter.queue) &&
-    (filter.states === undefined || filter.states.includes(job.state)) &&
-    isWanted(job.priority, filter.priority) &&
-    job.attempt >= (filter.attemptMin ?? 0) &&
-    job.attempt <= (filter.attemptMax ?? Number.POSITIVE_INFINITY) &&
-    isWanted(job.workerId, filter.workerId) &&
-    isWanted(options.uniqueKey, filter.uniqueKey) &&
-    isWanted(options.parentId, filter.parentId) &&
-    isWanted(options.batchId, filter.batchId) &&
-    isWanted(options.chainId, filter.chainId)
+    Object.keys(filter).every((member) => recorded.has(member)) &&
+    fitsRecord(job, filter) &&
+    (filter.any ?? []).every((group) => group.some((one) => mustMatch(job, one))) &&
+    !(filter.not ?? []).some((one) => mayStillMatch(job, one))
   );
 }
 
-function isWanted<Value>(value: Value, wanted: Value | undefined): boolean {
-  return wanted === undefined || value === wanted;
-}
+/** Members that are answered below. */
+const recorded: ReadonlySet<string> = new Set<keyof JobFilter>([
+  "queue",
+  "states",
+  "priority",
+  "attemptMin",
+  "attemptMax",
+  "workerId",
+  "uniqueKey",
+  "scheduledAfterMs",
+  "scheduledBeforeMs",
+  "startedAfterMs",
+  "startedBeforeMs",
+  "completedAfterMs",
+  "completedBeforeMs",
+  "expireAfterMs",
+  "expireBeforeMs",
+  "any",
+  "not",
+]);
 
-function matchesTimes(job: Job, filter: JobFilter): boolean {
+function fitsRecord(job: Job, filter: JobFilter): boolean {
+  const { queue, states, priority, attemptMin, attemptMax, workerId } = filter;
   return (
-    isWithin(job.createdAtMs, filter.createdAfterMs, filter.createdBeforeMs) &&
+    (queue === undefined || job.queue === queue) &&
+    (states === undefined || states.includes(job.state)) &&
+    (priority === undefined || job.priority === priority) &&
+    (attemptMin === undefined || job.attempt >= attemptMin) &&
+    (attemptMax === undefined || job.attempt <= attemptMax) &&
+    (workerId === undefined || job.workerId === workerId) &&
+    (filter.uniqueKey === undefined || job.options.uniqueKey === filter.uniqueKey) &&
     isWithin(job.scheduledAtMs, filter.scheduledAfterMs, filter.scheduledBeforeMs) &&
     isWithin(job.startedAtMs, filter.startedAfterMs, filter.startedBeforeMs) &&
     isWithin(job.finishedAtMs, filter.completedAfterMs, filter.completedBeforeMs) &&
@@ -57,47 +64,11 @@ function matchesTimes(job: Job, filter: JobFilter): boolean {
   );
 }
 
-/** 0 stands for "never", which is neither before nor after anything. */
-function isWithin(
-  timeMs: number,
-  afterMs: number | undefined,
-  beforeMs: number | undefined,
-): boolean {
+/** Exclusive bounds. */
+function isWithin(timeMs: number, afterMs: number | undefined, beforeMs: number | undefined) {
+  if (afterMs === undefined && beforeMs === undefined) return true;
+  if (timeMs === 0) return false;
   return (
-    (afterMs === undefined || (timeMs !== 0 && timeMs > afterMs)) &&
-    (beforeMs === undefined || (timeMs !== 0 && timeMs < beforeMs))
+    (afterMs === undefined || timeMs > afterMs) && (beforeMs === undefined || timeMs < beforeMs)
   );
-}
-
-function matchesTexts(subject: MatchSubject, filter: JobFilter): boolean {
-  const { tags, payloadContains, errorContains, hasErrors, errorGroup, payloadWhere } = filter;
-  return (
-    (tags === undefined || hasTags(subject.job.options.tags, tags)) &&
-    (payloadContains === undefined || subject.json()?.includes(payloadContains) === true) &&
-    (hasErrors === undefined || subject.errors().length > 0 === hasErrors) &&
-    (errorContains === undefined ||
-      subject.errors().some((error) => error.includes(errorContains))) &&
-    (errorGroup === undefined || subject.errorGroup() === errorGroup) &&
-    (payloadWhere === undefined || satisfiesAll(subject.json() ?? "", payloadWhere)) &&
-    (filter.words === undefined || hasWords(subject, filter.words))
-  );
-}
-
-function hasTags(json: string | undefined, wanted: Readonly<Record<string, string>>): boolean {
-  const names = Object.keys(wanted);
-  if (names.length === 0) return true;
-  const tags = JSON.parse(json ?? "{}") as Readonly<Record<string, unknown>>;
-  return names.every((name) => Object.hasOwn(tags, name) && tags[name] === wanted[name]);
-}
-
-function hasWords(subject: MatchSubject, words: readonly string[]): boolean {
-  const { job } = subject;
-  const texts = [job.queue, subject.json() ?? "", job.options.tags ?? ""].map(foldCase);
-  let errors: readonly string[] | undefined;
-  return words.every((word) => {
-    const wanted = foldCase(word);
-    if (texts.some((text) => text.includes(wanted))) return true;
-    errors ??= subject.errors().map(foldCase);
-    return errors.some((text) => text.includes(wanted));
-  });
 }

@@ -149,6 +149,47 @@ export interface Job {
   readonly reason: string | undefined;
 }
 
+/** A job that is not finished yet: whoever makes one hands it on as a `Job`. */
+export type JobDraft = { -readonly [Member in keyof Job]: Job[Member] };
+
+/**
+ * A copy to change. Every claim and ack makes one, and with its members written out it costs a fraction of what spreading
+ * costs; all jobs have the same members in the same order, so code that reads them stays fast, too.
+ */
+export function draftOf(job: Job): JobDraft {
+  return {
+    seq: job.seq,
+    createdAtMs: job.createdAtMs,
+    queue: job.queue,
+    payload: job.payload,
+    options: job.options,
+    state: job.state,
+    priority: job.priority,
+    order: job.order,
+    dueAtMs: job.dueAtMs,
+    scheduledAtMs: job.scheduledAtMs,
+    expireAtMs: job.expireAtMs,
+    attempt: job.attempt,
+    history: job.history,
+    lostLeases: job.lostLeases,
+    snoozes: job.snoozes,
+    firstFailedAtMs: job.firstFailedAtMs,
+    token: job.token,
+    leaseMs: job.leaseMs,
+    leaseExpiresAtMs: job.leaseExpiresAtMs,
+    workerId: job.workerId,
+    hostname: job.hostname,
+    startedAtMs: job.startedAtMs,
+    finishedAtMs: job.finishedAtMs,
+    failedAtMs: job.failedAtMs,
+    finish: job.finish,
+    checkpoint: job.checkpoint,
+    progress: job.progress,
+    result: job.result,
+    reason: job.reason,
+  };
+}
+
 /** One attempt that left something to show. */
 export interface Attempt {
   readonly seq: number;

@@ -4,6 +4,10 @@ export const engineLimits = {
   queuesMax: 100_000,
   /** Limits that are set at once. */
   limitsMax: 100_000,
+  /** Bulk actions that run at once, and that are known; those that are over are forgotten after this time. */
+  bulksRunningMax: 64,
+  bulksKeptMax: 1000,
+  bulkKeptMs: 7 * 86_400_000,
   /** Queues, keys and resources that are paused, or have spent of a rate and are not back at rest. */
   limitStatesMax: 1_000_000,
   /** Different sets of requirements among the unfinished jobs of a queue. */
@@ -35,6 +39,22 @@ export const engineLimits = {
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,
   schedulesMax: 100_000,
+  webhooksMax: 500,
+  /** Deliveries that wait, over all webhooks and for one of them; one that has more is disabled. */
+  deliveriesWaitingMax: 200_000,
+  webhookWaitingMax: 50_000,
+  /** Unfinished jobs with a callback, and results that wait to be sent. */
+  callbacksMax: 250_000,
+  /** Times that a result is sent before it is given up, about fourteen hours. */
+  callbackTries: 12,
+  /** Characters of data in all deliveries; beyond it they are sent without. */
+  deliveryDataCharsMax: 64 * 1024 * 1024,
+  /** Deliveries that ended and are kept, of each webhook and of all callbacks. */
+  deliveriesKeptMax: 200,
+  callbacksKeptMax: 2000,
+  /** So many failures in a row over at least this time disable a webhook. */
+  webhookFailuresMax: 20,
+  webhookFailingMs: 6 * 3_600_000,
   /** Entries kept of each schedule's history. */
   scheduleHistoryMax: 20,
   /** Unfinished jobs that a schedule knows of; the oldest are forgotten first. */

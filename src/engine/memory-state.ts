@@ -70,7 +70,7 @@ export class MemoryState implements State {
     this.#queues.set(queue.name, queue);
   }
 
-  touchQueue(): void {}
+  touchQueue(_queue: QueueRecord): void {}
 
   deleteQueue(name: string): void {
     this.#queues.delete(name);
@@ -162,7 +162,7 @@ export function uniqueName(queue: string, key: string): string {
 }
 
 /** Of plain members, lists and maps, which is all that records are made of; `structuredClone` goes through bytes. */
-function copyOf<Value>(value: Value): Value {
+export function copyOf<Value>(value: Value): Value {
   const copied = (part: unknown): unknown => {
     if (typeof part !== "object" || part === null) return part;
     if (Array.isArray(part)) return part.map(copied);

@@ -5,6 +5,7 @@
  */
 import type { ChainPlan, JobRef } from "./chains.ts";
 import type { Lane } from "./limits/lane.ts";
+import type { Callback } from "./outbox/delivery.ts";
 import type { ScheduleOrigin } from "./schedule.ts";
 
 export type Backoff = "none" | "fixed" | "linear" | "exponential";
@@ -77,6 +78,8 @@ export interface JobOptions {
   readonly deadQueue: string | undefined;
   /** The dead job of which this one is a copy. */
   readonly deadOf: JobRef | undefined;
+  /** Who is told the result. */
+  readonly callback: Callback | undefined;
 }
 
 export const defaultOptions: JobOptions = Object.freeze({
@@ -112,6 +115,7 @@ export const defaultOptions: JobOptions = Object.freeze({
   schedule: undefined,
   deadQueue: undefined,
   deadOf: undefined,
+  callback: undefined,
 });
 
 /** The options that differ from the defaults, as they are stored; undefined when none do. */

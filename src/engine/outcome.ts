@@ -45,6 +45,7 @@ export type Outcome =
   | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }
   | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
   | { readonly kind: "member"; readonly id: number }
+  | { readonly kind: "delivery"; readonly number: number; readonly createdAtMs: number }
   | { readonly kind: "ok" }
   | Rejection;
 
@@ -62,8 +63,14 @@ export interface Effects {
   readonly plansWanted: Set<string>;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
+  /** Deliveries that are to be sent, later or sooner than was known, or that ended. */
+  readonly deliveries: number[];
+  /** A webhook was made, changed or removed. */
+  webhooksChanged: boolean;
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
+  /** Bulk actions that were begun, have got on or are over. */
+  readonly bulksChanged: Set<string>;
   /** Leases that ended by something else than their worker. */
   readonly revoked: {
     seq: number;
@@ -79,7 +86,10 @@ export function createEffects(): Effects {
     finished: [],
     plansWanted: new Set(),
     redrivesWanted: false,
+    deliveries: [],
+    webhooksChanged: false,
     workersOrdered: [],
+    bulksChanged: new Set(),
     revoked: [],
   };
 }

@@ -10,6 +10,7 @@ import type { Core } from "./core.ts";
 import { passOnDead } from "./dead-queue.ts";
 import { reactForDependents } from "./depend.ts";
 import type { Job } from "./job.ts";
+import { reactForCallbacks } from "./outbox/callbacks.ts";
 import { runEnded } from "./schedules.ts";
 import { followKey } from "./unique-key.ts";
 
@@ -24,5 +25,8 @@ export function react(core: Core, before: Job | undefined, after: Job | undefine
   if (core.ties.size > 0) reactForChildren(core, before, after);
   if (options?.chainId !== undefined) reactForChains(core, before, after);
   if (after?.state === "dead" && before?.state !== "dead") passOnDead(core, after);
+  if (options?.callback !== undefined || before?.options.callback !== undefined) {
+    reactForCallbacks(core, before, after);
+  }
   if (before?.options.schedule !== undefined) runEnded(core, before, after);
 }

@@ -8,11 +8,14 @@
 
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
+import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { Delivery } from "./outbox/delivery.ts";
+import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
@@ -38,6 +41,10 @@ export interface RecordTypes {
   schedule: ScheduleRecord;
   /** By the name of the queue. */
   redrive: Redrive;
+  /** By the id of the action. */
+  bulk: Bulk;
+  /** By the number of the action and that of the chunk. */
+  bulkIds: BulkIds;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
@@ -45,6 +52,11 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  webhook: Webhook;
+  /** By the id of the webhook, or `callbacksId`. */
+  deliveryStats: DeliveryStats;
+  /** By a number of its own. */
+  delivery: Delivery;
   /** By worker id. */
   workerOrder: WorkerOrder;
 }

@@ -3,7 +3,7 @@
  * if wanted. One per queue at a time; its record says how far it is, so it outlasts restarts and changes of the leader.
  *
  * The engine cannot find dead jobs, since it keeps no order of them. Whoever leads finds the next ones and proposes a step
- * with their numbers (`replica/redriver.ts`). A step names the place from which it was made: of two leaders that make the same
+ * with their numbers (`replica/sweeper.ts`). A step names the place from which it was made: of two leaders that make the same
  * step, the second changes nothing. What the search saw may be old, so each job is looked at again here.
  */
 import type { CancelRedrive, StartRedrive, StepRedrive } from "./change.ts";

@@ -4,6 +4,7 @@ import type { NewBatch, NewJob } from "./change.ts";
 import type { Lane } from "./limits/lane.ts";
 import { changeLimits as bounds } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
+import type { Callback } from "./outbox/delivery.ts";
 import {
   absent,
   checked,
@@ -11,6 +12,7 @@ import {
   flag,
   integer,
   list,
+  map,
   members,
   only,
   optional,
@@ -38,6 +40,10 @@ export const time: Shape<number> = integer(0, bounds.timeMsMax);
 export const priority: Shape<number> = integer(0, bounds.priorityMax);
 export const shard: Shape<number> = integer(0, bounds.shardMax);
 const units = integer(1, bounds.unitsMax);
+/** The engine cuts it at its slashes to tell hosts apart. */
+export const targetUrl: Shape<string> = checked(text(8, bounds.shortCharsMax), (value) =>
+  /^https?:\/\//.test(value) ? undefined : "an http or https URL",
+);
 
 /** Sorted, so that equal sets are equal. */
 export const labels: Shape<readonly string[]> = checked(list(key, 1, bounds.listMax), (all) =>
@@ -55,6 +61,12 @@ const lane: Shape<Lane> = members<Lane>({
   fifo: optional(key),
   group: optional(key),
   requires: optional(labels),
+});
+
+const callback: Shape<Callback> = members<Callback>({
+  url: targetUrl,
+  secret: optional(shortText),
+  headers: optional(map(shortText, shortText, bounds.listMax)),
 });
 
 const engineOnly = "only the engine gives it to the jobs that it adds";
@@ -94,6 +106,7 @@ const optionRows: Rows<Partial<JobOptions>> = {
   schedule: absent(engineOnly),
   deadQueue: optional(name),
   deadOf: absent(engineOnly),
+  callback: optional(callback),
 };
 
 /** What a queue can have as the defaults of its jobs. */

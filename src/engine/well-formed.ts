@@ -18,17 +18,20 @@ import type {
   RaisedPause,
   ReleaseItem,
   Retention,
+  SettleDeliveries,
   SnoozeItem,
 } from "./change.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
+import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";
 import {
   checked,
   flag,
   integer,
   list,
+  map,
   members,
   optional,
   type Shape,
@@ -54,6 +57,7 @@ import {
   seq,
   shard,
   shortText,
+  targetUrl,
   time,
 } from "./well-formed-job.ts";
 
@@ -194,6 +198,26 @@ const scheduleSpec: Shape<ScheduleSpec> = members<ScheduleSpec>({
   maxRuns: count,
 });
 
+const webhookSpec: Shape<WebhookSpec> = members<WebhookSpec>({
+  url: targetUrl,
+  events: list(name, 1, bounds.listMax),
+  queues: list(name, 0, bounds.listMax),
+  tags: optional(map(shortText, shortText, bounds.listMax)),
+  enabled: flag,
+  retryLimit: steps,
+});
+
+const sendResult: Shape<SettleDeliveries["results"][number]> = members<
+  SettleDeliveries["results"][number]
+>({
+  number: seq,
+  attempts: count,
+  status: integer(0, 999),
+  error: optional(shortText),
+  durationMs: duration,
+  retryAfterMs: optional(duration),
+});
+
 const change: Shape<Change> = variants<Change>({
   enqueue: {
     jobs: list(newJob, 0, bounds.listMax),
@@ -238,6 +262,19 @@ const change: Shape<Change> = variants<Change>({
   },
   stepRedrive: { queue: name, id: count, afterSeq: seq, seqs, isLast: flag },
   cancelRedrive: { queue: name },
+  startBulk: {
+    id: shortText,
+    action: manageAction,
+    queue: optional(name),
+    priority: optional(priority),
+    reason: optional(longText),
+    filter: optional(filter),
+    seqs: optional(seqs),
+    total: count,
+    totalExact: flag,
+  },
+  stepBulk: { id: shortText, number: count, afterSeq: seq, seqs, isLast: flag },
+  endBulk: { id: shortText, number: optional(count), error: optional(longText) },
   clearQueue: { queue: name, limit: steps },
   deleteQueue: { queue: name },
   setLimit: {
@@ -275,6 +312,11 @@ const change: Shape<Change> = variants<Change>({
   },
   sealBatch: { batch: seq },
   cancelBatch: { batch: seq, reason: optional(longText) },
+  setWebhook: { id: name, spec: webhookSpec, secret: optional(shortText) },
+  controlWebhook: { id: name, action: word({ pause: true, enable: true, delete: true }) },
+  testWebhook: { id: name },
+  settleDeliveries: { results: list(sendResult, 0, bounds.listMax) },
+  redeliver: { webhook: name, number: seq },
   raiseFeatureLevel: { level: count },
 });
 

@@ -5,7 +5,7 @@
  * `applying` was handed to the state machine; `applied` was confirmed by it. How much may lie
  * between the last two is bounded in bytes, across all batches that are under way.
  */
-import { assert } from "../base/assert.ts";
+import { assert, fail } from "../base/assert.ts";
 import { isConfChangeType } from "./conf-change.ts";
 import type { RaftConfig, RaftLogger } from "./config.ts";
 import {
@@ -63,7 +63,7 @@ export class RaftLog {
   lastId(): EntryId {
     const index = this.lastIndex();
     const term = this.term(index);
-    assert(!isGap(term), `the term of the last entry ${index} is known`);
+    if (isGap(term)) fail(`the term of the last entry ${index} is known`);
     return { term, index };
   }
 
@@ -100,10 +100,9 @@ export class RaftLog {
     const last = previous.index + entries.length;
     const conflict = this.#findConflict(entries);
     if (conflict !== undefined) {
-      assert(
-        conflict > this.committed,
-        `entry ${conflict} conflicts with a committed entry (committed ${this.committed})`,
-      );
+      if (conflict <= this.committed) {
+        fail(`entry ${conflict} conflicts with a committed entry (committed ${this.committed})`);
+      }
       this.append(entries.slice(conflict - previous.index - 1));
     }
     this.commitTo(Math.min(commit, last));
@@ -113,10 +112,9 @@ export class RaftLog {
   append(entries: readonly Entry[]): Index {
     const first = entries[0];
     if (first !== undefined) {
-      assert(
-        first.index > this.committed,
-        `entry ${first.index} would replace a committed entry (committed ${this.committed})`,
-      );
+      if (first.index <= this.committed) {
+        fail(`entry ${first.index} would replace a committed entry (committed ${this.committed})`);
+      }
       this.unstable.truncateAndAppend(entries);
     }
     return this.lastIndex();
@@ -138,11 +136,13 @@ export class RaftLog {
 
   commitTo(index: Index): void {
     if (index <= this.committed) return;
-    assert(
-      index <= this.lastIndex(),
-      `commit index ${index} lies beyond the log (last ${this.lastIndex()}): the log lost entries ` +
-        "that it had acknowledged; rejoin this node with an empty data directory",
-    );
+    const last = this.lastIndex();
+    if (index > last) {
+      fail(
+        `commit index ${index} lies beyond the log (last ${last}): the log lost entries ` +
+          "that it had acknowledged; rejoin this node with an empty data directory",
+      );
+    }
     this.committed = index;
   }
 
@@ -183,10 +183,9 @@ export class RaftLog {
   }
 
   appliedTo(index: Index, bytes: number): void {
-    assert(
-      this.applied <= index && index <= this.committed,
-      `applied index ${index} lies within ${this.applied} and ${this.committed}`,
-    );
+    if (index < this.applied || index > this.committed) {
+      fail(`applied index ${index} lies within ${this.applied} and ${this.committed}`);
+    }
     // A snapshot also ends whatever was handed out before it and will never be reported.
     const isIdle = index >= this.applying;
     this.applied = index;
@@ -213,20 +212,21 @@ export class RaftLog {
 
   /** Entries of [from, to), cut to `bytesMax` but never to less than one entry. */
   slice(from: Index, to: Index, bytesMax: number): readonly Entry[] | LogGap {
-    assert(from <= to, `slice [${from}, ${to}) is a range`);
+    if (from > to) fail(`slice [${from}, ${to}) is a range`);
     if (from < this.firstIndex()) return "compacted";
-    assert(to <= this.lastIndex() + 1, `slice [${from}, ${to}) ends within the log`);
+    if (to > this.lastIndex() + 1) fail(`slice [${from}, ${to}) ends within the log`);
     if (from === to) return [];
     const { offset } = this.unstable;
     if (from >= offset) return this.unstable.slice(from, to, bytesMax);
     const stop = Math.min(to, offset);
     const stored = this.#storage.entries(from, stop, bytesMax);
     if (stored === "compacted") return stored;
-    assert(!isGap(stored), `entries [${from}, ${stop}) are in storage`);
-    assert(
-      stored.length > 0 && stored.length <= stop - from,
-      `storage returns 1 to ${stop - from} entries of [${from}, ${stop}), not ${stored.length}`,
-    );
+    if (isGap(stored)) fail(`entries [${from}, ${stop}) are in storage`);
+    if (stored.length === 0 || stored.length > stop - from) {
+      fail(
+        `storage returns 1 to ${stop - from} entries of [${from}, ${stop}), not ${stored.length}`,
+      );
+    }
     if (to <= offset || stored.length < stop - from) return stored;
     const rest = bytesMax - entriesBytes(stored);
     const next = rest > 0 ? this.unstable.slice(offset, to, rest) : [];
@@ -261,7 +261,7 @@ export class RaftLog {
   /** The first index where `entries` differ from, or go beyond, this log. */
   #findConflict(entries: readonly Entry[]): Index | undefined {
     for (const { index, term } of entries) {
-      if (this.matches({ index, term })) continue;
+      if (this.term(index) === term) continue;
       if (index <= this.lastIndex()) {
         this.#logger.info(
           `found conflict at index ${index} ` +

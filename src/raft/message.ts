@@ -219,20 +219,35 @@ export function isLocalThread(id: NodeId): boolean {
  * frame may contain must never trip an assertion further in.
  */
 export function isWellFormed(message: Message): boolean {
-  const { type, index, logTerm, commit, commitTerm, rejectHint, entries, snapshot } = message;
-  const numbers = [message.from, message.term, message.token, message.beat, index, logTerm];
-  numbers.push(commit, commitTerm, rejectHint, snapshot?.index ?? 0, snapshot?.term ?? 0);
-  if (!numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) return false;
+  const { type, index, logTerm, entries, snapshot } = message;
+  const isCounted =
+    isCount(message.from) &&
+    isCount(message.term) &&
+    isCount(message.token) &&
+    isCount(message.beat) &&
+    isCount(index) &&
+    isCount(logTerm) &&
+    isCount(message.commit) &&
+    isCount(message.commitTerm) &&
+    isCount(message.rejectHint) &&
+    (snapshot === undefined || (isCount(snapshot.index) && isCount(snapshot.term)));
+  if (!isCounted) return false;
   if (type === "MsgSnap") return snapshot !== undefined && snapshot.index > 0;
   if (type === "MsgProp") return entries.length > 0;
   if (type !== "MsgApp") return true;
-  let previous: EntryId = { index, term: logTerm };
+  let lastIndex = index;
+  let lastTerm = logTerm;
   for (const entry of entries) {
-    const isNext = entry.index === previous.index + 1 && entry.term >= previous.term;
-    if (!isNext || entry.term > message.term) return false;
-    previous = entry;
+    if (entry.index !== lastIndex + 1 || entry.term < lastTerm) return false;
+    if (entry.term > message.term) return false;
+    lastIndex = entry.index;
+    lastTerm = entry.term;
   }
   return true;
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 function varintBytes(value: number): number {

@@ -131,12 +131,15 @@ export class RaftNode {
 
   hasReady(): boolean {
     const raft = this.#raft;
+    // Asked after every input, so the states are compared as they stand, without objects made of them.
     return (
-      !this.#equalsSoft(raft.softState()) ||
-      !equalHardStates(raft.hardState(), this.#hard) ||
-      raft.log.unstable.nextSnapshot() !== undefined ||
       raft.messages.length > 0 ||
       raft.afterAppend.length > 0 ||
+      !this.#equalsSoft(raft) ||
+      raft.term !== this.#hard.term ||
+      raft.vote !== this.#hard.vote ||
+      raft.log.committed !== this.#hard.commit ||
+      raft.log.unstable.nextSnapshot() !== undefined ||
       raft.log.unstable.hasNextEntries ||
       raft.log.hasNextCommitted(raft.config.applyUnstable) ||
       raft.readStates.length > 0

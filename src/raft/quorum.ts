@@ -21,8 +21,13 @@ export function majorityCommitted(
 ): Index {
   if (voters.length === 0) return unbounded;
   const indexes: Index[] = [];
-  for (const id of voters) indexes.push(acked(id) ?? 0);
-  indexes.sort((a, b) => a - b);
+  // Sorted as it grows: voters are few, and this runs for every answer of a member.
+  for (const id of voters) {
+    const index = acked(id) ?? 0;
+    let at = indexes.length;
+    for (; at > 0 && (indexes[at - 1] ?? 0) > index; at -= 1) indexes[at] = indexes[at - 1] ?? 0;
+    indexes[at] = index;
+  }
   const quorum = Math.floor(voters.length / 2) + 1;
   return indexes[voters.length - quorum] ?? 0;
 }

@@ -9,7 +9,7 @@
  * itself, the acknowledgement of its own entries) go the same way, so a leader never counts itself
  * before its disk has the entry, and yet commits on the disks of others before that.
  */
-import { assert } from "../base/assert.ts";
+import { fail } from "../base/assert.ts";
 import type { RaftConfig } from "./config.ts";
 import { RaftLog } from "./log.ts";
 import {
@@ -50,6 +50,8 @@ export const ok: StepResult = { kind: "ok" };
 export function dropped(reason: DropReason): StepResult {
   return { kind: "dropped", reason };
 }
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Node ids appear in hexadecimal in log lines. */
 export function hex(id: NodeId): string {
@@ -125,29 +127,35 @@ export class RaftState {
 
   send(message: Message): void {
     const from = message.from === none ? this.id : message.from;
-    let { term } = message;
-    if (voteTypes.has(message.type)) {
-      assert(term !== 0, `${message.type} says for which term it is`);
-    } else {
-      assert(term === 0, `${message.type} gets its term when it is sent, not before`);
-      // Forwarded requests are not bound to the term of the node that passes them on.
-      if (message.type !== "MsgProp" && message.type !== "MsgReadIndex") term = this.term;
-    }
-    const complete: Message = { ...message, from, term };
-    if (
-      message.type === "MsgAppResp" ||
-      message.type === "MsgVoteResp" ||
-      message.type === "MsgPreVoteResp"
-    ) {
-      this.afterAppend.push(complete);
-      return;
-    }
-    assert(message.to !== this.id, `${message.type} is not sent to the sender itself`);
-    this.messages.push(complete);
+    this.#queue({ ...message, from, term: this.#termOf(message.type, message.term) });
   }
 
   sendTo(type: MessageType, to: NodeId, fields: Parameters<typeof createMessage>[2] = {}): void {
-    this.send(createMessage(type, to, fields));
+    // Finished before anybody sees it: a second copy of each message showed in the profile.
+    const message: Writable<Message> = createMessage(type, to, fields);
+    if (message.from === none) message.from = this.id;
+    message.term = this.#termOf(type, message.term);
+    this.#queue(message);
+  }
+
+  #termOf(type: MessageType, term: Term): Term {
+    if (voteTypes.has(type)) {
+      if (term === 0) fail(`${type} says for which term it is`);
+      return term;
+    }
+    if (term !== 0) fail(`${type} gets its term when it is sent, not before`);
+    // Forwarded requests are not bound to the term of the node that passes them on.
+    return type === "MsgProp" || type === "MsgReadIndex" ? term : this.term;
+  }
+
+  #queue(message: Message): void {
+    const { type } = message;
+    if (type === "MsgAppResp" || type === "MsgVoteResp" || type === "MsgPreVoteResp") {
+      this.afterAppend.push(message);
+      return;
+    }
+    if (message.to === this.id) fail(`${type} is not sent to the sender itself`);
+    this.messages.push(message);
   }
 
   /** Forgets everything that belonged to the role and, if the term is new, to the term. */

@@ -8,7 +8,7 @@
  *
  * Invariants: offset <= offsetInProgress <= offset + entries.length.
  */
-import { assert } from "../base/assert.ts";
+import { assert, fail } from "../base/assert.ts";
 import type { RaftLogger } from "./config.ts";
 import {
   type Entry,
@@ -135,10 +135,10 @@ export class Unstable {
 
   /** Entries of [from, to), all of which are here, cut to `bytesMax`. */
   slice(from: Index, to: Index, bytesMax: number): readonly Entry[] {
-    assert(
-      this.offset <= from && from <= to && to <= this.offset + this.#entries.length,
-      `unstable entries [${from}, ${to}) lie within [${this.offset}, ${this.offset + this.#entries.length})`,
-    );
+    const end = this.offset + this.#entries.length;
+    if (from < this.offset || from > to || to > end) {
+      fail(`unstable entries [${from}, ${to}) lie within [${this.offset}, ${end})`);
+    }
     return takeEntries(this.#entries, from - this.offset, to - this.offset, bytesMax);
   }
 }

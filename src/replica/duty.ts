@@ -109,8 +109,9 @@ export class Duty {
     this.#sleep(retryMs);
   }
 
+  /** Whole milliseconds: what rounding leaves of a wait would make look follow look at one and the same time. */
   #sleep(waitMs: number): void {
-    this.#cancelTimer = this.#deps.timers.after(waitMs, () => {
+    this.#cancelTimer = this.#deps.timers.after(Math.ceil(waitMs), () => {
       this.#isHeldBack = false;
       this.ask();
     });

@@ -396,17 +396,21 @@ export class Group {
 
   #send(all: readonly Message[]): void {
     if (all.length === 0) return;
-    const messages = all.filter((message) => message.type !== "MsgSnap");
-    for (const message of all) if (message.type === "MsgSnap") this.#sendSnapshot(message);
-    if (messages.length === 0) return;
-    if (messages.length === 1) {
-      const [message] = messages as [Message];
-      this.#deps.send(message.to, messages);
+    const [first] = all as [Message];
+    if (all.length === 1 && first.type !== "MsgSnap") {
+      this.#deps.send(first.to, all);
       return;
     }
-    for (const [to, batch] of Map.groupBy(messages, (message) => message.to)) {
-      this.#deps.send(to, batch);
+    const batches = new Map<NodeId, Message[]>();
+    for (const message of all) {
+      if (message.type === "MsgSnap") this.#sendSnapshot(message);
+      else {
+        const batch = batches.get(message.to);
+        if (batch === undefined) batches.set(message.to, [message]);
+        else batch.push(message);
+      }
     }
+    for (const [to, batch] of batches) this.#deps.send(to, batch);
   }
 
   #sendSnapshot(message: Message): void {

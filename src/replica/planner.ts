@@ -5,7 +5,7 @@
  * A plan is bound to the version of its schedule and to the time up to which it was planned before: of two leaders that
  * plan the same, the second changes nothing.
  */
-import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Logger, Timers } from "../base/ports.ts";
 import type { PlanSchedule } from "../engine/change.ts";
 import type { Effects } from "../engine/outcome.ts";
 import { lateMs, type ScheduleRecord, type Timetable, wantsPlan } from "../engine/schedule.ts";
@@ -18,7 +18,6 @@ export type DueTimes = (timetable: Timetable, afterMs: number, count: number) =>
 interface PlannerDeps {
   readonly replica: Replica;
   readonly dueTimes: DueTimes;
-  readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
 }
@@ -64,6 +63,7 @@ export class Planner implements LeaderPart {
   /** What is wanted is looked at again after each plan: one of a schedule that changed meanwhile had no effect. */
   async #planAll(): Promise<number> {
     const { replica } = this.#deps;
+    if (this.#wanted.size > 0) await this.#bringTimeUp();
     const table = replica.engine.state.records("schedule");
     while (this.#wanted.size > 0 && this.#duty.isOn) {
       const changes: PlanSchedule[] = [];
@@ -79,13 +79,27 @@ export class Planner implements LeaderPart {
     return never;
   }
 
+  /**
+   * After a time without a leader the log's time is that of its last batch. One more batch, of whatever kind, brings it up, so
+   * that what was missed is seen as one gap.
+   */
+  async #bringTimeUp(): Promise<void> {
+    const { replica } = this.#deps;
+    if (replica.nextBatchMs - replica.engine.state.meta.nowMs < lateMs) return;
+    await replica.submit({ kind: "advanceTime", limit: 1 }, 64);
+  }
+
+  /**
+   * What is missed is judged by the log's time. The clock may be ahead of it for a moment and be set back before the plan
+   * gets its own time; then due times would be given up that are still to come.
+   */
   #plan(record: ScheduleRecord): PlanSchedule {
     const { spec, plannedToMs } = record;
-    const { dueTimes, clock } = this.#deps;
+    const { dueTimes, replica } = this.#deps;
     const timetable = withAnchor(spec.timetable, record.createdAtMs);
     const fromMs = Math.max(plannedToMs, spec.startMs - 1);
     const windowMs = Math.max(lateMs, spec.catchUp === "none" ? 0 : spec.catchUpMs);
-    const oldestMs = clock.nowMs() - windowMs - 1;
+    const oldestMs = replica.engine.state.meta.nowMs - windowMs - 1;
     const skipped =
       oldestMs > fromMs
         ? dueTimes(timetable, fromMs, missedMax).filter((at) => at <= oldestMs)

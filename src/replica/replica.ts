@@ -95,6 +95,7 @@ export class Replica {
   #isApplying = false;
   #readOnly: string | undefined;
   #stopped: CorvoError | undefined;
+  #applyMs = 0;
   #idle: (() => void)[] = [];
 
   constructor(deps: ReplicaDeps, options: ReplicaOptions = defaultReplicaOptions) {
@@ -130,12 +131,22 @@ export class Replica {
     return this.#consensus?.appliedIndex ?? this.#deps.store.stored.index;
   }
 
+  /** The time that a batch made now would have. */
+  get nextBatchMs(): number {
+    return this.#time.nowMs;
+  }
+
   get checkpointedIndex(): number {
     return this.#checkpoints.storedIndex;
   }
 
   get pendingChanges(): number {
     return this.#waiting.length + (this.#inFlight?.proposals.length ?? 0);
+  }
+
+  /** How long the engine took for the last batch, during which nothing else was done here. */
+  get applyMs(): number {
+    return this.#applyMs;
   }
 
   /** The membership as applied. */
@@ -253,7 +264,9 @@ export class Replica {
     const { meta } = this.engine.state;
     const { nextEvent } = meta;
     this.#isApplying = true;
+    const startedMs = this.#deps.clock.monotonicMs();
     const outcomes = this.engine.apply(batch);
+    this.#applyMs = this.#deps.clock.monotonicMs() - startedMs;
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
     this.#time.note(batch.nowMs);
     if (isOwn) {

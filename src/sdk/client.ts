@@ -14,6 +14,7 @@ import {
   type QueryOf,
   type ResultOf,
   rawTreeOf,
+  Streamed,
 } from "../api/operation.ts";
 import { type OperationName, type Operations, operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
@@ -101,8 +102,11 @@ export function createClient(options: ClientOptions): Client {
   };
   for (const [name, operation] of Object.entries<Operation>(operations)) {
     const tree = rawTreeOf(operation.result);
-    methods[name] = async (input: LooseInput = {}, call: CallOptions = {}) =>
-      readAnswer(await caller.send(operation, input, call), tree, options.server);
+    methods[name] =
+      operation.produces === "application/json"
+        ? async (input: LooseInput = {}, call: CallOptions = {}) =>
+            readAnswer(await caller.send(operation, input, call), tree, options.server)
+        : (input: LooseInput = {}, call: CallOptions = {}) => caller.open(operation, input, call);
   }
   // The loop above covers every key of the table; the type cannot follow it.
   return methods as Client;
@@ -135,13 +139,23 @@ class Caller {
   }
 
   /** Sends the call, again where that is safe, and returns the text of the successful answer. */
-  async send(operation: Operation, input: LooseInput, call: CallOptions): Promise<string> {
+  send(operation: Operation, input: LooseInput, call: CallOptions): Promise<string> {
+    return this.#call(operation, { input, call, read: (response) => response.text() });
+  }
+
+  /** The same for an answer in pieces, which may take any time once it has begun. */
+  open(operation: Operation, input: LooseInput, call: CallOptions): Promise<Streamed> {
+    const read = async ({ body }: Response) => new Streamed(body ?? new ReadableStream());
+    return this.#call(operation, { input, call, read });
+  }
+
+  async #call<T>(operation: Operation, { input, call, read }: Calling<T>): Promise<T> {
     const path = pathOf(operation, input);
     const hasBody = operation.method === "POST" || operation.method === "PUT";
     const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
     const mayRepeat =
       call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
-    const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input) };
+    const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input), read };
     for (let attempt = 1; ; attempt++) {
       let outcome = await this.#attempt(operation, prepared, call);
       // The other servers are asked at once: a pause is for when all of them failed.
@@ -149,7 +163,7 @@ class Caller {
         this.#servers.moveOn();
         outcome = await this.#attempt(operation, prepared, call);
       }
-      if (outcome.kind === "answer") return outcome.text;
+      if (outcome.kind === "answer") return outcome.value;
       const delayMs = outcome.mayRetry
         ? retryDelayMs(this.#retry, this.#options.random, attempt, outcome.error.retryAfterMs)
         : undefined;
@@ -159,8 +173,12 @@ class Caller {
     }
   }
 
-  async #attempt(operation: Operation, prepared: Prepared, call: CallOptions): Promise<Outcome> {
-    const { path, body, mayRepeat, waitMs } = prepared;
+  async #attempt<T>(
+    operation: Operation,
+    prepared: Prepared<T>,
+    call: CallOptions,
+  ): Promise<Outcome<T>> {
+    const { path, body, mayRepeat, waitMs, read } = prepared;
     const server = this.#servers.current;
     const url = server + path;
     const timeoutMs = waitMs + (call.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
@@ -170,7 +188,7 @@ class Caller {
     );
     const signals = call.signal === undefined ? [timeout.signal] : [timeout.signal, call.signal];
     let response: Response;
-    let text: string;
+    let answer: { readonly value: T } | { readonly error: string };
     try {
       const request = new Request(url, {
         method: operation.method,
@@ -185,7 +203,7 @@ class Caller {
         signal: AbortSignal.any(signals),
       });
       response = await this.#options.fetch(request);
-      text = await response.text();
+      answer = response.ok ? { value: await read(response) } : { error: await response.text() };
     } catch (cause) {
       if (call.signal?.aborted) throw abortReason(call.signal);
       const reason = timeout.signal.aborted ? timeout.signal.reason : cause;
@@ -193,29 +211,38 @@ class Caller {
     } finally {
       stop();
     }
-    if (response.ok) {
+    if ("value" in answer) {
       call.onStatus?.(response.status);
-      return { kind: "answer", text };
+      return { kind: "answer", value: answer.value };
     }
-    const error = errorOfResponse(response, text, url);
+    const error = errorOfResponse(response, answer.error, url);
     const mayRetry = error.retryable || (error.code === "OUTCOME_UNKNOWN" && mayRepeat);
     return { kind: "failed", error, mayRetry };
   }
 }
 
-interface Prepared {
+type Read<T> = (response: Response) => Promise<T>;
+
+interface Calling<T> {
+  readonly input: LooseInput;
+  readonly call: CallOptions;
+  readonly read: Read<T>;
+}
+
+interface Prepared<T> {
+  readonly read: Read<T>;
   readonly path: string;
   readonly body: string | undefined;
   readonly mayRepeat: boolean;
   readonly waitMs: number;
 }
 
-type Outcome =
-  | { readonly kind: "answer"; readonly text: string }
+type Outcome<T> =
+  | { readonly kind: "answer"; readonly value: T }
   | { readonly kind: "failed"; readonly error: CorvoError; readonly mayRetry: boolean };
 
 /** Would another server of the same cluster do better? */
-function shouldMove(outcome: Outcome): boolean {
+function shouldMove(outcome: Outcome<unknown>): boolean {
   return outcome.kind === "failed" && outcome.mayRetry && outcome.error.code === "UNAVAILABLE";
 }
 

@@ -1,228 +1,188 @@
 /**
- * One action on many jobs. The jobs are walked in the order of creation in chunks, each chunk one change in the log, so
- * a large action never stands between other work and the log. Jobs made after the start are not touched. A job in a
- * state that the action does not apply to is skipped.
+ * One action on many jobs, in the order of their creation. What touches few jobs is done by the call, in chunks, each a change of
+ * its own, so that it never stands between other work and the log. What touches many, or is asked to, becomes a record that
+ * whoever leads carries on (`engine/bulk.ts`, `replica/sweeper.ts`).
  *
- * Progress of background actions is kept in this process and lost when it ends; the action then stops between chunks,
- * and repeating it goes on with what is left, since every action is idempotent per job.
+ * Jobs made after the start are not touched. A job in a state that the action does not apply to is skipped.
  */
 import type { InputOf, ResultOf } from "../api/operation.ts";
 import { type Operations, Reply } from "../api/operations.ts";
 import { Filter } from "../api/search.ts";
 import { CorvoError } from "../base/errors.ts";
-import { formatTime } from "../base/time.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
+import { mayStillMatch } from "../engine/job-match.ts";
 import type { JobFilter } from "../engine/query.ts";
+import { BulkIds } from "./bulk-ids.ts";
 import { isEmptyFilter, toFilter } from "./filter/body.ts";
-import type { Node } from "./node.ts";
+import { type Node, shorten } from "./node.ts";
 import { toPriority } from "./values.ts";
 
-type BulkBody = InputOf<Operations["bulkJobs"]>["body"];
-type BulkResult = ResultOf<Operations["bulkJobs"]>;
-type BulkView = ResultOf<Operations["getBulk"]>;
+export type BulkBody = InputOf<Operations["bulkJobs"]>["body"];
+export type BulkResult = ResultOf<Operations["bulkJobs"]>;
 
 const chunkJobs = 500;
 /** More ids or matches than this run in the background. */
-const foregroundMax = 10_000;
-/** Background actions remembered, and running at once. */
-const rememberedMax = 1000;
-const runningMax = 8;
+export const foregroundMax = 10_000;
 
-/** Where the jobs come from, chunk by chunk. */
-interface Source {
+/** Which jobs: those of these numbers, in growing order, or those that match. */
+type Choice =
+  | { readonly kind: "named"; readonly seqs: readonly number[] }
+  | { readonly kind: "matching"; readonly filter: JobFilter };
+
+type Action = Omit<ManageJobs, "seqs" | "kind">;
+
+interface Count {
   readonly total: number;
   /** False when there may be more. */
   readonly isExact: boolean;
-  next(): Promise<readonly number[]>;
-}
-
-interface Progress {
-  readonly view: BulkView;
 }
 
 export class BulkOperations {
   readonly #node: Node;
-  readonly #known = new Map<string, Progress>();
-  #nextNumber = 1;
+  readonly #ids: BulkIds;
 
   constructor(node: Node) {
     this.#node = node;
+    this.#ids = new BulkIds(node.deps.clock, node.options.nodeId);
   }
 
   async run(body: BulkBody): Promise<BulkResult | Reply<BulkResult>> {
-    const startedMs = this.#node.deps.clock.monotonicMs();
-    const change = this.#changeOf(body);
-    const source = await this.#sourceOf(body);
-    if (body.dry_run === true) {
-      return { matched: source.total, affected: 0, errors: 0, duration_ms: 0 };
+    const { clock } = this.#node.deps;
+    const startedMs = clock.monotonicMs();
+    const action = actionOf(this.#node, body);
+    const choice = choiceOf(this.#node, body);
+    const { total, isExact } = await this.#count(choice);
+    const matched = { matched: total, matched_exact: isExact };
+    if (body.dry_run === true) return { ...matched, affected: 0, errors: 0, duration_ms: 0 };
+    if (body.async === true || total > foregroundMax || !isExact) {
+      const id = body.bulk_operation_id ?? this.#ids.next();
+      return this.#startBackground(id, action, choice, { total, isExact });
     }
-    if (body.async === true || source.total > foregroundMax || !source.isExact) {
-      return new Reply<BulkResult>(202, this.#startBackground(body.action, change, source));
-    }
-    const progress = this.#track(body.action, source.total);
-    await this.#work(progress, change, source);
-    return {
-      matched: source.total,
-      affected: progress.view.affected,
-      errors: 0,
-      duration_ms: this.#node.deps.clock.monotonicMs() - startedMs,
-    };
+    const affected = await this.#work(action, choice);
+    return { ...matched, affected, errors: 0, duration_ms: clock.monotonicMs() - startedMs };
   }
 
-  get(id: string): BulkView {
-    const progress = this.#known.get(id);
-    if (progress === undefined) {
-      throw new CorvoError("NOT_FOUND", `no bulk action "${id}"; they are forgotten at a restart`);
-    }
-    return progress.view;
+  async #count(choice: Choice): Promise<Count> {
+    if (choice.kind === "named") return { total: choice.seqs.length, isExact: true };
+    const { filter } = choice;
+    const request = { filter, sort: "created_at" as const, descending: false, limit: 1 };
+    const { total, totalExact } = await this.#node.deps.search.page(request);
+    return { total, isExact: totalExact };
   }
 
-  #changeOf(body: BulkBody): Omit<ManageJobs, "seqs"> {
-    const action: ManageAction =
-      body.action === "change_priority" ? "changePriority" : (body.action as ManageAction);
-    if (action === "move" && body.move_to_queue == null) {
-      throw new CorvoError("BULK_ERROR", "action move needs move_to_queue");
-    }
-    if (body.move_to_queue != null) this.#node.refuseElsewhere(body.move_to_queue);
-    if (action === "changePriority" && body.priority == null) {
-      throw new CorvoError("BULK_ERROR", "action change_priority needs priority");
-    }
-    return {
-      kind: "manage",
-      action,
-      ...(body.move_to_queue == null ? {} : { queue: body.move_to_queue }),
-      ...(body.priority == null ? {} : { priority: toPriority(body.priority) }),
-    };
-  }
-
-  async #sourceOf(body: BulkBody): Promise<Source> {
-    if (body.job_ids != null) return this.#idSource(body.job_ids);
-    if (body.filter == null) {
-      throw new CorvoError("BULK_ERROR", "neither job_ids nor filter was given");
-    }
-    if (body.filter.state?.length === 0) {
-      throw new CorvoError(
-        "BULK_ERROR",
-        "filter.state is an empty list; name the states, or leave it out",
-      );
-    }
-    const filter = toFilter(body.filter, this.#node.options.shard);
-    refuseUnknownMembers(body.filter);
-    if (isEmptyFilter(filter)) {
-      throw new CorvoError(
-        "BULK_ERROR",
-        "the filter is empty and would select every job; name the states or queues that are meant",
-      );
-    }
-    return this.#filterSource(filter);
-  }
-
-  #idSource(ids: readonly string[]): Source {
-    const seqs: number[] = [];
-    for (const id of ids) {
-      const job = this.#node.tryFindJob(id);
-      if (job !== undefined) seqs.push(job.seq);
-    }
-    let at = 0;
-    return {
-      total: seqs.length,
-      isExact: true,
-      next: async () => {
-        const chunk = seqs.slice(at, at + chunkJobs);
-        at += chunkJobs;
-        return chunk;
-      },
-    };
-  }
-
-  async #filterSource(filter: JobFilter): Promise<Source> {
-    const { search } = this.#node.deps;
-    const beforeSeq = this.#node.replica.engine.state.meta.nextNumber;
-    const page = await search.page({ filter, sort: "created_at", descending: false, limit: 1 });
-    let afterSeq = 0;
-    return {
-      total: page.total,
-      isExact: page.totalExact,
-      next: async () => {
-        const seqs = await search.seqs(filter, { afterSeq, beforeSeq, limit: chunkJobs });
-        afterSeq = seqs.at(-1) ?? afterSeq;
-        return seqs;
-      },
-    };
-  }
-
-  #startBackground(action: string, change: Omit<ManageJobs, "seqs">, source: Source): BulkResult {
-    const running = [...this.#known.values()].filter((one) => one.view.finished_at === undefined);
-    if (running.length >= runningMax) {
-      throw new CorvoError(
-        "OVERLOADED",
-        `${running.length} bulk actions are running; at most ${runningMax} (bulkRunningMax)`,
-        { retryAfterMs: 1000 },
-      );
-    }
-    const progress = this.#track(action, source.total);
-    const { id } = progress.view;
-    this.#known.set(id, progress);
-    if (this.#known.size > rememberedMax) {
-      const oldest = this.#known.keys().next().value;
-      if (oldest !== undefined) this.#known.delete(oldest);
-    }
-    this.#work(progress, change, source).catch((error: unknown) => {
-      this.#node.deps.logger.warn("a bulk action stopped", { id, error });
-    });
-    return {
+  async #startBackground(
+    id: string,
+    action: Action,
+    choice: Choice,
+    { total, isExact }: Count,
+  ): Promise<Reply<BulkResult>> {
+    const which = choice.kind === "named" ? { seqs: choice.seqs } : { filter: choice.filter };
+    const size =
+      choice.kind === "named" ? choice.seqs.length * 12 : JSON.stringify(choice.filter).length;
+    const change = { kind: "startBulk" as const, id, ...action, ...which };
+    await this.#node.propose({ ...change, total, totalExact: isExact }, 512 + size);
+    return new Reply<BulkResult>(202, {
       bulk_operation_id: id,
       status: "queued",
-      estimated_total: source.total,
-      progress_url: `/api/v1/bulk/${id}`,
-    };
+      estimated_total: total,
+      progress_url: `/api/v1/bulk/${id}/progress`,
+    });
   }
 
-  #track(action: string, total: number): Progress {
-    const now = formatTime(this.#node.deps.clock.nowMs());
-    const id = `bulk_${this.#node.deps.clock.nowMs().toString(36)}_${this.#nextNumber++}`;
-    return {
-      view: {
-        id,
-        status: "running",
-        action,
-        total,
-        processed: 0,
-        affected: 0,
-        errors: 0,
-        created_at: now,
-        updated_at: now,
-      },
-    };
-  }
-
-  async #work(progress: Progress, change: Omit<ManageJobs, "seqs">, source: Source): Promise<void> {
-    const { view } = progress;
-    try {
-      for (;;) {
-        const seqs = await source.next();
-        if (seqs.length === 0) break;
-        const results = await this.#node.proposeItems({ ...change, seqs }, 64 + seqs.length * 12);
-        view.processed += seqs.length;
-        view.affected += results.filter((result) => result.kind === "done").length;
-        view.updated_at = formatTime(this.#node.deps.clock.nowMs());
-      }
-      view.status = "completed";
-    } catch (error) {
-      view.status = "failed";
-      view.error = error instanceof Error ? error.message : String(error);
-      throw error;
-    } finally {
-      view.finished_at = formatTime(this.#node.deps.clock.nowMs());
-      view.updated_at = view.finished_at;
+  /** How many jobs were affected. */
+  async #work(action: Action, choice: Choice): Promise<number> {
+    const { state } = this.#node.replica.engine;
+    const beforeSeq = state.meta.nextNumber;
+    let affected = 0;
+    let afterSeq = 0;
+    for (;;) {
+      const found = await this.#next(choice, afterSeq, beforeSeq);
+      const last = found.at(-1);
+      if (last === undefined) return affected;
+      afterSeq = last;
+      const seqs = found.filter((seq) => {
+        const job = state.getJob(seq);
+        return job !== undefined && (choice.kind === "named" || mayStillMatch(job, choice.filter));
+      });
+      const change: ManageJobs = { kind: "manage", ...action, seqs };
+      const results = await this.#node.proposeItems(change, 64 + seqs.length * 12);
+      affected += results.filter((result) => result.kind === "done").length;
     }
   }
+
+  async #next(choice: Choice, afterSeq: number, beforeSeq: number): Promise<readonly number[]> {
+    if (choice.kind === "named") {
+      const from = choice.seqs.findIndex((seq) => seq > afterSeq);
+      return from === -1 ? [] : choice.seqs.slice(from, from + chunkJobs);
+    }
+    const range = { afterSeq, beforeSeq, limit: chunkJobs };
+    return this.#node.deps.search.seqs(choice.filter, range);
+  }
+}
+
+function actionOf(node: Node, body: BulkBody): Action {
+  const action: ManageAction =
+    body.action === "change_priority" ? "changePriority" : (body.action as ManageAction);
+  if (action === "move" && body.move_to_queue == null) {
+    throw new CorvoError("BULK_ERROR", "action move needs move_to_queue");
+  }
+  if (body.move_to_queue != null) node.refuseElsewhere(body.move_to_queue);
+  if (action === "changePriority" && body.priority == null) {
+    throw new CorvoError("BULK_ERROR", "action change_priority needs priority");
+  }
+  return {
+    action,
+    ...(body.move_to_queue == null ? {} : { queue: body.move_to_queue }),
+    ...(body.priority == null ? {} : { priority: toPriority(body.priority) }),
+    ...(body.reason == null ? {} : { reason: body.reason }),
+  };
+}
+
+function choiceOf(node: Node, body: BulkBody): Choice {
+  refuseContradiction(body);
+  if (body.job_ids != null) return { kind: "named", seqs: seqsOf(node, body.job_ids) };
+  if (body.filter == null) return { kind: "matching", filter: {} };
+  if (body.filter.state?.length === 0) {
+    throw new CorvoError(
+      "BULK_ERROR",
+      "filter.state is an empty list; name the states, or leave it out",
+    );
+  }
+  const filter = toFilter(body.filter, node.filterEnv);
+  refuseUnknownMembers(body.filter);
+  if (isEmptyFilter(filter) && body.all !== true) {
+    throw new CorvoError(
+      "BULK_ERROR",
+      "the filter is empty and would select every job; name the states or queues that are meant, or say all: true",
+    );
+  }
+  return { kind: "matching", filter };
+}
+
+/** `job_ids` wins over `filter`, as it does in 0.3; only what means all jobs must stand alone. */
+function refuseContradiction({ job_ids, filter, all }: BulkBody): void {
+  if (job_ids == null && filter == null && all !== true) {
+    throw new CorvoError("BULK_ERROR", "neither job_ids, filter nor all was given");
+  }
+  if (all === true && job_ids != null) {
+    throw new CorvoError("BULK_ERROR", "both job_ids and all were given; leave one out");
+  }
+}
+
+/** Unknown ids are left out. */
+function seqsOf(node: Node, ids: readonly string[]): number[] {
+  const seqs = new Set<number>();
+  for (const id of ids) {
+    const job = node.tryFindJob(id);
+    if (job !== undefined) seqs.add(job.seq);
+  }
+  return [...seqs].sort((one, other) => one - other);
 }
 
 /** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */
 export function refuseUnknownMembers(filter: object): void {
   for (const name of Object.keys(filter)) {
     if (Object.hasOwn(Filter.properties, name)) continue;
-    throw new CorvoError("BULK_ERROR", `filter.${name}: no filter has this name`);
+    throw new CorvoError("BULK_ERROR", `filter.${shorten(name)}: no filter has this name`);
   }
 }

@@ -4,7 +4,6 @@ import { CorvoError } from "../base/errors.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import { isFinished, type Job } from "../engine/job.ts";
-import type { BulkOperations } from "./bulk.ts";
 import type { Node } from "./node.ts";
 import { type JobView, jobView } from "./views.ts";
 
@@ -20,13 +19,11 @@ type JobHandlers = Pick<
   | "approveJob"
   | "rejectJob"
   | "bulkGetJobs"
-  | "bulkJobs"
-  | "getBulk"
 >;
 
 const defaultWaitSeconds = 30;
 
-export function createJobHandlers(node: Node, bulk: BulkOperations): JobHandlers {
+export function createJobHandlers(node: Node): JobHandlers {
   const act = async (
     jobId: string,
     action: ManageAction,
@@ -73,8 +70,6 @@ export function createJobHandlers(node: Node, bulk: BulkOperations): JobHandlers
       }
       return { jobs };
     },
-    bulkJobs: ({ body }) => bulk.run(body),
-    getBulk: async ({ params }) => bulk.get(params.id),
   };
 }
 

@@ -10,6 +10,7 @@ import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { knownMembers, refuseOtherOptions } from "./known-members.ts";
 import { toLabels } from "./labels.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
+import { toCallback } from "./targets.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
 import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
@@ -122,6 +123,7 @@ const readers: {
   // Made from the whole of the job.
   chain: () => undefined,
   deadQueue: (spec) => spec.dead_queue ?? undefined,
+  callback: toCallback,
   // Not for producers to say.
   chainId: () => undefined,
   chainStep: () => undefined,
@@ -188,7 +190,8 @@ export function sizeOf(job: NewJob): number {
       : (options.tags?.length ?? 0) +
         (options.dependsOn?.length ?? 0) * idBytes +
         (options.chain === undefined ? 0 : sizeOfPlan(options.chain)) +
-        (options.lane === undefined ? 0 : laneName(options.lane).length);
+        (options.lane === undefined ? 0 : laneName(options.lane).length) +
+        (options.callback === undefined ? 0 : JSON.stringify(options.callback).length);
   return 120 + job.payload.length + (job.checkpoint?.length ?? 0) + ofOptions;
 }
 

@@ -5,7 +5,7 @@
 import { CorvoError } from "../base/errors.ts";
 import { formatGroupId, formatJobId, type ParsedJobId, parseJobId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
-import type { Clock, Logger, Timers } from "../base/ports.ts";
+import type { Clock, Logger, Random, Timers } from "../base/ports.ts";
 import type { JobRef } from "../engine/chains.ts";
 import type { Change, NewBatch, NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
@@ -13,12 +13,15 @@ import type { Effects, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { JobSearch } from "../engine/query.ts";
 import { ClaimRates } from "../replica/claim-rates.ts";
 import { Claims } from "../replica/claims.ts";
+import { Courier } from "../replica/courier.ts";
 import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
-import { Redriver } from "../replica/redriver.ts";
 import type { Replica } from "../replica/replica.ts";
+import { Sweeper } from "../replica/sweeper.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+import type { FilterEnv } from "./filter/body.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import { messageOf, type Post } from "./outbound-message.ts";
 import { refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -40,6 +43,7 @@ export interface ServiceOptions {
 export interface ServiceDeps {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
   readonly cluster: ClusterControl;
@@ -47,6 +51,8 @@ export interface ServiceDeps {
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  /** Calls others. */
+  readonly post: Post;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
 }
 
@@ -66,6 +72,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly courier: Courier;
   readonly workers: WorkerRegistry;
   readonly idleWatch: IdleWatch;
   /** What is seen to while this node leads. */
@@ -73,9 +80,15 @@ export class Node {
   readonly startedAtMs: number;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
+  readonly #bulkWatchers = new Map<string, Set<() => void>>();
   readonly #leaseOwners = new Map<number, RevokeListener>();
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
+
+  /** What filters of this shard's jobs are read with. */
+  get filterEnv(): FilterEnv {
+    return { shard: this.options.shard, nowMs: this.deps.clock.nowMs() };
+  }
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;
@@ -83,10 +96,20 @@ export class Node {
     this.options = options;
     this.claimRates = new ClaimRates(() => deps.clock.monotonicMs());
     this.claims = new Claims(replica, deps.timers, this.claimRates);
+    this.courier = new Courier({
+      ...deps,
+      replica,
+      couriers: options.shards,
+      send: (delivery, webhook) =>
+        deps.post(
+          messageOf(delivery, webhook, { shard: options.shard, nowMs: deps.clock.nowMs() }),
+        ),
+    });
     this.idleWatch = new IdleWatch(this);
     this.#duties = [
+      this.courier,
       new Planner({ ...deps, replica, dueTimes }),
-      new Redriver({ ...deps, replica }),
+      new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
@@ -122,6 +145,9 @@ export class Node {
       for (const seq of effects.finished) {
         for (const watcher of this.#finishWatchers.get(seq) ?? []) watcher();
       }
+    }
+    for (const id of effects.bulksChanged) {
+      for (const watcher of this.#bulkWatchers.get(id) ?? []) watcher();
     }
     for (const { seq, createdAtMs, token, reason } of effects.revoked) {
       const owner = this.#leaseOwners.get(token);
@@ -267,17 +293,26 @@ export class Node {
 
   /** Calls back when the job is finished or deleted, until the returned function is called. */
   watchFinish(seq: number, watcher: () => void): () => void {
-    let watchers = this.#finishWatchers.get(seq);
-    if (watchers === undefined) {
-      watchers = new Set();
-      this.#finishWatchers.set(seq, watchers);
-    }
-    watchers.add(watcher);
-    return () => {
-      watchers.delete(watcher);
-      if (watchers.size === 0) this.#finishWatchers.delete(seq);
-    };
+    return watchIn(this.#finishWatchers, seq, watcher);
   }
+
+  /** Calls back whenever the bulk action gets on, until the returned function is called. */
+  watchBulk(id: string, watcher: () => void): () => void {
+    return watchIn(this.#bulkWatchers, id, watcher);
+  }
+}
+
+function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
+  let watchers = all.get(key);
+  if (watchers === undefined) {
+    watchers = new Set();
+    all.set(key, watchers);
+  }
+  watchers.add(watcher);
+  return () => {
+    watchers.delete(watcher);
+    if (watchers.size === 0) all.delete(key);
+  };
 }
 
 export function shorten(text: string): string {

@@ -48,7 +48,7 @@ export function createRedriveHandlers(node: Node): RedriveHandlers {
           `filter.${member}: a redrive is of all dead jobs of one queue that match`,
         );
       }
-      const filter = toFilter(given, node.options.shard);
+      const filter = toFilter(given, node.filterEnv);
       const { total, totalExact } = await search.page({
         filter: { ...filter, queue, states: ["dead"] },
         sort: "created_at",

@@ -2,7 +2,7 @@
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
-import { BulkOperations } from "./bulk.ts";
+import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
@@ -17,6 +17,7 @@ import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
+import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
 import { createWorkersHandlers } from "./workers-handlers.ts";
 
@@ -31,7 +32,8 @@ export function createService(node: Node): Service {
       {
         ...createWorkerHandlers(node),
         ...createWorkersHandlers(node),
-        ...createJobHandlers(node, new BulkOperations(node)),
+        ...createJobHandlers(node),
+        ...createBulkHandlers(node),
         ...createSearchHandlers(node),
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),
@@ -40,6 +42,7 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createWebhookHandlers(node),
         ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),

@@ -92,6 +92,7 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   }
   set(view, "schedule", originOf(job));
   set(view, "dead_queue", job.options.deadQueue);
+  set(view, "callback_url", job.options.callback?.url);
   set(view, "dead_of", deadOf(id, job));
   const { lane } = job.options;
   if (lane !== undefined) {

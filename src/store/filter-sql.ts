@@ -1,6 +1,6 @@
 /**
  * From a filter to conditions on rows. What SQL cannot tell (a payload's members, words in any case, groups of errors,
- * payloads that are not kept as plain JSON) is left to `job-match.ts`, which looks at each job that SQL lets through: so
+ * payloads that are not kept as plain JSON) is left to `engine/filter-match.ts`, which looks at each job that SQL lets through: so
  * for such a part the SQL must let every job through that might match. Under a `not` that turns round, and the SQL of
  * what is negated must hold only for jobs that match for certain.
  *

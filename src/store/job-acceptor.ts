@@ -2,7 +2,7 @@
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { formatJobId } from "../base/ids.ts";
-import { type MatchSubject, matchesJob } from "../engine/job-match.ts";
+import { type MatchSubject, matchesJob } from "../engine/filter-match.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { ErrorReader } from "./error-groups.ts";
 import { type JobRow, jobColumns, readJob } from "./state-schema.ts";

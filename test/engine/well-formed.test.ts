@@ -97,7 +97,8 @@ test("[W2] a wrong value in any place of any change is refused, and the place is
         // An attempt is compared with whatever number was asked for.
         if (/attemptM(in|ax)/.test(path.join(".")) && wrong === -2) continue;
         // A member of a payload is compared with any value that is no object.
-        if (path.includes("payloadWhere") && path.at(-1) === "value" && fitsOperand(wrong)) continue;
+        if (path.includes("payloadWhere") && path.at(-1) === "value" && fitsOperand(wrong))
+          continue;
         if (found === undefined) expect([path, wrong]).toBeUndefined();
         if (path[0] !== "kind") expect(found).toContain(`change "${change.kind}": ${path[0]}`);
       }

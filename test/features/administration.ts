@@ -150,6 +150,26 @@ export const administration: Chapter = {
       },
     },
     {
+      id: "bulk-background",
+      what: "Actions on very many jobs go on in the background, across restarts and changes of the leader; they are listed and can be stopped",
+      shows:
+        "corvo jobs cancel --queue QUEUE --background; corvo bulk list; corvo bulk show ID --wait",
+      async story(api, queue) {
+        const jobs = Array.from({ length: 2000 }, () => ({ queue }));
+        await api.json("POST", "/api/v1/enqueue/batch", { jobs });
+        const words = ["jobs", "cancel", "--queue", queue, "--background", "--yes", "--quiet"];
+        const id = (await api.cli(...words)).trim();
+        return async () => {
+          const ended = JSON.parse(await api.cli("bulk", "show", id, "--wait", "--json"));
+          expect(ended).toMatchObject({ status: "completed", affected: 2000, processed: 2000 });
+          expect(await api.queue(queue)).toMatchObject({ pending: 0, cancelled: 2000 });
+          expect(await api.cli("bulk", "list", "--quiet")).toContain(id);
+          const again = { status: 409, body: { code: "CONFLICT" } };
+          expect(await api.call("POST", `/api/v1/bulk/${id}/cancel`)).toMatchObject(again);
+        };
+      },
+    },
+    {
       id: "clean-up",
       what: "Delete old jobs by filter, besides what retention removes by itself",
       shows: "POST /api/v1/jobs/bulk {filter: {state, completed_before}, action: delete}",

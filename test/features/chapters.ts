@@ -8,6 +8,7 @@ import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
+import { webhooks } from "./webhooks.ts";
 import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
@@ -18,6 +19,7 @@ export const chapters: readonly Chapter[] = [
   admission,
   delivery,
   streaming,
+  webhooks,
   workers,
   administration,
 ];

@@ -119,3 +119,12 @@ test("a node that does not lead, or has stopped, does nothing", async () => {
   expect(delays()).toEqual([]);
   expect(looks).toHaveLength(2);
 });
+
+test("what rounding leaves of a wait is a millisecond, so that a look is never repeated at the same time", async () => {
+  const { duty, end, delays } = createRig();
+
+  duty.ask();
+  await end(3e-12);
+
+  expect(delays()).toEqual([1]);
+});

@@ -104,6 +104,7 @@ export class SimLog implements Log {
   /** Entries after this one will be cut and are not shown. */
   #shownLast = Number.POSITIVE_INFINITY;
   #hard: HardState;
+  #bounds: LogBounds | undefined;
   #refusal: LogFault | undefined;
   readOnly = false;
   /** Nothing before this index was written since the checks last asked. */
@@ -151,11 +152,18 @@ export class SimLog implements Log {
     return found;
   }
 
+  /** Asked several times for each message, so one object stands for as long as it is right. */
   bounds(): LogBounds {
     const { previousIndex, previousTerm, entries, hardState } = this.#image;
-    const last = Math.min(this.#shownLast, lastOf(this.#image));
-    const lastTerm = entries[last - previousIndex - 1]?.term ?? previousTerm;
-    return { first: previousIndex + 1, last, previousTerm, lastTerm, hardState };
+    const first = previousIndex + 1;
+    const last = Math.min(this.#shownLast, previousIndex + entries.length);
+    const lastTerm = entries[last - first]?.term ?? previousTerm;
+    const known = this.#bounds;
+    const isEnd = known?.last === last && known.lastTerm === lastTerm;
+    const isStart = known?.first === first && known.previousTerm === previousTerm;
+    if (isEnd && isStart && known.hardState === hardState) return known;
+    this.#bounds = { first, last, previousTerm, lastTerm, hardState };
+    return this.#bounds;
   }
 
   compact(_group: number, throughIndex: number): void {

@@ -279,7 +279,7 @@ export const knownBugs: readonly KnownBug[] = [
     says: "a chain whose step was completed is taken up again with it",
     by: "simulator",
     file: "src/engine/chains.ts",
-    from: 'if (before.state !== "completed") resume(core, found);',
+    from: "if (job.options.chain !== undefined) resume(core, found);",
     to: "resume(core, found);",
   },
   {
@@ -319,8 +319,8 @@ export const knownBugs: readonly KnownBug[] = [
     says: "a new leader makes no plans for schedules",
     by: "simulator",
     file: "src/replica/planner.ts",
-    from: "if (wantsPlan(record)) this.#wanted.add(name);\n    this.#run();",
-    to: "if (record.plan.length > 99) this.#wanted.add(name);\n    this.#run();",
+    from: "if (wantsPlan(record)) this.#wanted.add(name);\n    this.#duty.lead();",
+    to: "if (record.plan.length > 99) this.#wanted.add(name);\n    this.#duty.lead();",
   },
   {
     id: undefined,
@@ -329,6 +329,14 @@ export const knownBugs: readonly KnownBug[] = [
     file: "src/replica/planner.ts",
     from: "replica.submit(change, 256)));\n",
     to: "replica.submit(change, 256)));\n        for (const { name } of changes) this.#wanted.delete(name);\n",
+  },
+  {
+    id: undefined,
+    says: "a new leader does not go on with bulk actions",
+    by: "simulator",
+    file: "src/replica/sweeper.ts",
+    from: "    this.#found.clear();\n    this.#duty.lead();",
+    to: "    this.#found.clear();",
   },
   {
     id: undefined,

@@ -144,7 +144,7 @@ export class SimNode {
     if (process === undefined) return;
     process.membership.stop();
     process.planner.stop();
-    process.redriver.stop();
+    process.sweeper.stop();
     process.group.stop();
     process.log.crash();
     process.store.crash();

@@ -7,6 +7,7 @@ import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
+import { BulkLedger } from "./bulk-ledger.ts";
 import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
@@ -42,6 +43,10 @@ export class Oracle {
   readonly jobs = new Map<number, KnownJob>();
   readonly limits = new LimitLedger((problem) => this.report(problem));
   readonly flow = new FlowLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly bulk = new BulkLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
   );
@@ -140,6 +145,7 @@ export class Oracle {
     this.limits.jobChanges(next);
     this.flow.jobChanges(previous, next);
     this.admission.jobChanges(previous, next);
+    this.bulk.jobChanges(next);
     if (next.state === "completed") this.#completed.add(next.seq);
     if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
@@ -162,6 +168,7 @@ export class Oracle {
     this.limits.changed(kind, key, value);
     this.flow.changed(kind, key, value);
     this.admission.recordChanges(kind, key, value);
+    this.bulk.recordChanges(kind, key, value);
   }
 
   /** A job runs: what it depends on is done. An operator may run it all the same. */

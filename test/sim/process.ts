@@ -11,9 +11,9 @@ import { Claims } from "../../src/replica/claims.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
 import { Planner } from "../../src/replica/planner.ts";
-import { Redriver } from "../../src/replica/redriver.ts";
 import { defaultReplicaOptions, Replica } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
+import { Sweeper } from "../../src/replica/sweeper.ts";
 import { dueTimes } from "../../src/service/timetable.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { SimLog } from "./disk.ts";
@@ -29,7 +29,7 @@ export interface Process {
   readonly membership: Membership;
   readonly claims: Claims;
   readonly planner: Planner;
-  readonly redriver: Redriver;
+  readonly sweeper: Sweeper;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -49,6 +49,7 @@ export interface ProcessHost {
 }
 
 const tickMs = 50;
+const decoder = new TextDecoder();
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Nothing runs yet. */
@@ -73,7 +74,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
       onEffects: (effects) => {
         for (const queue of effects.readyQueues) claims.wake(queue);
         planner.onEffects(effects);
-        redriver.onEffects(effects);
+        sweeper.onEffects(effects);
       },
     },
     { ...defaultReplicaOptions, checkpointMs, quietCheckpointMs: checkpointMs },
@@ -103,11 +104,11 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   replica.attach(group);
   const membership = createMembership(host, { ...parts, group, replica });
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
-  const planner = new Planner({ ...parts, clock, replica, dueTimes });
-  const redriver = new Redriver({ ...parts, clock, replica, search: searchOf(store) });
+  const planner = new Planner({ ...parts, replica, dueTimes });
+  const sweeper = new Sweeper({ ...parts, clock, replica, search: searchOf(store) });
   group.whenReady(() => {
     planner.lead();
-    redriver.lead();
+    sweeper.lead();
   });
   const snapshots = new Snapshots({
     timers,
@@ -116,16 +117,16 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
     make: () => makeSnapshot(host, { replica, store, made }),
     remove: (path) => made.delete(path),
   });
-  return { log, store, group, replica, membership, claims, planner, redriver, snapshots, made };
+  return { log, store, group, replica, membership, claims, planner, sweeper, snapshots, made };
 }
 
-/** The part of a search that redrives need, over what is applied. */
+/** The part of a search that redrives and bulk actions need, over what is applied. */
 function searchOf({ state }: SimStore): Pick<JobSearch, "seqs"> {
   return {
-    seqs: async ({ queue, states, completedBeforeMs = 0 }, { afterSeq, beforeSeq, limit }) =>
+    seqs: async ({ queue, states, completedBeforeMs }, { afterSeq, beforeSeq, limit }) =>
       [...state.jobs.values()]
         .filter((job) => job.queue === queue && states?.includes(job.state) === true)
-        .filter((job) => job.finishedAtMs < completedBeforeMs)
+        .filter((job) => completedBeforeMs === undefined || job.finishedAtMs < completedBeforeMs)
         .map(({ seq }) => seq)
         .filter((seq) => seq > afterSeq && seq < beforeSeq)
         .toSorted((one, other) => one - other)
@@ -171,15 +172,14 @@ function apply(
   { replica, store }: Pick<Process, "replica" | "store">,
   entry: Entry,
 ): void {
-  const batch = decodeBatch(new TextDecoder().decode(entry.data));
-  const isFirst = oracle.isFirst(entry.index);
-  const { nowMs } = batch;
-  store.state.onJob = isFirst
-    ? (previous, next) => oracle.jobChanges(nowMs, previous, next)
-    : undefined;
-  store.state.onRecordPut = isFirst
-    ? (kind, key, value) => oracle.recordChanges({ kind, key, value }, nowMs)
-    : undefined;
+  store.state.onJob = undefined;
+  store.state.onRecordPut = undefined;
+  if (oracle.isFirst(entry.index)) {
+    const { nowMs } = decodeBatch(decoder.decode(entry.data));
+    store.state.onJob = (previous, next) => oracle.jobChanges(nowMs, previous, next);
+    store.state.onRecordPut = (kind, key, value) =>
+      oracle.recordChanges({ kind, key, value }, nowMs);
+  }
   replica.applyEntry(entry);
   oracle.applied(id, entry, store.state.digest);
 }

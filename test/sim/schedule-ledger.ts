@@ -6,9 +6,6 @@
 import type { Job } from "../../src/engine/job.ts";
 import { lateMs, type ScheduleRecord, type ScheduleRun } from "../../src/engine/schedule.ts";
 
-/** Between planning and the batch the clock of a leader may be set back by what the nemesis sets it forward. */
-const clockJumpMsMax = 200_000;
-
 interface Known {
   record: ScheduleRecord;
   /** Due times of the timetable that were fired, skipped, refused, missed or put off. */
@@ -104,11 +101,10 @@ export class ScheduleLedger {
     this.#started.add(due);
   }
 
-  #checkMissed(known: Known, { dueMs, count, why }: ScheduleRun, nowMs: number): void {
+  #checkMissed(known: Known, { dueMs, count }: ScheduleRun, nowMs: number): void {
     const { catchUp, catchUpMs } = known.record.spec;
     const windowMs = catchUp === "all" ? Math.max(lateMs, catchUpMs) : lateMs;
-    const isPlanned = why === "they came due while nothing could be fired";
-    if (nowMs - dueMs < windowMs - (isPlanned ? clockJumpMsMax : 0)) {
+    if (nowMs - dueMs < windowMs) {
       this.#report(`schedule ${known.record.name} missed ${dueMs} at ${nowMs} already`);
     }
     if (count > 1) known.missedToMs = dueMs;

@@ -279,6 +279,9 @@ export class Simulation {
     const redrives = leader.store?.state.records("redrive").entries() ?? [];
     const [open] = [...redrives].find(([, { state }]) => state === "running") ?? [];
     if (open !== undefined) return `the redrive of ${open} is not finished`;
+    const bulks = leader.store?.state.records("bulk").entries() ?? [];
+    const [going] = [...bulks].find(([, { state }]) => state === "running") ?? [];
+    if (going !== undefined) return `the bulk action ${going} is not finished`;
     return this.#findStoppedSchedule(leader, nowMs);
   }
 
@@ -307,6 +310,8 @@ export class Simulation {
         const [one, other] = [own, state].map((each) => hashState(each.contents()));
         oracle.report(`node ${id} has not the state of its leader:\n${one}\n${other}`);
       }
+      const altered = own.findAlteredJob();
+      if (altered !== undefined) oracle.report(`node ${id} changed job ${altered.seq} in place`);
       const left = [...own.contents().records()].find(({ kind }) => kind === "aftermath");
       if (left !== undefined) oracle.report(`node ${id} never did ${JSON.stringify(left)}`);
       const [violation] = findViolations(own.contents(), engine);

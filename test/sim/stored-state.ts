@@ -1,14 +1,18 @@
 /** The engine's state in memory, with a digest of everything that was ever written to it, and the means to store it. */
+import { must } from "../../src/base/assert.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
-import { MemoryState } from "../../src/engine/memory-state.ts";
-import type { RecordListener } from "../../src/engine/records.ts";
-import type { IdempotencyRecord, Member, QueueRecord } from "../../src/engine/state.ts";
+import { copyOf, MemoryState } from "../../src/engine/memory-state.ts";
+import type { RecordKind, RecordListener, RecordTable } from "../../src/engine/records.ts";
+import type { IdempotencyRecord, Member, QueueRecord, UniqueLock } from "../../src/engine/state.ts";
 import { emptyConfState } from "../../src/raft/message.ts";
 import type { AppliedPoint, StateStore } from "../../src/replica/ports.ts";
 import { below } from "../support/seeded-random.ts";
+import { digest, digestRow, isUnchanged } from "./digest.ts";
 import type { Disk } from "./disk.ts";
+
+type Write = (to: MemoryState) => void;
 
 export class DigestState extends MemoryState {
   /** Of everything but records, in the order of writing. */
@@ -18,6 +22,10 @@ export class DigestState extends MemoryState {
   dirtyCount = 0;
   onJob: ((previous: Job | undefined, next: Job) => void) | undefined;
   onRecordPut: RecordListener | undefined;
+  /** What was written since an image of it was taken. */
+  #writes: Write[] = [];
+  /** Queues are changed in place. */
+  readonly #touched = new Set<QueueRecord>();
 
   /** Two states that were written to in the same way have the same one. */
   get digest(): number {
@@ -26,46 +34,104 @@ export class DigestState extends MemoryState {
 
   override putJob(job: Job): void {
     this.onJob?.(this.jobs.get(job.seq), job);
-    this.#note(job);
+    this.#ordered = digestRow(this.#ordered, job);
+    this.#wrote((to) => to.putJob(job));
     super.putJob(job);
   }
 
   override deleteJob(seq: number): void {
-    this.#note(seq);
+    this.#mix(seq);
+    this.#wrote((to) => to.deleteJob(seq));
     super.deleteJob(seq);
   }
 
   override putAttempt(attempt: Attempt): void {
-    this.#note(attempt);
+    this.#ordered = digestRow(this.#ordered, attempt);
+    this.#wrote((to) => to.putAttempt(attempt));
     super.putAttempt(attempt);
   }
 
+  override deleteAttempt(seq: number, ordinal: number): void {
+    this.#writes.push((to) => to.deleteAttempt(seq, ordinal));
+    super.deleteAttempt(seq, ordinal);
+  }
+
   override putQueue(queue: QueueRecord): void {
-    this.#note(queue.counts);
+    this.touchQueue(queue);
+    this.#writes.push((to) => to.putQueue(queue));
     super.putQueue(queue);
   }
 
-  override touchQueue(queue?: QueueRecord): void {
-    this.#note(queue?.counts);
+  override touchQueue(queue: QueueRecord): void {
+    this.dirtyCount++;
+    this.#ordered = digestRow(this.#ordered, queue.counts);
+    this.#touched.add(queue);
+  }
+
+  override deleteQueue(name: string): void {
+    this.#writes.push((to) => to.deleteQueue(name));
+    super.deleteQueue(name);
+  }
+
+  override putUnique(queue: string, key: string, lock: UniqueLock): void {
+    this.#writes.push((to) => to.putUnique(queue, key, lock));
+    super.putUnique(queue, key, lock);
+  }
+
+  override deleteUnique(queue: string, key: string): void {
+    this.#writes.push((to) => to.deleteUnique(queue, key));
+    super.deleteUnique(queue, key);
   }
 
   override putIdempotency(record: IdempotencyRecord): void {
     this.#mix(record);
+    this.#writes.push((to) => to.putIdempotency(record));
     super.putIdempotency(record);
+  }
+
+  override deleteIdempotency(key: string): void {
+    this.#writes.push((to) => to.deleteIdempotency(key));
+    super.deleteIdempotency(key);
   }
 
   protected override onRecord(kind: string, key: string, value: unknown): void {
     this.onRecordPut?.(kind, key, value);
-    this.dirtyCount++;
-    const mark = Bun.hash.xxHash32(JSON.stringify([kind, key, value]));
+    const mark = digest(digest(digest(0, kind), key), value);
     this.#unordered = (this.#unordered + mark) >>> 0;
+    this.#wrote((to) => {
+      const table: RecordTable<unknown> = to.records(kind as RecordKind);
+      if (value === undefined) table.delete(key);
+      else table.put(key, value);
+    });
   }
 
-  copy(): DigestState {
-    const copy = new DigestState(this);
-    copy.#ordered = this.#ordered;
-    copy.#unordered = this.#unordered;
-    return copy;
+  /** What is to be done to the image that was taken last, to have one of the state as it is now. */
+  takeWrites(): readonly Write[] {
+    const writes = this.#writes;
+    const meta = copyOf(this.meta);
+    writes.push((to) => Object.assign(to.meta, copyOf(meta)));
+    for (const queue of this.#touched) {
+      if (this.getQueue(queue.name) !== queue) continue;
+      const copy = copyOf(queue);
+      writes.push((to) => to.putQueue(copy));
+    }
+    this.#touched.clear();
+    this.#writes = [];
+    return writes;
+  }
+
+  /** One whose options are not those that were written any more. */
+  findAlteredJob(): Job | undefined {
+    return this.jobs.values().find(({ options }) => !isUnchanged(options));
+  }
+
+  get digests(): Digests {
+    return { ordered: this.#ordered, unordered: this.#unordered };
+  }
+
+  set digests({ ordered, unordered }: Digests) {
+    this.#ordered = ordered;
+    this.#unordered = unordered;
   }
 
   /** By value, record by record. */
@@ -73,13 +139,72 @@ export class DigestState extends MemoryState {
     return Bun.deepEquals(everythingOf(this), everythingOf(other));
   }
 
-  #note(written: unknown): void {
+  #wrote(write: Write): void {
     this.dirtyCount++;
-    this.#mix(written);
+    this.#writes.push(write);
   }
 
   #mix(written: unknown): void {
-    this.#ordered = Bun.hash.xxHash32(JSON.stringify(written) ?? "", this.#ordered);
+    this.#ordered = digest(this.#ordered, written);
+  }
+}
+
+interface Digests {
+  readonly ordered: number;
+  readonly unordered: number;
+}
+
+/**
+ * A state as it was at a moment: an earlier one and what was written since. It is put together when a process opens it,
+ * which few ever are.
+ */
+export class StoredState {
+  readonly #digests: Digests;
+  #state: MemoryState | undefined;
+  #previous: StoredState | undefined;
+  #writes: readonly Write[] = [];
+
+  private constructor(state: MemoryState | undefined, digests: Digests) {
+    this.#state = state;
+    this.#digests = digests;
+  }
+
+  static of(state: DigestState): StoredState {
+    return new StoredState(new MemoryState(state), state.digests);
+  }
+
+  /** As the state is now, which was opened from this one or had an image taken after this one was. */
+  next(state: DigestState): StoredState {
+    const next = new StoredState(undefined, state.digests);
+    next.#previous = this;
+    next.#writes = state.takeWrites();
+    return next;
+  }
+
+  open(): DigestState {
+    const state = new DigestState(this.#whole());
+    state.digests = this.#digests;
+    return state;
+  }
+
+  #whole(): MemoryState {
+    const line: StoredState[] = [];
+    let from: StoredState = this;
+    while (from.#state === undefined) {
+      line.push(from);
+      from = must(from.#previous, "a state that is not whole follows another one");
+    }
+    if (line.length === 0) return from.#state;
+    const state = new MemoryState(from.#state);
+    for (const { writes } of line.toReversed()) for (const write of writes) write(state);
+    this.#state = state;
+    this.#previous = undefined;
+    this.#writes = [];
+    return state;
+  }
+
+  get writes(): readonly Write[] {
+    return this.#writes;
   }
 }
 
@@ -98,7 +223,7 @@ function everythingOf(state: DigestState): unknown[] {
 const checkpointMsMax = 8000;
 
 export interface StateImage {
-  readonly state: DigestState;
+  readonly state: StoredState;
   readonly point: AppliedPoint;
 }
 
@@ -109,7 +234,7 @@ export function emptyState(founders: readonly Member[]): StateImage {
   state.meta.featureLevel = newestFeatureLevel;
   state.meta.members = founders;
   state.meta.nextMemberId = founders.length + 1;
-  return { state, point: { index: 0, conf: emptyConfState } };
+  return { state: StoredState.of(state), point: { index: 0, conf: emptyConfState } };
 }
 
 export class SimStore implements StateStore {
@@ -118,6 +243,8 @@ export class SimStore implements StateStore {
   readonly #enter: (work: () => void) => void;
   readonly #keep: (image: StateImage) => void;
   #image: StateImage;
+  /** The image that was taken last, stored or not. */
+  #taken: StoredState;
   #underWay: StateImage | undefined;
 
   constructor(
@@ -129,7 +256,8 @@ export class SimStore implements StateStore {
     this.#image = image;
     this.#enter = io.enter;
     this.#keep = io.keep;
-    this.state = image.state.copy();
+    this.state = image.state.open();
+    this.#taken = image.state;
   }
 
   get stored(): AppliedPoint {
@@ -145,7 +273,8 @@ export class SimStore implements StateStore {
   }
 
   checkpoint(point: AppliedPoint): Promise<void> {
-    const image = { state: this.state.copy(), point };
+    this.#taken = this.#taken.next(this.state);
+    const image = { state: this.#taken, point };
     const taken = this.state.dirtyCount;
     this.state.dirtyCount = 0;
     this.#underWay = image;

@@ -21,6 +21,7 @@ import {
   drawAdmissionJob,
   fatalClass,
 } from "./workload-admission.ts";
+import { drawBulkChange } from "./workload-bulk.ts";
 import { childOf, drawBatch, drawChain, KnownBatches } from "./workload-flow.ts";
 import { drawLane, drawLimitChange, limitRemovals } from "./workload-limits.ts";
 
@@ -79,7 +80,7 @@ export class Workload {
     else if (draw < 55) this.#claim();
     else if (draw < 85) this.#work();
     else if (draw < 89) this.#manage();
-    else if (draw < 91) this.#pause();
+    else if (draw < 91) this.#pauseOrBulk();
     else if (draw < 92) this.#call(drawLimitChange(this.#random, queues), () => {});
     else if (draw < 93) this.#call(drawAdmissionChange(this.#random), () => {});
     else if (draw < 97) this.#read();
@@ -316,6 +317,14 @@ export class Workload {
       // After an unknown outcome the ack may have ended the lease.
       if (reply.kind !== "outcome" && tries > 1) this.#ack(held, tries - 1);
     });
+  }
+
+  #pauseOrBulk(): void {
+    if (this.#chance(50)) this.#pause();
+    else {
+      const known = [...this.#parts.oracle.jobs.keys()];
+      this.#call(drawBulkChange(this.#random, known), () => {});
+    }
   }
 
   #manage(): void {

@@ -39,6 +39,9 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
+  startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
+  stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
+  endBulk: { kind: "endBulk", id: "b" },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -98,6 +101,18 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   },
   sealBatch: { kind: "sealBatch", batch: 1 },
   cancelBatch: { kind: "cancelBatch", batch: 1 },
+  setWebhook: {
+    kind: "setWebhook",
+    id: "w",
+    spec: { url: "http://h/", events: ["*"], queues: [], enabled: true, retryLimit: 1 },
+  },
+  controlWebhook: { kind: "controlWebhook", id: "w", action: "pause" },
+  testWebhook: { kind: "testWebhook", id: "w" },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
+  },
+  redeliver: { kind: "redeliver", webhook: "w", number: 1 },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -132,6 +147,7 @@ const optionsOfFollower = {
   lane: { key: "k", cost: 2, resources: [["r", 1]], fifo: "f", group: "g", requires: ["a=1"] },
   dependsOn: ["$0"],
   onDependencyFailure: "wait",
+  callback: { url: "https://h/", secret: "s", headers: { a: "b" } },
 } as const satisfies Partial<JobOptions>;
 
 const fullJob = (options: Partial<JobOptions>): Required<NewJob> => ({
@@ -243,6 +259,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   heartbeat: { kind: "heartbeat", items: [heartbeat] },
   manage: { ...leanChanges.manage, queue: "r", priority: 1, reason: "why" },
   setQueueDefaults: { kind: "setQueueDefaults", queue: "q", defaults: policy, written: "{}" },
+  startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
+  endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
   setLimit: {
     kind: "setLimit",
@@ -256,6 +274,15 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     only: "rate",
   },
   setSchedule: { kind: "setSchedule", name: "s", spec },
+  setWebhook: {
+    ...leanChanges.setWebhook,
+    spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
+    secret: "s",
+  },
+  settleDeliveries: {
+    kind: "settleDeliveries",
+    results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],
+  },
   orderWorker: { kind: "orderWorker", workerId: "w", order: "quiet" },
   cancelBatch: { kind: "cancelBatch", batch: 1, reason: "why" },
 };

@@ -15,6 +15,8 @@ export function answerOf(outcome: Outcome): ModelAnswer {
       return "ok";
     case "member":
       return `member ${outcome.id}`;
+    case "delivery":
+      return `delivery ${outcome.number}`;
     case "enqueued":
       return [
         ...outcome.results.map(addedAnswer),

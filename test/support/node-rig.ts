@@ -14,6 +14,7 @@ import type { Consensus } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import type { ClusterControl } from "../../src/service/cluster.ts";
 import { Node } from "../../src/service/node.ts";
+import type { Post } from "../../src/service/outbound-message.ts";
 import { createService, type Service } from "../../src/service/service.ts";
 import type { ClaimedView } from "../../src/service/views.ts";
 import { memoryLogger } from "./system-ports.ts";
@@ -24,10 +25,21 @@ export type FetchBody = InputOf<Operations["fetchJob"]>["body"];
 /** Time that passes only when told. Timers fire in the order of their times. */
 export class ManualTime implements Clock, Timers {
   #nowMs = Date.UTC(2030, 0, 1);
+  #setForwardMs = 0;
   readonly #timers = new Set<{ atMs: number; callback: () => void }>();
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#setForwardMs;
+  }
+
+  /** Time in which nothing else can happen. */
+  spend(durationMs: number): void {
+    this.#nowMs += durationMs;
+  }
+
+  /** Somebody sets the clock on the wall; no time passes. */
+  setForward(byMs: number): void {
+    this.#setForwardMs += byMs;
   }
 
   monotonicMs(): number {
@@ -132,12 +144,16 @@ function cluster(log: ManualLog, leaderId: () => number | undefined): ClusterCon
 export class NodeRig {
   readonly time = new ManualTime();
   readonly log = new ManualLog();
+  /** How long it takes to apply an entry. */
+  workMs = 0;
   readonly #logger = memoryLogger();
   /** What was logged. */
   readonly lines = this.#logger.lines;
   readonly replica: Replica;
   readonly node: Node;
   readonly service: Service;
+  /** Who gets what the node sends to URLs. */
+  post: Post = () => Promise.resolve({ status: 0, error: "nobody is there" });
   /** Whom the node takes for the leader. */
   leaderId: number | undefined = 1;
 
@@ -167,6 +183,8 @@ export class NodeRig {
       {
         clock: this.time,
         timers: this.time,
+        random: { uint32: () => 1 },
+        post: (message) => this.post(message),
         logger: this.#logger,
         search: {
           page: noSearch,
@@ -192,6 +210,12 @@ export class NodeRig {
     );
     this.service = createService(this.node);
     this.log.onCommitted = (entry) => this.replica.applyEntry(entry);
+    const { engine } = this.replica;
+    const apply = engine.apply.bind(engine);
+    engine.apply = (batch) => {
+      this.time.spend(this.workMs);
+      return apply(batch);
+    };
     this.replica.attach(this.log);
     this.replica.start();
   }

@@ -61,6 +61,10 @@ const serverPackages = ["node:crypto", "node:dns/promises", "node:net"];
 const peerFolder = "src/net/peer/";
 const peerPackages = ["node:crypto", "node:fs", "node:fs/promises", "node:path"];
 
+/** Calls to URLs that users choose, to addresses that were judged before. */
+const outboundFolder = "src/net/outbound/";
+const outboundPackages = ["node:dns/promises", "node:http", "node:https", "node:net"];
+
 /** The one place that wires real clock, disk and sockets together. */
 const compositionRoot = /^src\/commands\/server(\/|\.ts$)/;
 const wiredFolders = ["engine", "raft", "replica", "service", "store", "net"];
@@ -111,7 +115,8 @@ function isAllowed(
   if (target === undefined) {
     const isPeer = path.startsWith(peerFolder) && peerPackages.includes(specifier);
     const isServer = path.startsWith(serverFolder) && serverPackages.includes(specifier);
-    return isPeer || isServer || layer.packages.includes(specifier);
+    const isOutbound = path.startsWith(outboundFolder) && outboundPackages.includes(specifier);
+    return isPeer || isServer || isOutbound || layer.packages.includes(specifier);
   }
   if (target === "package.json") return path === "src/commands/_shared/build.ts";
   const other = folderOf(target);

@@ -5,15 +5,14 @@
  * so its jobs are counted first and the count is part of the question. Large bulk actions go on in the server; the
  * command follows them to their end.
  */
-import type { bulkActions } from "../../api/jobs.ts";
+import type { bulkActions } from "../../api/bulk.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { jobStates } from "../../api/schemas.ts";
 import { exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
-import { pause } from "../../sdk/retry.ts";
 import type { Arguments } from "./args.ts";
-import { connect, patientRetry } from "./client.ts";
+import { followBulk, reportBulk } from "./bulk-follow.ts";
 import { type Command, command, type Example } from "./command.ts";
 import { confirm, yesFlag } from "./confirm.ts";
 import type { Context } from "./context.ts";
@@ -21,11 +20,9 @@ import { UsageError } from "./exit.ts";
 import { type FilterBody, filterFlags, filterOf } from "./filter-args.ts";
 import { readIds } from "./input.ts";
 import { count } from "./output.ts";
-import { createProgress } from "./progress.ts";
 
 type BulkBody = Parameters<Client["bulkJobs"]>[0]["body"];
 type BulkAnswer = ResultOf<Operations["bulkJobs"]>;
-type BulkState = ResultOf<Operations["getBulk"]>;
 
 /** The ids, and what is beyond them in a request. */
 export interface ActionRequest {
@@ -33,12 +30,13 @@ export interface ActionRequest {
   /** Members of the body of a call for one job. */
   readonly single: { readonly queue?: string; readonly reason?: string };
   /** Members of the body of a bulk call. */
-  readonly bulk: Pick<BulkBody, "move_to_queue">;
+  readonly bulk: Pick<BulkBody, "move_to_queue" | "priority">;
 }
 
 export interface JobAction {
   readonly action: (typeof bulkActions)[number];
-  readonly operation:
+  /** The call for one job; without one, a bulk call is made for it as well. */
+  readonly operation?:
     | "retryJob"
     | "cancelJob"
     | "deleteJob"
@@ -70,6 +68,10 @@ const actionArgs = {
   },
   all: { type: "boolean", description: "All jobs, when no filter is given." },
   "dry-run": { type: "boolean", description: "Only count the jobs." },
+  background: {
+    type: "boolean",
+    description: "Only begin it; `corvo bulk show` tells how far it is.",
+  },
   yes: yesFlag,
 } as const satisfies Arguments;
 
@@ -77,7 +79,6 @@ const selectionHint =
   "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
 /** The server takes no empty filter: all jobs are those in any state. */
 const everything: FilterBody = { state: [...jobStates] };
-const pollMs = 500;
 
 export function jobAction(action: JobAction): Command {
   return command({
@@ -100,20 +101,22 @@ export function jobAction(action: JobAction): Command {
       }
       const dryRun = args["dry-run"] === true;
       const [only] = request.ids;
-      if (only !== undefined && request.ids.length === 1 && !dryRun) {
-        return actOnOne(context, action, only, request);
+      const isOne = request.ids.length === 1 && !dryRun && args.background !== true;
+      if (only !== undefined && isOne && action.operation !== undefined) {
+        return actOnOne(context, { ...action, operation: action.operation }, only, request);
       }
       const chosen = isFiltered ? filter : everything;
       const target = request.ids.length > 0 ? { job_ids: [...request.ids] } : { filter: chosen };
       const body: BulkBody = { ...target, ...request.bulk, action: action.action };
-      return actOnMany(context, action, body, { dryRun, yes: args.yes });
+      const background = args.background === true;
+      return actOnMany(context, action, body, { dryRun, background, yes: args.yes });
     },
   });
 }
 
 async function actOnOne(
   context: Context,
-  action: JobAction,
+  action: JobAction & { readonly operation: NonNullable<JobAction["operation"]> },
   id: string,
   request: ActionRequest,
 ): Promise<undefined> {
@@ -131,7 +134,11 @@ async function actOnMany(
   context: Context,
   action: JobAction,
   body: BulkBody,
-  options: { readonly dryRun: boolean; readonly yes: boolean | undefined },
+  options: {
+    readonly dryRun: boolean;
+    readonly background: boolean;
+    readonly yes: boolean | undefined;
+  },
 ): Promise<number | undefined> {
   const { output, signal } = context;
   const client = context.client();
@@ -154,71 +161,16 @@ async function actOnMany(
     const message = `${action.verb} ${count(matched, "job")}?`;
     if (!(await confirm(context, { message, yes: options.yes }))) return exitCodes.failed;
   }
-  const text = await client.text("bulkJobs", { body }, { signal });
+  const asked = { body: options.background ? { ...body, async: true } : body };
+  const text = await client.text("bulkJobs", asked, { signal });
   // The answer of a bulk action holds no payloads, so it needs no raw text.
   const answer = JSON.parse(text) as BulkAnswer;
   const wanted = body.job_ids?.length;
-  if (answer.bulk_operation_id === undefined) {
-    return report(context, action, text, { ...answer, wanted });
-  }
-  return follow(context, action, answer.bulk_operation_id, wanted);
-}
-
-/** Follows a bulk action that goes on in the server. Ctrl-C only stops the following. */
-async function follow(
-  context: Context,
-  action: JobAction,
-  id: string,
-  wanted: number | undefined,
-): Promise<number | undefined> {
-  const client = connect(context, patientRetry);
-  const progress = createProgress(context);
-  context.whenInterrupted(() => `bulk action ${id} goes on in the server`);
-  for (;;) {
-    const input = { params: { id } };
-    const text = await client.text("getBulk", input, { signal: context.signal });
-    const state = JSON.parse(text) as BulkState;
-    if (state.finished_at !== undefined) {
-      progress.done();
-      return report(context, action, text, { ...state, wanted });
-    }
-    const share = state.total > 0 ? state.processed / state.total : undefined;
-    progress.update(
-      share,
-      `${state.processed.toLocaleString("en-US")} of ${count(state.total, "job")}`,
-    );
-    await pause(context.system.timers, pollMs, context.signal);
-  }
-}
-
-interface BulkEnd {
-  readonly affected?: number;
-  readonly errors?: number;
-  readonly error?: string;
-  /** How many ids were named; ids that no job has are in no count of the server. */
-  readonly wanted: number | undefined;
-}
-
-function report(
-  context: Context,
-  action: JobAction,
-  text: string,
-  answer: BulkEnd,
-): number | undefined {
-  const { affected = 0 } = answer;
-  const errors = Math.max(answer.errors ?? 0, (answer.wanted ?? 0) - affected);
-  if (context.output.json) context.output.line(text);
-  else
-    context.output.note(
-      `${count(affected, "job")} ${affected === 1 ? "was" : "were"} ${action.done}`,
-    );
-  if (answer.error !== undefined) {
-    context.log.error(answer.error);
-    return exitCodes.failed;
-  }
-  if (errors === 0) return undefined;
-  context.output.warn(
-    `${count(errors, "job")} ${errors === 1 ? "was" : "were"} not: unknown, or in a state that does not allow it`,
-  );
-  return exitCodes.partial;
+  const id = answer.bulk_operation_id;
+  if (id === undefined) return reportBulk(context, action.done, text, { ...answer, wanted });
+  if (!options.background) return followBulk(context, action.done, id, wanted);
+  if (output.json) output.line(text);
+  else if (output.quiet) output.line(id);
+  else output.note(`bulk action ${id} is begun`);
+  return undefined;
 }

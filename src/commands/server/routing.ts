@@ -68,7 +68,8 @@ function createShardedRouting({
   }));
   const noteLease: NoteLease = (jobId, token) =>
     drain.noteLease(leaseNumber(shardOfId(jobId) ?? 0, parseToken(token)));
-  const ports = { clock: systemClock, timers: systemTimers, noteLease };
+  const { nodeId } = shardOf(shards, 0).node.options;
+  const ports = { clock: systemClock, timers: systemTimers, noteLease, nodeId };
   return {
     handlers: createShardedHandlers(set, ports),
     stream: createShardedStream({

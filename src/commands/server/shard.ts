@@ -1,12 +1,14 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
+import { createPost } from "../../net/outbound/post.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
-import { systemClock, systemTimers } from "../_shared/system.ts";
+import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Consensus } from "./consensus.ts";
 import { sizesOf } from "./sizes.ts";
 import type { ShardStorage } from "./storage.ts";
@@ -31,6 +33,8 @@ interface ShardEnv {
   /** Shards of the cluster. */
   readonly shards: number;
   readonly requireLeaseToken: boolean;
+  /** Addresses that may be called besides public ones. */
+  readonly webhookAllow?: readonly AllowRule[];
 }
 
 export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
@@ -45,6 +49,12 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
     {
       clock: systemClock,
       timers: systemTimers,
+      random: systemRandom,
+      post: createPost({
+        clock: systemClock,
+        timers: systemTimers,
+        allow: env.webhookAllow ?? [],
+      }),
       logger: env.logger,
       search,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),

@@ -9,6 +9,7 @@ import type { Effects } from "../../engine/outcome.ts";
 import { type App, createApp } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
+import type { AllowRule } from "../../net/outbound/address.ts";
 import { Membership } from "../../replica/membership.ts";
 import { Ticker } from "../../replica/ticker.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
@@ -50,6 +51,8 @@ export interface ServerOptions {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Addresses that webhooks may have besides public ones. Default: none. */
+  readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
   /** Default: a node on its own. */
   readonly cluster?: ClusterOptions;
@@ -134,6 +137,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
+  drain.whenChanged(() => peers.transport.tellCondition());
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,

@@ -99,7 +99,7 @@ class HttpApp implements App {
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
     const { forward: leadership, drain } = deps;
     const watch = this.#watch;
-    drain.whenChanged = () => watch.look();
+    drain.whenChanged(() => watch.look());
     const whenNotLeading = (request: Request, ended: () => void) => {
       const isOwn = !isPassedOn(request);
       return watch.whenOver(() => leadership.isLeader() && !(isOwn && drain.isOn), ended);

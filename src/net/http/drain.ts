@@ -32,6 +32,7 @@ export class Drain {
   /** Claims of own clients that wait for work, and streams that may get some. */
   #claimers = 0;
   #quiet: (() => void)[] = [];
+  readonly #listeners: (() => void)[] = [];
 
   constructor(deps: DrainDeps) {
     this.#deps = deps;
@@ -41,8 +42,10 @@ export class Drain {
     return this.#isOn;
   }
 
-  /** Called when it begins and when it ends: not one more job goes out to who claimed before. */
-  whenChanged: () => void = () => {};
+  /** `listener` is called when it begins and when it ends: not one more job goes out to who claimed before. */
+  whenChanged(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
 
   begin(): void {
     this.#set(true);
@@ -56,7 +59,7 @@ export class Drain {
     if (this.#isOn === isOn) return;
     this.#isOn = isOn;
     if (isOn) for (const token of this.#deps.streamLeases()) this.#tokens.add(token);
-    this.whenChanged();
+    for (const listener of this.#listeners) listener();
   }
 
   /** Somebody may be given work, until the returned function is called. */

@@ -129,7 +129,7 @@ function responsesOf(
   hasBody: boolean,
   names: ReadonlyMap<string, string>,
 ): Json {
-  const content = jsonContent(toSchema(operation.result, names));
+  const content = { [operation.produces]: { schema: toSchema(operation.result, names) } };
   const responses: Json = { [operation.status]: { description: "Success.", content } };
   for (const [status, description] of Object.entries(operation.otherStatuses)) {
     responses[status] = status === "204" ? { description } : { description, content };

@@ -2,6 +2,7 @@
  * Responses: JSON text with the headers that every reply carries. Header objects are kept per content type and per
  * duration step, since building them anew costs a tenth of a small request.
  */
+import type { Operation } from "../../api/operation.ts";
 import { type CorvoError, errorTable } from "../../base/errors.ts";
 
 const corsHeaders = {
@@ -36,6 +37,50 @@ export function jsonReply(status: number, text: string | undefined, durationMs: 
     return new Response(null, { status, headers: headersOf(durationMs, false) });
   }
   return new Response(text, { status, headers: headersOf(durationMs, true) });
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * An answer in pieces, as fast as the reader takes them. `end` is called once: at the last piece, when the reader goes away, or
+ * when a piece cannot be made, which cuts the connection so that nobody takes the answer for whole.
+ */
+export function streamReply(
+  { status, produces }: Operation,
+  chunks: AsyncIterable<string | Uint8Array>,
+  end: () => void,
+): Response {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let isOver = false;
+  const finish = () => {
+    if (isOver) return;
+    isOver = true;
+    end();
+  };
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await iterator.next();
+        if (!done) {
+          controller.enqueue(typeof value === "string" ? encoder.encode(value) : value);
+          return;
+        }
+        finish();
+        controller.close();
+      } catch (error) {
+        finish();
+        controller.error(error);
+      }
+    },
+    async cancel() {
+      finish();
+      await iterator.return?.();
+    },
+  });
+  const headers = new Headers(corsHeaders);
+  headers.set("content-type", produces);
+  headers.set("cache-control", "no-store");
+  return new Response(body, { status, headers });
 }
 
 /** Waiting time to suggest when the thrower named none. */

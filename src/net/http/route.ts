@@ -6,7 +6,7 @@
  * with OVERLOADED instead of memory.
  */
 import type { Operation } from "../../api/operation.ts";
-import { rawTreeOf } from "../../api/operation.ts";
+import { rawTreeOf, Streamed } from "../../api/operation.ts";
 import { type CallContext, Reply } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { stringifyJson } from "../../base/json.ts";
@@ -18,7 +18,7 @@ import { isPassedOn } from "./hops.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
 import { cutShort, readBody } from "./read-body.ts";
-import { errorReply, jsonReply } from "./reply.ts";
+import { errorReply, jsonReply, streamReply } from "./reply.ts";
 
 type Input = { readonly params: unknown; readonly query: unknown; readonly body: unknown };
 export type AnyHandler = (input: Input, context: CallContext) => Promise<unknown>;
@@ -73,7 +73,7 @@ export class Route {
   async serve(request: Request, part?: RoutePart): Promise<Response> {
     const { clock, admission } = this.#deps;
     const startMs = clock.monotonicMs();
-    const held = { entered: false, bytes: 0, reading: false };
+    const held = { entered: false, bytes: 0, reading: false, isStreaming: false };
     const { handler, whenNotLeading: watch } = part ?? {
       handler: this.#handler,
       whenNotLeading: this.#deps.whenNotLeading,
@@ -94,6 +94,10 @@ export class Route {
         ? this.#readUrl(request.url, body)
         : { params: nothing, query: nothing, body };
       const result = await handler(input, context);
+      if (result instanceof Streamed) {
+        held.isStreaming = true;
+        return streamReply(this.#operation, result.chunks, () => this.#end(context, held));
+      }
       if (result instanceof Reply) {
         const text = result.body === undefined ? undefined : this.#stringify(result.body);
         if (this.#operation.claims && text !== undefined) this.#noteLeases(request, text);
@@ -109,10 +113,15 @@ export class Route {
           : this.#deps.explain(thrown, request);
       return errorReply(error, clock.monotonicMs() - startMs);
     } finally {
-      context.end();
-      admission.bodyBytes -= held.bytes;
-      if (held.entered) admission.requests--;
+      if (!held.isStreaming) this.#end(context, held);
     }
+  }
+
+  #end(context: RequestContext, held: { readonly entered: boolean; readonly bytes: number }): void {
+    const { admission } = this.#deps;
+    context.end();
+    admission.bodyBytes -= held.bytes;
+    if (held.entered) admission.requests--;
   }
 
   /** Leases that another node passes on are that node's to know of. */

@@ -211,6 +211,12 @@ export class PeerLink {
     this.#stopTimer = this.#deps.timers.after(peerLimits.pingMs, () => this.#watch(connection));
   }
 
+  /** Tells it now, and not only with the next ping. */
+  tellCondition(): void {
+    const connection = this.#connection;
+    if (connection !== undefined && !connection.isBlocked) this.#tellCondition(connection);
+  }
+
   #tellCondition(connection: Connection): void {
     if (this.#version < conditionVersion) return;
     const condition = this.#options.condition();

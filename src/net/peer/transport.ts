@@ -75,6 +75,8 @@ export interface PeerTransport {
   send(nodeId: number, group: number, messages: readonly Message[]): void;
   /** One at a time per node. `done` is called once, later. */
   sendSnapshot(nodeId: number, snapshot: OutgoingSnapshot, done: SnapshotDone): void;
+  /** What this node is like has changed in a way that the others should not learn a second late. */
+  tellCondition(): void;
   stats(): TransportStats;
   /** Ends everything; nothing is called back afterwards, except `done` of snapshots on their way. */
   stop(): void;
@@ -199,6 +201,10 @@ class Transport implements PeerTransport {
       },
     );
     this.#senders.set(nodeId, sender);
+  }
+
+  tellCondition(): void {
+    for (const link of this.#links.values()) link.tellCondition();
   }
 
   stats(): TransportStats {

@@ -22,7 +22,7 @@ const operators = [
   ">",
   "<",
   "~",
-  "@",
+  "*=",
 ] as const;
 
 export type Operator = (typeof operators)[number];
@@ -103,7 +103,7 @@ export class TextCursor {
     if (literal === undefined) throw this.wrong("the quote is not closed", at);
     try {
       // A line break or a tab may stand there as it is.
-      return JSON.parse(literal.replace(/[\0-\x1f]/g, escaped)) as string;
+      return JSON.parse(literal.replace(/\p{Cc}/gu, escaped)) as string;
     } catch {
       throw this.wrong("in quotes, \\ begins an escape as in JSON; write \\\\ for a backslash", at);
     }
@@ -113,14 +113,10 @@ export class TextCursor {
   wrong(what: string, at: number, hint?: string): CorvoError {
     const shown = this.#text.slice(at, at + 24);
     const found = shown === "" ? "its end" : JSON.stringify(shown);
-    return new CorvoError(
-      "SEARCH_ERROR",
-      `filter, position ${at + 1} (${found}): ${what}`,
-      {
-        details: { position: at + 1 },
-        hint: hint ?? "docs/reference/filters.md has all fields and operators.",
-      },
-    );
+    return new CorvoError("SEARCH_ERROR", `filter, position ${at + 1} (${found}): ${what}`, {
+      details: { position: at + 1 },
+      hint: hint ?? "docs/reference/filters.md has all fields and operators.",
+    });
   }
 }
 

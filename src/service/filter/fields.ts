@@ -1,7 +1,7 @@
 /** The fields of the filter language: what may be said of each, and the filter that it becomes. */
 import { priorityNames } from "../../api/schemas.ts";
 import { parseDuration, parseTime } from "../../base/time.ts";
-import { jobStates, type JobState } from "../../engine/job.ts";
+import { type JobState, jobStates } from "../../engine/job.ts";
 import type { JobFilter, PayloadComparison, PayloadCondition } from "../../engine/query.ts";
 import type { Operator, Written } from "./cursor.ts";
 
@@ -44,13 +44,16 @@ function exact(member: TextMember): Field {
 
 function allow(operator: Operator, allowed: readonly Operator[]): void {
   if (allowed.includes(operator)) return;
-  throw new Misfit(`the operator ${operator} does not go with this field; use ${allowed.join(" or ")}`);
+  throw new Misfit(
+    `the operator ${operator} does not go with this field; use ${allowed.join(" or ")}`,
+  );
 }
 
 const state: Field = ({ operator, value }) => {
   allow(operator, ["=", ":"]);
   const found = jobStates.find((one) => one === value.text);
-  if (found === undefined) throw new Misfit(`"${value.text}" is no state; states are ${jobStates.join(", ")}`);
+  if (found === undefined)
+    throw new Misfit(`"${value.text}" is no state; states are ${jobStates.join(", ")}`);
   return { states: [found] };
 };
 
@@ -61,7 +64,9 @@ const priority: Field = ({ operator, value: { text } }) => {
     : undefined;
   if (named !== undefined) return { priority: named };
   if (!/^[0-9]$/.test(text)) {
-    throw new Misfit(`"${text}" is no priority; 0 to 9, or ${Object.keys(priorityNames).join(", ")}`);
+    throw new Misfit(
+      `"${text}" is no priority; 0 to 9, or ${Object.keys(priorityNames).join(", ")}`,
+    );
   }
   return { priority: Number(text) };
 };
@@ -87,7 +92,10 @@ const attempt: Field = ({ operator, value: { text } }) => {
 const dayMs = 86_400_000;
 
 /** A duration is an age, or for what is still to come the time until then. */
-function time(name: "created" | "scheduled" | "started" | "completed" | "expire", isAhead: boolean): Field {
+function time(
+  name: "created" | "scheduled" | "started" | "completed" | "expire",
+  isAhead: boolean,
+): Field {
   const bounds = (afterMs: number | undefined, beforeMs: number | undefined): JobFilter => ({
     ...(afterMs === undefined ? {} : { [`${name}AfterMs`]: Math.max(0, afterMs) }),
     ...(beforeMs === undefined ? {} : { [`${name}BeforeMs`]: Math.max(0, beforeMs) }),
@@ -98,14 +106,18 @@ function time(name: "created" | "scheduled" | "started" | "completed" | "expire"
     const absoluteMs = parseTime(isDay ? `${text}T00:00:00Z` : text);
     const durationMs = absoluteMs === undefined ? parseDuration(text) : undefined;
     const atMs =
-      absoluteMs ?? (durationMs === undefined ? undefined : nowMs + (isAhead ? durationMs : -durationMs));
+      absoluteMs ??
+      (durationMs === undefined ? undefined : nowMs + (isAhead ? durationMs : -durationMs));
     if (atMs === undefined || atMs > 8.64e15) {
       throw new Misfit(
         `"${text}" is no time; write 2030-01-31, 2030-01-31T09:00:00Z, or a duration such as 2h`,
       );
     }
     if (operator === "=" || operator === ":") {
-      if (!isDay) throw new Misfit("a field of time is compared with < or >, or is a day: created:2030-01-31");
+      if (!isDay)
+        throw new Misfit(
+          "a field of time is compared with < or >, or is a day: created:2030-01-31",
+        );
       return bounds(atMs - 1, atMs + dayMs);
     }
     const isAfter = operator.startsWith(">") !== (durationMs !== undefined && !isAhead);
@@ -132,7 +144,8 @@ const error: Field = ({ operator, value }) => {
 
 const has: Field = ({ operator, value }) => {
   allow(operator, [":"]);
-  if (value.text !== "errors") throw new Misfit(`"${value.text}" is nothing a job has; write has:errors`);
+  if (value.text !== "errors")
+    throw new Misfit(`"${value.text}" is nothing a job has; write has:errors`);
   return { hasErrors: true };
 };
 
@@ -144,6 +157,7 @@ const id: Field = ({ operator, value }, { toStoredPrefix }) => {
 const comparisons: Readonly<Partial<Record<Operator, PayloadComparison>>> = {
   ":": "=",
   "=": "=",
+  "!=": "!=",
   ">": ">",
   ">=": ">=",
   "<": "<",
@@ -163,18 +177,20 @@ function conditionOf(
   path: readonly string[],
 ): PayloadCondition {
   if (operator === "^=") return { path, operator: "startsWith", value: value.text };
-  if (operator === "~" || operator === "@") return { path, operator: "contains", value: valueOf(value) };
+  if (operator === "~" || operator === "*=")
+    return { path, operator: "contains", value: literalOf(value) };
   const isLength = operator.startsWith("#");
   const comparison = comparisons[(isLength ? operator.slice(1) : operator) as Operator];
-  if (comparison === undefined) throw new Misfit(`the operator ${operator} does not go with a payload`);
-  const wanted = valueOf(value);
+  if (comparison === undefined)
+    throw new Misfit(`the operator ${operator} does not go with a payload`);
+  const wanted = literalOf(value);
   if (!isLength) return { path, operator: comparison, value: wanted };
   if (typeof wanted !== "number") throw new Misfit(`"${value.text}" is no length`);
   return { path, operator: comparison, of: "length", value: wanted };
 }
 
 /** As JSON has it; what is no number, true, false or null is text with or without quotes. */
-function valueOf({ text, isQuoted }: Written): PayloadCondition["value"] {
+function literalOf({ text, isQuoted }: Written): PayloadCondition["value"] {
   if (isQuoted) return text;
   if (text === "true") return true;
   if (text === "false") return false;

@@ -3,19 +3,38 @@ import type { JobFilter } from "../../engine/query.ts";
 
 type Writable = { -readonly [Key in keyof JobFilter]: JobFilter[Key] };
 
-const latest = ["createdAfterMs", "scheduledAfterMs", "startedAfterMs", "completedAfterMs", "expireAfterMs", "attemptMin"] as const;
-const earliest = ["createdBeforeMs", "scheduledBeforeMs", "startedBeforeMs", "completedBeforeMs", "expireBeforeMs", "attemptMax"] as const;
+const latest = [
+  "createdAfterMs",
+  "scheduledAfterMs",
+  "startedAfterMs",
+  "completedAfterMs",
+  "expireAfterMs",
+  "attemptMin",
+] as const;
+const earliest = [
+  "createdBeforeMs",
+  "scheduledBeforeMs",
+  "startedBeforeMs",
+  "completedBeforeMs",
+  "expireBeforeMs",
+  "attemptMax",
+] as const;
 const lists = ["words", "payloadWhere", "any", "not"] as const;
 
 export function joinFilters(filters: readonly JobFilter[]): JobFilter {
   const all: Writable = {};
   for (const filter of filters) {
-    for (const [member, value] of Object.entries(filter)) addMember(all, member as keyof JobFilter, value);
+    for (const [member, value] of Object.entries(filter))
+      addMember(all, member as keyof JobFilter, value);
   }
   return all;
 }
 
-function addMember<Key extends keyof JobFilter>(all: Writable, member: Key, value: JobFilter[Key]): void {
+function addMember<Key extends keyof JobFilter>(
+  all: Writable,
+  member: Key,
+  value: JobFilter[Key],
+): void {
   const known = all[member];
   if (known === undefined) {
     all[member] = value;

@@ -12,7 +12,7 @@
 import { nearest } from "../../base/suggest.ts";
 import { filterLimits } from "../../engine/limits.ts";
 import type { JobFilter } from "../../engine/query.ts";
-import { TextCursor, type Operator, type Written } from "./cursor.ts";
+import { type Operator, TextCursor, type Written } from "./cursor.ts";
 import { type FieldEnv, fields, listed, Misfit, otherNames, otherStates } from "./fields.ts";
 import { joinFilters } from "./join.ts";
 
@@ -107,7 +107,10 @@ class FilterParser {
     const cursor = this.#cursor;
     this.#depth++;
     if (this.#depth > filterLimits.depthMax) {
-      throw cursor.wrong(`deeper than ${filterLimits.depthMax} brackets (filterDepthMax)`, cursor.at);
+      throw cursor.wrong(
+        `deeper than ${filterLimits.depthMax} brackets (filterDepthMax)`,
+        cursor.at,
+      );
     }
     const filter = read();
     this.#depth--;
@@ -150,9 +153,12 @@ class FilterParser {
     const path: string[] = [];
     while (cursor.take(".")) {
       if (path.length >= filterLimits.pathMax) {
-        throw cursor.wrong(`a path of more than ${filterLimits.pathMax} names (filterPathMax)`, cursor.at);
+        throw cursor.wrong(
+          `a path of more than ${filterLimits.pathMax} names (filterPathMax)`,
+          cursor.at,
+        );
       }
-      const name = cursor.next === '"' ? cursor.quoted() : cursor.match(/[^\s.:=<>!~^#@()",]+/);
+      const name = cursor.next === '"' ? cursor.quoted() : cursor.match(/[^\s.:=<>!~^#*()",]+/);
       if (name === undefined) break;
       path.push(name);
     }
@@ -170,7 +176,8 @@ class FilterParser {
     if (one.path.length > 0 && name !== "tag" && name !== "payload") {
       throw cursor.wrong(`${name} has no members`, one.at);
     }
-    const isNegated = one.operator === "!=" || one.operator === "!~" || one.operator === "#!=";
+    // A payload's != is a comparison of its own: between the values there are.
+    const isNegated = one.operator === "!~" || (one.operator === "!=" && name !== "payload");
     const operator = isNegated ? (one.operator.replace("!", "") as Operator) : one.operator;
     const values = this.#values(listed.has(name));
     const found = values.map((value) => {
@@ -211,7 +218,8 @@ class FilterParser {
         throw cursor.wrong(`more than ${filterLimits.partsMax} values (filterPartsMax)`, value.at);
       }
     } while (isList && cursor.take(","));
-    if (cursor.next === ",") throw cursor.wrong("one value only; one with a comma stands in quotes", cursor.at);
+    if (cursor.next === ",")
+      throw cursor.wrong("one value only; one with a comma stands in quotes", cursor.at);
     return values;
   }
 
@@ -235,7 +243,8 @@ class FilterParser {
     const cursor = this.#cursor;
     const value = cursor.word();
     if (value === undefined) throw cursor.wrong("a condition or a word is missing", cursor.at);
-    if (value.text.trim() === "") throw cursor.wrong("there is nothing between the quotes", value.at);
+    if (value.text.trim() === "")
+      throw cursor.wrong("there is nothing between the quotes", value.at);
     return { words: [value.text] };
   }
 }

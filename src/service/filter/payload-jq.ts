@@ -30,7 +30,7 @@ export function parseJq(expression: string): PayloadCondition {
     return {
       path: namesOf(names),
       operator: operatorOf(sign),
-      value: valueOf(wanted, expression) as PayloadCondition["value"],
+      value: literalOf(wanted, expression) as PayloadCondition["value"],
     };
   }
   const called = call.exec(expression);
@@ -39,7 +39,7 @@ export function parseJq(expression: string): PayloadCondition {
     return {
       path: namesOf(names),
       operator: name === "contains" ? "contains" : "startsWith",
-      value: valueOf(wanted, expression) as string,
+      value: literalOf(wanted, expression) as string,
     };
   }
   const measured = length.exec(expression);
@@ -61,7 +61,7 @@ function operatorOf(sign: string): PayloadComparison {
   return (sign === "==" ? "=" : sign) as PayloadComparison;
 }
 
-function valueOf(literalText: string, expression: string): unknown {
+function literalOf(literalText: string, expression: string): unknown {
   try {
     const value: unknown = JSON.parse(literalText);
     return Object.is(value, -0) ? 0 : value;

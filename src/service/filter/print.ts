@@ -66,10 +66,7 @@ function conditionText({ path, operator, of, value }: PayloadCondition): string 
     case "startsWith":
       return `${field}^=${wanted}`;
     case "contains":
-      return `${field}@${wanted}`;
-    case "!=":
-      // Not the opposite of = for a member that is another type's: -payload.a=1 is.
-      return `${field}${mark}<>${wanted}`;
+      return `${field}*=${wanted}`;
     default:
       return `${field}${mark}${operator}${wanted}`;
   }

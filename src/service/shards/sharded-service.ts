@@ -14,12 +14,16 @@ import {
 } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
+import { BulkIds } from "../bulk-ids.ts";
+import { createBulkParts } from "./bulk-parts.ts";
+import { elsewhere } from "./elsewhere.ts";
 import { createFetchParts } from "./fetch-parts.ts";
-import { createJobParts, elsewhere } from "./job-parts.ts";
+import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { createSystemParts } from "./system-parts.ts";
+import { createWebhookParts } from "./webhook-parts.ts";
 import { createWorkerParts } from "./worker-parts.ts";
 
 /** Operations that the table splits; each needs a function here, or this does not compile. */
@@ -41,7 +45,12 @@ interface Input {
 
 export function createShardedHandlers(
   set: ShardSet,
-  ports: { readonly clock: Clock; readonly timers: Timers; readonly noteLease: NoteLease },
+  ports: {
+    readonly clock: Clock;
+    readonly timers: Timers;
+    readonly noteLease: NoteLease;
+    readonly nodeId: string;
+  },
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
@@ -50,7 +59,9 @@ export function createShardedHandlers(
     ...createFetchParts({ ...ports, calls, isHere }),
     ...createSearchParts(calls),
     ...createJobParts(calls),
+    ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
+    ...createWebhookParts(calls),
     ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};

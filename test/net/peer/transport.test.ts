@@ -464,20 +464,3 @@ test("[P33] a secret that is too short is refused before anything starts", () =>
     "the cluster secret has 15 bytes, and at least 16 are needed",
   );
 });
-
-test("[P28] how a node is reaches the others with its pings", async () => {
-  let isDraining = false;
-  using one = openPeerNode(1, {
-    condition: () => ({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining }),
-  });
-  using two = openPeerNode(2);
-  connectAll([one, two]);
-
-  await two.until("it is told", () => two.peer(1).condition !== undefined);
-  const first = two.peer(1).condition;
-  isDraining = true;
-  await two.until("it is told again", () => two.peer(1).condition?.isDraining === true);
-
-  expect(first).toEqual({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining: false });
-  expect(one.peer(2).condition).toBeUndefined();
-});
