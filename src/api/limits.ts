@@ -55,6 +55,8 @@ export const requestLimits = {
   cursorLengthMax: 32 * 1024,
   /** Characters of a filter as text. */
   filterTextMax: 4096,
+  /** Characters of one filter of events. */
+  eventFilterLengthMax: 64 * 1024,
   /** Rows of one page of a list. */
   pageRowsMax: 1000,
   /** Longest long-poll. */

@@ -6,7 +6,7 @@ import { JobSummary, Maybe, State, Tags, Time } from "./schemas.ts";
 
 const Text = (description: string) => Maybe(Type.String({ description, maxLength: 1024 }));
 
-export const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
+const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
 
 const textFilter = `Filter as text, such as state:dead tag.env:prod created<2h "time out"; docs/reference/filters.md has all of it. What the other members say must hold besides.`;
 
@@ -87,6 +87,7 @@ export const JobPage = Type.Object({
 
 export const searchOperations = {
   searchJobs: readOperation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/jobs/search",
     tag: "search",
@@ -117,6 +118,7 @@ export const searchOperations = {
     errors: ["SEARCH_ERROR"],
   }),
   searchText: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/search/fulltext",
     tag: "search",

@@ -167,6 +167,7 @@ const enqueueErrors = [
 
 export const workerOperations = {
   enqueueJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue",
     tag: "worker",
@@ -181,6 +182,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue/batch",
     tag: "worker",
@@ -201,6 +203,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   fetchJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch",
     tag: "worker",
@@ -214,6 +217,7 @@ export const workerOperations = {
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch/batch",
     tag: "worker",
@@ -233,6 +237,7 @@ export const workerOperations = {
     claims: true,
   }),
   ackJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/batch",
     tag: "worker",
@@ -245,6 +250,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   ackJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/{job_id}",
     tag: "worker",
@@ -269,6 +275,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   failJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fail/{job_id}",
     tag: "worker",
@@ -315,6 +322,7 @@ export const workerOperations = {
     errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/heartbeat",
     tag: "worker",

@@ -141,6 +141,27 @@ export default command({
       description:
         "Keep no index of texts. Searches for text then look at as many jobs as one call may, the newest first.",
     },
+    "events-max": {
+      type: "string",
+      description: "How many life-cycle events this node keeps for readers at most.",
+      valueHint: "N",
+      default: "1000000",
+      read: readCount,
+    },
+    "events-size": {
+      type: "string",
+      description: "Space on disk for them at most.",
+      valueHint: "BYTES",
+      default: "256MiB",
+      read: readBytes,
+    },
+    "events-retention": {
+      type: "string",
+      description: "How long they are kept at most.",
+      valueHint: "DURATION",
+      default: "24h",
+      read: readDuration,
+    },
     "require-lease-token": {
       type: "boolean",
       description: "Refuse acks, fails, releases and heartbeats without a lease token.",
@@ -242,6 +263,11 @@ export default command({
           doneMax: args["retention-count"],
           deadMs: args["retention-dead"],
           deadMax: args["retention-dead-count"],
+        },
+        events: {
+          eventsMax: args["events-max"],
+          bytesMax: args["events-size"],
+          keepMs: args["events-retention"],
         },
       },
       { log, context, graceMs: args["shutdown-timeout"] },

@@ -8,7 +8,6 @@ import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
-import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -26,18 +25,12 @@ import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
-import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { applySweep } from "./sweeps.ts";
 import { Why } from "./why.ts";
 import { orderWorker } from "./worker-orders.ts";
 
@@ -205,15 +198,12 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
     case "startRedrive":
-      return startRedrive(core, change);
     case "stepRedrive":
-      return stepRedrive(core, change);
     case "cancelRedrive":
-      return cancelRedrive(core, change);
     case "startBulk":
     case "stepBulk":
     case "endBulk":
-      return applyBulk(core, change);
+      return applySweep(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -237,15 +227,11 @@ function applyChange(core: Core, change: Change): Outcome {
     case "setStandby":
       return setStandby(core, change);
     case "setSchedule":
-      return setSchedule(core, change);
     case "deleteSchedule":
-      return deleteSchedule(core, change);
     case "pauseSchedule":
-      return pauseSchedule(core, change);
     case "runSchedule":
-      return runSchedule(core, change);
     case "planSchedule":
-      return planSchedule(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":

@@ -42,7 +42,7 @@ function openSearcher(budget: Partial<SearchBudget> = {}, textPath?: string): Jo
 }
 
 beforeAll(() => {
-  const rig = new StateRig(path, 0, true);
+  const rig = new StateRig(path, 0, undefined, true);
   const queues = queueNames.map((name) => createQueue(name, 1));
   for (const queue of queues) rig.state.putQueue(queue);
   const finishes = { done: 1, dead: 1 };

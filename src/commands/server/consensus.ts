@@ -22,6 +22,7 @@ export interface ConsensusEnv {
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
   /** Where there are several shards. */
@@ -56,6 +57,7 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onEvents: env.onEvents,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

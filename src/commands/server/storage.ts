@@ -5,6 +5,7 @@ import { encodeConfChange } from "../../raft/conf-change.ts";
 import { emptyData } from "../../raft/message.ts";
 import { toLogEntry } from "../../replica/raft-log.ts";
 import { type DataDir, DataDirError } from "../../store/data-dir.ts";
+import { defaultEventRetention, type EventRetention } from "../../store/event-rows.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
 import { type ShardFiles, shardFiles } from "../../store/shard-files.ts";
 import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
@@ -39,6 +40,7 @@ export interface StorageOptions {
   readonly cachedJobsMax: number;
   /** Keep an index of texts. Undefined: yes. */
   readonly textIndex?: boolean | undefined;
+  readonly events?: EventRetention;
 }
 
 interface OpenedState {
@@ -99,7 +101,7 @@ export async function openStorage(
 
 async function openState(
   files: ShardFiles,
-  { cachedJobsMax, shards, textIndex = true }: StorageOptions,
+  { cachedJobsMax, shards, textIndex = true, events = defaultEventRetention }: StorageOptions,
   logger: Logger,
 ): Promise<OpenedState> {
   const received = placeIncoming(files);
@@ -110,6 +112,11 @@ async function openState(
     listTextChanges: textIndex,
     onNote: (note) => logger.warn(note),
     onStored: (rows) => texts?.advanced(rows),
+    events: {
+      eventsMax: Math.ceil(events.eventsMax / shards),
+      bytesMax: Math.ceil(events.bytesMax / shards),
+      keepMs: events.keepMs,
+    },
   });
   if (textIndex) {
     texts = new TextIndex({
