@@ -92,19 +92,9 @@ export class KeyPages {
 
   #entries(): KeyPlace[] {
     const { index, descending } = this.#order;
-    const column = columns[index];
-    const sign = descending ? "<" : ">";
-    const parts: Sql[] = [{ text: `${column} <> 0`, values: [] }, ...this.#keyBounds()];
-    const at = this.#at;
-    if (at !== undefined && at[0] !== 0) {
-      parts.push({ text: `(${column}, seq) ${sign} (?, ?)`, values: at });
-    }
-    const way = descending ? "DESC" : "ASC";
-    const rows = readRows(this.#env.db, {
-      text: `SELECT ${column}, seq FROM jobs INDEXED BY ${index} WHERE ${parts.map(({ text }) => text).join(" AND ")} ORDER BY ${column} ${way}, seq ${way} LIMIT ${stepEntries}`,
-      values: parts.flatMap(({ values }) => values),
-    });
-    return rows.map(([key = 0, seq = 0]) => [key, seq]);
+    const at = this.#at?.[0] === 0 ? undefined : this.#at;
+    const sql = keyEntries(index, { descending, at, bounds: this.#keyBounds() });
+    return readRows(this.#env.db, sql).map(([key = 0, seq = 0]) => [key, seq]);
   }
 
   /** Conditions of the filter on the key itself end the walk early. */
@@ -176,4 +166,27 @@ export class KeyPages {
     const { budget, nowMs } = this.#env;
     return this.#scanned >= budget.rowsMax || nowMs() - this.#startedMs >= budget.timeMs;
   }
+}
+
+/** The next entries of an index in its order. */
+export function keyEntries(
+  index: KeyIndex,
+  from: {
+    readonly descending: boolean;
+    readonly at: KeyPlace | undefined;
+    readonly bounds: readonly Sql[];
+  },
+): Sql {
+  const column = columns[index];
+  const { descending, at, bounds } = from;
+  const parts: Sql[] = [{ text: `${column} <> 0`, values: [] }, ...bounds];
+  if (at !== undefined) {
+    parts.push({ text: `(${column}, seq) ${descending ? "<" : ">"} (?, ?)`, values: at });
+  }
+  const way = descending ? "DESC" : "ASC";
+  const where = parts.map(({ text }) => text).join(" AND ");
+  return {
+    text: `SELECT ${column}, seq FROM jobs INDEXED BY ${index} WHERE ${where} ORDER BY ${column} ${way}, seq ${way} LIMIT ${stepEntries}`,
+    values: parts.flatMap(({ values }) => values),
+  };
 }

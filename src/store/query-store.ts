@@ -25,6 +25,8 @@ export interface QueryStoreOptions {
   readonly budget?: SearchBudget;
   /** The index of texts, which need not exist. */
   readonly textPath?: string | undefined;
+  /** Starts the thread. */
+  readonly start?: () => Worker;
   /** Hears of a search thread that ended. */
   readonly onNote?: (note: string) => void;
 }
@@ -70,8 +72,8 @@ export class QueryStore implements JobSearch {
   }
 
   async #start(): Promise<Worker> {
-    const worker = startWorker("query");
-    const { textPath, budget = searchBudget } = this.#options;
+    const { textPath, budget = searchBudget, start = () => startWorker("query") } = this.#options;
+    const worker = start();
     try {
       await new Promise<void>((resolve, reject) => {
         worker.onmessage = (event: MessageEvent<FromQueryWorker>) => {

@@ -38,8 +38,11 @@ export class TextIndexer {
   /** The part that is looked at next for jobs that are gone. */
   #nextCheck = 0;
 
-  constructor(path: string, statePath: string) {
+  readonly #partJobs: number;
+
+  constructor(path: string, statePath: string, options: { readonly partJobs?: number } = {}) {
     this.#path = path;
+    this.#partJobs = options.partJobs ?? partJobs;
     this.#state = new Database(statePath, { readonly: true });
     this.#state.exec("PRAGMA cache_size = -8192");
     this.#state.exec("PRAGMA busy_timeout = 10000");
@@ -81,8 +84,9 @@ export class TextIndexer {
   #addJobs(floor: Meta["floor"]): boolean {
     const { through } = this.#position;
     const last = this.#lastPart();
-    const part = last !== undefined && last.docs < partJobs ? last : this.#beginPart(through + 1);
-    const room = Math.min(stepJobs, partJobs - part.docs);
+    const part =
+      last !== undefined && last.docs < this.#partJobs ? last : this.#beginPart(through + 1);
+    const room = Math.min(stepJobs, this.#partJobs - part.docs);
     let count = 0;
     let chars = 0;
     let isCut = false;
@@ -113,7 +117,7 @@ export class TextIndexer {
     }
     this.#position = readPosition(this.#db) ?? this.#position;
     // One segment instead of several: half the size, and a search reads one list per trigram.
-    if (part.docs + count >= partJobs) optimize(this.#db, docsTable(part.id));
+    if (part.docs + count >= this.#partJobs) optimize(this.#db, docsTable(part.id));
     return isCut;
   }
 

@@ -5,6 +5,7 @@ import type { JobPageRequest } from "../../src/engine/query.ts";
 import { createQueue } from "../../src/engine/state.ts";
 import { searchBudget } from "../../src/store/job-search.ts";
 import { QueryStore, searchWaitingMax } from "../../src/store/query-store.ts";
+import { startWorker } from "../../src/store/start-worker.ts";
 import { buildJob } from "../support/jobs.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -155,4 +156,35 @@ test("a database that does not exist is reported at opening", async () => {
   );
 
   expect(error).toBeInstanceOf(CorvoError);
+});
+
+test("[Q14] a search thread that ends fails the searches it had, and the next one has another", async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "state.db");
+  const rig = openRig(path);
+  rig.checkpoint(1);
+  const threads: Worker[] = [];
+  const notes: string[] = [];
+  const store = await QueryStore.open(path, {
+    flush: async () => {},
+    start: () => {
+      const thread = startWorker("query");
+      threads.push(thread);
+      return thread;
+    },
+    onNote: (note) => notes.push(note),
+  });
+  const over = new Promise((resolve) => threads[0]?.addEventListener("close", resolve));
+
+  const lost = store.page(request).catch((caught) => caught);
+  threads[0]?.terminate();
+  const error = await lost;
+  await over;
+
+  expect((error as CorvoError).code).toBe("UNAVAILABLE");
+  expect((await store.page(request)).total).toBe(100);
+  expect(threads).toHaveLength(2);
+  expect(notes).toHaveLength(1);
+  await store.close();
+  rig.close();
 });
