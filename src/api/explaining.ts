@@ -20,6 +20,8 @@ export const Cause = Type.Object({
   job_id: Text,
   /** Of that job, or of the jobs that are meant. */
   state: Text,
+  /** Where that job is, when it is in another shard. */
+  shard: Count,
   reason: Text,
   worker_id: Text,
   /** When it ends, if that is known. */

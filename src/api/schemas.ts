@@ -318,6 +318,14 @@ export const NewBatch = Type.Object(
     ...batchFields,
     callback_queue: Maybe(QueueName, "Short for on_complete: its queue."),
     callback_payload: Maybe(Json("Payload of the job in callback_queue.")),
+    parts: Maybe(
+      Type.Integer({
+        description:
+          "Set by servers: so many more calls bring jobs of the batch, with part_of; it is sealed by the last, or after ten minutes.",
+        minimum: 1,
+        maximum: limits.enqueueJobsMax,
+      }),
+    ),
   },
   { description: "Count the jobs of the call together, and run others when all have ended." },
 );

@@ -3,6 +3,7 @@ import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
 import {
+  BatchId,
   ClaimedJob,
   Duration,
   EnqueueResult,
@@ -191,6 +192,10 @@ export const workerOperations = {
     body: Type.Object({
       jobs: Type.Array(NewJob, { minItems: 1, maxItems: limits.enqueueJobsMax }),
       batch: Maybe(NewBatch),
+      part_of: Maybe(
+        BatchId,
+        "Set by servers: the jobs are one of the parts that this batch waits for.",
+      ),
       idempotency_key: IdempotencyKey,
     }),
     result: Type.Object({

@@ -1,8 +1,10 @@
 /** What must hold of batches, and of the jobs that are tied to a batch or a parent. Part of `findViolations`. */
-import { parseGroupId, parseJobId } from "../base/ids.ts";
+import { parseGroupId } from "../base/ids.ts";
 import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
+import { ownersOf } from "./belonging.ts";
 import { isFinished, type Job } from "./job.ts";
+import type { Place } from "./place.ts";
 import type { AnyRecord } from "./records.ts";
 import type { Tie } from "./ties.ts";
 
@@ -13,6 +15,7 @@ export function checkBelonging(
   check: Check,
   jobs: readonly Job[],
   records: readonly AnyRecord[],
+  place: Place,
 ): void {
   const ofKind = <Value>(kind: string) =>
     records
@@ -22,14 +25,15 @@ export function checkBelonging(
   const news = ofKind<Work>("aftermath").map(([, work]) => work);
   const live = jobs.filter(({ state }) => !isFinished(state));
   for (const job of live) {
-    const owners = ownersOf(job).join();
+    const owners = ownersOf(place, job.options).join();
     const tied = ties.get(job.seq)?.join() ?? "";
     check(owners === tied, `job ${job.seq} belongs to [${owners}] and is tied to [${tied}]`);
     ties.delete(job.seq);
   }
   for (const seq of ties.keys()) check(false, `job ${seq} is tied and not alive`);
   for (const [seq, batch] of ofKind<JobBatch>("batch")) {
-    checkCounts(check, seq, batch, jobs);
+    // What is in other shards is not here to be counted.
+    if (place.shards === 1) checkCounts(check, seq, batch, jobs);
     const { state, pending, finishedAtMs, sealAtMs } = batch;
     check(
       (state === "open") === sealAtMs > 0,
@@ -62,10 +66,4 @@ function checkCounts(check: Check, seq: number, batch: JobBatch, jobs: readonly 
     const found = members.filter((job) => job.state === state).length;
     check(batch[state] >= found, `batch ${seq} counts ${batch[state]} ${state}, has ${found}`);
   }
-}
-
-function ownersOf({ options: { batchId, parentId, cascadeCancel } }: Job): number[] {
-  const batch = parseGroupId("batch", batchId ?? "")?.seq;
-  const parent = cascadeCancel ? parseJobId(parentId ?? "")?.seq : undefined;
-  return [batch, parent].filter((owner) => owner !== undefined);
 }

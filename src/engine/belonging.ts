@@ -9,15 +9,18 @@ import { countMember } from "./batches.ts";
 import type { Core } from "./core.ts";
 import { findByIdText } from "./depend.ts";
 import { parentsLevel } from "./feature-levels.ts";
+import { follow, tellFollowers, unfollow } from "./following.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import type { Owner } from "./links.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
+import { elsewhere, type Place } from "./place.ts";
 
 /** A parent was cancelled. */
 export interface CancelChildren {
   readonly kind: "cancelChildren";
-  readonly parent: number;
+  readonly parent: Owner;
   /** The children up to this one have been cancelled. */
   readonly after: number;
 }
@@ -25,7 +28,7 @@ export interface CancelChildren {
 /** A batch was cancelled. */
 export interface CancelMembers {
   readonly kind: "cancelMembers";
-  readonly batch: number;
+  readonly batch: Owner;
   readonly after: number;
 }
 
@@ -33,6 +36,7 @@ export interface CancelMembers {
 export function refuseParent(core: Core, options: Partial<JobOptions>): Rejection | undefined {
   const { parentId } = options;
   if (parentId === undefined || parentId.startsWith("$")) return undefined;
+  if (elsewhere(core.place, parentId) !== undefined) return undefined;
   // Programs of level 1 take any text for a parent, and all replicas must decide alike.
   if (core.state.meta.featureLevel < parentsLevel) return undefined;
   const parent = findByIdText(core, parentId);
@@ -62,9 +66,8 @@ export function reactForOwners(core: Core, before: Job | undefined, after: Job |
   const isLive = after !== undefined && !isFinished(after.state);
   if (wasLive !== isLive) {
     const seq = (after ?? before)?.seq ?? 0;
-    const owners = isLive ? ownersOf(after.options) : [];
-    if (owners.length > 0) core.ties.tie(seq, owners);
-    else if (!isLive) core.ties.untie(seq);
+    if (isLive) tie(core, after, before === undefined);
+    else untie(core, seq);
   }
   countMember(core, before, after);
 }
@@ -77,13 +80,27 @@ export function reactForChildren(
 ): void {
   if (before === undefined || isFinished(before.state)) return;
   if (after !== undefined && after.state !== "cancelled") return;
+  tellFollowers(core, before.seq);
   if (!core.ties.hasMembers(before.seq)) return;
   core.aftermath.push({ kind: "cancelChildren", parent: before.seq, after: 0 });
 }
 
+function tie(core: Core, { seq, options }: Job, isNew: boolean): void {
+  const owners = ownersOf(core.place, options);
+  if (owners.length === 0) return;
+  for (const owner of owners) if (!core.ties.hasMembers(owner)) follow(core, owner, isNew);
+  core.ties.tie(seq, owners);
+}
+
+function untie(core: Core, seq: number): void {
+  const owners = core.ties.of(seq);
+  core.ties.untie(seq);
+  for (const owner of owners) if (!core.ties.hasMembers(owner)) unfollow(core, owner);
+}
+
 /** Cancels the next child. Ends when the parent was taken back meanwhile. */
 export function stepCancelChildren(core: Core, work: CancelChildren): CancelChildren | undefined {
-  const parent = core.state.getJob(work.parent);
+  const parent = typeof work.parent === "string" ? undefined : core.state.getJob(work.parent);
   if (parent !== undefined && parent.state !== "cancelled") return undefined;
   const seq = core.ties.memberAfter(work.parent, work.after);
   if (seq === undefined) return undefined;
@@ -111,9 +128,15 @@ function cancelWith(core: Core, job: Job, owner: string): void {
   });
 }
 
-function ownersOf({ batchId, parentId, cascadeCancel }: JobOptions): number[] {
-  const owners: number[] = [];
-  if (batchId !== undefined) owners.push(parseGroupId("batch", batchId)?.seq ?? 0);
-  if (cascadeCancel && parentId !== undefined) owners.push(parseJobId(parentId)?.seq ?? 0);
+/** With what a job is cancelled. */
+export function ownersOf(place: Place, { batchId, parentId, cascadeCancel }: JobOptions): Owner[] {
+  const owners: Owner[] = [];
+  const isAway = (id: string) => elsewhere(place, id) !== undefined;
+  if (batchId !== undefined) {
+    owners.push(isAway(batchId) ? batchId : (parseGroupId("batch", batchId)?.seq ?? 0));
+  }
+  if (cascadeCancel && parentId !== undefined) {
+    owners.push(isAway(parentId) ? parentId : (parseJobId(parentId)?.seq ?? 0));
+  }
   return owners;
 }

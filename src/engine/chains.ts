@@ -2,15 +2,22 @@
  * Chains: jobs that run one after the other, each with the result of the one before. What is left of a chain travels in the options of its
  * current job; a record per chain keeps where it stands and which jobs it had. The record is what makes each step begin
  * once, whatever is done to the jobs by hand.
+ *
+ * The record is where the first job is. While a step runs in another shard the record keeps what is left of the chain as well, and that
+ * shard tells it what becomes of the job.
  */
 import { formatJobId, parseGroupId } from "../base/ids.ts";
+import { countSpawned } from "./batches.ts";
 import { mergePayload } from "./chain-payload.ts";
 import type { NewJob } from "./change.ts";
 import type { Core } from "./core.ts";
 import { insertNew } from "./insert.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
+import { type Added, type StepMoved, sendable } from "./mail.ts";
+import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
+import { elsewhere, queueElsewhere } from "./place.ts";
 
 /** What is left of a chain after one of its jobs. */
 export interface ChainPlan {
@@ -29,8 +36,11 @@ export const failureStep = -2;
 
 export type ChainState = "running" | "completed" | "exited" | "failed" | "cancelled";
 
-/** Number and time of creation, from which ids are made. */
-export type JobRef = readonly [seq: number, createdAtMs: number];
+/** Number and time of creation, from which ids are made, and the shard when it is another one. The number is 0 while that has not told it. */
+export type JobRef = readonly [seq: number, createdAtMs: number, shard?: number];
+
+/** To whom the jobs of a chain belong, all of them. */
+type Belonging = Pick<JobOptions, "parentId" | "cascadeCancel" | "batchId">;
 
 export interface Chain {
   readonly createdAtMs: number;
@@ -42,6 +52,8 @@ export interface Chain {
   readonly jobs: readonly JobRef[];
   readonly exitJob?: JobRef;
   readonly failureJob?: JobRef;
+  /** While the current step is in another shard: what is left after it, and to whom the steps belong. */
+  readonly away?: { readonly plan: ChainPlan | undefined; readonly belongs: Belonging };
   /** Why it ended, when that is not plain. */
   readonly reason?: string;
   /** 0 while it runs. */
@@ -74,25 +86,20 @@ function beginChain(core: Core, job: Job, plan: ChainPlan): void {
 export function advanceChain(
   core: Core,
   job: Job,
-  plan: ChainPlan,
-  exit: string | undefined,
+  plan: ChainPlan | undefined,
+  exit?: string,
 ): void {
-  const found = currentChain(core, job);
-  if (found === undefined) return;
-  const given: [string, string][] = [["previous_job_id", idText(job, plan)]];
-  if (job.result !== undefined) given.push(["previous_result", job.result]);
-  const [next] = plan.steps;
-  if (next !== undefined && exit === undefined) {
-    beginStep(core, found, { job, plan, next, given });
+  const { result } = job;
+  if (plan === undefined) {
+    tellChain(core, job, {
+      how: "completed",
+      ...(result !== undefined && { result }),
+      ...(exit !== undefined && { exit }),
+    });
     return;
   }
-  const reason = exit === undefined || exit === "" ? {} : { reason: exit };
-  const state = next === undefined ? "completed" : "exited";
-  const exitJob =
-    plan.onExit === undefined
-      ? undefined
-      : spawn(core, { spec: plan.onExit, after: job, step: exitStep, given });
-  finish(core, found, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
+  const found = currentChain(core, job);
+  if (found !== undefined) advance(core, found, { ...stepOf(job, plan), result, exit });
 }
 
 /** A job of a chain is new, ended without success, or is run again by hand. */
@@ -104,17 +111,71 @@ export function reactForChains(core: Core, before: Job | undefined, after: Job |
     return;
   }
   const job = after ?? before;
-  const found = currentChain(core, job);
-  if (found === undefined) return;
   const wasFinished = isFinished(before.state);
   const isOver = after === undefined || isFinished(after.state);
-  if (wasFinished && !isOver) {
-    // A step that was completed once has handed the chain on, even if it was run again since and failed.
-    if (job.options.chain !== undefined) resume(core, found);
-  } else if (!wasFinished && isOver && job.state !== "completed") {
-    if (after?.state === "dead") failChain(core, found, after);
-    else finish(core, found, { state: "cancelled" });
+  if (wasFinished === isOver || (isOver && job.state === "completed")) return;
+  const { reason } = job;
+  if (elsewhere(core.place, job.options.chainId) !== undefined) {
+    const how = wasFinished ? "runsAgain" : after?.state === "dead" ? "dead" : "cancelled";
+    const error = core.lastError;
+    tellChain(core, job, {
+      how,
+      ...(reason !== undefined && { reason }),
+      ...(how === "dead" && error !== undefined && { error }),
+    });
+    return;
   }
+  const found = currentChain(core, job);
+  if (found === undefined) return;
+  const plan = job.options.chain;
+  // A step that was completed once has handed the chain on, even if it was run again since and failed.
+  if (wasFinished) {
+    if (plan !== undefined) resume(core, found);
+  } else if (after?.state !== "dead") finish(core, found, { state: "cancelled" });
+  else if (plan !== undefined) {
+    failChain(core, found, { ...stepOf(after, plan), error: core.lastError, reason });
+  }
+}
+
+/** What became of a step in another shard. */
+export function takeStep(core: Core, mail: StepMoved): void {
+  const found = chainOf(core, mail.chain);
+  const { away, at } = found?.chain ?? {};
+  if (found === undefined || away?.plan === undefined || at !== mail.step) return;
+  const { plan, belongs } = away;
+  const { chain: chainId, job: id } = mail;
+  const step = { ...mail, id, chainId, plan, belongs };
+  if (mail.how === "completed") advance(core, found, step);
+  else if (mail.how === "dead") failChain(core, found, step);
+  else if (mail.how === "cancelled") finish(core, found, { state: "cancelled" });
+  else resume(core, found);
+}
+
+/** A job of the chain was added in another shard, or could not be. */
+export function takeAddedStep(core: Core, from: number, added: Added): void {
+  const { errand, job, problem = "" } = added;
+  if (errand.kind !== "step") return;
+  const found = chainOf(core, errand.chain);
+  if (found === undefined) return;
+  const { chain } = found;
+  const { step } = errand;
+  const ref = job === undefined ? undefined : ([job[0], job[1], from] as const);
+  if (ref === undefined && errand.batch !== undefined) countSpawned(core, errand.batch, -1);
+  if (step >= 0) {
+    if (ref !== undefined) {
+      const jobs = chain.jobs.map((one, i) => (i === step ? ref : one));
+      put(core, found, { jobs });
+    } else if (chain.at === step) {
+      const { away: _, ...rest } = chain;
+      const left = { ...found, chain: { ...rest, at: step - 1, jobs: chain.jobs.slice(0, step) } };
+      put(core, left, {});
+      finish(core, left, { state: "failed", reason: problem });
+    }
+    return;
+  }
+  const name = step === exitStep ? "exitJob" : "failureJob";
+  const { [name]: _, ...rest } = chain;
+  put(core, { ...found, chain: rest }, jobOrProblem(name, ref ?? problem));
 }
 
 interface Found {
@@ -122,84 +183,148 @@ interface Found {
   readonly chain: Chain;
 }
 
-/** The chain whose current step this job is. */
-function currentChain(core: Core, job: Job): Found | undefined {
-  const { chainId, chainStep } = job.options;
-  const seq = chainId === undefined ? undefined : parseGroupId("chn", chainId)?.seq;
-  if (seq === undefined) return undefined;
-  const key = String(seq);
-  const chain = core.state.records("chain").get(key);
-  return chain === undefined || chain.at !== chainStep ? undefined : { key, chain };
+/** A step that ended, wherever it is. */
+interface Step {
+  readonly id: string;
+  readonly chainId: string | undefined;
+  /** What is left after it. */
+  readonly plan: ChainPlan;
+  readonly belongs: Belonging;
+  readonly result?: string | undefined;
+  readonly exit?: string | undefined;
+  readonly error?: string | undefined;
+  readonly reason?: string | undefined;
 }
 
-function failChain(core: Core, found: Found, job: Job): void {
-  const plan = job.options.chain;
-  if (plan === undefined) return;
-  const error = JSON.stringify(core.lastError ?? job.reason ?? "");
+function stepOf({ seq, createdAtMs, options }: Job, plan: ChainPlan): Step {
+  const { chainId, parentId, cascadeCancel, batchId } = options;
+  const id = formatJobId(seq, createdAtMs, plan.shard);
+  return { id, chainId, plan, belongs: { parentId, cascadeCancel, batchId } };
+}
+
+/** Tells the shard of the chain what became of its step here. */
+function tellChain(
+  core: Core,
+  { seq, createdAtMs, options: { chainId = "", chainStep = exitStep } }: Job,
+  moved: Omit<StepMoved, "kind" | "chain" | "step" | "job">,
+): void {
+  const shard = elsewhere(core.place, chainId);
+  if (shard === undefined || chainStep < 0) return;
+  const job = formatJobId(seq, createdAtMs, core.place.shard);
+  core.post.send(shard, { kind: "step", chain: chainId, step: chainStep, job, ...moved });
+}
+
+/** The chain of this shard behind an id. */
+function chainOf(core: Core, id: string): Found | undefined {
+  const parsed = elsewhere(core.place, id) === undefined ? parseGroupId("chn", id) : undefined;
+  if (parsed === undefined) return undefined;
+  const key = String(parsed.seq);
+  const chain = core.state.records("chain").get(key);
+  return chain === undefined ? undefined : { key, chain };
+}
+
+/** The chain whose current step this job is. */
+function currentChain(core: Core, { options: { chainId, chainStep } }: Job): Found | undefined {
+  const found = chainId === undefined ? undefined : chainOf(core, chainId);
+  return found?.chain.at === chainStep ? found : undefined;
+}
+
+function advance(core: Core, found: Found, step: Step): void {
+  const { plan, result, exit } = step;
+  const given: [string, string][] = [["previous_job_id", JSON.stringify(step.id)]];
+  if (result !== undefined) given.push(["previous_result", result]);
+  const [next] = plan.steps;
+  if (next !== undefined && exit === undefined) {
+    beginStep(core, found, { step, next, given });
+    return;
+  }
+  const reason = exit === undefined || exit === "" ? {} : { reason: exit };
+  const state = next === undefined ? "completed" : "exited";
+  const exitJob =
+    plan.onExit === undefined
+      ? undefined
+      : spawn(core, { spec: plan.onExit, step: exitStep, given, after: step });
+  // It is completed: whatever is done to its last step by hand, the chain has been handed on.
+  const { away: _, ...chain } = found.chain;
+  finish(core, { ...found, chain }, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
+}
+
+function failChain(core: Core, found: Found, step: Step): void {
+  const { plan } = step;
+  const error = JSON.stringify(step.error ?? step.reason ?? "");
   const [next] = plan.steps;
   if (plan.onFailure === "continue" && next !== undefined) {
     const given: [string, string][] = [
-      ["previous_job_id", idText(job, plan)],
+      ["previous_job_id", JSON.stringify(step.id)],
       ["previous_error", error],
     ];
-    beginStep(core, found, { job, plan, next, given });
+    beginStep(core, found, { step, next, given });
     return;
   }
-  const reason = job.reason === undefined ? {} : { reason: job.reason };
+  const reason = step.reason === undefined ? {} : { reason: step.reason };
   // Run again by hand and dead again, the chain has had its handler.
   if (typeof plan.onFailure !== "object" || found.chain.failureJob !== undefined) {
     finish(core, found, { state: "failed", ...reason });
     return;
   }
   const given: [string, string][] = [
-    ["failed_job_id", idText(job, plan)],
+    ["failed_job_id", JSON.stringify(step.id)],
     ["failed_step", String(found.chain.at)],
     ["error", error],
   ];
-  const failureJob = spawn(core, { spec: plan.onFailure, after: job, step: failureStep, given });
+  const failureJob = spawn(core, { spec: plan.onFailure, step: failureStep, given, after: step });
   finish(core, found, { state: "failed", ...reason, ...jobOrProblem("failureJob", failureJob) });
 }
 
 interface Next {
-  /** The job before. */
-  readonly job: Job;
-  readonly plan: ChainPlan;
+  /** The step before. */
+  readonly step: Step;
   readonly next: NewJob;
   readonly given: readonly (readonly [string, string])[];
 }
 
-function beginStep(core: Core, found: Found, { job, plan, next, given }: Next): void {
-  const { chain } = found;
+function beginStep(core: Core, found: Found, { step, next, given }: Next): void {
+  const { away: _, ...chain } = found.chain;
   const at = chain.at + 1;
-  const rest = { ...plan, steps: plan.steps.slice(1) };
-  const begun = spawn(core, { spec: next, after: job, step: at, given, plan: rest });
-  if (typeof begun === "string") finish(core, found, { state: "failed", reason: begun });
-  else put(core, found, { at, jobs: [...chain.jobs, begun] });
+  const plan = { ...step.plan, steps: step.plan.steps.slice(1) };
+  const begun = spawn(core, { spec: next, step: at, given, after: step, plan });
+  if (typeof begun === "string") {
+    finish(core, { ...found, chain }, { state: "failed", reason: begun });
+    return;
+  }
+  const away = begun[2] === undefined ? {} : { away: { plan, belongs: step.belongs } };
+  put(core, { ...found, chain }, { at, jobs: [...chain.jobs, begun], ...away });
 }
 
 interface Spawn {
   readonly spec: NewJob;
-  readonly after: Job;
   readonly step: number;
   readonly given: readonly (readonly [string, string])[];
+  readonly after: Step;
   readonly plan?: ChainPlan;
 }
 
 /** Adds a job of the chain; it belongs where the one before it belongs. The problem in words when it cannot be added. */
-function spawn(core: Core, { spec, after, step, given, plan }: Spawn): JobRef | string {
-  const { chainId, parentId, cascadeCancel, batchId } = after.options;
-  const job = insertNew(core, {
+function spawn(core: Core, { spec, step, given, after, plan }: Spawn): JobRef | string {
+  const { chainId, belongs } = after;
+  const job: NewJob = {
     ...spec,
     payload: mergePayload(spec.payload, given),
-    options: {
-      ...spec.options,
-      ...{ chainId, chainStep: step, chain: plan },
-      ...{ parentId, cascadeCancel, batchId },
-    },
-  });
-  return job === undefined
+    options: { ...spec.options, chainId, chainStep: step, ...belongs },
+  };
+  const to = queueElsewhere(core.place, spec.queue);
+  if (to !== undefined) {
+    const { batchId: batch } = belongs;
+    const of = batch === undefined ? {} : { batch };
+    const errand = { kind: "step", chain: chainId ?? "", step, ...of } as const;
+    core.post.send(to, { kind: "add", job: sendable(job), errand });
+    if (batch !== undefined) countSpawned(core, batch, 1);
+    return [0, 0, to];
+  }
+  const added = insertNew(core, { ...job, options: { ...job.options, chain: plan } });
+  return added === undefined
     ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`
-    : [job.seq, job.createdAtMs];
+    : [added.seq, added.createdAtMs];
 }
 
 function jobOrProblem(
@@ -226,8 +351,4 @@ function finish(core: Core, found: Found, patch: Partial<Chain>): void {
 
 function put(core: Core, { key, chain }: Found, patch: Partial<Chain>): void {
   core.state.records("chain").put(key, { ...chain, ...patch });
-}
-
-function idText(job: Job, plan: ChainPlan): string {
-  return `"${formatJobId(job.seq, job.createdAtMs, plan.shard)}"`;
 }

@@ -8,6 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
+import type { DeliverMail, ForgetMail } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
@@ -36,6 +37,8 @@ export interface NewBatch {
   readonly onComplete?: NewJob;
   /** Shard that ids in payloads name. */
   readonly shard: number;
+  /** So many other shards add jobs of the same call; the batch is sealed when all have. */
+  readonly parts?: number;
 }
 
 export interface EnqueueJobs {
@@ -45,6 +48,10 @@ export interface EnqueueJobs {
   readonly batch?: NewBatch;
   /** Shard that ids of these jobs name; 0 when absent. */
   readonly shard?: number;
+  /** Some of these jobs, or what follows from them, have to do with another shard. */
+  readonly across?: true;
+  /** The batch of another shard that the call began, of which these jobs are a part. */
+  readonly partOf?: string;
   /** The same key with the same fingerprint of the call gives the first answer again. */
   readonly idempotency?: { readonly key: string; readonly fingerprint: string };
 }
@@ -167,6 +174,8 @@ export interface DrainQueue {
 /** Options of jobs of a queue that do not give them; none removes them. */
 export interface SetQueueDefaults {
   readonly kind: "setQueueDefaults";
+  /** They have to do with another shard. */
+  readonly across?: true;
   readonly queue: string;
   readonly defaults?: Partial<JobOptions>;
   /** The same in the words of the call. */
@@ -319,6 +328,8 @@ export interface SetStandby {
 export interface SetSchedule {
   readonly kind: "setSchedule";
   readonly name: string;
+  /** Its jobs have to do with another shard. */
+  readonly across?: true;
   readonly spec: ScheduleSpec;
 }
 
@@ -450,6 +461,8 @@ export type Change =
   | PlanSchedule
   | SealBatch
   | CancelBatch
+  | DeliverMail
+  | ForgetMail
   | SetWebhook
   | ControlWebhook
   | TestWebhook

@@ -9,6 +9,7 @@ import { assert, must } from "../base/assert.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Bulk } from "./bulk.ts";
 import { Deadlines } from "./deadlines.ts";
+import { letGo } from "./depend.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
@@ -18,6 +19,8 @@ import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
+import { onlyPlace, type Place } from "./place.ts";
+import { Post } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
@@ -32,7 +35,7 @@ import {
   retentionClassOf,
   type State,
 } from "./state.ts";
-import { Ties } from "./ties.ts";
+import { type Followers, Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
 
 export class Core {
@@ -55,6 +58,11 @@ export class Core {
   /** What the changes cause for other jobs, and is not done yet. */
   readonly aftermath: Aftermath;
   readonly dependencies: Dependencies;
+  /** Where this state stands among the shards, and what it and the others tell each other. */
+  readonly place: Place;
+  readonly post: Post;
+  readonly followers: RecordTable<Followers>;
+  readonly joining: RecordTable<string>;
   readonly finishedGroups: FinishedGroups;
   /** Who belongs to a batch, or is cancelled with its parent. */
   readonly ties: Ties;
@@ -72,8 +80,9 @@ export class Core {
   nowMs = 0;
   seed = 0;
 
-  constructor(state: State, aftermathStepsMax: number) {
+  constructor(state: State, aftermathStepsMax: number, place: Place = onlyPlace) {
     this.state = state;
+    this.place = place;
     this.nowMs = state.meta.nowMs;
     this.keyHolds = new KeyHolds(state.records("keyHolds"));
     this.lines = new ReadyLines(this);
@@ -82,7 +91,12 @@ export class Core {
     this.bulks = state.records("bulk");
     const takeNumber = () => this.takeNumber();
     this.aftermath = new Aftermath(state.records("aftermath"), takeNumber, aftermathStepsMax);
-    this.dependencies = new Dependencies(state.records("blocked"), state.records("awaited"));
+    const [blocked, awaited] = [state.records("blocked"), state.records("awaited")];
+    const watchers = state.records("watchers");
+    this.dependencies = new Dependencies({ blocked, awaited, watchers }, (id) => letGo(this, id));
+    this.post = new Post(state.records("mail"), state.records("mailMarks"));
+    this.followers = state.records("followers");
+    this.joining = state.records("joining");
     this.finishedGroups = new FinishedGroups(state);
     this.ties = new Ties(state.records("tie"));
     for (const [key, { sealAtMs }] of state.records("batch").entries()) {

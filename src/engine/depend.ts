@@ -8,16 +8,22 @@
  * - `ignore`: an end is an end.
  *
  * Rings cannot arise: what a job depends on exists before it.
+ *
+ * A dependency in another shard is watched there: the dependent waits until that shard tells how it ended, which may be at once.
  */
 import { must } from "../base/assert.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { Core } from "./core.ts";
 import type { DependenciesRemoved, DependencyEnd, DependencyEnded } from "./dependencies.ts";
 import { isFinished, type Job } from "./job.ts";
+import { askToJoin, joiningOf } from "./joining.ts";
 import { recordAttempt } from "./lease.ts";
 import { engineLimits } from "./limits.ts";
+import type { Owner } from "./links.ts";
+import type { Ended, Unwatch, Watch } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
+import { elsewhere } from "./place.ts";
 
 /** Why a job may not wait for these, before anything is added. `$n` has been resolved. */
 export function refuseDependencies(
@@ -27,7 +33,8 @@ export function refuseDependencies(
   const ids = options.dependsOn ?? [];
   const isIgnorant = options.onDependencyFailure === "ignore";
   for (const id of ids) {
-    if (id.startsWith("$") || isIgnorant || findByIdText(core, id) !== undefined) continue;
+    if (id.startsWith("$") || isIgnorant || elsewhere(core.place, id) !== undefined) continue;
+    if (findByIdText(core, id) !== undefined) continue;
     return reject(
       "NOT_FOUND",
       `depends_on: no job "${id}"; it may be gone already (on_dependency_failure "ignore" takes that for done)`,
@@ -41,10 +48,16 @@ export function refuseDependencies(
   );
 }
 
-/** Lets a new job wait for its dependencies. False when none is open. */
+/** Lets a new job wait for its dependencies, and for its batch when that is elsewhere. False when none is open. */
 export function waitForDependencies(core: Core, seq: number, options: JobOptions): boolean {
-  const open: number[] = [];
+  const open: Owner[] = [];
   for (const id of options.dependsOn ?? []) {
+    const shard = elsewhere(core.place, id);
+    if (shard !== undefined) {
+      open.push(id);
+      core.post.send(shard, { kind: "watch", id, at: seq });
+      continue;
+    }
     const job = findByIdText(core, id);
     if (job === undefined || job.state === "completed") continue;
     if (!isFinished(job.state)) open.push(job.seq);
@@ -53,6 +66,8 @@ export function waitForDependencies(core: Core, seq: number, options: JobOptions
       tellDependents(core, job.seq, job.state === "dead" ? "dead" : "cancelled");
     }
   }
+  const batch = askToJoin(core, seq, options);
+  if (batch !== undefined) open.push(batch);
   if (open.length > 0) core.dependencies.block(seq, open, seq);
   return open.length > 0;
 }
@@ -62,13 +77,25 @@ export function waitForDependencies(core: Core, seq: number, options: JobOptions
  * without success does not stop it, since an operator's word counts more.
  */
 export function waitAgain(core: Core, job: Job): void {
-  if (job.options.dependsOn === undefined || !isFinished(job.state)) return;
-  const open: number[] = [];
-  for (const id of job.options.dependsOn) {
+  if (!isFinished(job.state)) return;
+  const batch = joiningOf(core, job.seq);
+  const open: Owner[] = batch === undefined ? [] : [batch];
+  for (const id of job.options.dependsOn ?? []) {
+    if (elsewhere(core.place, id) !== undefined) {
+      open.push(id);
+      continue;
+    }
     const dependency = findByIdText(core, id);
     if (dependency !== undefined && !isFinished(dependency.state)) open.push(dependency.seq);
   }
-  if (open.length > 0) core.dependencies.block(job.seq, open, core.takeNumber());
+  if (open.length === 0) return;
+  const since = core.takeNumber();
+  for (const id of open) {
+    const shard = typeof id === "string" ? elsewhere(core.place, id) : undefined;
+    if (shard === undefined) continue;
+    core.post.send(shard, { kind: "watch", id: String(id), at: since, again: true });
+  }
+  core.dependencies.block(job.seq, open, since);
 }
 
 /** A job changed: it may have been waiting, and others may be waiting for it. */
@@ -118,17 +145,18 @@ export function stepEnded(core: Core, work: DependencyEnded): DependencyEnded | 
   const { dependencies } = core;
   const seq = dependencies.dependentAfter(work.seq, work.after);
   if (seq === undefined) {
-    if (work.how === "dead" || work.how === "cancelled") watchEnded(core, work.seq);
+    const isOwn = typeof work.seq === "number";
+    if (isOwn && (work.how === "dead" || work.how === "cancelled")) watchEnded(core, work.seq);
     return undefined;
   }
   const left = { ...work, after: seq };
   const since = must(dependencies.blockedOf(seq), "a dependent is blocked").since;
-  if (since >= work.before) return left;
+  if (since >= work.before || since < (work.from ?? 0)) return left;
   const job = must(core.state.getJob(seq), "a blocked job exists");
   const policy = job.options.onDependencyFailure;
   if (work.how === "completed" || policy === "ignore") {
     if (dependencies.settle(seq, work.seq) && job.state === "pending") core.rehome(job, {});
-  } else if (policy === "fail" || work.how === "deleted" || work.how === "removed") {
+  } else if (policy === "fail" || isGone(work.how)) {
     failDependent(core, job, work);
   }
   return left;
@@ -143,7 +171,18 @@ function watchEnded(core: Core, seq: number): void {
   else if (job.state === "dead" || job.state === "cancelled") core.dependencies.awaitRemoval(job);
 }
 
+function isGone(how: DependencyEnd): boolean {
+  return how === "deleted" || how === "removed" || how === "missing";
+}
+
 function tellDependents(core: Core, seq: number, how: DependencyEnd): void {
+  const watchers = core.dependencies.watchersOf(seq);
+  if (watchers !== undefined) {
+    const { id } = watchers;
+    for (const [shard, at] of Object.entries(watchers.at)) {
+      core.post.send(Number(shard), { kind: "ended", id, how, at });
+    }
+  }
   const before = core.state.meta.nextNumber;
   core.aftermath.push({ kind: "dependencyEnded", seq, how, before, after: 0 });
 }
@@ -154,10 +193,13 @@ const endings: Readonly<Record<DependencyEnd, string>> = {
   cancelled: "was cancelled",
   deleted: "was deleted",
   removed: "ended without success and was removed after its retention time",
+  missing: "does not exist; it may be gone already",
 };
 
 function failDependent(core: Core, job: Job, work: DependencyEnded): void {
-  const id = job.options.dependsOn?.find((one) => parseJobId(one)?.seq === work.seq);
+  const { seq } = work;
+  const isIt = (one: string) => one === seq || parseJobId(one)?.seq === seq;
+  const id = job.options.dependsOn?.find(isIt);
   const reason = `dependency ${id} ${endings[work.how]}`;
   const history = recordAttempt(core, job, {
     outcome: "dependency_failed",
@@ -175,9 +217,46 @@ function failDependent(core: Core, job: Job, work: DependencyEnded): void {
   });
 }
 
-/** The job that an id names, if it exists: number and time of creation must both be right. */
+/** The job that an id names, if it exists here: number, time of creation and shard must be right. */
 export function findByIdText(core: Core, id: string): Job | undefined {
   const parsed = parseJobId(id);
-  const job = parsed === undefined ? undefined : core.state.getJob(parsed.seq);
+  const isHere = parsed?.shard === core.place.shard;
+  const job = isHere ? core.state.getJob(parsed.seq) : undefined;
   return job?.createdAtMs === parsed?.createdAtMs ? job : undefined;
+}
+
+/** Jobs of another shard wait for one of this. What it is already is told at once. */
+export function takeWatch(core: Core, from: number, { id, at, again }: Watch): void {
+  const job = findByIdText(core, id);
+  if (again === true && (job === undefined || isFinished(job.state))) {
+    // Others of that shard may still wait for a retry of it: they are not meant.
+    core.post.send(from, { kind: "ended", id, how: "completed", at, only: true });
+    return;
+  }
+  const tell = (how: DependencyEnd) => core.post.send(from, { kind: "ended", id, how, at });
+  if (job === undefined) {
+    tell("missing");
+    return;
+  }
+  core.dependencies.watch(job.seq, id, { shard: from, at });
+  if (!isFinished(job.state)) return;
+  tell(job.state as DependencyEnd);
+  if (job.state !== "completed") core.dependencies.awaitRemoval(job);
+}
+
+export function takeUnwatch(core: Core, from: number, { id }: Unwatch): void {
+  const seq = parseJobId(id)?.seq;
+  if (seq !== undefined) core.dependencies.unwatch(seq, from);
+}
+
+/** A job of another shard ended. */
+export function takeEnded(core: Core, { id, how, at, only }: Ended): void {
+  const news = { kind: "dependencyEnded", seq: id, how, before: at + 1, after: 0 } as const;
+  core.aftermath.push(only === true ? { ...news, from: at } : news);
+}
+
+/** Nobody waits any more for something of another shard: a job, or a batch to be counted in. */
+export function letGo(core: Core, id: string): void {
+  const shard = id.startsWith("job_") ? elsewhere(core.place, id) : undefined;
+  if (shard !== undefined) core.post.send(shard, { kind: "unwatch", id });
 }

@@ -4,22 +4,37 @@
  *
  * A dependent that waits for an end without success to be put right (`wait`) must hear when retention removes that job,
  * which no transition tells. So the finish numbers of such jobs are kept too (`awaited`), in the order in which they go.
+ *
+ * A job of another shard is waited for by its id. That shard keeps who is to be told (`watchers`), for as long as anybody waits.
  */
 import { must } from "../base/assert.ts";
 import type { Job } from "./job.ts";
-import { Links } from "./links.ts";
+import { Links, type Owner } from "./links.ts";
 import type { RecordTable } from "./records.ts";
 import { SeqList } from "./seq-list.ts";
 import { type RetentionClass, retentionClassOf } from "./state.ts";
 
 /** How a job ended for those who wait for it; `removed` is by retention. */
-export type DependencyEnd = "completed" | "dead" | "cancelled" | "deleted" | "removed";
+export type DependencyEnd =
+  | "completed"
+  | "dead"
+  | "cancelled"
+  | "deleted"
+  | "removed"
+  /** Of a job of another shard: it is not there. */
+  | "missing";
 
 export interface Blocked {
-  /** Jobs that it waits for. Never empty. */
-  readonly open: readonly number[];
+  /** Jobs that it waits for, and the batch of another shard in which it is to be counted before it runs. Never empty. */
+  readonly open: readonly Owner[];
   /** From the counter of the state: an end that was written down with a smaller number came before it waited. */
   readonly since: number;
+}
+
+/** A job, and the other shards in which jobs wait for it: each with what comes back to it with the news (`mail.ts`). */
+export interface Watchers {
+  readonly id: string;
+  readonly at: Readonly<Record<string, number>>;
 }
 
 /** A finished job that others still wait for. */
@@ -31,10 +46,12 @@ export interface Awaited {
 /** A job ended that others wait for. */
 export interface DependencyEnded {
   readonly kind: "dependencyEnded";
-  readonly seq: number;
+  readonly seq: Owner;
   readonly how: DependencyEnd;
   /** Concerns those who waited before this number was given. */
   readonly before: number;
+  /** And only those who waited from this number on. */
+  readonly from?: number;
   /** The dependents up to this one have been told. */
   readonly after: number;
 }
@@ -51,15 +68,28 @@ export interface DependenciesRemoved {
 export class Dependencies {
   readonly #blocked: RecordTable<Blocked>;
   readonly #awaited: RecordTable<Awaited>;
+  readonly #watchers: RecordTable<Watchers>;
+  readonly #onLetGo: (id: string) => void;
   readonly #dependents = new Links();
   /** Finish numbers of awaited jobs per class, and whose they are. */
   readonly #finishes = { done: new SeqList(), dead: new SeqList() };
   readonly #finished = { done: new Map<number, number>(), dead: new Map<number, number>() };
   #openCount = 0;
 
-  constructor(blocked: RecordTable<Blocked>, awaited: RecordTable<Awaited>) {
+  /** `onLetGo` hears when nobody waits any more for something of another shard. */
+  constructor(
+    tables: {
+      readonly blocked: RecordTable<Blocked>;
+      readonly awaited: RecordTable<Awaited>;
+      readonly watchers: RecordTable<Watchers>;
+    },
+    onLetGo: (id: string) => void,
+  ) {
+    const { blocked, awaited, watchers } = tables;
     this.#blocked = blocked;
     this.#awaited = awaited;
+    this.#watchers = watchers;
+    this.#onLetGo = onLetGo;
     const numbers = [...blocked.entries()].map(([key, { open }]) => ({ seq: Number(key), open }));
     for (const { seq, open } of numbers.sort((one, other) => one.seq - other.seq)) {
       this.#link(seq, open);
@@ -73,7 +103,7 @@ export class Dependencies {
 
   /** Nobody waits for anything. */
   get isIdle(): boolean {
-    return this.#blocked.size === 0;
+    return this.#blocked.size === 0 && this.#watchers.size === 0;
   }
 
   /** Dependencies that are open, over all jobs. */
@@ -90,16 +120,37 @@ export class Dependencies {
   }
 
   hasDependents(seq: number): boolean {
-    return this.#dependents.has(seq);
+    return this.#dependents.has(seq) || this.watchersOf(seq) !== undefined;
+  }
+
+  /** The other shards in which jobs wait for this one. */
+  watchersOf(seq: number): Watchers | undefined {
+    return this.#watchers.size === 0 ? undefined : this.#watchers.get(String(seq));
+  }
+
+  /** Jobs of another shard wait for this one. */
+  watch(seq: number, id: string, { shard, at }: { shard: number; at: number }): void {
+    const known = this.watchersOf(seq)?.at;
+    this.#watchers.put(String(seq), { id, at: { ...known, [shard]: at } });
+  }
+
+  /** None of that shard does any more. */
+  unwatch(seq: number, shard: number): void {
+    const known = this.watchersOf(seq);
+    if (known === undefined) return;
+    const { [shard]: _, ...at } = known.at;
+    if (Object.keys(at).length > 0) this.#watchers.put(String(seq), { ...known, at });
+    else this.#watchers.delete(String(seq));
+    if (!this.hasDependents(seq)) this.forgetRemoval(seq);
   }
 
   /** The first dependent of a job whose number is above `after`, or undefined. */
-  dependentAfter(seq: number, after: number): number | undefined {
+  dependentAfter(seq: Owner, after: number): number | undefined {
     return this.#dependents.after(seq, after);
   }
 
   /** Lets a job wait for others, at least one. */
-  block(seq: number, open: readonly number[], since: number): void {
+  block(seq: number, open: readonly Owner[], since: number): void {
     this.#blocked.put(String(seq), { open, since });
     this.#link(seq, open);
   }
@@ -113,7 +164,7 @@ export class Dependencies {
   }
 
   /** One dependency less. True when it was the last. */
-  settle(seq: number, dependency: number): boolean {
+  settle(seq: number, dependency: Owner): boolean {
     const blocked = must(this.#blocked.get(String(seq)), "a job with a dependency is blocked");
     const open = blocked.open.filter((one) => one !== dependency);
     if (open.length === 0) this.#blocked.delete(String(seq));
@@ -149,14 +200,16 @@ export class Dependencies {
     return finish === undefined || finish >= below ? undefined : this.#finished[of].get(finish);
   }
 
-  #link(seq: number, open: readonly number[]): void {
+  #link(seq: number, open: readonly Owner[]): void {
     for (const dependency of open) this.#dependents.add(dependency, seq);
     this.#openCount += open.length;
   }
 
-  #unlink(seq: number, dependency: number): void {
+  #unlink(seq: number, dependency: Owner): void {
     this.#dependents.remove(dependency, seq);
     this.#openCount--;
-    if (!this.#dependents.has(dependency)) this.forgetRemoval(dependency);
+    if (this.#dependents.has(dependency)) return;
+    if (typeof dependency === "string") this.#onLetGo(dependency);
+    else if (!this.hasDependents(dependency)) this.forgetRemoval(dependency);
   }
 }

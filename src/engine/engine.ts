@@ -11,6 +11,7 @@ import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
+import { changeMail } from "./deliver.ts";
 import { stepEnded, stepRemoved } from "./depend.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
@@ -19,10 +20,13 @@ import type { Job } from "./job.ts";
 import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
+import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { applyToOutbox } from "./outbox/apply.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
+import { onlyPlace, type Place } from "./place.ts";
+import type { Post } from "./post.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
@@ -36,14 +40,23 @@ import { orderWorker } from "./worker-orders.ts";
 
 export class Engine {
   readonly state: State;
+  readonly place: Place;
+  /** Messages to and from other shards, to be read only. */
+  readonly post: Post;
   readonly limits: LimitView;
   readonly why: Why;
   readonly #core: Core;
 
   /** Rebuilds the order of live jobs from the records. Replicas of one state must have the same bound. */
-  constructor(state: State, aftermathStepsMax: number = engineLimits.aftermathStepsMax) {
+  constructor(
+    state: State,
+    aftermathStepsMax: number = engineLimits.aftermathStepsMax,
+    place: Place = onlyPlace,
+  ) {
     this.state = state;
-    this.#core = new Core(state, aftermathStepsMax);
+    this.place = place;
+    this.#core = new Core(state, aftermathStepsMax, place);
+    this.post = this.#core.post;
     this.limits = new LimitView(this.#core);
     this.why = new Why(this.#core, this.limits);
   }
@@ -63,6 +76,7 @@ export class Engine {
       return outcome;
     });
     aftermath.endBatch();
+    if (this.place.shards > 1) core.post.endBatch();
     return outcomes;
   }
 
@@ -73,8 +87,10 @@ export class Engine {
 
   /** What the batches since the last call caused. */
   takeEffects(): Effects {
-    const { effects } = this.#core;
+    const { effects, post } = this.#core;
     this.#core.effects = createEffects();
+    effects.mailMoved = post.hasMoved;
+    post.hasMoved = false;
     return effects;
   }
 
@@ -101,7 +117,7 @@ export class Engine {
   }
 
   /** The jobs that a job waits for; empty when it waits for none. */
-  openDependencies(seq: number): readonly number[] {
+  openDependencies(seq: number): readonly Owner[] {
     return this.#core.dependencies.blockedOf(seq)?.open ?? [];
   }
 
@@ -236,6 +252,9 @@ function applyChange(core: Core, change: Change): Outcome {
       return sealBatch(core, change);
     case "cancelBatch":
       return cancelBatch(core, change);
+    case "deliver":
+    case "forgetMail":
+      return changeMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);
     default:

@@ -1,7 +1,14 @@
 /** Adds jobs. */
 import { formatJobId } from "../base/ids.ts";
 import { admit } from "./admit.ts";
-import { batchIdOf, beginBatch, noteBegun, refuseBatch, refuseMember } from "./batches.ts";
+import {
+  batchIdOf,
+  beginBatch,
+  noteBegun,
+  refuseBatch,
+  refuseMember,
+  takePartDone,
+} from "./batches.ts";
 import { refuseParent, refuseTies } from "./belonging.ts";
 import { type JobRef, refuseChains } from "./chains.ts";
 import type { EnqueueJobs, NewJob } from "./change.ts";
@@ -11,8 +18,10 @@ import { added, insertJob } from "./insert.ts";
 import { backlogRefusal, requirementsRefusal } from "./limits/limit-changes.ts";
 import { engineLimits } from "./limits.ts";
 import { optionsOf } from "./new-job.ts";
+import type { JobOptions } from "./options.ts";
 import { refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
+import { elsewhere, queueElsewhere } from "./place.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
@@ -55,12 +64,16 @@ function enqueued(results: readonly EnqueueResult[], batch: JobRef | undefined):
 }
 
 /** Half of what belongs together is worse than nothing: a job whose relations cannot be refuses the whole call. */
-function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | undefined {
+function refuseRelations(core: Core, { jobs, batch, partOf }: EnqueueJobs): Rejection | undefined {
   let chains = 0;
   let ties = 0;
   let callbacks = 0;
   if (batch !== undefined) {
     const refusal = refuseBatch(core) ?? refuseTies(core, jobs.length);
+    if (refusal !== undefined) return refusal;
+  }
+  if (partOf !== undefined) {
+    const refusal = refuseMember(core, { batchId: partOf }) ?? refuseTies(core, jobs.length);
     if (refusal !== undefined) return refusal;
   }
   for (let i = 0; i < jobs.length; i++) {
@@ -82,7 +95,7 @@ function refuseRelations(core: Core, { jobs, batch }: EnqueueJobs): Rejection | 
 
 function addAll(core: Core, change: EnqueueJobs): Enqueued {
   const batch = change.batch === undefined ? undefined : beginBatch(core, change.batch);
-  const batchId = batch && batchIdOf(batch, change.shard ?? 0);
+  const batchId = change.partOf ?? (batch && batchIdOf(batch, change.shard ?? 0));
   const results: EnqueueResult[] = [];
   for (const job of change.jobs) {
     const names = job.options?.dependsOn !== undefined || job.options?.parentId !== undefined;
@@ -92,7 +105,15 @@ function addAll(core: Core, change: EnqueueJobs): Enqueued {
     else results.push(addJob(core, { ...spec, options: { ...spec.options, batchId } }));
   }
   if (batch !== undefined) noteBegun(core, batch);
+  if (change.partOf !== undefined) endPart(core, change.partOf);
   return enqueued(results, batch);
+}
+
+/** The jobs of a call that began a batch are here as far as this shard has to do with them. */
+function endPart(core: Core, batch: string): void {
+  const shard = elsewhere(core.place, batch);
+  if (shard === undefined) takePartDone(core, { kind: "partDone", batch });
+  else core.post.endPart(shard, batch);
 }
 
 function notAdded(): Rejection {
@@ -131,15 +152,34 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   if (closed !== undefined) return closed;
   const options = optionsOf(core, spec);
   const { deadQueue } = options;
-  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
-    return tooManyQueues(deadQueue);
+  if (deadQueue !== undefined && queueElsewhere(core.place, deadQueue) === undefined) {
+    if (core.openQueue(deadQueue) === undefined) return tooManyQueues(deadQueue);
   }
+  const full = refuseMail(core, spec.queue, options);
+  if (full !== undefined) return full;
   const unknown = requirementsRefusal(core, spec.queue, options.lane);
   if (unknown !== undefined) return unknown;
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
   return refusal ?? added(insertJob(core, spec, options));
+}
+
+/** While other shards do not take what this one has for them, nothing is added that may give rise to more. */
+function refuseMail(core: Core, queue: string, options: JobOptions): Rejection | undefined {
+  const { place, post } = core;
+  if (place.shards === 1 || post.size < engineLimits.mailMax) return undefined;
+  const { dependsOn, parentId, batchId, deadQueue, chain } = options;
+  const ids = [...(dependsOn ?? []), parentId, batchId];
+  const isAcross =
+    chain !== undefined ||
+    ids.some((id) => elsewhere(place, id) !== undefined) ||
+    (deadQueue !== undefined && queueElsewhere(place, deadQueue) !== undefined);
+  if (!isAcross) return undefined;
+  return reject(
+    "OVERLOADED",
+    `queue "${queue}": ${post.size} messages to other shards wait to be taken (mailMax), and the job would give rise to more`,
+  );
 }
 
 /** Two go for each that comes, so the table shrinks back; bounded, so one call never pays for a day of keys. */

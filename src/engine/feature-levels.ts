@@ -49,7 +49,10 @@ const changes: {
     readonly members: Levels<Omit<ChangeOf<Kind>, "kind">>;
   };
 } = {
-  enqueue: { level: 1, members: { jobs: 1, batch: 2, shard: 2, idempotency: 1 } },
+  enqueue: {
+    level: 1,
+    members: { jobs: 1, batch: 2, shard: 2, across: 3, partOf: 3, idempotency: 1 },
+  },
   claim: {
     level: 1,
     members: { queues: 1, count: 1, leaseMs: 1, workerId: 1, hostname: 1, labels: 3 },
@@ -62,7 +65,7 @@ const changes: {
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
-  setQueueDefaults: { level: 2, members: { queue: 2, defaults: 2, written: 2 } },
+  setQueueDefaults: { level: 2, members: { queue: 2, across: 3, defaults: 2, written: 2 } },
   startRedrive: {
     level: 2,
     members: { queue: 2, filter: 2, toQueue: 2, perSecond: 2, total: 2, totalExact: 2 },
@@ -96,7 +99,7 @@ const changes: {
   forgetMember: { level: 1, members: { id: 1 } },
   orderWorker: { level: 3, members: { workerId: 3, order: 3 } },
   setStandby: { level: 1, members: { id: 1, standby: 1 } },
-  setSchedule: { level: 2, members: { name: 2, spec: 2 } },
+  setSchedule: { level: 2, members: { name: 2, across: 3, spec: 2 } },
   deleteSchedule: { level: 2, members: { name: 2 } },
   pauseSchedule: { level: 2, members: { name: 2, paused: 2 } },
   runSchedule: { level: 2, members: { name: 2 } },
@@ -114,6 +117,8 @@ const changes: {
   },
   sealBatch: { level: 2, members: { batch: 2 } },
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
+  deliver: { level: 3, members: { from: 3, first: 3, mails: 3 } },
+  forgetMail: { level: 3, members: { to: 3, through: 3 } },
   setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
   controlWebhook: { level: 3, members: { id: 3, action: 3 } },
   testWebhook: { level: 3, members: { id: 3 } },

@@ -22,7 +22,8 @@ export function insertJob(core: Core, spec: NewJob, asked: JobOptions, held?: st
   const options = ofChain(asked, seq, core.nowMs);
   const chosen = chosenFields(core, spec, options, core.nowMs);
   const state = held === undefined ? chosen.state : "held";
-  const isBlocked = options.dependsOn !== undefined && waitForDependencies(core, seq, options);
+  const mayWait = options.dependsOn !== undefined || options.batchId !== undefined;
+  const isBlocked = mayWait && waitForDependencies(core, seq, options);
   const job: Job = {
     seq,
     createdAtMs: core.nowMs,

@@ -40,9 +40,12 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     [...contents.records()],
     engine,
   );
-  checkBelonging((holds, violation) => report.check(holds, violation), jobs, [
-    ...contents.records(),
-  ]);
+  checkBelonging(
+    (holds, violation) => report.check(holds, violation),
+    jobs,
+    [...contents.records()],
+    engine.place,
+  );
   checkSchedules(report, jobs, engine);
   checkOutbox((holds, violation) => report.check(holds, violation), jobs, engine);
   return report.found;

@@ -38,6 +38,10 @@ export const engineLimits = {
   groupsKeptMax: 100_000,
   /** Open dependencies over all jobs. */
   dependenciesMax: 1_000_000,
+  /** Messages to other shards that wait; while there are so many, no job with relations to other shards is added. */
+  mailMax: 100_000,
+  /** How long a batch waits for the jobs of its own call that other shards add. */
+  partsMs: 600_000,
   schedulesMax: 100_000,
   webhooksMax: 500,
   /** Deliveries that wait, over all webhooks and for one of them; one that has more is disabled. */

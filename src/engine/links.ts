@@ -1,14 +1,17 @@
 /** Which jobs are tied to a job: those that wait for it, or that belong to it. One list per job that has any. */
 import { SeqList } from "./seq-list.ts";
 
-export class Links {
-  readonly #lists = new Map<number, SeqList>();
+/** A job or batch by its number here, or, when another shard has it, by its id. */
+export type Owner = number | string;
 
-  has(owner: number): boolean {
+export class Links {
+  readonly #lists = new Map<Owner, SeqList>();
+
+  has(owner: Owner): boolean {
     return this.#lists.has(owner);
   }
 
-  add(owner: number, seq: number): void {
+  add(owner: Owner, seq: number): void {
     let list = this.#lists.get(owner);
     if (list === undefined) {
       list = new SeqList();
@@ -17,7 +20,7 @@ export class Links {
     list.add(seq);
   }
 
-  remove(owner: number, seq: number): void {
+  remove(owner: Owner, seq: number): void {
     const list = this.#lists.get(owner);
     if (list === undefined) return;
     list.remove(seq);
@@ -25,7 +28,7 @@ export class Links {
   }
 
   /** The first job tied to `owner` whose number is above `seq`, or undefined. */
-  after(owner: number, seq: number): number | undefined {
+  after(owner: Owner, seq: number): number | undefined {
     return this.#lists.get(owner)?.after(seq);
   }
 }

@@ -45,6 +45,7 @@ export type Outcome =
   | { readonly kind: "cleared"; readonly deleted: number; readonly more: boolean }
   | { readonly kind: "advanced"; readonly steps: number; readonly more: boolean }
   | { readonly kind: "member"; readonly id: number }
+  | { readonly kind: "delivered"; readonly through: number }
   | { readonly kind: "delivery"; readonly number: number; readonly createdAtMs: number }
   | { readonly kind: "ok" }
   | Rejection;
@@ -63,6 +64,8 @@ export interface Effects {
   readonly plansWanted: Set<string>;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
+  /** Messages to or from other shards were written, taken or forgotten. */
+  mailMoved: boolean;
   /** Deliveries that are to be sent, later or sooner than was known, or that ended. */
   readonly deliveries: number[];
   /** A webhook was made, changed or removed. */
@@ -86,6 +89,7 @@ export function createEffects(): Effects {
     finished: [],
     plansWanted: new Set(),
     redrivesWanted: false,
+    mailMoved: false,
     deliveries: [],
     webhooksChanged: false,
     workersOrdered: [],

@@ -22,7 +22,7 @@ export function react(core: Core, before: Job | undefined, after: Job | undefine
   if (options?.batchId !== undefined || options?.cascadeCancel === true) {
     reactForOwners(core, before, after);
   }
-  if (core.ties.size > 0) reactForChildren(core, before, after);
+  if (core.ties.size > 0 || core.followers.size > 0) reactForChildren(core, before, after);
   if (options?.chainId !== undefined) reactForChains(core, before, after);
   if (after?.state === "dead" && before?.state !== "dead") passOnDead(core, after);
   if (options?.callback !== undefined || before?.options.callback !== undefined) {

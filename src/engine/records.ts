@@ -10,16 +10,18 @@ import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
 import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
-import type { Awaited, Blocked } from "./dependencies.ts";
+import type { Awaited, Blocked, Watchers } from "./dependencies.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
+import type { Mail } from "./mail.ts";
 import type { Delivery } from "./outbox/delivery.ts";
 import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
+import type { PostMark } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
-import type { Tie } from "./ties.ts";
+import type { Followers, Tie } from "./ties.ts";
 import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
@@ -52,6 +54,16 @@ export interface RecordTypes {
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;
+  /** Messages to other shards; key: shard and number. */
+  mail: Mail;
+  /** By the number of the other shard. */
+  mailMarks: PostMark;
+  /** By the number of a job that other shards wait for. */
+  watchers: Watchers;
+  /** By the number of a job or batch with which jobs of other shards are cancelled. */
+  followers: Followers;
+  /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
+  joining: string;
   webhook: Webhook;
   /** By the id of the webhook, or `callbacksId`. */
   deliveryStats: DeliveryStats;

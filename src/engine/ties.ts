@@ -3,11 +3,17 @@
  * job with the numbers of its owners; from these the reverse is kept in memory. A batch and a job never have the same number,
  * so one table of owners serves both.
  */
-import { Links } from "./links.ts";
+import { Links, type Owner } from "./links.ts";
 import type { RecordTable } from "./records.ts";
 
-/** Numbers of the batch and the parent, if any. Never empty. */
-export type Tie = readonly number[];
+/** The batch and the parent, if any. Never empty. */
+export type Tie = readonly Owner[];
+
+/** A job or batch, and the shards which have jobs that are cancelled with it. */
+export interface Followers {
+  readonly id: string;
+  readonly shards: readonly number[];
+}
 
 export class Ties {
   readonly #table: RecordTable<Tie>;
@@ -26,6 +32,10 @@ export class Ties {
     return this.#table.size;
   }
 
+  of(seq: number): Tie {
+    return this.#table.get(String(seq)) ?? [];
+  }
+
   tie(seq: number, owners: Tie): void {
     this.#table.put(String(seq), owners);
     for (const owner of owners) this.#members.add(owner, seq);
@@ -36,12 +46,12 @@ export class Ties {
     this.#table.delete(String(seq));
   }
 
-  hasMembers(owner: number): boolean {
+  hasMembers(owner: Owner): boolean {
     return this.#members.has(owner);
   }
 
   /** The first member whose number is above `seq`, or undefined. */
-  memberAfter(owner: number, seq: number): number | undefined {
+  memberAfter(owner: Owner, seq: number): number | undefined {
     return this.#members.after(owner, seq);
   }
 }

@@ -71,7 +71,7 @@ const callback: Shape<Callback> = members<Callback>({
 
 const engineOnly = "only the engine gives it to the jobs that it adds";
 
-const optionRows: Rows<Partial<JobOptions>> = {
+export const optionRows: Rows<Partial<JobOptions>> = {
   maxRetries: optional(count),
   backoff: optional(word({ none: true, fixed: true, linear: true, exponential: true })),
   baseDelayMs: optional(duration),
@@ -139,12 +139,13 @@ const jobRows: Rows<NewJob> = {
 
 export const newJob: Shape<NewJob> = members<NewJob>(jobRows);
 
-/** A job that follows others. It begins no chain, so jobs are not nested without bound. */
+/** A job that follows others begins no chain, so jobs are not nested without bound. */
+export const followingRows: Pick<Rows<Partial<JobOptions>>, "chain"> = {
+  chain: absent("it follows other jobs itself"),
+};
 const followingJob: Shape<NewJob> = members<NewJob>({
   ...jobRows,
-  options: optional(
-    members<Partial<JobOptions>>({ ...optionRows, chain: absent("it follows other jobs itself") }),
-  ),
+  options: optional(members<Partial<JobOptions>>({ ...optionRows, ...followingRows })),
 });
 
 const chain: Shape<ChainPlan> = members<ChainPlan>({
@@ -161,6 +162,7 @@ export const newBatch: Shape<NewBatch> = members<NewBatch>({
   onFailure: optional(followingJob),
   onComplete: optional(followingJob),
   shard,
+  parts: optional(integer(1, bounds.listMax)),
 });
 
 export function isGrowing<T extends string | number>(values: readonly T[]): boolean {

@@ -60,6 +60,7 @@ import {
   targetUrl,
   time,
 } from "./well-formed-job.ts";
+import { mail } from "./well-formed-mail.ts";
 
 const steps = integer(1, bounds.listMax);
 const leaseMs = integer(1, bounds.durationMsMax);
@@ -223,6 +224,8 @@ const change: Shape<Change> = variants<Change>({
     jobs: list(newJob, 0, bounds.listMax),
     batch: optional(newBatch),
     shard: optional(shard),
+    across: optional(yes),
+    partOf: optional(key),
     idempotency: optional(members({ key, fingerprint: longText })),
   },
   claim: {
@@ -249,6 +252,7 @@ const change: Shape<Change> = variants<Change>({
   drainQueue: { queue: name, draining: flag },
   setQueueDefaults: {
     queue: name,
+    across: optional(yes),
     defaults: optional(queueDefaults),
     written: optional(json),
   },
@@ -295,7 +299,7 @@ const change: Shape<Change> = variants<Change>({
   forgetMember: { id: count },
   orderWorker: { workerId: key, order: optional(word({ quiet: true, stop: true })) },
   setStandby: { id: count, standby: flag },
-  setSchedule: { name, spec: scheduleSpec },
+  setSchedule: { name, across: optional(yes), spec: scheduleSpec },
   deleteSchedule: { name },
   pauseSchedule: { name, paused: flag },
   runSchedule: { name },
@@ -312,6 +316,12 @@ const change: Shape<Change> = variants<Change>({
   },
   sealBatch: { batch: seq },
   cancelBatch: { batch: seq, reason: optional(longText) },
+  deliver: {
+    from: shard,
+    first: integer(1, Number.MAX_SAFE_INTEGER),
+    mails: list(mail, 1, bounds.listMax),
+  },
+  forgetMail: { to: shard, through: count },
   setWebhook: { id: name, spec: webhookSpec, secret: optional(shortText) },
   controlWebhook: { id: name, action: word({ pause: true, enable: true, delete: true }) },
   testWebhook: { id: name },

@@ -12,6 +12,7 @@ import { costOf } from "./limits/lane.ts";
 import type { LimitStatus, LimitView } from "./limits/limit-view.ts";
 import { type LimitTarget, nameOf } from "./limits/setting.ts";
 import { type QueueStanding, type Standing, standingIn, standingOf } from "./limits/standing.ts";
+import type { Owner } from "./links.ts";
 import { followUpOf, holderOf } from "./unique-key.ts";
 
 /** One thing that keeps a job from being given to a worker. */
@@ -19,7 +20,7 @@ export type Obstacle =
   | { readonly kind: "finished" | "active" | "held" | "expired" | "queuePaused" }
   /** Its time has not come. */
   | { readonly kind: "due"; readonly untilMs: number }
-  | { readonly kind: "dependency"; readonly seq: number }
+  | { readonly kind: "dependency"; readonly seq: Owner }
   /** It takes a unique key when the job that holds it ends. */
   | { readonly kind: "followUp"; readonly key: string; readonly holder: number }
   /** Another job of its key goes first. */

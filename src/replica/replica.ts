@@ -14,6 +14,7 @@ import { type Batch, type Change, decodeBatch, encodeBatch } from "../engine/cha
 import { Engine } from "../engine/engine.ts";
 import { needOf, newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { createEffects, type Effects, type Outcome } from "../engine/outcome.ts";
+import type { Place } from "../engine/place.ts";
 import { refuseIllFormed } from "../engine/well-formed.ts";
 import type { ConfState, Entry } from "../raft/message.ts";
 import { Alarm } from "./alarm.ts";
@@ -49,6 +50,10 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** Which of the cluster's shards this is; the only one when absent. */
+  readonly place?: Place;
+  /** Messages to or from other shards were written, taken or forgotten, whoever leads. */
+  readonly onMail?: () => void;
   /** Life-cycle events were added; on every node, also where `onEffects` is not called. */
   readonly onEvents?: () => void;
   /** From now on only programs that know this level may touch what the node keeps. */
@@ -70,7 +75,7 @@ export const defaultReplicaOptions: ReplicaOptions = {
   checkpointMs: 1000,
   checkpointRecords: 25_000,
   quietCheckpointMs: 10_000,
-  quietRecords: 2000,
+  quietRecords: 1000,
   unstoredBytesMax: 96 * 1024 * 1024,
 };
 
@@ -103,7 +108,7 @@ export class Replica {
   constructor(deps: ReplicaDeps, options: ReplicaOptions = defaultReplicaOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.engine = new Engine(deps.store.state);
+    this.engine = new Engine(deps.store.state, undefined, deps.place);
     this.#conf = deps.store.stored.conf;
     this.#time = new LogTime(deps.clock, deps.store.state.meta.nowMs);
     this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
@@ -278,6 +283,7 @@ export class Replica {
     const effects = this.engine.takeEffects();
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
+    if (effects.mailMoved) this.#deps.onMail?.();
     if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();
     this.#checkpoints.note(entry.data.length + (meta.nextEvent - nextEvent) * eventBytes);

@@ -7,7 +7,7 @@ import { formatTime } from "../base/time.ts";
 import type { JobBatch } from "../engine/batches.ts";
 import { refView } from "./flow-handlers.ts";
 import { toOpenBatch } from "./new-batch.ts";
-import { type Node, shorten } from "./node.ts";
+import { goneHint, type Node, shorten } from "./node.ts";
 import { type Listing, pageOf } from "./page.ts";
 import { enqueue } from "./worker-handlers.ts";
 
@@ -69,7 +69,7 @@ function findBatch(node: Node, id: string): Found {
       : undefined;
   // The whole id must match: a guessed number is not an id.
   if (parsed === undefined || batch?.createdAtMs !== parsed.createdAtMs) {
-    throw new CorvoError("NOT_FOUND", `no batch "${shorten(id)}"`);
+    throw new CorvoError("NOT_FOUND", `no batch "${shorten(id)}"`, { hint: goneHint });
   }
   return { seq: parsed.seq, batch };
 }
@@ -90,8 +90,11 @@ function batchView(node: Node, { seq, batch }: Found): BatchView {
   if (batch.reason !== undefined) view.reason = batch.reason;
   if (batch.sealAtMs > 0) view.seal_at = formatTime(batch.sealAtMs);
   if (batch.finishedAtMs > 0) view.finished_at = formatTime(batch.finishedAtMs);
-  if (batch.successJob !== undefined) view.success_job = refView(node, batch.successJob);
-  if (batch.failureJob !== undefined) view.failure_job = refView(node, batch.failureJob);
-  if (batch.completeJob !== undefined) view.complete_job = refView(node, batch.completeJob);
+  const [success, failure, complete] = [batch.successJob, batch.failureJob, batch.completeJob].map(
+    (ref) => refView(node, ref),
+  );
+  if (success !== undefined) view.success_job = success;
+  if (failure !== undefined) view.failure_job = failure;
+  if (complete !== undefined) view.complete_job = complete;
   return view;
 }

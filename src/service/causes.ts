@@ -4,7 +4,7 @@
  */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
-import { formatJobId, parseJobId } from "../base/ids.ts";
+import { formatJobId, parseJobId, shardOfId } from "../base/ids.ts";
 import { formatDuration, formatTime } from "../base/time.ts";
 import type { Job } from "../engine/job.ts";
 import { describeTarget } from "../engine/limits/setting.ts";
@@ -35,7 +35,9 @@ export function causeOf(node: Node, job: Job, obstacle: Obstacle): Cause {
     case "due":
       return due(job, obstacle.untilMs);
     case "dependency":
-      return dependency(node, job, obstacle.seq);
+      return typeof obstacle.seq === "string"
+        ? dependencyElsewhere(obstacle.seq)
+        : dependency(node, job, obstacle.seq);
     case "expired":
       return {
         code: "expired",
@@ -205,6 +207,24 @@ function dependency(node: Node, job: Job, seq: number): Cause {
     message: `It waits for job ${job_id ?? seq}, which is ${state}.`,
     state,
     ...(job_id === undefined ? {} : { job_id }),
+  };
+}
+
+/** A job of another shard, or the batch there in which the job is to be counted before it runs. */
+function dependencyElsewhere(id: string): Cause {
+  const shard = shardOfId(id) ?? 0;
+  if (!id.startsWith("job_")) {
+    return {
+      code: "dependency",
+      message: `It waits to be counted in ${id}, which is in shard ${shard}.`,
+      shard,
+    };
+  }
+  return {
+    code: "dependency",
+    message: `It waits for job ${id}, which is in shard ${shard} and has not ended well as far as this shard was told.`,
+    job_id: id,
+    shard,
   };
 }
 

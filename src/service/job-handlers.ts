@@ -4,6 +4,7 @@ import { CorvoError } from "../base/errors.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import { isFinished, type Job } from "../engine/job.ts";
+import { elsewhere } from "../engine/place.ts";
 import type { Node } from "./node.ts";
 import { type JobView, jobView } from "./views.ts";
 
@@ -88,7 +89,10 @@ function readJob(node: Node, jobId: string): JobView {
 function waitsForIds(node: Node, job: Job): string[] {
   if (job.options.dependsOn === undefined) return [];
   const open = new Set(node.replica.engine.openDependencies(job.seq));
-  return job.options.dependsOn.filter((id) => open.has(parseJobId(id)?.seq ?? 0));
+  const { place } = node.replica.engine;
+  return job.options.dependsOn.filter((id) =>
+    open.has(elsewhere(place, id) === undefined ? (parseJobId(id)?.seq ?? 0) : id),
+  );
 }
 
 function tryRead(node: Node, jobId: string): JobView | undefined {

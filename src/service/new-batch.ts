@@ -8,7 +8,7 @@ import { CorvoError } from "../base/errors.ts";
 import type { NewBatch, NewJob } from "../engine/change.ts";
 import { stepJob } from "./chain-plan.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
-import { toDuration } from "./values.ts";
+import { toSpan } from "./values.ts";
 
 type Spec = Static<typeof NewBatchSchema>;
 type Step = Static<typeof ChainStep>;
@@ -18,7 +18,8 @@ const defaultOpenMs = 24 * 3_600_000;
 
 /** The batch that the jobs of a call are. */
 export function toNewBatch(spec: Spec, shard: number): NewBatch {
-  const batch = withCallbacks(spec, shard);
+  const given = withCallbacks(spec, shard);
+  const batch = spec.parts == null ? given : { ...given, parts: spec.parts };
   if (spec.callback_queue == null) {
     if (spec.callback_payload != null) throw invalid("callback_payload", "it needs callback_queue");
     return batch;
@@ -34,7 +35,7 @@ export function toOpenBatch(spec: OpenSpec, shard: number): NewBatch {
   const openMs =
     spec.seal_after == null
       ? defaultOpenMs
-      : Math.max(1, toDuration("seal_after", spec.seal_after));
+      : toSpan("seal_after", spec.seal_after, "720h (batchOpenMsMax)");
   if (openMs > limits.batchOpenMsMax) {
     throw new CorvoError(
       "LIMIT_EXCEEDED",

@@ -25,7 +25,7 @@ import type { FilterEnv } from "./filter/body.ts";
 import { IdleWatch } from "./idle-watch.ts";
 
 import { messageOf, type Post } from "./outbound-message.ts";
-import { refuseScattered } from "./relations.ts";
+import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
 
@@ -183,7 +183,9 @@ export class Node {
 
   findJob(jobId: string): Job {
     const job = this.tryFindJob(jobId);
-    if (job === undefined) throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    if (job === undefined) {
+      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`, { hint: goneHint });
+    }
     return job;
   }
 
@@ -221,29 +223,28 @@ export class Node {
     );
   }
 
-  /** The same for a job and all that it may bring about. */
+  /** The same for a job, and resources that it or what follows from it could never get. */
   refuseJobElsewhere(job: NewJob): void {
     if (this.options.shards === 1) return;
     this.refuseElsewhere(job.queue);
     refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
   }
 
-  /** The same for what follows the end of a batch. */
+  /** The same for what follows the end of a batch, which may be in any shard. */
   refuseBatchElsewhere({ onSuccess, onFailure, onComplete }: NewBatch): void {
-    const { shard, shards } = this.options;
+    if (this.options.shards === 1) return;
     for (const job of [onSuccess, onFailure, onComplete]) {
       if (job === undefined) continue;
-      const right = shardOfQueue(job.queue, shards);
-      if (right === shard) {
-        this.refuseJobElsewhere(job);
-        continue;
-      }
-      throw new CorvoError(
-        "VALIDATION_ERROR",
-        `queue "${job.queue}" is in shard ${right}, and the batch in shard ${shard}: what follows a batch is where its jobs are`,
-        { hint: "Queues whose names have the same {tag} in braces share a shard." },
-      );
+      refuseScattered(job, (queue) => shardOfQueue(queue, this.options.shards));
     }
+  }
+
+  /** `across`, for a change that brings jobs which have to do with other shards. */
+  acrossOf(jobs: readonly (NewJob | undefined)[]): { readonly across?: true } {
+    if (this.options.shards === 1) return {};
+    return jobs.some((job) => job !== undefined && isAcross(this.options, job))
+      ? { across: true }
+      : {};
   }
 
   /** The parts of an id that this shard may have given. */
@@ -268,7 +269,10 @@ export class Node {
   async proposeOne(change: Change, bytes: number): Promise<Extract<ItemResult, { kind: "done" }>> {
     const [result] = await this.proposeItems(change, bytes);
     if (result === undefined) throw new Error("a change of one item has one result");
-    if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
+    if (result.kind === "rejected") {
+      const hint = result.code === "NOT_FOUND" ? { hint: goneHint } : {};
+      throw new CorvoError(result.code, result.message, hint);
+    }
     return result;
   }
 
@@ -313,6 +317,9 @@ export class Node {
     return watchIn(this.#bulkWatchers, id, watcher);
   }
 }
+
+/** Of jobs and of what holds them together. */
+export const goneHint = "Check the id; what is finished is removed after the retention time.";
 
 function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
   let watchers = all.get(key);

@@ -70,9 +70,11 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     getQueueDefaults: async ({ params }) => defaultsView(node, params.name),
     async setQueueDefaults({ params, body }) {
       node.refuseElsewhere(params.name);
-      if (body.dead_queue != null) node.refuseElsewhere(body.dead_queue);
       const defaults = toDefaults(params.name, body);
-      const change = { kind: "setQueueDefaults" as const, queue: params.name };
+      const across = node.acrossOf([
+        { queue: params.name, payload: "", options: { deadQueue: defaults?.deadQueue } },
+      ]);
+      const change = { kind: "setQueueDefaults" as const, queue: params.name, ...across };
       const written = JSON.stringify(knownMembers(QueueDefaults, body));
       const bytes = 128 + 2 * written.length;
       await node.propose(defaults === undefined ? change : { ...change, defaults, written }, bytes);

@@ -75,7 +75,8 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
       const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
       node.refuseJobElsewhere(spec.job);
       const bytes = 512 + 2 * sizeOf(spec.job);
-      await node.propose({ kind: "setSchedule", name: params.name, spec }, bytes);
+      const across = node.acrossOf([spec.job]);
+      await node.propose({ kind: "setSchedule", name: params.name, ...across, spec }, bytes);
       return scheduleView(node, find(params.name));
     },
     async deleteSchedule({ params }) {
@@ -178,7 +179,8 @@ function scheduleView(node: Node, record: ScheduleRecord): Shown {
   const { timetable } = spec;
   const [last] = historyOf(node, record);
   const nowMs = node.deps.clock.nowMs();
-  const isOver = ends && plan.length === 0;
+  // Whether there is anything left to plan shows before it is planned.
+  const isOver = plan.length === 0 && (ends || nextRuns(spec, record.plannedToMs, 1).length === 0);
   return {
     name: record.name,
     queue: spec.job.queue,

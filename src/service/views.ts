@@ -171,11 +171,11 @@ export function claimedView(id: string, job: Job): ClaimedView {
   return view;
 }
 
-/** The id of the dead job of which this one, whose id is given, is a copy: both are in one shard. */
+/** The id of the dead job of which this one, whose id is given, is a copy. */
 export function deadOf(id: string, { options }: Job): string | undefined {
   if (options.deadOf === undefined) return undefined;
-  const shard = parseJobId(id)?.shard ?? 0;
-  return formatJobId(options.deadOf[0], options.deadOf[1], shard);
+  const [seq, createdAtMs, shard = parseJobId(id)?.shard ?? 0] = options.deadOf;
+  return formatJobId(seq, createdAtMs, shard);
 }
 
 /** The schedule that made the job. */

@@ -5,7 +5,7 @@ import type { InputOf } from "../api/operation.ts";
 import { type Handlers, type Operations, Reply } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import type { EnqueueJobs, NewJob } from "../engine/change.ts";
+import type { EnqueueJobs, NewBatch, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs, introductionOf, orderOf } from "./fetch.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
@@ -50,7 +50,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const jobs = checkJobs(body, () => shard);
       const call =
         body.batch == null
-          ? { jobs }
+          ? { jobs, ...(body.part_of != null && { partOf: body.part_of }) }
           : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, shard) };
       const { results, batch } = await enqueue(node, call, body.idempotency_key);
       const views = results.map((result, i) =>
@@ -97,7 +97,7 @@ type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
 /** Adds jobs; the workers that wait for them get their claim into the same batch. */
 export function enqueue(
   node: Node,
-  { jobs, batch }: Pick<EnqueueJobs, "jobs" | "batch">,
+  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
   idempotencyKey: string | null | undefined,
 ): Promise<Enqueued> {
   return new Promise((resolve, reject) => {
@@ -108,7 +108,10 @@ export function enqueue(
     }
     if (batch !== undefined) node.refuseBatchElsewhere(batch);
     const jobsOnly = enqueueChange(node, jobs);
-    const change = batch === undefined ? jobsOnly : { ...jobsOnly, batch };
+    const change =
+      batch === undefined && partOf === undefined
+        ? jobsOnly
+        : inBatch(node, jobsOnly, { batch, partOf });
     const withKey: EnqueueJobs =
       idempotencyKey == null
         ? change
@@ -117,7 +120,9 @@ export function enqueue(
             idempotency: {
               key: idempotencyKey,
               fingerprint: node.deps.fingerprint(
-                JSON.stringify(batch === undefined ? jobs : { jobs, batch }),
+                JSON.stringify(
+                  batch === undefined && partOf === undefined ? jobs : { jobs, batch, partOf },
+                ),
               ),
             },
           };
@@ -140,8 +145,29 @@ export function enqueue(
 }
 
 export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
-  const { shard } = node.options;
-  return shard === 0 ? { kind: "enqueue", jobs } : { kind: "enqueue", jobs, shard };
+  const { shard, shards } = node.options;
+  if (shards === 1) return { kind: "enqueue", jobs };
+  const change = { kind: "enqueue" as const, jobs, ...node.acrossOf(jobs) };
+  return shard === 0 ? change : { ...change, shard };
+}
+
+/** The jobs of a call that begins a batch, or a part of them. */
+function inBatch(
+  node: Node,
+  change: EnqueueJobs,
+  { batch, partOf }: { batch: NewBatch | undefined; partOf: string | undefined },
+): EnqueueJobs {
+  const { onSuccess, onFailure, onComplete, parts } = batch ?? {};
+  const isSplit = partOf !== undefined || parts !== undefined;
+  const across = isSplit
+    ? { across: true as const }
+    : node.acrossOf([onSuccess, onFailure, onComplete]);
+  return {
+    ...change,
+    ...across,
+    ...(batch !== undefined && { batch }),
+    ...(partOf !== undefined && { partOf }),
+  };
 }
 
 /** Jobs per queue that will be ready at once. */

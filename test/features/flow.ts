@@ -1,5 +1,6 @@
 /** Jobs that belong together. */
 import { expect } from "bun:test";
+import { until } from "../support/cluster/cluster.ts";
 import type { Chapter } from "./feature.ts";
 
 export const flow: Chapter = {
@@ -74,7 +75,10 @@ export const flow: Chapter = {
           const told = { previous_job_id: first.job_id, previous_result: { pages: 3 }, own: 1 };
           expect(next.payload).toEqual(told);
           await api.ack(next);
-          const chain = await api.json("GET", `/api/v1/chains/${chain_id}`);
+          const chain = await until("the chain is over", async () => {
+            const shown = await api.json("GET", `/api/v1/chains/${chain_id}`);
+            return shown["state"] === "running" ? undefined : shown;
+          });
           expect(chain).toMatchObject({ state: "completed", current_step: 1 });
         };
       },

@@ -102,6 +102,9 @@ test("[F31] a job is in one batch, and an open one has a bounded time", async ()
   expect(await refusalOf(open(rig, { seal_after: "721h" }))).toBe(
     'LIMIT_EXCEEDED seal_after: "721h" is longer than 720h (batchOpenMsMax)',
   );
+  expect(await refusalOf(open(rig, { seal_after: "0s" }))).toBe(
+    'VALIDATION_ERROR seal_after: expected more than 0 and at most 720h (batchOpenMsMax), got "0s"',
+  );
 });
 
 test("[F31] an open batch says when it will be sealed, and is sealed then", async () => {
@@ -152,14 +155,14 @@ const badJobs: readonly [why: string, job: Omit<NewJobBody, "queue">, says: stri
     'VALIDATION_ERROR parent_id: "$0" must be an earlier job of the same call, and this is number 0',
   ],
   [
-    "a parent of another shard",
+    "a parent of a shard that there is not",
     { parent_id: formatJobId(1, 1000, 3) },
-    `VALIDATION_ERROR parent_id: job "${formatJobId(1, 1000, 3)}" is in shard 3, and the queue of this one in shard 0`,
+    `NOT_FOUND parent_id: no job "${formatJobId(1, 1000, 3)}"; it may be gone already`,
   ],
   [
-    "a batch of another shard",
+    "a batch of a shard that there is not",
     { batch_id: formatGroupId("batch", elsewhere) },
-    `VALIDATION_ERROR batch_id: batch "${formatGroupId("batch", elsewhere)}" is in shard 3, and the queue of this one in shard 0`,
+    `NOT_FOUND batch_id: no batch "${formatGroupId("batch", elsewhere)}"`,
   ],
   ["a batch that is none", { batch_id: "x" }, 'NOT_FOUND batch_id: no batch "x"'],
 ];

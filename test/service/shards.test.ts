@@ -143,53 +143,6 @@ describe("batches", () => {
     expect(jobs.map(({ payload }) => payload)).toEqual(order.map((_, i) => ({ i })));
   });
 
-  test("jobs wait for earlier ones of their shard by their place in the call, and for no others", async () => {
-    const [here, there] = spread("flow");
-    const batch = await server.post<Batch>("/enqueue/batch", {
-      jobs: [
-        { queue: there },
-        { queue: here },
-        { queue: here, depends_on: ["$1"], parent_id: "$1" },
-      ],
-    });
-
-    const refused = await server.call("POST", "/api/v1/enqueue/batch", {
-      jobs: [{ queue: there }, { queue: here, depends_on: ["$0"] }],
-    });
-    const orphan = await server.call("POST", "/api/v1/enqueue/batch", {
-      jobs: [{ queue: there }, { queue: here, parent_id: "$0" }],
-    });
-
-    const job = await server.get<{ waits_for: string[]; parent_id: string }>(
-      `/jobs/${batch.job_ids[2]}`,
-    );
-    expect(job.waits_for).toEqual([batch.job_ids[1] ?? ""]);
-    expect(job.parent_id).toBe(batch.job_ids[1] ?? "");
-    expect(orphan).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
-    expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
-  });
-
-  test("a chain stays in one shard, and is found there by its id", async () => {
-    const [here, there] = spread("chain");
-    const chainOf = (next: string) => ({
-      queue: here,
-      chain: { steps: [{ queue: here }, { queue: next }] },
-    });
-    const { job_id } = await add(here, { chain: chainOf(`{${here}}:b`).chain });
-    const { chain_id } = await server.get<{ chain_id: string }>(`/jobs/${job_id}`);
-
-    const refused = await server.call("POST", "/api/v1/enqueue", chainOf(there));
-    const batch = await server.call("POST", "/api/v1/enqueue/batch", {
-      jobs: [{ queue: there }, chainOf(there)],
-    });
-
-    const chain = await server.get<{ steps: { job_id?: string }[] }>(`/chains/${chain_id}`);
-    expect(chain.steps[0]?.job_id).toBe(job_id);
-    expect(refused).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
-    expect(batch).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
-    expect((await server.call("GET", `/api/v1/queues/${there}`)).status).toBe(404);
-  });
-
   test("one bad job refuses the whole batch before any shard has its part", async () => {
     const queues = spread("bad");
 

@@ -271,15 +271,15 @@ export const knownBugs: readonly KnownBug[] = [
     says: "a job that is cancelled stays pending in its batch",
     by: "simulator",
     file: "src/engine/batches.ts",
-    from: "if (from === to || batchId === undefined) return;",
-    to: 'if (from === to || to === "cancelled" || batchId === undefined) return;',
+    from: "if (job === undefined || batchId === undefined || from === to) return;",
+    to: 'if (job === undefined || batchId === undefined || from === to || to === "cancelled") return;',
   },
   {
     id: undefined,
     says: "a chain whose step was completed is taken up again with it",
     by: "simulator",
     file: "src/engine/chains.ts",
-    from: "if (job.options.chain !== undefined) resume(core, found);",
+    from: "if (plan !== undefined) resume(core, found);",
     to: "resume(core, found);",
   },
   {

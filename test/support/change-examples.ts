@@ -12,6 +12,7 @@ import type {
   ReleaseItem,
   SnoozeItem,
 } from "../../src/engine/change.ts";
+import type { DeliverMail } from "../../src/engine/mail.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import type { JobFilter } from "../../src/engine/query.ts";
 import type { ScheduleSpec } from "../../src/engine/schedule.ts";
@@ -101,6 +102,8 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   },
   sealBatch: { kind: "sealBatch", batch: 1 },
   cancelBatch: { kind: "cancelBatch", batch: 1 },
+  deliver: { kind: "deliver", from: 1, first: 1, mails: [{ kind: "unwatch", id: "job_1" }] },
+  forgetMail: { kind: "forgetMail", to: 1, through: 3 },
   setWebhook: {
     kind: "setWebhook",
     id: "w",
@@ -174,6 +177,7 @@ const batch: Required<NewBatch> = {
   onFailure: follower,
   onComplete: follower,
   shard: 2,
+  parts: 2,
 };
 const pause = { scope: "resource", name: "r", pauseMs: 1 } as const;
 const leased = { seq: 1, token: 2 };
@@ -242,6 +246,35 @@ const spec: Required<ScheduleSpec> = {
   job: fullJob(options),
 };
 
+const tally = { total: 1, pending: 1, completed: -1, dead: 0, cancelled: 0 };
+const step = { kind: "step", chain: "chn_1", step: 1, batch: "batch_1" } as const;
+const mails: DeliverMail["mails"] = [
+  { kind: "watch", id: "job_1", at: 1, again: true },
+  { kind: "ended", id: "job_1", how: "missing", at: 1, only: true },
+  { kind: "follow", id: "job_1", again: true },
+  { kind: "unfollow", id: "job_1" },
+  { kind: "cancelled", id: "batch_1" },
+  {
+    kind: "add",
+    job: fullJob({ ...optionsOfFollower, chainId: "chn_1", chainStep: 1, deadOf: [1, at, 2] }),
+    errand: step,
+  },
+  { kind: "added", errand: step, job: [1, at] },
+  {
+    kind: "added",
+    errand: { kind: "callback", batch: "batch_1", slot: "successJob" },
+    problem: "no room",
+  },
+  {
+    ...{ kind: "step", chain: "chn_1", step: 1, how: "dead", job: "job_1" },
+    ...{ result: json, exit: "", error: "e", reason: "r" },
+  },
+  { kind: "join", batch: "batch_1", jobs: [1, 2] },
+  { kind: "joined", batch: "batch_1", jobs: [1, 2], refusal: "no" },
+  { kind: "partDone", batch: "batch_1" },
+  { kind: "count", batch: "batch_1", by: tally },
+];
+
 export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   ...(leanChanges as { readonly [K in Kind]: Required<ChangeOf<K>> }),
   enqueue: {
@@ -249,6 +282,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     jobs: [fullJob(options)],
     batch,
     shard: 3,
+    across: true,
+    partOf: "batch_1",
     idempotency: { key: "i", fingerprint: "f" },
   },
   claim: { ...leanChanges.claim, workerId: "w", hostname: "h", labels: ["a=1"] },
@@ -258,7 +293,13 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   snooze: { kind: "snooze", items: [snooze] },
   heartbeat: { kind: "heartbeat", items: [heartbeat] },
   manage: { ...leanChanges.manage, queue: "r", priority: 1, reason: "why" },
-  setQueueDefaults: { kind: "setQueueDefaults", queue: "q", defaults: policy, written: "{}" },
+  setQueueDefaults: {
+    kind: "setQueueDefaults",
+    queue: "q",
+    across: true,
+    defaults: policy,
+    written: "{}",
+  },
   startBulk: { ...leanChanges.startBulk, filter, seqs: [1], queue: "r", priority: 1, reason: "w" },
   endBulk: { kind: "endBulk", id: "b", number: 1, error: "no" },
   startRedrive: { ...leanChanges.startRedrive, filter, toQueue: "r", perSecond: 1 },
@@ -273,7 +314,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     },
     only: "rate",
   },
-  setSchedule: { kind: "setSchedule", name: "s", spec },
+  setSchedule: { kind: "setSchedule", name: "s", across: true, spec },
+  deliver: { kind: "deliver", from: 1, first: 1, mails },
   setWebhook: {
     ...leanChanges.setWebhook,
     spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },

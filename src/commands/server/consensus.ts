@@ -25,6 +25,7 @@ export interface ConsensusEnv {
   readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
+  readonly onMail: () => void;
   /** Where there are several shards. */
   readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
@@ -58,6 +59,8 @@ export function createConsensus(
     onFatal: env.fail,
     onEffects: env.onEffects,
     onEvents: env.onEvents,
+    place: { shard: storage.shard, shards: identity.shards },
+    onMail: env.onMail,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

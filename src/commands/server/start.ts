@@ -119,6 +119,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       membership?.confChanged();
       gate?.look();
     },
+    onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
   });
   const [first] = cores as [ShardCore, ...ShardCore[]];
@@ -147,7 +148,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   });
   const conditionOfNode = (id: number) =>
     id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
-  const duties = createShardDuties(cores, {
+  const duties: ShardDuties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });

@@ -241,7 +241,13 @@ class HttpApp implements App {
   #readEvents(request: Request): ReturnType<Serve> {
     try {
       if (!wantsWebSocket(request)) return this.#events.serve(request);
-      this.#open(request, this.#events.createSocket(request));
+      const socket = this.#events.createSocket(request);
+      try {
+        this.#open(request, socket);
+      } catch (thrown) {
+        socket.closed();
+        throw thrown;
+      }
       return undefined;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);

@@ -21,6 +21,7 @@ import { createBulkParts } from "./bulk-parts.ts";
 import { elsewhere } from "./elsewhere.ts";
 
 import { createFetchParts } from "./fetch-parts.ts";
+import { createGroupParts } from "./group-parts.ts";
 import { createJobParts } from "./job-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
@@ -58,10 +59,11 @@ export function createShardedHandlers(
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
+  const searchParts = createSearchParts(calls);
   const parts: Pick<Handlers, PartsName> = {
     ...createWorkerParts(calls),
     ...createFetchParts({ ...ports, calls, isHere }),
-    ...createSearchParts(calls),
+    ...searchParts,
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
@@ -72,12 +74,14 @@ export function createShardedHandlers(
   for (const name of Object.keys(operations) as OperationName[]) {
     handlers[name] = placed(calls, name, operations[name]);
   }
+  // The loop above covers every key of the table; the type cannot follow it.
+  const placedHandlers = { ...handlers } as unknown as Handlers;
   Object.assign(handlers, parts, {
-    moveJob: guardMove(calls, handlers["moveJob"] as Handlers["moveJob"]),
+    moveJob: guardMove(calls, placedHandlers.moveJob),
     // Of all shards, as this node has them.
     clusterEvents: createEventPages(ports.events),
+    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
   });
-  // The loop above covers every key of the table; the type cannot follow it.
   return handlers as unknown as Handlers;
 }
 

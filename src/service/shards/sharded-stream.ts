@@ -9,6 +9,7 @@ import type { ClientFrame, StreamService, StreamSession } from "../../api/stream
 import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import { LentCredits } from "./lent-credits.ts";
+import { checkNamed, namesOthers } from "./named-jobs.ts";
 import { leaderless, type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
 import { mergeAnswers, refusalText, splitFrame } from "./stream-split.ts";
 
@@ -23,6 +24,9 @@ interface StreamDeps {
 export function createShardedStream(deps: StreamDeps): StreamService {
   return { open: (push) => new ShardedSession(deps, push) };
 }
+
+/** A look at what a job names is short, and a session that is closed ends nothing that it has begun. */
+const never = new AbortController().signal;
 
 interface Pushed {
   readonly job_id: string;
@@ -62,6 +66,10 @@ class ShardedSession implements StreamSession {
     try {
       const parts = splitFrame(frame, this.#calls);
       if (parts.size > 1) this.#deps.check(frame);
+      const { enqueue } = frame;
+      if (enqueue != null && namesOthers(this.#calls, enqueue)) {
+        await checkNamed(this.#calls, enqueue, { signal: never });
+      }
       const asked = [...parts].map(async ([shard, part]) => ({
         part,
         text: await this.#ask(shard, part.frame),

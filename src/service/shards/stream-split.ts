@@ -3,8 +3,8 @@
  * the order in which its items were sent. Where a shard refused its whole part, its items say so one by one.
  */
 import type { AnswerFrame, ClientFrame } from "../../api/stream.ts";
-import type { CorvoError } from "../../base/errors.ts";
-import { splitJobs } from "./batch-jobs.ts";
+import { CorvoError } from "../../base/errors.ts";
+import { readable, splitJobs } from "./batch-jobs.ts";
 import { type ShardCalls, splitBy } from "./shard-calls.ts";
 
 const itemKinds = ["ack", "fail", "release", "snooze", "heartbeat"] as const;
@@ -20,6 +20,12 @@ export interface FramePart {
 /** The claim is not part of any: credits are lent, not split (`lent-credits.ts`). */
 export function splitFrame(frame: ClientFrame, calls: ShardCalls): Map<number, FramePart> {
   const parts = new Map<number, FramePart>();
+  const addEnqueue = (jobs: NonNullable<ClientFrame["enqueue"]>) => {
+    const split = splitJobs(jobs, (queue) => calls.ofQueue(queue));
+    const later = split.find(({ wave }) => wave > 0)?.jobs[0];
+    if (later !== undefined) throw namesAnother(later.at);
+    add("enqueue", new Map(split.map((part) => [part.shard, readable(part, () => undefined)])));
+  };
   const add = (
     kind: Kind,
     split: Map<number, { readonly item: object; readonly at: number }[]>,
@@ -33,12 +39,7 @@ export function splitFrame(frame: ClientFrame, calls: ShardCalls): Map<number, F
       });
     }
   };
-  if (frame.enqueue != null) {
-    add(
-      "enqueue",
-      splitJobs(frame.enqueue, (queue) => calls.ofQueue(queue)),
-    );
-  }
+  if (frame.enqueue != null) addEnqueue(frame.enqueue);
   for (const kind of itemKinds) {
     const items: readonly { readonly job_id: string }[] | null | undefined = frame[kind];
     if (items != null)
@@ -48,6 +49,17 @@ export function splitFrame(frame: ClientFrame, calls: ShardCalls): Map<number, F
       );
   }
   return parts;
+}
+
+/** What a frame asks of a shard is one batch there, and all shards get their part at once. */
+function namesAnother(at: number): CorvoError {
+  return new CorvoError(
+    "VALIDATION_ERROR",
+    `enqueue[${at}]: it names a job of this frame that is in another shard`,
+    {
+      hint: "Send it in a later frame, with the id of that job; or use POST /api/v1/enqueue/batch.",
+    },
+  );
 }
 
 interface Answered {

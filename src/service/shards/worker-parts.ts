@@ -1,14 +1,10 @@
 /**
  * Calls of producers and workers with items of several shards. Results are in the order in which the items were sent. A
  * part whose shard refused it as a whole is answered item by item where the answer has items.
- *
- * A batch is added atomically per shard only. When some shards took their part and others did not, the caller is told so
- * (OUTCOME_UNKNOWN): repeating the call with its idempotency key adds what is missing, since every part has the key.
  */
 import type { CallContext, Handlers } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
-import { checkJobs } from "../worker-handlers.ts";
-import { splitJobs } from "./batch-jobs.ts";
+import { enqueueParts } from "./enqueue-parts.ts";
 import {
   type InputFor,
   type Part,
@@ -19,39 +15,14 @@ import {
   throwIfAllRefused,
 } from "./shard-calls.ts";
 
-type EnqueueView = ResultFor<"enqueueJobs">["results"][number];
 type ItemView = ResultFor<"ackJobs">["results"][number];
 
 export function createWorkerParts(
   calls: ShardCalls,
 ): Pick<Handlers, "enqueueJobs" | "ackJobs" | "failJobs" | "snoozeJobs" | "heartbeat"> {
   return {
-    async enqueueJobs(
-      input: InputFor<"enqueueJobs">,
-      context: CallContext,
-    ): Promise<ResultFor<"enqueueJobs">> {
-      const { jobs } = input.body;
-      // Before any shard has its part: a bad job refuses the whole call.
-      checkJobs(input.body, (queue) => calls.ofQueue(queue));
-      const split = splitJobs(jobs, (queue) => calls.ofQueue(queue));
-      if (input.body.batch != null) return enqueueBatch(calls, [...split.keys()], input, context);
-      const parts = await settleParts(split.keys(), (shard) => {
-        const part = split.get(shard) ?? [];
-        const body = { ...input.body, jobs: part.map(({ item }) => item) };
-        return calls.body(shard, "enqueueJobs", { ...input, body }, context);
-      });
-      throwIfAllRefused(parts);
-      const results: EnqueueView[] = new Array(jobs.length);
-      for (const part of parts) {
-        if (part.kind === "refused") continue;
-        split.get(part.shard)?.forEach(({ at }, i) => {
-          const view = part.result.results[i];
-          if (view !== undefined) results[at] = view;
-        });
-      }
-      throwIfSomeRefused(parts, results);
-      return { job_ids: results.map((view) => view.job_id), results };
-    },
+    enqueueJobs: (input: InputFor<"enqueueJobs">, context: CallContext) =>
+      enqueueParts(calls, input, context),
 
     async ackJobs(input: InputFor<"ackJobs">, context: CallContext): Promise<ResultFor<"ackJobs">> {
       const results = await itemResults(calls, input.body.acks, (shard, acks) =>
@@ -103,24 +74,6 @@ export function createWorkerParts(
   };
 }
 
-/** Jobs that make up a batch are counted in one place. */
-async function enqueueBatch(
-  calls: ShardCalls,
-  shards: readonly number[],
-  input: InputFor<"enqueueJobs">,
-  context: CallContext,
-): Promise<ResultFor<"enqueueJobs">> {
-  const [only, ...others] = shards;
-  if (only !== undefined && others.length === 0) {
-    return calls.body(only, "enqueueJobs", input, context);
-  }
-  throw new CorvoError(
-    "VALIDATION_ERROR",
-    `batch: its jobs are for queues of the shards ${shards.toSorted().join(", ")}, and a batch is in one`,
-    { hint: "Queues whose names have the same {tag} in braces share a shard." },
-  );
-}
-
 async function itemResults<Item extends { readonly job_id: string }>(
   calls: ShardCalls,
   items: readonly Item[],
@@ -154,20 +107,4 @@ function refusedItem(jobId: string, part: Part<unknown>): ItemView {
 
 function countDone(results: readonly ItemView[]): number {
   return results.filter(({ status }) => status !== "error").length;
-}
-
-function throwIfSomeRefused(
-  parts: readonly Part<unknown>[],
-  results: readonly (EnqueueView | undefined)[],
-): void {
-  const refused = parts.find((part) => part.kind === "refused");
-  if (refused === undefined) return;
-  const added = results.flatMap((view, at) =>
-    view === undefined ? [] : [{ index: at, job_id: view.job_id }],
-  );
-  throw new CorvoError(
-    "OUTCOME_UNKNOWN",
-    `${added.length} of ${results.length} jobs were added; shard ${refused.shard} refused the others: ${refused.error.message}`,
-    { details: { added, code: refused.error.code } },
-  );
 }

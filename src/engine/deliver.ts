@@ -1,0 +1,88 @@
+/** What messages of other shards do here (`post.ts`), each handed to the part of the engine that it is for. */
+import { takeAddedCallback, takeCount, takeJoin, takePartDone } from "./batches.ts";
+import { takeAddedStep, takeStep } from "./chains.ts";
+import type { Core } from "./core.ts";
+import { takeEnded, takeUnwatch, takeWatch } from "./depend.ts";
+import { takeCancelled, takeFollow, takeUnfollow } from "./following.ts";
+import { insertNew } from "./insert.ts";
+import { takeJoined } from "./joining.ts";
+import { engineLimits } from "./limits.ts";
+import type { Add, DeliverMail, ForgetMail, Mail } from "./mail.ts";
+import type { Outcome } from "./outcome.ts";
+
+export function changeMail(core: Core, change: DeliverMail | ForgetMail): Outcome {
+  if (change.kind === "deliver") return deliverMail(core, change);
+  core.post.forget(change.to, change.through);
+  return { kind: "ok" };
+}
+
+/** Takes messages of another shard, those that were not taken before. */
+function deliverMail(core: Core, { from, first, mails }: DeliverMail): Outcome {
+  let through = core.post.takenFrom(from);
+  const before = through;
+  mails.forEach((mail, i) => {
+    if (first + i <= through) return;
+    through = first + i;
+    take(core, from, mail);
+  });
+  if (through > before) core.post.take(from, through);
+  return { kind: "delivered", through };
+}
+
+function take(core: Core, from: number, mail: Mail): void {
+  switch (mail.kind) {
+    case "watch":
+      takeWatch(core, from, mail);
+      break;
+    case "unwatch":
+      takeUnwatch(core, from, mail);
+      break;
+    case "ended":
+      takeEnded(core, mail);
+      break;
+    case "follow":
+      takeFollow(core, from, mail);
+      break;
+    case "unfollow":
+      takeUnfollow(core, from, mail);
+      break;
+    case "cancelled":
+      takeCancelled(core, mail);
+      break;
+    case "add":
+      takeAdd(core, from, mail);
+      break;
+    case "added":
+      if (mail.errand.kind === "step") takeAddedStep(core, from, mail);
+      else takeAddedCallback(core, from, mail);
+      break;
+    case "step":
+      takeStep(core, mail);
+      break;
+    case "join":
+      takeJoin(core, from, mail);
+      break;
+    case "joined":
+      takeJoined(core, mail);
+      break;
+    case "partDone":
+      takePartDone(core, mail);
+      break;
+    case "count":
+      takeCount(core, mail);
+      break;
+  }
+}
+
+function takeAdd(core: Core, from: number, { job: spec, errand }: Add): void {
+  // That it is passed on no further does not come with the message.
+  const isCopy = spec.options?.deadOf !== undefined;
+  const job = insertNew(
+    core,
+    isCopy ? { ...spec, options: { ...spec.options, deadQueue: undefined } } : spec,
+  );
+  if (errand === undefined) return;
+  const problem = `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`;
+  const answer = job === undefined ? { problem } : { job: [job.seq, job.createdAtMs] as const };
+  core.post.send(from, { kind: "added", errand, ...answer });
+}

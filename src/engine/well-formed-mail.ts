@@ -1,0 +1,118 @@
+/** The shapes of messages between shards. They were made by an engine, from what was let in before; each is looked at again. */
+import type { JobRef } from "./chains.ts";
+import type { NewJob } from "./change.ts";
+import { changeLimits as bounds } from "./limits.ts";
+import type { Errand, Mail, Tally } from "./mail.ts";
+import type { JobOptions } from "./options.ts";
+import {
+  checked,
+  integer,
+  list,
+  members,
+  optional,
+  pair,
+  type Shape,
+  variants,
+  word,
+  yes,
+} from "./shape.ts";
+import {
+  count,
+  duration,
+  followingRows,
+  json,
+  key,
+  longText,
+  name,
+  optionRows,
+  priority,
+  seq,
+  shard,
+  time,
+} from "./well-formed-job.ts";
+
+const id = key;
+const change = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+
+const ref: Shape<JobRef> = (value) =>
+  Array.isArray(value) && value.length === 3
+    ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
+    : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
+
+/** What an engine adds in another shard: never a chain, which is kept where it began. */
+const addedJob: Shape<NewJob> = members<NewJob>({
+  queue: name,
+  payload: json,
+  priority: optional(priority),
+  delayMs: optional(duration),
+  scheduledAtMs: optional(time),
+  expireMs: optional(duration),
+  deadlineMs: optional(duration),
+  checkpoint: optional(json),
+  options: optional(
+    members<Partial<JobOptions>>({
+      ...optionRows,
+      ...followingRows,
+      chainId: optional(id),
+      chainStep: optional(integer(-2, bounds.listMax)),
+      deadOf: optional(ref),
+    }),
+  ),
+});
+
+const errand: Shape<Errand> = variants<Errand>({
+  step: { chain: id, step: integer(-2, bounds.listMax), batch: optional(id) },
+  callback: {
+    batch: id,
+    slot: word({ successJob: true, failureJob: true, completeJob: true }),
+  },
+});
+
+const tally: Shape<Tally> = members<Tally>({
+  total: change,
+  pending: change,
+  completed: change,
+  dead: change,
+  cancelled: change,
+});
+
+const jobs = checked(list(seq, 1, bounds.listMax), (value) =>
+  new Set(value).size === value.length ? undefined : "each job once",
+);
+
+export const mail: Shape<Mail> = variants<Mail>({
+  watch: { id, at: count, again: optional(yes) },
+  unwatch: { id },
+  ended: {
+    id,
+    how: word({
+      completed: true,
+      dead: true,
+      cancelled: true,
+      deleted: true,
+      removed: true,
+      missing: true,
+    }),
+    at: count,
+    only: optional(yes),
+  },
+  follow: { id, again: optional(yes) },
+  unfollow: { id },
+  cancelled: { id },
+  add: { job: addedJob, errand: optional(errand) },
+  added: { errand, job: optional(ref), problem: optional(longText) },
+  step: {
+    chain: id,
+    step: integer(0, bounds.listMax),
+    how: word({ completed: true, dead: true, cancelled: true, runsAgain: true }),
+    job: id,
+    result: optional(json),
+    exit: optional(longText),
+    error: optional(longText),
+    reason: optional(longText),
+  },
+  join: { batch: id, jobs },
+  joined: { batch: id, jobs, refusal: optional(longText) },
+  partDone: { batch: id },
+  count: { batch: id, by: tally },
+});
