@@ -59,7 +59,13 @@ export interface ServiceDeps {
   readonly fingerprint: (text: string) => string;
   /** Calls others. */
   readonly post: Post;
-  readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+  readonly sizes: () => {
+    readonly logBytes: number;
+    readonly stateBytes: number;
+    readonly memoryBytes: number;
+    /** The index of texts, and the last job in it; undefined when there is none. */
+    readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
+  };
 }
 
 /** Hears that a lease which a worker holds ended by something else than that worker. */

@@ -200,7 +200,7 @@ export class NodeRig {
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
-        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
+        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0, texts: undefined }),
       },
       {
         shard: 0,

@@ -114,6 +114,13 @@ export function createSystemParts(
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
       view.events = feedView(events);
+      const texts = parts.flatMap(({ text_index }) => text_index ?? []);
+      if (texts.length > 0) {
+        view.text_index = {
+          bytes: texts.reduce((sum, { bytes }) => sum + bytes, 0),
+          behind: texts.reduce((sum, { behind }) => sum + behind, 0),
+        };
+      }
       return view;
     },
 
