@@ -46,6 +46,7 @@ export function createSystemHandlers(
         memory_bytes: sizes.memoryBytes,
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        deliveries: deliveriesView(node),
         events: feedView(events),
         ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
@@ -60,6 +61,11 @@ function textIndexView(node: Node, texts: { readonly bytes: number; readonly thr
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {
   return { last: next - 1, readers: readerCount, lag: lagMax };
+}
+
+function deliveriesView(node: Node) {
+  const { oldestMs, ...counts } = node.replica.engine.deliveries();
+  return oldestMs === undefined ? counts : { ...counts, oldest_waiting_at: formatTime(oldestMs) };
 }
 
 function healthOf(node: Node) {

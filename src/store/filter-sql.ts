@@ -9,7 +9,7 @@
 import type { Database } from "bun:sqlite";
 import { stateCode } from "../engine/job.ts";
 import type { JobFilter } from "../engine/query.ts";
-import { seqBounds } from "./search-bounds.ts";
+import { creationOf } from "./search-bounds.ts";
 import { queueId, type Sql, type Value } from "./search-lanes.ts";
 import { restColumn } from "./state-schema.ts";
 
@@ -37,10 +37,11 @@ function whole(db: Database, filter: JobFilter, strictness: Strictness): Sql {
     const codes = filter.states.map((state) => stateCode[state]);
     all.push({ text: `state IN (${codes.map(() => "?").join(",")})`, values: codes });
   }
-  const { lowSeq, highSeq } = seqBounds(db, filter);
+  const { bounds, conditions } = creationOf(db, filter);
+  const { lowSeq, highSeq } = bounds;
   if (lowSeq > 0) all.push({ text: "seq > ?", values: [lowSeq] });
   if (highSeq < Number.MAX_SAFE_INTEGER) all.push({ text: "seq < ?", values: [highSeq] });
-  all.push(...conditionsOf(db, filter, strictness));
+  all.push(...conditions, ...conditionsOf(db, filter, strictness));
   return all.length === 0 ? yes : joined(all, " AND ");
 }
 

@@ -1,10 +1,53 @@
-/** From conditions on the time of creation and on the id to bounds of the sequence number. */
+/**
+ * From conditions on the time of creation and on the id to bounds of the sequence number, because both grow together, unless
+ * jobs of another time were restored: then they are conditions like any other.
+ */
 import type { Database } from "bun:sqlite";
 import { formatJobId } from "../base/ids.ts";
 import type { JobFilter } from "../engine/query.ts";
+import type { Sql } from "./search-lanes.ts";
 
-/** Conditions on creation and id, as bounds of the sequence number: both grow together. */
-export function seqBounds(db: Database, filter: JobFilter): SeqBounds {
+/** What a filter says of creation and id. */
+export interface Creation {
+  readonly bounds: SeqBounds;
+  /** What the bounds do not say. */
+  readonly conditions: readonly Sql[];
+  readonly isInOrder: boolean;
+}
+
+export function creationOf(db: Database, filter: JobFilter): Creation {
+  const isInOrder = !asksForCreation(filter) || isCreatedInOrder(db);
+  return {
+    bounds: seqBounds(db, filter, isInOrder),
+    conditions: isInOrder ? [] : creationConditions(filter),
+    isInOrder,
+  };
+}
+
+function asksForCreation(filter: JobFilter): boolean {
+  const { createdAfterMs, createdBeforeMs, jobIdPrefix } = filter;
+  return [createdAfterMs, createdBeforeMs, jobIdPrefix].some((one) => one !== undefined);
+}
+
+/** The engine notes it when a job comes back that is older than one with a smaller number (`engine/restore.ts`). */
+function isCreatedInOrder(db: Database): boolean {
+  return db.query("SELECT 1 FROM records WHERE kind = 'restored' LIMIT 1").get() === null;
+}
+
+function creationConditions(filter: JobFilter): Sql[] {
+  const found: Sql[] = [];
+  const { createdAfterMs, createdBeforeMs, jobIdPrefix } = filter;
+  if (createdAfterMs !== undefined) found.push({ text: "created > ?", values: [createdAfterMs] });
+  if (createdBeforeMs !== undefined) found.push({ text: "created < ?", values: [createdBeforeMs] });
+  const range = jobIdPrefix === undefined ? undefined : idRange(jobIdPrefix);
+  if (range !== undefined) {
+    const { createdLowMs, createdHighMs } = range;
+    found.push({ text: "created BETWEEN ? AND ?", values: [createdLowMs, createdHighMs] });
+  }
+  return found;
+}
+
+function seqBounds(db: Database, filter: JobFilter, isInOrder: boolean): SeqBounds {
   let lowSeq = 0;
   let highSeq = Number.MAX_SAFE_INTEGER;
   const above = (seq: number) => {
@@ -13,16 +56,20 @@ export function seqBounds(db: Database, filter: JobFilter): SeqBounds {
   const below = (seq: number) => {
     highSeq = Math.min(highSeq, seq);
   };
-  if (filter.createdAfterMs !== undefined) above(lastSeqUntil(db, filter.createdAfterMs));
-  if (filter.createdBeforeMs !== undefined) {
+  if (isInOrder && filter.createdAfterMs !== undefined) {
+    above(lastSeqUntil(db, filter.createdAfterMs));
+  }
+  if (isInOrder && filter.createdBeforeMs !== undefined) {
     below(lastSeqUntil(db, Math.ceil(filter.createdBeforeMs) - 1) + 1);
   }
   if (filter.jobIdPrefix !== undefined) {
     const range = idRange(filter.jobIdPrefix);
     if (range === undefined) below(0);
     else {
-      if (range.createdLowMs > 0) above(lastSeqUntil(db, range.createdLowMs - 1));
-      if (range.createdHighMs < createdMsMax) below(lastSeqUntil(db, range.createdHighMs) + 1);
+      if (isInOrder && range.createdLowMs > 0) above(lastSeqUntil(db, range.createdLowMs - 1));
+      if (isInOrder && range.createdHighMs < createdMsMax) {
+        below(lastSeqUntil(db, range.createdHighMs) + 1);
+      }
       above(range.lowSeq);
       below(range.highSeq);
     }

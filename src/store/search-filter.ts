@@ -9,7 +9,7 @@ import type { JobFilter } from "../engine/query.ts";
 import type { Meta } from "../engine/state.ts";
 import { isPlaceOnly, rowConditions } from "./filter-sql.ts";
 import { JobAcceptor } from "./job-acceptor.ts";
-import { type SeqBounds, seqBounds } from "./search-bounds.ts";
+import { creationOf, type SeqBounds } from "./search-bounds.ts";
 import { countOf, type Lane, lanesOf, placesOf, type Sql, tableLane } from "./search-lanes.ts";
 import { indexedColumns } from "./state-schema.ts";
 import { type TextAsk, textAskOf } from "./text-ask.ts";
@@ -55,6 +55,7 @@ export function planSearch(
   { db, floor, fewMax, nowMs, texts }: PlanEnv,
 ): SearchPlan {
   const { conditions, rest } = rowConditions(db, filter);
+  const creation = creationOf(db, filter);
   const places = placesOf(db, filter);
   const lanes = lanesOf(db, filter, { places, floor });
   const isByKey = lanes.some(({ index }) => index !== undefined && index in indexedColumns);
@@ -69,13 +70,13 @@ export function planSearch(
       texts === undefined || ask === undefined
         ? undefined
         : new TextLane({ db, nowMs }, texts, ask),
-    conditions,
+    conditions: [...creation.conditions, ...conditions],
     accepts: rest === undefined ? undefined : new JobAcceptor(db, rest).accepts,
-    bounds: seqBounds(db, filter),
+    bounds: creation.bounds,
     counted: isPlaceOnly(filter) ? { queue: filter.queue, states } : undefined,
     isWide: !isByKey,
     inPlace,
-    indexed: isIndexed(filter, isByKey, ask),
+    indexed: creation.isInOrder && isIndexed(filter, isByKey, ask),
   };
 }
 

@@ -98,6 +98,9 @@ export class SqliteState implements State {
   readonly #ahead = new Map<number, Job>();
   #floors = "";
   readonly #listTextChanges: boolean;
+  /** Restored since the last checkpoint was stored. */
+  readonly #restored = new Set<number>();
+  #takenRestored: readonly number[] = [];
   /** The last change in that list that the index has taken in. */
   textTakenIn = 0;
   #takenFloor: Meta["floor"];
@@ -145,6 +148,10 @@ export class SqliteState implements State {
     const job = this.#readRow(row);
     if (job.state === "pending" && job.payload.length <= aheadPayloadMax) this.#readAhead(seq);
     return job;
+  }
+
+  noteRestored(seq: number): void {
+    if (this.#listTextChanges) this.#restored.add(seq);
   }
 
   putJob(job: Job): void {
@@ -296,6 +303,7 @@ export class SqliteState implements State {
     const kept = jobs.filter((job) => !this.#isPurged(job));
     const purged = jobs.filter((job) => this.#isPurged(job)).map((job) => job.seq);
     this.#takenFloor = { ...this.meta.floor };
+    this.#takenRestored = [...this.#restored];
     const queues = this.#dirtyQueues.take();
     const uniques = this.#dirtyUniques.take();
     const idempotency = this.#dirtyIdempotency.take();
@@ -338,10 +346,7 @@ export class SqliteState implements State {
       deletedRecords: records.deleted.map(splitName),
       events: this.events.take().map(packEvents),
       textChanges: this.#listTextChanges
-        ? changedTexts(
-            kept,
-            attempts.put.map(([, attempt]) => attempt),
-          )
+        ? changedTexts(kept, attempts.put, this.#takenRestored)
         : undefined,
       textTakenIn: this.textTakenIn,
     };
@@ -349,6 +354,7 @@ export class SqliteState implements State {
 
   /** The writer has stored the last checkpoint. */
   settle(): void {
+    for (const seq of this.#takenRestored) this.#restored.delete(seq);
     this.#storedFloor = this.#takenFloor;
     this.#jobs.settle();
     this.#dirtyQueues.settle();

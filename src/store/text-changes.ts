@@ -1,6 +1,6 @@
 /**
- * Which jobs have another text than they had when they were added: those that failed, and those that a later enqueue
- * replaced. The index of texts (`text-indexer.ts`) follows this list. A checkpoint writes it in its own transaction, so it
+ * Which jobs have another text than they had when they were added: those that failed, those that a later enqueue
+ * replaced, and those that were restored under a number that others are beyond. The index of texts (`text-indexer.ts`) follows this list. A checkpoint writes it in its own transaction, so it
  * is never behind the rows; what the index has taken in is removed by a later one.
  *
  * - Numbers only grow. `done` in `text_changes_done` is the last one that was removed: an index that has not taken in
@@ -19,13 +19,17 @@ CREATE TABLE IF NOT EXISTS text_changes_done (id INTEGER PRIMARY KEY, done INTEG
 export const textChangesMax = 1_000_000;
 
 /** The jobs of a checkpoint whose text may differ from what was stored before. */
-export function changedTexts(jobs: readonly Job[], attempts: readonly Attempt[]): number[] {
-  const seqs = new Set<number>();
+export function changedTexts(
+  jobs: readonly Job[],
+  attempts: readonly (readonly [key: string, attempt: Attempt])[],
+  restored: readonly number[],
+): number[] {
+  const seqs = new Set(restored);
   for (const { seq, options } of jobs) {
     const { onConflict } = options;
     if (onConflict === "replace" || onConflict === "keep_last") seqs.add(seq);
   }
-  for (const { seq, error } of attempts) if (error !== undefined) seqs.add(seq);
+  for (const [, { seq, error }] of attempts) if (error !== undefined) seqs.add(seq);
   return [...seqs];
 }
 

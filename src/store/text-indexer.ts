@@ -137,9 +137,8 @@ export class TextIndexer {
     try {
       for (const [seq, ordinal] of [...changed].sort(([, one], [, other]) => one - other)) {
         const row = seq <= through ? this.#reader.row(seq) : undefined;
-        const part = parts.find(({ low, high }) => seq >= low && seq <= high);
-        if (row === undefined || part === undefined) continue;
-        this.#addChange(part, row, ordinal);
+        if (row === undefined) continue;
+        this.#addChange(this.#partOf(parts, seq), row, ordinal);
         chars += row.indexed.text.length;
         if (chars < stepChars) continue;
         upTo = ordinal;
@@ -153,6 +152,23 @@ export class TextIndexer {
     }
     this.#position = readPosition(this.#db) ?? this.#position;
     return upTo < last[0] || rows.length === stepChanges;
+  }
+
+  /** A job that was restored may lie where there was none left: then it goes with those that follow. */
+  #partOf(parts: TextPart[], seq: number): TextPart {
+    const at = parts.findIndex(({ high }) => seq <= high);
+    const part = parts[at];
+    if (part === undefined) {
+      const begun = { ...this.#createPart(seq), high: this.#position.through };
+      this.#db.query("UPDATE parts SET high = ? WHERE id = ?").run(begun.high, begun.id);
+      parts.push(begun);
+      return begun;
+    }
+    if (seq >= part.low) return part;
+    const wider = { ...part, low: seq };
+    this.#db.query("UPDATE parts SET low = ? WHERE id = ?").run(seq, part.id);
+    parts[at] = wider;
+    return wider;
   }
 
   #addChange(part: TextPart, row: TextRow, ordinal: number): void {
@@ -176,14 +192,16 @@ export class TextIndexer {
   }
 
   #beginPart(low: number): TextPart {
+    const begin = this.#db.transaction(() => this.#createPart(low));
+    return begin.immediate();
+  }
+
+  #createPart(low: number): TextPart {
     const { id } = this.#db.query("SELECT ifnull(max(id), 0) + 1 AS id FROM parts").get() as {
       id: number;
     };
-    const begin = this.#db.transaction(() => {
-      createPartTable(this.#db, docsTable(id));
-      this.#db.query("INSERT INTO parts VALUES (?, ?, ?, 0, 0)").run(id, low, low - 1);
-    });
-    begin.immediate();
+    createPartTable(this.#db, docsTable(id));
+    this.#db.query("INSERT INTO parts VALUES (?, ?, ?, 0, 0)").run(id, low, low - 1);
     return { id, low, high: low - 1, docs: 0, changed: 0 };
   }
 

@@ -35,12 +35,14 @@ export class Api {
 
   /** One call. It is made again, on the next node, while there is no leader or no connection. */
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
-    return until(`${method} ${path}`, async () => {
+    const given = body === undefined ? {} : { body: JSON.stringify(body) };
+    return this.#send(`${method} ${path}`, path, { method, ...given });
+  }
+
+  async #send(what: string, path: string, init: RequestInit): Promise<Answer> {
+    return until(what, async () => {
       try {
-        const response = await fetch(this.url + path, {
-          method,
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        });
+        const response = await fetch(this.url + path, init);
         const text = await response.text();
         const parsed = text.startsWith("{") ? JSON.parse(text) : {};
         if (parsed.code !== "UNAVAILABLE") return { status: response.status, body: parsed, text };
@@ -50,6 +52,11 @@ export class Api {
       this.#at++;
       return undefined;
     });
+  }
+
+  /** A POST whose body is no JSON of ours. */
+  async raw(path: string, text: string, headers: Record<string, string>): Promise<Answer> {
+    return this.#send(`POST ${path}`, path, { method: "POST", body: text, headers });
   }
 
   /** A call that must succeed. */

@@ -19,7 +19,7 @@ const wordArbitrary = fc.constantFrom(...words);
 type Step =
   | { readonly kind: "add"; readonly word: string; readonly count: number }
   | { readonly kind: "fail"; readonly at: number; readonly word: string }
-  | { readonly kind: "replace"; readonly at: number; readonly word: string }
+  | { readonly kind: "replace" | "restore"; readonly at: number; readonly word: string }
   | { readonly kind: "retain"; readonly share: number }
   | { readonly kind: "store" | "index" | "tidy" | "reopen" | "damage" | "remember" | "forget" };
 
@@ -35,7 +35,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      kind: fc.constantFrom("fail" as const, "replace" as const),
+      kind: fc.constantFrom("fail" as const, "replace" as const, "restore" as const),
       at: fc.nat(1000),
       word: wordArbitrary,
     }),
@@ -121,6 +121,14 @@ class Rig {
       case "replace": {
         const seq = this.#pick(step.at);
         if (seq !== undefined) this.#put(seq, step.word);
+        break;
+      }
+      case "restore": {
+        // Some number that had a job once.
+        const seq = 1 + (step.at % Math.max(1, this.#seq));
+        if (state.getJob(seq) !== undefined || this.#seq === 0) break;
+        this.#put(seq, step.word);
+        state.noteRestored(seq);
         break;
       }
       case "retain":

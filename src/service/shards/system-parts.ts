@@ -111,23 +111,25 @@ export function createSystemParts(
           view.jobs[state] = (view.jobs[state] ?? 0) + count;
         }
       }
+      view.deliveries = sumOfDeliveries(parts);
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
       view.events = feedView(events);
-      const texts = parts.flatMap(({ text_index }) => text_index ?? []);
-      if (texts.length > 0) {
-        view.text_index = {
-          bytes: texts.reduce((sum, { bytes }) => sum + bytes, 0),
-          behind: texts.reduce((sum, { behind }) => sum + behind, 0),
-        };
-      }
-      return view;
+      return { ...view, ...textIndexOf(parts) };
     },
 
     /** Well, or ready, when every shard of this node is. */
     health: (input, context) => worstOf(calls, "health", input, context),
     ready: (input, context) => worstOf(calls, "ready", input, context),
   };
+}
+
+function textIndexOf(parts: readonly StatusView[]): Pick<StatusView, "text_index"> {
+  const texts = parts.flatMap(({ text_index }) => text_index ?? []);
+  if (texts.length === 0) return {};
+  const bytes = texts.reduce((sum, one) => sum + one.bytes, 0);
+  const behind = texts.reduce((sum, one) => sum + one.behind, 0);
+  return { text_index: { bytes, behind } };
 }
 
 type WorkerView = ResultFor<"listWorkers">[number];
@@ -174,6 +176,20 @@ async function orderIn<Name extends "quietWorker" | "stopWorker" | "resumeWorker
   );
   const first = must(parts[0], "there is a shard");
   return { ...first, known: parts.some(({ known }) => known) };
+}
+
+type Deliveries = NonNullable<StatusView["deliveries"]>;
+
+function sumOfDeliveries(parts: readonly StatusView[]): Deliveries {
+  const all = parts.flatMap(({ deliveries }) => deliveries ?? []);
+  const sum = (name: "waiting" | "delivered" | "failed" | "missed") =>
+    all.reduce((total, one) => total + one[name], 0);
+  const oldest = all.flatMap((one) => one.oldest_waiting_at ?? []).sort()[0];
+  return {
+    ...{ waiting: sum("waiting"), delivered: sum("delivered") },
+    ...{ failed: sum("failed"), missed: sum("missed") },
+    ...(oldest === undefined ? {} : { oldest_waiting_at: oldest }),
+  };
 }
 
 async function worstOf<Name extends "health" | "ready">(
