@@ -2,11 +2,12 @@
 import type { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { formatJobId } from "../base/ids.ts";
+import { jsonOf } from "../base/stored-value.ts";
 import { type MatchSubject, matchesJob } from "../engine/filter-match.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { ErrorReader } from "./error-groups.ts";
 import { type JobRow, jobColumns, readJob } from "./state-schema.ts";
-import { errorsOf, jsonOfPayload } from "./text-rows.ts";
+import { errorsOf } from "./text-rows.ts";
 
 export class JobAcceptor {
   readonly #db: Database;
@@ -35,7 +36,7 @@ export class JobAcceptor {
     return {
       job,
       id: () => formatJobId(seq, row.created, 0),
-      json: () => jsonOfPayload(row.payload),
+      json: () => jsonOf(row.payload),
       errors: () => (job.history === 0 ? [] : errorsOf(this.#db, seq)),
       errorGroup: () => this.#groups.groupOf(seq)?.id,
     };

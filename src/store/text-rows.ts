@@ -1,5 +1,6 @@
 /** Reading the texts of jobs from the state database: for the index of texts, and for searches that look at rows. */
 import type { Database } from "bun:sqlite";
+import { jsonOf } from "../base/stored-value.ts";
 import type { Meta } from "../engine/state.ts";
 import { keptOfAny } from "./search-lanes.ts";
 import { restPath } from "./state-schema.ts";
@@ -63,7 +64,7 @@ export class TextReader {
 
   #textOf({ seq, created, payload, tags, history }: Row): TextRow {
     const errors = (history ?? 0) > 0 ? errorsOf(this.#db, seq) : [];
-    const parts = [payload, tags ?? "", ...errors];
+    const parts = [jsonOf(payload) ?? "", tags ?? "", ...errors];
     return { seq, createdAtMs: created, indexed: indexedTextOf(parts) };
   }
 }
@@ -74,9 +75,4 @@ export function errorsOf(db: Database, seq: number): string[] {
     .query("SELECT error FROM attempts WHERE seq = ? AND error IS NOT NULL ORDER BY ordinal")
     .values(seq) as [string][];
   return rows.map(([error]) => error);
-}
-
-/** The JSON text that was sent; undefined for a payload that is none. */
-export function jsonOfPayload(form: string): string | undefined {
-  return form;
 }

@@ -1,5 +1,6 @@
 /** What filters mean, said as simply as can be: what searches are compared with. */
 import { formatJobId } from "../../src/base/ids.ts";
+import { jsonOf } from "../../src/base/stored-value.ts";
 import type { Job } from "../../src/engine/job.ts";
 import type { JobFilter, PayloadCondition } from "../../src/engine/query.ts";
 
@@ -10,6 +11,7 @@ export interface Known {
 }
 
 export function isMatch({ job, errors }: Known, filter: JobFilter): boolean {
+  const json = jsonOf(job.payload);
   const tags = JSON.parse(job.options.tags ?? "{}") as Record<string, string>;
   const within = (timeMs: number, afterMs: number | undefined, beforeMs: number | undefined) =>
     (afterMs === undefined || (timeMs > 0 && timeMs > afterMs)) &&
@@ -21,7 +23,7 @@ export function isMatch({ job, errors }: Known, filter: JobFilter): boolean {
     (filter.states === undefined || filter.states.includes(job.state)) &&
     equal(job.priority, filter.priority) &&
     Object.entries(filter.tags ?? {}).every(([name, value]) => tags[name] === value) &&
-    job.payload.includes(filter.payloadContains ?? "") &&
+    (filter.payloadContains === undefined || json?.includes(filter.payloadContains) === true) &&
     (filter.errorContains === undefined ||
       errors.some((error) => error.includes(filter.errorContains ?? ""))) &&
     within(job.createdAtMs, filter.createdAfterMs, filter.createdBeforeMs) &&
@@ -37,11 +39,13 @@ export function isMatch({ job, errors }: Known, filter: JobFilter): boolean {
     equal(errors.length > 0, filter.hasErrors) &&
     formatJobId(job.seq, job.createdAtMs, 0).startsWith(filter.jobIdPrefix ?? "") &&
     (filter.words ?? []).every((word) =>
-      [job.queue, job.payload, job.options.tags ?? "", ...errors].some((text) =>
+      [job.queue, json ?? "", job.options.tags ?? "", ...errors].some((text) =>
         folded(text).includes(folded(word)),
       ),
     ) &&
-    (filter.payloadWhere ?? []).every((condition) => holds(JSON.parse(job.payload), condition)) &&
+    (filter.payloadWhere ?? []).every(
+      (condition) => json !== undefined && holds(JSON.parse(json), condition),
+    ) &&
     (filter.any ?? []).every((group) => group.some((one) => isMatch({ job, errors }, one))) &&
     !(filter.not ?? []).some((one) => isMatch({ job, errors }, one))
   );

@@ -1,6 +1,7 @@
 /** Jobs and filters that have something to do with each other, for properties of searches. */
 import fc from "fast-check";
 import { formatJobId } from "../../src/base/ids.ts";
+import { bytesForm, compressForm } from "../../src/base/stored-value.ts";
 import { type Job, jobStates } from "../../src/engine/job.ts";
 import { defaultOptions } from "../../src/engine/options.ts";
 import type { JobFilter, PayloadCondition } from "../../src/engine/query.ts";
@@ -19,6 +20,8 @@ const payloads = [
   '{"user":{"id":1234567,"name":"Ann Berg"},"list":["Ann Berg",7]}',
   '{"user":{"id":1.234567e6,"name":"Ann\\u0020Berg"},"list":[]}',
   `{"user":{"id":12345678},"text":"${"ΑΣΑΣ filler ".repeat(800)}the end"}`,
+  compressForm(`{"user":{"id":1234567},"s":"it's packed ${"and packed ".repeat(40)}"}`, 100),
+  bytesForm("AAAA", 3, "image/png"),
 ];
 export const firstMs = 1_700_000_000_000;
 
@@ -96,6 +99,7 @@ const plainFilter: fc.Arbitrary<JobFilter> = fc
           "b",
           "boom",
           "nowhere",
+          "and PACKED",
         ),
         { minLength: 1, maxLength: 2 },
       ),
