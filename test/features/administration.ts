@@ -1,5 +1,7 @@
 /** What an operator does with queues and jobs. */
+
 import { expect } from "bun:test";
+import { join } from "node:path";
 import type { Api } from "./api.ts";
 import type { Chapter } from "./feature.ts";
 
@@ -166,6 +168,40 @@ export const administration: Chapter = {
           expect(await api.cli("bulk", "list", "--quiet")).toContain(id);
           const again = { status: 409, body: { code: "CONFLICT" } };
           expect(await api.call("POST", `/api/v1/bulk/${id}/cancel`)).toMatchObject(again);
+        };
+      },
+    },
+    {
+      id: "backup",
+      what: "A backup of everything, made by any node while all go on, and restored as a new cluster",
+      shows: "corvo backup FILE; corvo backup verify FILE; corvo restore FILE --data-dir DIR",
+      async story(api, queue) {
+        await api.add(queue, { payload: { kept: true } });
+        const file = join(api.folder(), `${queue}.backup`);
+        await api.cli("backup", file, "--force");
+        return async () => {
+          expect(JSON.parse(await api.cli("backup", "verify", file, "--json"))).toMatchObject({
+            sha256: expect.any(String),
+          });
+          const dir = join(api.folder(), `${queue}-restored`);
+          const restored = JSON.parse(await api.cli("restore", file, "--data-dir", dir, "--json"));
+          expect(restored.cluster_id).not.toBe(restored.from);
+          expect(restored.jobs).toBeGreaterThan(0);
+        };
+      },
+    },
+    {
+      id: "backup-queue",
+      what: "A backup of single queues, added to a running server: jobs keep ids, states and results",
+      shows: "corvo backup FILE --queue QUEUE; corvo restore FILE",
+      async story(api, queue) {
+        const id = await api.add(queue, { payload: { n: 1 } });
+        const file = join(api.folder(), `${queue}.backup`);
+        await api.cli("backup", file, "--queue", queue, "--force");
+        return async () => {
+          await api.call("DELETE", `/api/v1/jobs/${id}`);
+          await api.cli("restore", file, "--quiet");
+          expect(await api.job(id)).toMatchObject({ state: "pending", payload: { n: 1 } });
         };
       },
     },
