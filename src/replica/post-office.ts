@@ -27,6 +27,7 @@ export class PostOffice {
   readonly #deps: PostOfficeDeps;
   /** Pairs of shards, and directions, of which a proposal is under way. */
   readonly #busy = new Set<string>();
+  readonly #complaints = new Set<string>();
   #isLooking = false;
   #cancelRetry: (() => void) | undefined;
   #isStopped = false;
@@ -98,12 +99,18 @@ export class PostOffice {
       },
       (error: unknown) => {
         this.#busy.delete(key);
-        if (!(error instanceof CorvoError)) {
-          this.#deps.logger.error("messages between shards could not be delivered", { error });
-        }
+        this.#complain(key, error);
         this.#lookLater();
       },
     );
+  }
+
+  /** A log that takes nothing at the moment is expected. What will not be taken later either is said once. */
+  #complain(key: string, error: unknown): void {
+    if (error instanceof CorvoError && error.code !== "VALIDATION_ERROR") return;
+    if (this.#complaints.has(key)) return;
+    this.#complaints.add(key);
+    this.#deps.logger.error("messages between shards could not be delivered", { key, error });
   }
 
   /** A refusal by the log. Where another node leads now, it is that node's matter, and the look finds nothing to do. */

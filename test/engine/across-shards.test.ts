@@ -138,6 +138,28 @@ test("[F51] a chain goes from shard to shard, and each step is told the result o
   expectQuiet(rig);
 });
 
+test("[F51] a step of another shard that is run again after the chain went on begins nothing", () => {
+  const rig = new ShardsRig(3);
+  const [a = "", b = "", c = ""] = rig.queues("q");
+  const steps = [b, c, a].map((queue) => ({ queue, payload: "{}" }));
+  rig.enqueue([{ queue: a, payload: "{}", options: { chain: { steps, shard: 0 } } }]);
+  rig.run(a);
+  rig.settle();
+  const job = rig.run(b);
+  rig.settle();
+
+  rig.manage("retry", rig.idOf(1, job));
+  rig.run(b);
+  rig.settle();
+  expect(rig.jobsOf(c)).toHaveLength(1);
+  rig.manage("retry", rig.idOf(1, job));
+  rig.manage("cancel", rig.idOf(1, job));
+  rig.settle();
+
+  const [chain] = [...rig.at(0).state.records("chain").entries()].map(([, found]) => found);
+  expect(chain).toMatchObject({ state: "running", at: 2 });
+});
+
 test("[F51] a worker of another shard ends a chain, and one that fails runs its handler once", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
