@@ -1,8 +1,8 @@
 /** Operations on batches: jobs that are counted together, and what is run when all of them have ended. */
 import { Type } from "@sinclair/typebox";
 import { GroupJob } from "./flow.ts";
-import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { BatchId, batchFields, Duration, IdempotencyKey, Maybe, QueueName } from "./schemas.ts";
 
 const Params = Type.Object({ batch_id: BatchId });
@@ -69,23 +69,14 @@ export const batchOperations = {
     summary: "Batches, newest first",
     query: Type.Object({
       state: Type.Optional(State),
-      limit: Type.Optional(
-        Type.Integer({
-          description: `Default 100, at most ${limits.pageRowsMax}.`,
-          minimum: 1,
-          maximum: limits.pageRowsMax,
-        }),
-      ),
-      before: Type.Optional(
-        Type.String({ description: "Id of the last batch of the page before.", maxLength: 64 }),
-      ),
+      ...pageQuery,
       consistency: consistencyWith("strong"),
     }),
     result: Type.Object({
       batches: Type.Array(Batch),
       /** All that match, on whatever page. */
       total: Type.Integer(),
-      has_more: Type.Boolean(),
+      ...pageResult,
     }),
   }),
   getBatch: readOperation({

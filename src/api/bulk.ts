@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { operation, Pieces, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { JobId, Maybe, Priority, QueueName } from "./schemas.ts";
 import { Filter } from "./search.ts";
 
@@ -67,6 +68,7 @@ const ofBulk = { tag: "jobs" as const, placement: "parts" as const, params };
 
 export const bulkOperations = {
   bulkJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/jobs/bulk",
     tag: "jobs",
@@ -103,13 +105,13 @@ export const bulkOperations = {
     summary: "Bulk actions in the background, the newest first, and those that are over for a week",
     query: Type.Object({
       status: Type.Optional(BulkState),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
+      ...pageQuery,
       consistency: Type.Optional(Type.Union([Type.Literal("strong"), Type.Literal("stale")])),
     }),
     result: Type.Object({
       bulk_operations: Type.Array(BulkOperation),
       total: Type.Integer(),
-      has_more: Type.Boolean(),
+      ...pageResult,
     }),
   }),
   getBulk: readOperation({

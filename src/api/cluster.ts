@@ -50,6 +50,7 @@ const NodeBody = Type.Object({ node: NodeName });
 
 export const clusterOperations = {
   clusterStatus: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/cluster/status",
     tag: "cluster",
@@ -92,6 +93,7 @@ export const clusterOperations = {
     answeredBy: "any",
   }),
   joinCluster: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/cluster/join",
     tag: "cluster",
@@ -123,6 +125,7 @@ export const clusterOperations = {
     errors: ["CONFLICT", "UNAUTHORIZED"],
   }),
   meetNode: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/cluster/meet",
     tag: "cluster",

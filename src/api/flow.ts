@@ -1,8 +1,9 @@
 /** Operations on what holds jobs together: chains, parents. */
 import { Type } from "@sinclair/typebox";
 import { consistencyWith, readOperation } from "./operation.ts";
+import { pageQuery } from "./page.ts";
 import { JobId } from "./schemas.ts";
-import { JobPage, pageLimit } from "./search.ts";
+import { JobPage } from "./search.ts";
 
 /** A job of a group as far as it is known: one that retention removed has no state any more. */
 export const GroupJob = {
@@ -53,10 +54,7 @@ export const flowOperations = {
     summary: "The jobs whose parent is this one, oldest first",
     params: Type.Object({ job_id: JobId }),
     query: Type.Object({
-      limit: Type.Optional(Type.Integer({ description: pageLimit })),
-      cursor: Type.Optional(
-        Type.String({ description: "Where the previous page ended.", maxLength: 1024 }),
-      ),
+      ...pageQuery,
       consistency: consistencyWith("strong"),
     }),
     result: JobPage,

@@ -22,6 +22,7 @@ const Reason = Type.Object({
 
 export const jobOperations = {
   getJob: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/jobs/{job_id}",
     tag: "jobs",

@@ -5,6 +5,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Duration, Maybe, QueueName, Status, Time } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
@@ -164,11 +165,10 @@ const queueLimits = {
     path: "/api/v1/queues/{name}/blocked-keys",
     summary: "FIFO keys in which jobs wait for an older one, by name",
     query: Type.Object({
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
-      after: Type.Optional(Type.String({ description: "Last key of the page before." })),
+      ...pageQuery,
       consistency: consistencyWith("strong"),
     }),
-    result: Type.Object({ keys: Type.Array(BlockedKey), has_more: Type.Boolean() }),
+    result: Type.Object({ keys: Type.Array(BlockedKey), ...pageResult }),
     errors: ["NOT_FOUND"],
   }),
 };
@@ -259,13 +259,10 @@ export const limitOperations = {
     summary: "Every limit and every pause, by queue and name",
     query: Type.Object({
       queue: Type.Optional(QueueName),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
-      cursor: Type.Optional(
-        Type.String({ description: "Where the page before ended.", maxLength: 2048 }),
-      ),
+      ...pageQuery,
       consistency: consistencyWith("strong"),
     }),
-    result: Type.Object({ limits: Type.Array(Limit), cursor: Type.Optional(Type.String()) }),
+    result: Type.Object({ limits: Type.Array(Limit), ...pageResult }),
   }),
   ...queueLimits,
   ...resourceLimits,

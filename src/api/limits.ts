@@ -53,6 +53,8 @@ export const requestLimits = {
   bulkIdsMax: 100_000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
+  /** Characters of one filter of events. */
+  eventFilterLengthMax: 64 * 1024,
   /** Rows of one page of a list. */
   pageRowsMax: 1000,
   /** Longest long-poll. */

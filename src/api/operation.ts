@@ -39,6 +39,7 @@ export interface Operation<
     | "schedules"
     | "webhooks"
     | "search"
+    | "events"
     | "system"
     | "cluster";
   readonly summary: string;
@@ -47,6 +48,11 @@ export interface Operation<
   readonly body: Body;
   /** May the body be left out? Then an empty object stands for it. */
   readonly bodyOptional: boolean;
+  /**
+   * Members and parameters that the call does not know are ignored instead of refused: clients of 0.3 send some, and so do
+   * nodes of later versions.
+   */
+  readonly ignoresUnknown: boolean;
   readonly result: Result;
   /** Content type of success. What is no JSON comes in pieces (`Streamed`). */
   readonly produces: string;
@@ -74,6 +80,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly query?: Q;
   readonly body?: B;
   readonly bodyOptional?: boolean;
+  readonly ignoresUnknown?: boolean;
   readonly result: R;
   readonly produces?: string;
   readonly status?: number;
@@ -105,6 +112,7 @@ export function operation<
     query: (draft.query ?? empty) as Q,
     body: (draft.body ?? empty) as B,
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
+    ignoresUnknown: draft.ignoresUnknown ?? false,
     result: draft.result,
     produces: draft.produces ?? "application/json",
     status: draft.status ?? 200,

@@ -1,7 +1,9 @@
 /** The whole table. Its keys are the operation ids of the OpenAPI document and the method names of the client. */
+import { backupOperations } from "./backup.ts";
 import { batchOperations } from "./batches.ts";
 import { bulkOperations } from "./bulk.ts";
 import { clusterOperations } from "./cluster.ts";
+import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
 import { jobOperations } from "./jobs.ts";
@@ -29,6 +31,8 @@ export const operations = {
   ...limitOperations,
   ...explainOperations,
   ...scheduleOperations,
+  ...eventOperations,
+  ...backupOperations,
   ...webhookOperations,
   ...systemOperations,
   ...clusterOperations,

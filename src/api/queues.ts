@@ -30,6 +30,7 @@ const ofDefaults = {
 
 export const queueOperations = {
   listQueues: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/queues",
     tag: "queues",

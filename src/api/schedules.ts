@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, Json, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Duration, Maybe, NewJob, Status, Time } from "./schemas.ts";
 
 export const ScheduleName = Type.String({
@@ -122,15 +123,12 @@ export const scheduleOperations = {
     query: Type.Object({
       consistency: consistencyWith("strong"),
       prefix: Type.Optional(Type.String({ description: "Of the name.", maxLength: 255 })),
-      after: Type.Optional(
-        Type.String({ description: "Name after which the page begins.", maxLength: 255 }),
-      ),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
+      ...pageQuery,
     }),
     result: Type.Object({
       schedules: Type.Array(Schedule),
       total: Type.Integer(),
-      has_more: Type.Boolean(),
+      ...pageResult,
     }),
   }),
   previewSchedule: operation({

@@ -6,7 +6,7 @@ import { JobSummary, Maybe, State, Tags, Time } from "./schemas.ts";
 
 const Text = (description: string) => Maybe(Type.String({ description, maxLength: 1024 }));
 
-export const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
+const pageLimit = `Rows of the page, default 50, at most ${limits.pageRowsMax}.`;
 
 export const Filter = Type.Object({
   queue: Text("Exact queue name."),
@@ -64,6 +64,7 @@ export const JobPage = Type.Object({
 
 export const searchOperations = {
   searchJobs: readOperation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/jobs/search",
     tag: "search",
@@ -75,6 +76,7 @@ export const searchOperations = {
     errors: ["SEARCH_ERROR", "UNSUPPORTED"],
   }),
   searchText: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/search/fulltext",
     tag: "search",

@@ -69,6 +69,7 @@ export const systemOperations = {
     answeredBy: "any",
   }),
   status: readOperation({
+    ignoresUnknown: true,
     method: "GET",
     path: "/api/v1/status",
     tag: "system",
@@ -96,6 +97,14 @@ export const systemOperations = {
       memory_bytes: Type.Integer(),
       pending_proposals: Type.Integer(),
       waiting_workers: Type.Integer(),
+      /** Servers before 0.6 do not say it. */
+      events: Type.Optional(
+        Type.Object({
+          last: Type.Integer({ description: "Life-cycle events that were counted." }),
+          readers: Type.Integer({ description: "Open streams of events of this node." }),
+          lag: Type.Integer({ description: "Events that the slowest of them has not taken." }),
+        }),
+      ),
       /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
       shards: Type.Optional(Type.Integer()),
     }),

@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { consistencyWith, Json, operation, readOperation } from "./operation.ts";
+import { pageQuery, pageResult } from "./page.ts";
 import { Maybe, Status, Tags } from "./schemas.ts";
 import { TargetSecret, TargetUrl } from "./targets.ts";
 
@@ -169,15 +170,12 @@ export const webhookOperations = {
       consistency: consistencyWith("strong"),
       state: Type.Optional(Delivery.properties.state),
       job_id: Type.Optional(Type.String({ maxLength: 64 })),
-      before: Type.Optional(
-        Type.String({ description: "Id of a delivery: only older ones.", maxLength: 64 }),
-      ),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
+      ...pageQuery,
     }),
     result: Type.Object({
       deliveries: Type.Array(Delivery),
       total: Type.Integer(),
-      has_more: Type.Boolean(),
+      ...pageResult,
     }),
     errors: ["NOT_FOUND"],
   }),

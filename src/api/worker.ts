@@ -168,6 +168,7 @@ const enqueueErrors = [
 
 export const workerOperations = {
   enqueueJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue",
     tag: "worker",
@@ -182,6 +183,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   enqueueJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/enqueue/batch",
     tag: "worker",
@@ -206,6 +208,7 @@ export const workerOperations = {
     errors: enqueueErrors,
   }),
   fetchJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch",
     tag: "worker",
@@ -219,6 +222,7 @@ export const workerOperations = {
     errors: ["OVERLOADED", "READ_ONLY"],
   }),
   fetchJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fetch/batch",
     tag: "worker",
@@ -238,6 +242,7 @@ export const workerOperations = {
     claims: true,
   }),
   ackJobs: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/batch",
     tag: "worker",
@@ -250,6 +255,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   ackJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/ack/{job_id}",
     tag: "worker",
@@ -274,6 +280,7 @@ export const workerOperations = {
     errors: ["LEASE_TOKEN_REQUIRED", "OVERLOADED", "READ_ONLY"],
   }),
   failJob: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/fail/{job_id}",
     tag: "worker",
@@ -320,6 +327,7 @@ export const workerOperations = {
     errors: ["SNOOZE_ERROR", "LEASE_LOST", "LEASE_TOKEN_REQUIRED", "NOT_FOUND"],
   }),
   heartbeat: operation({
+    ignoresUnknown: true,
     method: "POST",
     path: "/api/v1/heartbeat",
     tag: "worker",

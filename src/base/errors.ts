@@ -95,6 +95,12 @@ export const errorTable = {
     retryable: false,
     hint: "Check the id; finished jobs are removed after the retention time.",
   },
+  EVENTS_GONE: {
+    status: 410,
+    exit: exitCodes.notFound,
+    retryable: false,
+    hint: "Go on with the oldest event that is kept (after_seq=0), and look at the jobs for what was missed.",
+  },
   PAYLOAD_TOO_LARGE: {
     status: 413,
     exit: exitCodes.usage,

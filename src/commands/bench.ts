@@ -3,6 +3,7 @@
  * The scenarios and the load generator are in `bench/`; none of them imports server code.
  */
 import { exitCodes } from "../base/errors.ts";
+import { nearest } from "../base/suggest.ts";
 import { serversOf } from "../sdk/servers.ts";
 import type { ValuesOf } from "./_shared/args.ts";
 import { command } from "./_shared/command.ts";
@@ -10,7 +11,6 @@ import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { createProgress, type Progress } from "./_shared/progress.ts";
 import { readCount, readDuration } from "./_shared/readers.ts";
-import { nearest } from "./_shared/suggest.ts";
 import { burdens } from "./bench/burdens.ts";
 import { payloadBytesMin } from "./bench/job-shape.ts";
 import { jsonReport, printHost, printScenarios, printSummary } from "./bench/report.ts";

@@ -17,6 +17,7 @@ const jobs: Group = {
       load: () => import("./jobs/tree.ts"),
     },
     get: { summary: "Show one job with its attempts", load: () => import("./jobs/get.ts") },
+    log: { summary: "What happened to one job", load: () => import("./jobs/log.ts") },
     dead: { summary: "Dead jobs by what went wrong", load: () => import("./jobs/dead.ts") },
     wait: { summary: "Wait until jobs are finished", load: () => import("./jobs/wait.ts") },
     retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
@@ -298,9 +299,21 @@ export const commands: Group = {
       summary: "Why a job does not run, or why a queue is silent",
       load: () => import("./explain.ts"),
     },
+    events: {
+      summary: "What happens to jobs and queues, lately or as it happens",
+      load: () => import("./events.ts"),
+    },
     status: {
       summary: "What the server holds and does, in one look",
       load: () => import("./status.ts"),
+    },
+    backup: {
+      summary: "Write everything that a server has into one file, or check such a file",
+      load: () => import("./backup.ts"),
+    },
+    restore: {
+      summary: "Make a data directory from a backup",
+      load: () => import("./restore.ts"),
     },
     recover: {
       summary:

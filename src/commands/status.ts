@@ -2,6 +2,12 @@ import { formatDuration } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
 import { command } from "./_shared/command.ts";
 import { printFields } from "./_shared/grid.ts";
+import { count } from "./_shared/output.ts";
+
+function eventsText({ last, readers, lag }: { last: number; readers: number; lag: number }) {
+  const behind = lag === 0 ? "" : `, the slowest ${lag.toLocaleString("en-US")} behind`;
+  return `${last.toLocaleString("en-US")}, ${count(readers, "reader")}${behind}`;
+}
 
 export default command({
   examples: [
@@ -46,6 +52,7 @@ export default command({
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["workers waiting", String(status.waiting_workers)],
+      ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;
   },

@@ -55,18 +55,7 @@ export interface BulkIds {
 /** Of one record of numbers. */
 const chunkSeqs = 5000;
 
-export function applyBulk(core: Core, change: StartBulk | StepBulk | EndBulk): Outcome {
-  switch (change.kind) {
-    case "startBulk":
-      return startBulk(core, change);
-    case "stepBulk":
-      return stepBulk(core, change);
-    case "endBulk":
-      return endBulk(core, change);
-  }
-}
-
-function startBulk(core: Core, change: StartBulk): Outcome {
+export function startBulk(core: Core, change: StartBulk): Outcome {
   const known = core.bulks.get(change.id);
   if (known !== undefined) return sameAgain(known, change);
   const refusal = refuseStart(core, change);
@@ -131,7 +120,7 @@ function forgetOldest(core: Core): void {
   }
 }
 
-function stepBulk(core: Core, change: StepBulk): Outcome {
+export function stepBulk(core: Core, change: StepBulk): Outcome {
   const { id, seqs, isLast } = change;
   const bulk = core.bulks.get(id);
   const isCurrent = bulk?.number === change.number && bulk.afterSeq === change.afterSeq;
@@ -168,7 +157,7 @@ function messageOf(outcome: Outcome): string {
 }
 
 /** Without an error it is an operator's word; with one, what stops it for good. */
-function endBulk(core: Core, { id, number, error }: EndBulk): Outcome {
+export function endBulk(core: Core, { id, number, error }: EndBulk): Outcome {
   const bulk = core.bulks.get(id);
   if (bulk === undefined || (number !== undefined && bulk.number !== number)) {
     return reject("NOT_FOUND", `no bulk action "${id}"`);

@@ -8,7 +8,6 @@ import { advanceTime, nextDeadlineMs } from "./advance-time.ts";
 import type { Work } from "./aftermath.ts";
 import { cancelBatch, sealBatch, stepBatchEnded } from "./batches.ts";
 import { stepCancelChildren, stepCancelMembers } from "./belonging.ts";
-import { applyBulk } from "./bulk.ts";
 import type { Batch, Change } from "./change.ts";
 import { claimJobs } from "./claim.ts";
 import { Core } from "./core.ts";
@@ -30,18 +29,12 @@ import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
 import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
-import { cancelRedrive, startRedrive, stepRedrive } from "./redrive.ts";
 import { releaseJobs } from "./release.ts";
 import { configure } from "./retention.ts";
-import {
-  deleteSchedule,
-  pauseSchedule,
-  planSchedule,
-  runSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
+import { applySweep } from "./sweeps.ts";
 import { Why } from "./why.ts";
 import { orderWorker } from "./worker-orders.ts";
 
@@ -196,36 +189,6 @@ function stepOf(core: Core, work: Work): Work | undefined {
   }
 }
 
-type Kind = Change["kind"];
-type ChangeOf<K extends Kind> = Extract<Change, { readonly kind: K }>;
-
-function changeSchedule(
-  core: Core,
-  change: ChangeOf<`${"set" | "delete" | "pause" | "run" | "plan"}Schedule`>,
-): Outcome {
-  switch (change.kind) {
-    case "setSchedule":
-      return setSchedule(core, change);
-    case "deleteSchedule":
-      return deleteSchedule(core, change);
-    case "pauseSchedule":
-      return pauseSchedule(core, change);
-    case "runSchedule":
-      return runSchedule(core, change);
-    case "planSchedule":
-      return planSchedule(core, change);
-  }
-}
-
-function changeRedrive(
-  core: Core,
-  change: ChangeOf<`${"start" | "step" | "cancel"}Redrive`>,
-): Outcome {
-  if (change.kind === "startRedrive") return startRedrive(core, change);
-  if (change.kind === "stepRedrive") return stepRedrive(core, change);
-  return cancelRedrive(core, change);
-}
-
 function applyChange(core: Core, change: Change): Outcome {
   switch (change.kind) {
     case "enqueue":
@@ -253,11 +216,10 @@ function applyChange(core: Core, change: Change): Outcome {
     case "startRedrive":
     case "stepRedrive":
     case "cancelRedrive":
-      return changeRedrive(core, change);
     case "startBulk":
     case "stepBulk":
     case "endBulk":
-      return applyBulk(core, change);
+      return applySweep(core, change);
     case "clearQueue":
       return clearQueue(core, change);
     case "deleteQueue":
@@ -285,7 +247,7 @@ function applyChange(core: Core, change: Change): Outcome {
     case "pauseSchedule":
     case "runSchedule":
     case "planSchedule":
-      return changeSchedule(core, change);
+      return applyToSchedule(core, change);
     case "sealBatch":
       return sealBatch(core, change);
     case "cancelBatch":

@@ -94,6 +94,11 @@ export class EventChunk {
     return this.first + this.#count;
   }
 
+  /** Characters of its texts. */
+  get textLength(): number {
+    return this.#textLength;
+  }
+
   get isFull(): boolean {
     return this.#count === this.columns.codes.length || this.#textLength > chunkTextMax;
   }

@@ -15,6 +15,8 @@ import {
 
 /** Events that stay in memory although the database has them: readers who keep up need no query. */
 export const tailEventsMax = 8192;
+/** Fewer stay when their texts are long. */
+const tailTextMax = 4 * 1024 * 1024;
 
 /** How many events a reader takes, and how many are looked at for it. */
 export interface EventBounds {
@@ -35,6 +37,8 @@ export class EventTail {
   /** Events below this number are stored, and those below `#taken` are on their way. */
   #stored: number;
   #taken: number;
+  /** Characters of the texts of all chunks but the last. */
+  #textLength = 0;
 
   constructor(next: number, keepsUntilStored: boolean) {
     this.#next = next;
@@ -60,6 +64,7 @@ export class EventTail {
   add(code: number, subject: EventSubject, atMs: number, text: string | undefined): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.isFull) {
+      this.#textLength += chunk?.textLength ?? 0;
       chunk = EventChunk.empty(this.#next);
       this.#chunks.push(chunk);
       if (!this.#keepsUntilStored) this.#stored = this.#next;
@@ -105,14 +110,12 @@ export class EventTail {
 
   /** Lets go of stored chunks, as long as enough stays without them. */
   #forget(): void {
-    let oldest = this.#chunks[0];
-    while (
-      oldest !== undefined &&
-      oldest.next <= this.#stored &&
-      this.#next - oldest.next >= tailEventsMax
-    ) {
+    while (this.#chunks.length > 1) {
+      const oldest = must(this.#chunks[0], "there are two");
+      const isEnough = this.#next - oldest.next >= tailEventsMax || this.#textLength > tailTextMax;
+      if (!isEnough || oldest.next > this.#stored) return;
+      this.#textLength -= oldest.textLength;
       this.#chunks.shift();
-      oldest = this.#chunks[0];
     }
   }
 

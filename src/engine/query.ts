@@ -1,5 +1,7 @@
 /** Read models: what can be asked about jobs besides reading one by id. Answered from the stored state, not from apply. */
 import type { ErrorGroup } from "./error-group.ts";
+import type { EventFilter } from "./event-chunk.ts";
+import type { EventBounds, EventPage } from "./event-tail.ts";
 import type { Job, JobState } from "./job.ts";
 
 export type JobSort = "created_at" | "priority" | "started_at" | "completed_at" | "attempt";
@@ -74,6 +76,18 @@ export interface ErrorGroups {
   readonly exact: boolean;
 }
 
+export interface StoredEventsRequest extends EventBounds {
+  readonly from: number;
+  readonly filter: EventFilter;
+  /** What happened before is of no interest. */
+  readonly sinceMs?: number;
+}
+
+export interface StoredEvents extends EventPage {
+  /** The oldest that is stored; undefined when none is. When `from` is older, nothing was read. */
+  readonly first: number | undefined;
+}
+
 /** Rejects with a CorvoError SEARCH_ERROR when the request makes no sense. */
 export interface JobSearch {
   page(request: JobPageRequest): Promise<JobPage>;
@@ -86,5 +100,7 @@ export interface JobSearch {
   text(query: string, limit: number): Promise<Job[]>;
   /** Groups of the errors of matching jobs. */
   errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups>;
+  /** Stored life-cycle events from a number on. */
+  events(request: StoredEventsRequest): Promise<StoredEvents>;
   close(): Promise<void>;
 }

@@ -26,8 +26,25 @@ function table(core: Core): RecordTable<ScheduleRecord> {
   return core.state.records("schedule");
 }
 
+type ScheduleChange = SetSchedule | DeleteSchedule | PauseSchedule | RunSchedule | PlanSchedule;
+
+export function applyToSchedule(core: Core, change: ScheduleChange): Outcome {
+  switch (change.kind) {
+    case "setSchedule":
+      return setSchedule(core, change);
+    case "deleteSchedule":
+      return deleteSchedule(core, change);
+    case "pauseSchedule":
+      return pauseSchedule(core, change);
+    case "runSchedule":
+      return runSchedule(core, change);
+    case "planSchedule":
+      return planSchedule(core, change);
+  }
+}
+
 /** Makes a schedule, or gives it another specification; its history and its count of runs go on. */
-export function setSchedule(core: Core, change: SetSchedule): Outcome {
+function setSchedule(core: Core, change: SetSchedule): Outcome {
   const { name, spec } = change;
   const known = table(core).get(name);
   if (known === undefined && table(core).size >= engineLimits.schedulesMax) {
@@ -58,7 +75,7 @@ export function setSchedule(core: Core, change: SetSchedule): Outcome {
   return { kind: "ok" };
 }
 
-export function deleteSchedule(core: Core, change: DeleteSchedule): Outcome {
+function deleteSchedule(core: Core, change: DeleteSchedule): Outcome {
   const record = table(core).get(change.name);
   if (record === undefined) return unknown(change.name);
   core.schedules.forget(record.name);
@@ -71,7 +88,7 @@ export function deleteSchedule(core: Core, change: DeleteSchedule): Outcome {
 }
 
 /** What comes due during a pause is left out; after it, the plan begins anew. */
-export function pauseSchedule(core: Core, change: PauseSchedule): Outcome {
+function pauseSchedule(core: Core, change: PauseSchedule): Outcome {
   const record = table(core).get(change.name);
   if (record === undefined) return unknown(change.name);
   if (record.paused === change.paused) return { kind: "ok" };
@@ -89,7 +106,7 @@ export function pauseSchedule(core: Core, change: PauseSchedule): Outcome {
 }
 
 /** Adds a job now, whatever the timetable, a pause and unfinished runs say. */
-export function runSchedule(core: Core, change: RunSchedule): Outcome {
+function runSchedule(core: Core, change: RunSchedule): Outcome {
   const record = table(core).get(change.name);
   if (record === undefined) return unknown(change.name);
   const result = start(core, record, { dueMs: core.nowMs, manual: true });
@@ -97,7 +114,7 @@ export function runSchedule(core: Core, change: RunSchedule): Outcome {
 }
 
 /** Adds due times to the plan, unless the schedule has changed since they were computed. */
-export function planSchedule(core: Core, change: PlanSchedule): Outcome {
+function planSchedule(core: Core, change: PlanSchedule): Outcome {
   const record = table(core).get(change.name);
   if (record === undefined) return { kind: "ok" };
   const { version, afterMs, dueMs, ends, missed, missedToMs } = change;

@@ -80,6 +80,8 @@ export const defaultReplicaOptions: ReplicaOptions = {
 };
 
 const advanceStepsMax = 2000;
+/** Memory of a life-cycle event that waits to be stored, about: a claim of a few bytes makes hundreds. */
+const eventBytes = 40;
 
 export class Replica {
   readonly engine: Engine;
@@ -284,7 +286,7 @@ export class Replica {
     if (effects.mailMoved) this.#deps.onMail?.();
     if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();
-    this.#checkpoints.note(entry.data.length);
+    this.#checkpoints.note(entry.data.length + (meta.nextEvent - nextEvent) * eventBytes);
     this.#resolveIdle();
   }
 

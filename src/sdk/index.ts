@@ -4,6 +4,8 @@ export { CorvoError } from "../base/errors.ts";
 export { RawJson } from "../base/json.ts";
 export type { CallInput, CallOptions, Client, ClientOptions, Fetch } from "./client.ts";
 export { createClient } from "./client.ts";
+export type { EventsOptions, ReceivedEvent } from "./events.ts";
+export { readEvents } from "./events.ts";
 export type { RetryPolicy } from "./retry.ts";
 export type { Stream, StreamEvents, StreamOptions } from "./stream.ts";
 export { openStream } from "./stream.ts";

@@ -2,12 +2,13 @@
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import { type ParsedJobId, parseGroupId } from "../base/ids.ts";
+import { parseGroupId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { JobBatch } from "../engine/batches.ts";
 import { refView } from "./flow-handlers.ts";
 import { toOpenBatch } from "./new-batch.ts";
 import { type Node, shorten } from "./node.ts";
+import { type Listing, pageOf } from "./page.ts";
 import { enqueue } from "./worker-handlers.ts";
 
 type BatchView = ResultOf<Operations["getBatch"]>;
@@ -17,7 +18,12 @@ interface Found {
   readonly batch: JobBatch;
 }
 
-export const defaultBatchesPage = 100;
+/** Newest first: ids begin with the time of creation. */
+export const batchListing: Listing<{ readonly id: string }> = {
+  list: "batches",
+  placeOf: ({ id }) => id,
+  isReverse: true,
+};
 
 export function createBatchHandlers(
   node: Node,
@@ -43,37 +49,16 @@ export function createBatchHandlers(
       return view(params.batch_id);
     },
     async listBatches({ query }) {
-      const before = query.before === undefined ? undefined : parseBound(query.before);
       const all: Found[] = [];
       for (const [key, batch] of node.replica.engine.state.records("batch").entries()) {
         if (query.state !== undefined && batch.state !== query.state) continue;
         all.push({ seq: Number(key), batch });
       }
-      const page = all.filter((found) => before === undefined || isBefore(node, found, before));
-      page.sort((one, other) => other.seq - one.seq);
-      const limit = query.limit ?? defaultBatchesPage;
-      return {
-        batches: page.slice(0, limit).map((found) => batchView(node, found)),
-        total: all.length,
-        has_more: page.length > limit,
-      };
+      const placeOf = ({ seq, batch }: Found) => node.batchIdOf([seq, batch.createdAtMs]);
+      const { rows, end } = pageOf({ ...batchListing, placeOf }, query, all);
+      return { batches: rows.map((found) => batchView(node, found)), total: all.length, ...end };
     },
   };
-}
-
-function parseBound(id: string): ParsedJobId {
-  const parsed = parseGroupId("batch", id);
-  if (parsed === undefined) {
-    throw new CorvoError("VALIDATION_ERROR", `before: "${shorten(id)}" is not the id of a batch`);
-  }
-  return parsed;
-}
-
-/** As the texts of the ids compare, whichever shard they name. */
-function isBefore(node: Node, { seq, batch }: Found, bound: ParsedJobId): boolean {
-  const { shard } = node.options;
-  if (batch.createdAtMs !== bound.createdAtMs) return batch.createdAtMs < bound.createdAtMs;
-  return shard === bound.shard ? seq < bound.seq : shard < bound.shard;
 }
 
 function findBatch(node: Node, id: string): Found {

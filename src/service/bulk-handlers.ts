@@ -7,10 +7,16 @@ import type { Bulk } from "../engine/bulk.ts";
 import { BulkOperations } from "./bulk.ts";
 import { bulkEvents } from "./bulk-events.ts";
 import { type Node, shorten } from "./node.ts";
+import { type Listing, pageOf } from "./page.ts";
 
 export type BulkView = ResultOf<Operations["getBulk"]>;
 
-export const defaultBulksPage = 100;
+/** Newest first. */
+export const bulkListing: Listing<BulkView> = {
+  list: "bulk",
+  placeOf: ({ created_at, id }) => `${created_at} ${id}`,
+  isReverse: true,
+};
 
 export function createBulkHandlers(
   node: Node,
@@ -30,15 +36,12 @@ export function createBulkHandlers(
       return view(params.id);
     },
     async listBulks({ query }) {
-      const { status, limit = defaultBulksPage } = query;
+      const { status } = query;
       const found = [...records().entries()]
         .filter(([, { state }]) => status === undefined || state === status)
-        .sort(([, one], [, other]) => other.number - one.number);
-      return {
-        bulk_operations: found.slice(0, limit).map(([id, one]) => bulkView(id, one)),
-        total: found.length,
-        has_more: found.length > limit,
-      };
+        .map(([id, one]) => bulkView(id, one));
+      const { rows, end } = pageOf(bulkListing, query, found);
+      return { bulk_operations: rows, total: found.length, ...end };
     },
     async bulkProgress({ params }, { signal }) {
       const { id } = params;

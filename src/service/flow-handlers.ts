@@ -1,6 +1,7 @@
 /** Handlers of chains and children. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
+import { pageRowsDefault } from "../api/page.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatJobId, parseGroupId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
@@ -18,11 +19,11 @@ export function createFlowHandlers(node: Node): Pick<Handlers, "getChain" | "lis
       chainView(node, params.chain_id, findChain(node, params.chain_id)),
     async listChildren({ params, query }) {
       node.findJob(params.job_id);
-      const { limit, cursor } = query;
+      const { limit = pageRowsDefault, cursor } = query;
       return searchJobs(node, {
         parent_id: params.job_id,
         order: "asc",
-        ...(limit !== undefined && { limit }),
+        limit,
         ...(cursor !== undefined && { cursor }),
       });
     },

@@ -2,6 +2,7 @@
 import { requestLimits as limits } from "../api/limits.ts";
 import type { InputOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
+import { pageRowsDefault } from "../api/page.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
@@ -9,6 +10,7 @@ import type { Rate } from "../engine/limits/rate.ts";
 import type { LimitScope, LimitTarget, LimitValues } from "../engine/limits/setting.ts";
 import { type LimitView, limitView } from "./limit-views.ts";
 import type { Node } from "./node.ts";
+import { endOf, type Listing, pageOf, startOf } from "./page.ts";
 import { toDuration, toTime } from "./values.ts";
 
 type LimitHandlers = Pick<
@@ -33,7 +35,6 @@ type Body = InputOf<Operations["setLimit"]>["body"];
 type LimitPart = Partial<Pick<Body, "key" | "each_key" | "group" | "each_group">>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-export const defaultLimitsPage = 100;
 const changeBytes = 512;
 
 export function createLimitHandlers(node: Node): LimitHandlers {
@@ -117,23 +118,16 @@ function listHandlers(
 ): Pick<LimitHandlers, "listLimits" | "getLimit" | "getResource" | "blockedKeys"> {
   return {
     async listLimits({ query }) {
-      const limit = query.limit ?? defaultLimitsPage;
       const named = new Map<string, LimitTarget>();
       const { limits: view } = node.replica.engine;
       for (const { target } of view.settings()) named.set(sortName(target), target);
       for (const target of view.paused(node.readMs)) named.set(sortName(target), target);
-      const names = [...named.keys()].filter(
-        (name) =>
-          name > (query.cursor ?? "") &&
-          (query.queue === undefined || named.get(name)?.queue === query.queue),
+      const targets = [...named.values()].filter(
+        ({ queue }) => query.queue === undefined || queue === query.queue,
       );
-      names.sort();
-      const page = names.slice(0, limit).flatMap((name) => named.get(name) ?? []);
-      const last = names.length > limit ? names[limit - 1] : undefined;
-      return {
-        limits: page.map((target) => limitView(node, target)),
-        ...(last === undefined ? {} : { cursor: last }),
-      };
+      const listing = { ...limitListing, placeOf: sortName };
+      const { rows, end } = pageOf(listing, query, targets);
+      return { limits: rows.map((target) => limitView(node, target)), ...end };
     },
     getLimit: async ({ params, query }) => limitView(node, targetOf(params.name, query)),
     getResource: async ({ params }) => limitView(node, resourceOf(params.name)),
@@ -142,15 +136,16 @@ function listHandlers(
       if (engine.state.getQueue(params.name) === undefined) {
         throw new CorvoError("NOT_FOUND", `no queue "${params.name}"`);
       }
-      const limit = query.limit ?? defaultLimitsPage;
-      const found = engine.limits.blockedKeys(params.name, query.after ?? "", limit + 1);
+      const limit = query.limit ?? pageRowsDefault;
+      const after = startOf(blockedKeysList, query);
+      const found = engine.limits.blockedKeys(params.name, after, limit + 1);
       const keys = found.slice(0, limit).map(({ key, holder, waiting }) => {
         const job = engine.state.getJob(holder);
         if (job === undefined) throw new Error("the oldest job of a key exists");
         const job_id = formatJobId(job.seq, job.createdAtMs, node.options.shard);
         return { key, job_id, state: job.state, waiting };
       });
-      return { keys, has_more: found.length > limit };
+      return { keys, ...endOf(blockedKeysList, found.length > limit, keys.at(-1)?.key) };
     },
   };
 }
@@ -160,12 +155,17 @@ function sortName(target: LimitTarget): string {
   return `${target.queue}\n${target.scope}\n${target.name}`;
 }
 
-/** By what a limit that was answered is sorted, which is also the cursor after it. */
-export function sortNameOf(view: LimitView): string {
-  if (view.resource !== undefined) return sortName(resourceOf(view.resource));
-  const queue = view.queue ?? "";
-  return sortName(targetOf(queue, view));
-}
+const blockedKeysList = "blocked-keys";
+
+/** Limits as they are answered. */
+export const limitListing: Listing<LimitView> = {
+  list: "limits",
+  isReverse: false,
+  placeOf: (view) =>
+    sortName(
+      view.resource === undefined ? targetOf(view.queue ?? "", view) : resourceOf(view.resource),
+    ),
+};
 
 function resourceOf(name: string): LimitTarget {
   return { scope: "resource", queue: "", name };

@@ -18,8 +18,13 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
+
+import { EventLog } from "./event-log.ts";
+
 import { IdleWatch } from "./idle-watch.ts";
+
 import { messageOf, type Post } from "./outbound-message.ts";
 import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
@@ -45,8 +50,11 @@ export interface ServiceDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly search: JobSearch;
+  /** Is a leader known, and everything applied that is known to be committed? */
+  readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
@@ -71,6 +79,7 @@ export class Node {
   readonly replica: Replica;
   readonly claims: Claims;
   readonly claimRates: ClaimRates;
+  readonly events: EventLog;
   readonly courier: Courier;
   readonly workers: WorkerRegistry;
   readonly idleWatch: IdleWatch;
@@ -106,6 +115,11 @@ export class Node {
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
+    this.events = new EventLog(options.shard, replica.engine.state.events, {
+      stored: deps.search,
+      isCurrent: deps.isCurrent,
+      isLeading: () => replica.isLeader,
+    });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
     this.#startedMs = deps.clock.monotonicMs();

@@ -11,6 +11,7 @@ import type { ScheduleRecord, ScheduleRun, ScheduleSpec, Timetable } from "../en
 import { runKey } from "../engine/schedules.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { type Listing, pageOf } from "./page.ts";
 import { cronTimetable, dueTimes } from "./timetable.ts";
 import { toDuration, toTime } from "./values.ts";
 
@@ -31,7 +32,12 @@ type Shown = ResultOf<Operations["setSchedule"]>;
 type Run = NonNullable<Shown["last_run"]>;
 
 const nextShown = 5;
-const defaultPage = 100;
+/** By name. */
+export const scheduleListing: Listing<{ readonly name: string }> = {
+  list: "schedules",
+  placeOf: ({ name }) => name,
+  isReverse: false,
+};
 
 export function createScheduleHandlers(node: Node): ScheduleHandlers {
   const table = () => node.replica.engine.state.records("schedule");
@@ -48,12 +54,12 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
   };
   return {
     async listSchedules({ query }) {
-      const limit = query.limit ?? defaultPage;
-      const names = [...table().entries()].map(([name]) => name);
-      const matching = names.filter((name) => name.startsWith(query.prefix ?? "")).sort();
-      const after = matching.filter((name) => name > (query.after ?? ""));
-      const page = after.slice(0, limit).map((name) => scheduleView(node, find(name)));
-      return { schedules: page, total: matching.length, has_more: after.length > limit };
+      const matching = [...table().entries()]
+        .filter(([name]) => name.startsWith(query.prefix ?? ""))
+        .map(([, record]) => record);
+      const { rows, end } = pageOf(scheduleListing, query, matching);
+      const schedules = rows.map((record) => scheduleView(node, record));
+      return { schedules, total: matching.length, ...end };
     },
     async previewSchedule({ body }) {
       const nowMs = node.deps.clock.nowMs();

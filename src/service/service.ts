@@ -1,11 +1,14 @@
 /** The operations of the table, carried out by a running node. The only thing that knows both the contract and the engine. */
 import type { Handlers } from "../api/operations.ts";
 import type { StreamService } from "../api/stream.ts";
+import { createBackupHandlers } from "./backup-handlers.ts";
 import { createBatchHandlers } from "./batch-handlers.ts";
 import { createBulkHandlers } from "./bulk-handlers.ts";
 import { createClusterHandlers } from "./cluster-handlers.ts";
 import { withReadBarrier } from "./consistency.ts";
 import { createDrainHandlers } from "./drain-handlers.ts";
+import { EventFeed } from "./event-feed.ts";
+import { createEventHandlers } from "./event-handlers.ts";
 import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
@@ -24,10 +27,13 @@ import { createWorkersHandlers } from "./workers-handlers.ts";
 export interface Service {
   readonly handlers: Handlers;
   readonly stream: StreamService;
+  readonly events: EventFeed;
 }
 
 export function createService(node: Node): Service {
+  const events = new EventFeed([node.events], node.deps.timers);
   return {
+    events,
     handlers: withReadBarrier(
       {
         ...createWorkerHandlers(node),
@@ -42,8 +48,10 @@ export function createService(node: Node): Service {
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),
         ...createScheduleHandlers(node),
+        ...createEventHandlers(node, events),
+        ...createSystemHandlers(node, events),
+        ...createBackupHandlers(node.deps.backup),
         ...createWebhookHandlers(node),
-        ...createSystemHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },

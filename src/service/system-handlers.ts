@@ -5,10 +5,12 @@ import { formatTime } from "../base/time.ts";
 import { jobStates } from "../engine/job.ts";
 import { modeOf } from "./cluster-handlers.ts";
 import { summarizeCluster } from "./cluster-summary.ts";
+import type { EventFeed } from "./event-feed.ts";
 import type { Node } from "./node.ts";
 
 export function createSystemHandlers(
   node: Node,
+  events: EventFeed,
 ): Pick<Handlers, "health" | "ready" | "info" | "status"> {
   return {
     health: async () => healthOf(node),
@@ -44,9 +46,14 @@ export function createSystemHandlers(
         memory_bytes: sizes.memoryBytes,
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        events: feedView(events),
       };
     },
   };
+}
+
+export function feedView({ next, readerCount, lagMax }: EventFeed) {
+  return { last: next - 1, readers: readerCount, lag: lagMax };
 }
 
 function healthOf(node: Node) {

@@ -10,6 +10,7 @@ import { callbacksId, type Delivery } from "../engine/outbox/delivery.ts";
 import { noStats, type Webhook, type WebhookSpec } from "../engine/outbox/webhook.ts";
 import type { Node } from "./node.ts";
 import { deliveryIdOf } from "./outbound-message.ts";
+import { type Listing, pageOf } from "./page.ts";
 import { toUrl } from "./targets.ts";
 
 type WebhookHandlers = Pick<
@@ -28,7 +29,12 @@ type Body = InputOf<Operations["setWebhook"]>["body"];
 type Shown = ResultOf<Operations["getWebhook"]>;
 export type DeliveryView = ResultOf<Operations["listDeliveries"]>["deliveries"][number];
 
-export const defaultDeliveriesPage = 50;
+/** Newest first: ids begin with the time of creation. */
+export const deliveryListing: Listing<{ readonly id: string }> = {
+  list: "deliveries",
+  placeOf: ({ id }) => id,
+  isReverse: true,
+};
 /** As in 0.3. */
 const defaultRetryLimit = 3;
 /** Paths under `/webhooks` that are no webhook. */
@@ -87,7 +93,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
     async listDeliveries({ params, query }) {
       if (params.id !== callbacksId) find(params.id);
       const found: Delivery[] = [];
-      const { state: wanted, job_id, before } = query;
+      const { state: wanted, job_id } = query;
       for (const [, delivery] of state.records("delivery").entries()) {
         if (delivery.webhook !== params.id) continue;
         if (wanted === undefined || delivery.state === wanted) found.push(delivery);
@@ -95,15 +101,8 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
       const views = found
         .map((delivery) => deliveryView(node, delivery))
         .filter((view) => job_id === undefined || view.job_id === job_id);
-      // Ids begin with the time of creation.
-      views.sort((one, other) => (one.id > other.id ? -1 : 1));
-      const rest = views.filter((view) => before === undefined || view.id < before);
-      const limit = query.limit ?? defaultDeliveriesPage;
-      return {
-        deliveries: rest.slice(0, limit),
-        total: views.length,
-        has_more: rest.length > limit,
-      };
+      const { rows, end } = pageOf(deliveryListing, query, views);
+      return { deliveries: rows, total: views.length, ...end };
     },
     async redeliver({ params }) {
       const parsed = parseGroupId("dlv", params.delivery_id);

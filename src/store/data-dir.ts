@@ -28,7 +28,10 @@ export interface DataDir {
   close(): void;
 }
 
-type DataDirProblem = "locked" | "too_new" | "unreadable";
+type DataDirProblem = "locked" | "too_new" | "unreadable" | "used";
+
+/** In a directory that is being made from a backup (`restore-dir.ts`). */
+export const restoringMark = "restoring";
 
 export class DataDirError extends Error {
   override name = "DataDirError";
@@ -41,11 +44,20 @@ export class DataDirError extends Error {
 }
 
 /** Creates the directory if need be and keeps every other process out until `close`. */
-export function openDataDir(dir: string): DataDir {
+export function openDataDir(
+  dir: string,
+  { isRestoring }: { readonly isRestoring: boolean } = { isRestoring: false },
+): DataDir {
   const path = resolve(dir);
   makeDirectory(path);
   const lock = takeLock(path);
   try {
+    if (!isRestoring && existsSync(join(path, restoringMark))) {
+      throw new DataDirError(
+        "unreadable",
+        `A restore into the data directory ${path} was not finished. Run it again, which begins anew, or remove the directory.`,
+      );
+    }
     const found = readIdentity(path) ?? createIdentity(path);
     const { storeId } = found;
     let { format } = found;

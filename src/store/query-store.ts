@@ -13,6 +13,8 @@ import type {
   JobPage,
   JobPageRequest,
   JobSearch,
+  StoredEvents,
+  StoredEventsRequest,
 } from "../engine/query.ts";
 import { type SearchBudget, searchBudget } from "./job-search.ts";
 import type { Answers, FromQueryWorker, Query, SeqRange, ToQueryWorker } from "./query-worker.ts";
@@ -26,6 +28,8 @@ export interface QueryStoreOptions {
 
 /** Calls that wait or run. */
 export const searchWaitingMax = 64;
+/** Reads of old events that wait or run. */
+const eventReadsMax = 1024;
 
 interface Pending {
   readonly resolve: (answer: Answers[keyof Answers]) => void;
@@ -38,6 +42,7 @@ export class QueryStore implements JobSearch {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #open = 0;
+  #eventReads = 0;
   /** Set once no query can be answered any more. */
   #ended: CorvoError | undefined;
   #closed: (() => void) | undefined;
@@ -99,6 +104,24 @@ export class QueryStore implements JobSearch {
 
   errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups> {
     return this.#call(() => this.#query<"errorGroups">({ kind: "errorGroups", filter, limit }));
+  }
+
+  /** What is not stored yet is in memory with the caller, so nothing is flushed. */
+  async events(request: StoredEventsRequest): Promise<StoredEvents> {
+    if (this.#ended !== undefined) throw this.#ended;
+    if (this.#eventReads >= eventReadsMax) {
+      throw new CorvoError(
+        "OVERLOADED",
+        `${this.#eventReads} reads of old events are waiting already (eventReadsMax ${eventReadsMax})`,
+        { retryAfterMs: 1000 },
+      );
+    }
+    this.#eventReads++;
+    try {
+      return await this.#query<"events">({ kind: "events", request });
+    } finally {
+      this.#eventReads--;
+    }
   }
 
   /** Open calls end with UNAVAILABLE. */

@@ -1,7 +1,15 @@
 /** Worker that owns the reading connection for searches. Requests are answered one at a time, in order. */
 import { CorvoError, type ErrorCode } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
-import type { ErrorGroups, JobFilter, JobPage, JobPageRequest } from "../engine/query.ts";
+import type {
+  ErrorGroups,
+  JobFilter,
+  JobPage,
+  JobPageRequest,
+  StoredEvents,
+  StoredEventsRequest,
+} from "../engine/query.ts";
+import { EventSearcher } from "./event-search.ts";
 import { JobSearcher, type SearchBudget, type SeqStep } from "./job-search.ts";
 
 export interface SeqRange {
@@ -14,7 +22,8 @@ export type Query =
   | { readonly kind: "page"; readonly request: JobPageRequest }
   | { readonly kind: "seqs"; readonly filter: JobFilter; readonly range: SeqRange }
   | { readonly kind: "text"; readonly text: string; readonly limit: number }
-  | { readonly kind: "errorGroups"; readonly filter: JobFilter; readonly limit: number };
+  | { readonly kind: "errorGroups"; readonly filter: JobFilter; readonly limit: number }
+  | { readonly kind: "events"; readonly request: StoredEventsRequest };
 
 /** What each kind of query is answered with. */
 export interface Answers {
@@ -22,6 +31,7 @@ export interface Answers {
   readonly seqs: SeqStep;
   readonly text: Job[];
   readonly errorGroups: ErrorGroups;
+  readonly events: StoredEvents;
 }
 
 export type ToQueryWorker =
@@ -45,6 +55,7 @@ export type FromQueryWorker =
 declare const self: Worker;
 
 let searcher: JobSearcher | undefined;
+let events: EventSearcher | undefined;
 
 self.onmessage = (event: MessageEvent<ToQueryWorker>) => {
   const message = event.data;
@@ -69,21 +80,27 @@ function handle(message: ToQueryWorker): void {
         budget: message.budget,
         nowMs: () => performance.now(),
       });
+      events = new EventSearcher(message.path);
       send({ kind: "opened" });
       break;
     case "query":
-      if (searcher === undefined) throw new CorvoError("UNAVAILABLE", "the search was closed");
-      send({ kind: "answer", id: message.id, answer: answer(searcher, message.query) });
+      send({ kind: "answer", id: message.id, answer: answer(message.query) });
       break;
     case "close":
       searcher?.close();
+      events?.close();
       searcher = undefined;
+      events = undefined;
       send({ kind: "closed" });
       break;
   }
 }
 
-function answer(from: JobSearcher, query: Query): Answers[keyof Answers] {
+function answer(query: Query): Answers[keyof Answers] {
+  const from = searcher;
+  if (from === undefined || events === undefined) {
+    throw new CorvoError("UNAVAILABLE", "the search was closed");
+  }
   switch (query.kind) {
     case "page":
       return from.page(query.request);
@@ -93,6 +110,8 @@ function answer(from: JobSearcher, query: Query): Answers[keyof Answers] {
       return from.text(query.text, query.limit);
     case "errorGroups":
       return from.errorGroups(query.filter, query.limit);
+    case "events":
+      return events.read(query.request);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { editDistance, nearest } from "../../src/commands/_shared/suggest.ts";
+import { editDistance, nearest } from "../../src/base/suggest.ts";
 import { corvo, json, server } from "../support/fake-system.ts";
 
 const added = () => json('{"job_id":"job_1","status":"pending","unique_existing":false}', 201);

@@ -2,6 +2,7 @@
 import { administration } from "./administration.ts";
 import { admission } from "./admission.ts";
 import { delivery } from "./delivery.ts";
+import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
 import { limits } from "./limits.ts";
@@ -19,6 +20,7 @@ export const chapters: readonly Chapter[] = [
   admission,
   delivery,
   streaming,
+  events,
   webhooks,
   workers,
   administration,

@@ -183,7 +183,7 @@ test("[A6] a removal with a parameter that nobody knows is refused, since it wou
 
   expect(wrong.status).toBe(400);
   expect(await wrong.json()).toMatchObject({
-    error: '"kee" in the query: not one of key, each_key, group, each_group',
+    error: '"kee" in the query is not known here; did you mean key?',
   });
   expect(fixture.calls).toEqual([]);
 });

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import type { TSchema } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { Value } from "@sinclair/typebox/value";
 import fc from "fast-check";
 import type { Operation } from "../../src/api/operation.ts";
 import { type OperationName, operations } from "../../src/api/operations.ts";
@@ -19,6 +20,13 @@ const checks = new Map(
   withBody.map(([name, operation]) => [name, TypeCompiler.Compile(operation.body)]),
 );
 
+/** Would the operation take this body? */
+function fits({ body, ignoresUnknown }: Operation, text: string): boolean {
+  const value: unknown = JSON.parse(text);
+  if (!Value.Check(body, value)) return false;
+  return ignoresUnknown || Bun.deepEquals(Value.Clean(body, JSON.parse(text)), value);
+}
+
 const fixture = httpFixture({ limits: { payloadBytesMax: 400, jsonDepthMax: 20 } });
 
 /** One request to an app that serves all of these tests; only this call's traces are in the fixture afterwards. */
@@ -34,21 +42,23 @@ async function send(operation: Operation, body: string | Uint8Array<ArrayBuffer>
 
 test("[A2] JSON that mostly fits is served if and only if it fits, and never answered 500", async () => {
   const cases = fc.oneof(
-    ...withBody.map(([name, operation]) =>
-      textFor(operation.body).map((text) => ({ name, operation, text })),
+    ...withBody.map(([, operation]) =>
+      textFor(operation.body).map((text) => ({ operation, text })),
     ),
   );
   await fc.assert(
-    fc.asyncProperty(cases, async ({ name, operation, text }) => {
+    fc.asyncProperty(cases, async ({ operation, text }) => {
       const { answer } = await send(operation, text);
 
       expect(isErrorCode(answer.code)).toBe(true);
       expect(fixture.lines).toEqual([]);
       const reached = fixture.calls.length === 1;
-      if (reached) expect(checks.get(name)?.Check(JSON.parse(text))).toBe(true);
+      if (reached) expect(fits(operation, text)).toBe(true);
       else expect(answer.code).not.toBe("NOT_FOUND");
-      const plain = text.length * 3 < 400 && !/\\u[dD]/.test(text);
-      if (plain && checks.get(name)?.Check(JSON.parse(text))) expect(reached).toBe(true);
+      // The schema library looks for unknown names in the prototype as well.
+      const isOdd = /__proto__|constructor/.test(JSON.stringify(JSON.parse(text)));
+      const plain = text.length * 3 < 400 && !/\\u[dD]/.test(text) && !isOdd;
+      if (plain && fits(operation, text)) expect(reached).toBe(true);
       // The message is a sentence about one field, not an echo of the body.
       expect(answer.error.length).toBeLessThan(600);
     }),
@@ -140,15 +150,11 @@ test("[A5] [A6] arbitrary paths and queries are never answered 500", async () =>
 
 test("every operation of the table is served by its own handler", async () => {
   for (const [name, operation] of Object.entries(operations) as [OperationName, Operation][]) {
-    const check = TypeCompiler.Compile(operation.body);
     const text = fc
       .sample(textFor(operation.body), 500)
-      .find(
-        (candidate) =>
-          candidate.length < 2000 &&
-          !candidate.includes("\\u") &&
-          check.Check(JSON.parse(candidate)),
-      );
+      .filter((candidate) => Value.Check(operation.body, JSON.parse(candidate)))
+      .map((candidate) => JSON.stringify(Value.Clean(operation.body, JSON.parse(candidate))))
+      .find((candidate) => candidate.length < 2000 && !/\\u|__proto__|constructor/.test(candidate));
     fixture.calls.length = 0;
 
     const path = operation.path.replace(/\{\w+\}/, "x");

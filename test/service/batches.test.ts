@@ -130,13 +130,12 @@ test("[F35] the same call opens one batch, and batches are listed newest first, 
     total: 3,
     has_more: true,
   });
-  expect(await list(rig, { limit: 2, before: second })).toMatchObject({
-    batches: [{ id: first }],
-    has_more: false,
-  });
+  const rest = await list(rig, { limit: 2, cursor: page.cursor ?? "" });
+  expect(rest).toMatchObject({ batches: [{ id: first }], has_more: false });
+  expect(rest).not.toHaveProperty("cursor");
   expect(await list(rig, { state: "running" })).toMatchObject({ batches: [], total: 0 });
-  expect(await refusalOf(list(rig, { before: "x" }))).toBe(
-    'VALIDATION_ERROR before: "x" is not the id of a batch',
+  expect(await refusalOf(list(rig, { cursor: "x" }))).toBe(
+    'VALIDATION_ERROR cursor: "x" is not one that a page of batches ended with',
   );
 });
 

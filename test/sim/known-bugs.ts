@@ -346,4 +346,20 @@ export const knownBugs: readonly KnownBug[] = [
     from: 'if (record.version !== version || record.plannedToMs !== afterMs) return { kind: "ok" };',
     to: 'if (record.version < version || record.plannedToMs < 0) return { kind: "ok" };',
   },
+  {
+    id: undefined,
+    says: "the end of a lease is no event",
+    by: "simulator",
+    file: "src/engine/events.ts",
+    from: '    case "loseLease":\n      sayLeaseExpired(core, before, after);\n',
+    to: '    case "loseLease":\n',
+  },
+  {
+    id: undefined,
+    says: "the number of the next event is not part of the state",
+    by: "simulator",
+    file: "src/engine/memory-state.ts",
+    from: "    this.events = new EventTail(this.meta.nextEvent, false);\n",
+    to: "    if (from !== undefined) this.meta.nextEvent = 1;\n    this.events = new EventTail(this.meta.nextEvent, false);\n",
+  },
 ];

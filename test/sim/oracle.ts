@@ -8,6 +8,8 @@ import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
 import { BulkLedger } from "./bulk-ledger.ts";
+import { EventLedger } from "./event-ledger.ts";
+
 import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
@@ -58,6 +60,10 @@ export class Oracle {
   readonly schedules = new ScheduleLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
+  );
+  readonly events = new EventLedger(
+    (problem) => this.report(problem),
+    (event, by) => this.note(event, by),
   );
   /** Payloads of calls that were refused: none of them may exist. */
   readonly refused = new Set<string>();
@@ -251,6 +257,7 @@ export class Oracle {
       }
     }
     const seen = new Set<string>();
+    this.events.checkFinal(jobs);
     this.schedules.checkJobs(jobs.values());
     this.admission.check(jobs.values());
     for (const job of jobs.values()) {

@@ -180,7 +180,9 @@ function apply(
     store.state.onRecordPut = (kind, key, value) =>
       oracle.recordChanges({ kind, key, value }, nowMs);
   }
+  const { nextEvent } = store.state.meta;
   replica.applyEntry(entry);
+  oracle.events.applied(id, store.state, nextEvent);
   oracle.applied(id, entry, store.state.digest);
 }
 

@@ -3,9 +3,30 @@
  * be what the engine holds.
  */
 import type { LifecycleEvent } from "../../src/engine/event-chunk.ts";
-import { eventTable } from "../../src/engine/event-types.ts";
+import { type EventType, eventTable } from "../../src/engine/event-types.ts";
 import { isFinished, type Job, type JobState } from "../../src/engine/job.ts";
-import type { MemoryState } from "../../src/engine/memory-state.ts";
+
+/** In which states a job may be when an event comes. */
+const befores: Partial<Record<EventType, readonly JobState[]>> = {
+  started: ["pending"],
+  completed: ["active"],
+  failed: ["active"],
+  lease_expired: ["active"],
+  released: ["active"],
+  snoozed: ["active"],
+  progress: ["active"],
+  ready: ["scheduled", "retrying", "held", "pending"],
+  scheduled: ["held"],
+  held: ["pending", "scheduled", "retrying", "active", "held"],
+  approved: ["held"],
+  rejected: ["held"],
+  expired: ["pending", "scheduled", "retrying", "held"],
+  dependency_failed: ["pending", "scheduled", "retrying", "held"],
+  dead: ["dead"],
+  replaced: ["pending", "scheduled", "retrying", "held"],
+  moved: ["pending", "scheduled", "retrying", "held", "completed", "dead", "cancelled"],
+  priority_changed: ["pending", "scheduled", "retrying"],
+};
 
 interface Believed {
   readonly state: JobState;
@@ -31,9 +52,9 @@ export class EventObserver {
   }
 
   /** Everything that differs from what is so. */
-  compare(state: MemoryState): string[] {
+  compare(jobs: ReadonlyMap<number, Job>): string[] {
     this.#check(this.#owed === undefined, { owed: this.#owed }, "has no end");
-    for (const job of state.jobs.values()) {
+    for (const job of jobs.values()) {
       const believed = this.jobs.get(job.seq);
       if (believed?.state !== job.state || believed.queue !== job.queue) {
         this.problems.push(`${describe(job)}: believed ${JSON.stringify(believed)}`);
@@ -41,7 +62,7 @@ export class EventObserver {
     }
     for (const [seq, { state: last }] of this.jobs) {
       // Retention takes finished ones without a word.
-      if (!state.jobs.has(seq) && !isFinished(last)) this.problems.push(`job ${seq} is gone`);
+      if (!jobs.has(seq) && !isFinished(last)) this.problems.push(`job ${seq} is gone`);
     }
     return this.problems;
   }
@@ -63,6 +84,14 @@ export class EventObserver {
     if (type === "deleted") {
       this.jobs.delete(seq);
       return;
+    }
+    const wanted = befores[type];
+    if (before !== undefined && wanted !== undefined) {
+      this.#check(wanted.includes(before.state), event, `while it was ${before.state}`);
+    }
+    const { from } = JSON.parse(event.data ?? "{}") as { from?: unknown };
+    if (type === "cancelled" || type === "retried") {
+      this.#check(from === before?.state, event, `while it was ${before?.state}`);
     }
     if (type !== "moved") {
       this.#check(before === undefined || before.queue === queue, event, "in another queue");

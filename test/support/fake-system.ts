@@ -57,6 +57,9 @@ export async function corvo(argv: readonly string[], options: FakeOptions = {}):
     stdout: sink("stdout"),
     stderr: sink("stderr"),
     stdinIsTty: options.isTty ?? false,
+    writeBytes: async (bytes) => {
+      written.stdout += new TextDecoder().decode(bytes);
+    },
     clock: { nowMs: () => options.nowMs ?? 1_800_000_000_000, monotonicMs: () => monotonicMs },
     timers: {
       after(delayMs, callback) {

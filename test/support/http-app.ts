@@ -2,6 +2,7 @@
  * An HTTP app with small handlers of the test's choosing. Operations that a test does not name answer NOT_FOUND; every
  * input that reaches a handler is kept, so that a test can say that nothing did.
  */
+import type { EventFeed } from "../../src/api/events.ts";
 import { type Handlers, type OperationName, operations } from "../../src/api/operations.ts";
 import type { StreamService } from "../../src/api/stream.ts";
 import type { AssertionError } from "../../src/base/assert.ts";
@@ -29,6 +30,7 @@ export interface HttpFixture extends AsyncDisposable {
 interface FixtureOptions {
   readonly handlers?: Partial<Handlers>;
   readonly stream?: StreamService;
+  readonly events?: EventFeed;
   readonly limits?: Partial<HttpLimits>;
   /** Default: the node leads. */
   readonly forward?: Leadership;
@@ -45,6 +47,12 @@ const echoIds: StreamService = {
   }),
 };
 
+const noEvents: EventFeed = {
+  open() {
+    throw new CorvoError("UNAVAILABLE", "this app has no events");
+  },
+};
+
 export function httpFixture(options: FixtureOptions = {}): HttpFixture {
   const calls: HttpFixture["calls"] = [];
   const lines: LoggedLine[] = [];
@@ -55,6 +63,7 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
   const app = createApp({
     handlers: recording(options.handlers ?? {}, calls),
     stream: options.stream ?? echoIds,
+    events: options.events ?? noEvents,
     forward: options.forward ?? { isLeader: () => true, leaderUrl: () => undefined },
     drain:
       options.drain ??

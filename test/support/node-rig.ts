@@ -176,6 +176,7 @@ export class NodeRig {
         throw new Error(reason);
       },
       onEffects: (effects) => this.node.onEffects(effects),
+      onEvents: () => this.node.events.noteAdded(),
     });
     const noSearch = () => Promise.reject(new Error("this node has no search"));
     this.node = new Node(
@@ -186,14 +187,17 @@ export class NodeRig {
         random: { uint32: () => 1 },
         post: (message) => this.post(message),
         logger: this.#logger,
+        isCurrent: () => this.log.isReady,
         search: {
           page: noSearch,
           seqs: noSearch,
           text: noSearch,
           errorGroups: noSearch,
+          events: async ({ from }) => ({ first: undefined, events: [], next: from }),
           close: noSearch,
         },
         cluster: cluster(this.log, () => this.leaderId),
+        backup: { create: () => Promise.reject(new Error("this node has no files")) },
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,

@@ -3,23 +3,25 @@
  * taken, stored, settled. A crash is legal between any two of them.
  */
 import { Engine } from "../../src/engine/engine.ts";
-import { defaultEventRetention } from "../../src/store/event-rows.ts";
+import { defaultEventRetention, type EventRetention } from "../../src/store/event-rows.ts";
 import { SqliteState } from "../../src/store/sqlite-state.ts";
 import { type Checkpoint, StateWriter } from "../../src/store/state-writer.ts";
 
 export class StateRig {
   readonly #path: string;
   readonly #cachedJobsMax: number;
+  readonly #retention: EventRetention;
   #writer: StateWriter;
   state: SqliteState;
   engine: Engine;
   #taken: Checkpoint | undefined;
   #stored = false;
 
-  constructor(path: string, cachedJobsMax: number) {
+  constructor(path: string, cachedJobsMax: number, retention = defaultEventRetention) {
     this.#path = path;
+    this.#retention = retention;
     this.#cachedJobsMax = cachedJobsMax;
-    this.#writer = new StateWriter(path, defaultEventRetention);
+    this.#writer = new StateWriter(path, retention);
     this.state = new SqliteState(path, { cachedJobsMax });
     this.engine = new Engine(this.state);
   }
@@ -58,7 +60,7 @@ export class StateRig {
     this.close();
     this.#taken = undefined;
     this.#stored = false;
-    this.#writer = new StateWriter(this.#path, defaultEventRetention);
+    this.#writer = new StateWriter(this.#path, this.#retention);
     this.state = new SqliteState(this.#path, { cachedJobsMax: this.#cachedJobsMax });
     this.engine = new Engine(this.state);
   }

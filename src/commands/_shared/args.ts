@@ -5,9 +5,10 @@
  * `repeatable` keeps every value of a flag, `rest` takes all remaining positionals. Unknown flags are errors with the
  * nearest name; global flags are accepted anywhere on the line before `--`.
  */
+
+import { nearest } from "../../base/suggest.ts";
 import { UsageError } from "./exit.ts";
 import { BadValue, type Reader } from "./readers.ts";
-import { nearest } from "./suggest.ts";
 
 export interface Positional {
   readonly type: "positional";

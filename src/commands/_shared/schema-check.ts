@@ -4,8 +4,8 @@
  */
 import { Duration, Time } from "../../api/schemas.ts";
 import { RawJson } from "../../base/json.ts";
+import { nearest } from "../../base/suggest.ts";
 import { parseDuration, parseTime } from "../../base/time.ts";
-import { nearest } from "./suggest.ts";
 
 export type Schema = Readonly<Record<string, unknown>>;
 

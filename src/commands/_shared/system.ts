@@ -30,6 +30,8 @@ export interface System {
   readonly fetch: Fetch;
   readonly prompts: Prompts;
   stdin(): AsyncIterable<Uint8Array>;
+  /** Bytes to standard output; resolves when there is room for more. */
+  writeBytes(bytes: Uint8Array): Promise<void>;
   /** Bytes of a file, piece by piece. Fails when it cannot be read. */
   file(path: string): AsyncIterable<Uint8Array>;
   /** Size of a file; undefined for what has none, such as a pipe. */
@@ -81,6 +83,10 @@ export function createSystem(): System {
     fetch: (request) => fetch(request),
     prompts: terminalPrompts,
     stdin: () => Bun.stdin.stream(),
+    writeBytes: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error == null ? resolve() : reject(error)));
+      }),
     file: (path) => Bun.file(path).stream(),
     async fileBytes(path) {
       const stat = await Bun.file(path).stat();

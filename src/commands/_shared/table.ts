@@ -2,10 +2,11 @@
  * The tree of commands, and how a line finds its place in it. Loading a command is left to the caller: a line that is
  * wrong, or asks for the help of a group, loads none.
  */
+
+import { nearest } from "../../base/suggest.ts";
 import { type Arguments, flagIndex, isFlagToken } from "./args.ts";
 import type { Command, Example } from "./command.ts";
 import { UsageError } from "./exit.ts";
-import { nearest } from "./suggest.ts";
 
 export interface Leaf {
   readonly summary: string;

@@ -21,7 +21,7 @@ export default command({
       output.line(await client().text("listBatches", { query }, { signal }));
       return undefined;
     }
-    const { batches, total, has_more } = await client().listBatches({ query }, { signal });
+    const { batches, total, cursor } = await client().listBatches({ query }, { signal });
     if (output.quiet) {
       for (const { id } of batches) output.line(id);
       return undefined;
@@ -43,8 +43,8 @@ export default command({
         printable(batch.name ?? ""),
       ]),
     );
-    if (has_more) {
-      output.note(`${batches.length} of ${total}; the next page: --before ${batches.at(-1)?.id}`);
+    if (cursor !== undefined) {
+      output.note(`${batches.length} of ${total}; the next page: --cursor ${cursor}`);
     }
     return undefined;
   },

@@ -19,7 +19,7 @@ export default command({
       output.line(await client().text("listBulks", { query }, { signal }));
       return undefined;
     }
-    const { bulk_operations, total, has_more } = await client().listBulks({ query }, { signal });
+    const { bulk_operations, total, cursor } = await client().listBulks({ query }, { signal });
     if (output.quiet) {
       for (const { id } of bulk_operations) output.line(id);
       return undefined;
@@ -40,7 +40,9 @@ export default command({
         bulk.created_at,
       ]),
     );
-    if (has_more) output.note(`${bulk_operations.length} of ${total}; --limit shows more`);
+    if (cursor !== undefined) {
+      output.note(`${bulk_operations.length} of ${total}; the next page: --cursor ${cursor}`);
+    }
     return undefined;
   },
 });

@@ -1,9 +1,8 @@
 import { command } from "../_shared/command.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { boundWords, type LimitShown, stateWords, targetWords } from "../_shared/limit-args.ts";
+import { type PageAsked, pages } from "../_shared/pages.ts";
 import { readQueue } from "../_shared/queue-args.ts";
-
-const pageRows = 1000;
 
 export default command({
   examples: [
@@ -21,13 +20,9 @@ export default command({
   async run(args, { client, output, signal }) {
     const filter = args.queue === undefined ? {} : { queue: args.queue };
     const limits: LimitShown[] = [];
-    for (let cursor: string | undefined; ; ) {
-      const query = { ...filter, limit: pageRows, ...(cursor === undefined ? {} : { cursor }) };
-      const page = await client().listLimits({ query }, { signal });
-      limits.push(...page.limits);
-      cursor = page.cursor;
-      if (cursor === undefined) break;
-    }
+    const ask = (query: PageAsked) =>
+      client().listLimits({ query: { ...filter, ...query } }, { signal });
+    for await (const page of pages(ask)) limits.push(...page.limits);
     if (output.json) {
       output.line(JSON.stringify({ limits }));
       return undefined;

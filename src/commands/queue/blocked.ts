@@ -1,9 +1,8 @@
 import { command } from "../_shared/command.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { printable } from "../_shared/output.ts";
+import { pages } from "../_shared/pages.ts";
 import { queueArg } from "../_shared/queue-args.ts";
-
-const pageRows = 1000;
 
 export default command({
   details:
@@ -14,15 +13,13 @@ export default command({
     const params = { name: args.queue };
     const rows: string[][] = [];
     const keys: unknown[] = [];
-    for (let after: string | undefined; ; ) {
-      const query = { limit: pageRows, ...(after === undefined ? {} : { after }) };
-      const page = await client().blockedKeys({ params, query }, { signal });
+    for await (const page of pages((query) =>
+      client().blockedKeys({ params, query }, { signal }),
+    )) {
       for (const { key, job_id, state, waiting } of page.keys) {
         rows.push([printable(key), job_id, state, String(waiting)]);
       }
       keys.push(...page.keys);
-      after = page.keys.at(-1)?.key;
-      if (!page.has_more) break;
     }
     if (output.json) output.line(JSON.stringify({ keys }));
     else if (rows.length === 0) output.note("no job waits for an older one of its key");

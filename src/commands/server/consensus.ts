@@ -22,6 +22,7 @@ export interface ConsensusEnv {
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
   readonly onMail: () => void;
@@ -59,6 +60,7 @@ export function createConsensus(
     onEffects: env.onEffects,
     place: { shard: storage.shard, shards: identity.shards },
     onMail: env.onMail,
+    onEvents: env.onEvents,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

@@ -115,12 +115,19 @@ export async function recover(
 ): Promise<number> {
   const recoveryEpoch = identity.recoveryEpoch + 1;
   writeNodeIdentity(storage.dir.path, { ...identity, recoveryEpoch });
+  await cutDown(storage, { self: identity.nodeId, forgotten: others, clock });
+  return recoveryEpoch;
+}
+
+/** Makes a node the only voter of every shard, and has the members of these numbers forgotten. */
+export async function cutDown(
+  storage: Storage,
+  env: { readonly self: number; readonly forgotten: readonly number[]; readonly clock: Clock },
+): Promise<void> {
   // Shard 0 comes last: who the others were is known until all is done.
   for (const shard of storage.shards.toReversed()) {
-    const forgotten = shard.shard === 0 ? others : [];
-    await recoverShard(shard, { self: identity.nodeId, forgotten, clock });
+    await recoverShard(shard, { ...env, forgotten: shard.shard === 0 ? env.forgotten : [] });
   }
-  return recoveryEpoch;
 }
 
 async function recoverShard(

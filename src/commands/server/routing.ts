@@ -4,6 +4,7 @@ import type { AppDeps } from "../../net/http/app.ts";
 import type { Drain } from "../../net/http/drain.ts";
 import { LeaderWatch } from "../../net/http/leader-watch.ts";
 import type { Membership } from "../../replica/membership.ts";
+import { EventFeed } from "../../service/event-feed.ts";
 import type { NoteLease, ShardSet } from "../../service/shards/shard-calls.ts";
 import { createShardedHandlers } from "../../service/shards/sharded-service.ts";
 import { createShardedStream } from "../../service/shards/sharded-stream.ts";
@@ -22,7 +23,7 @@ interface RoutingParts {
   readonly gate: FormingGate;
 }
 
-type Routing = Pick<AppDeps, "handlers" | "stream" | "forward" | "shards" | "drain">;
+type Routing = Pick<AppDeps, "handlers" | "stream" | "events" | "forward" | "shards" | "drain">;
 
 export function createRouting(parts: RoutingParts): Routing {
   const { shards, membership, drain, gate } = parts;
@@ -68,9 +69,14 @@ function createShardedRouting({
   }));
   const noteLease: NoteLease = (jobId, token) =>
     drain.noteLease(leaseNumber(shardOfId(jobId) ?? 0, parseToken(token)));
+  const events = new EventFeed(
+    shards.map(({ node }) => node.events),
+    systemTimers,
+  );
   const { nodeId } = shardOf(shards, 0).node.options;
-  const ports = { clock: systemClock, timers: systemTimers, noteLease, nodeId };
+  const ports = { clock: systemClock, timers: systemTimers, noteLease, events, nodeId };
   return {
+    events,
     handlers: createShardedHandlers(set, ports),
     stream: createShardedStream({
       set,

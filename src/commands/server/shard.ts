@@ -3,6 +3,8 @@ import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
 import type { AllowRule } from "../../net/outbound/address.ts";
 import { createPost } from "../../net/outbound/post.ts";
+import { none } from "../../raft/message.ts";
+import type { BackupControl } from "../../service/backup.ts";
 import type { ClusterControl, DrainControl } from "../../service/cluster.ts";
 import { Node } from "../../service/node.ts";
 import { createService, type Service } from "../../service/service.ts";
@@ -29,6 +31,7 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly backup: BackupControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
@@ -38,7 +41,7 @@ interface ShardEnv {
 }
 
 export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> {
-  const { shard, storage, replica } = core;
+  const { shard, storage, replica, group } = core;
   const search = await QueryStore.open(storage.files.statePath, {
     flush: () => replica.flushState(),
   });
@@ -55,11 +58,14 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       }),
       logger: env.logger,
       search,
+      isCurrent: () =>
+        group.state.leader !== none && replica.appliedIndex >= group.state.log.committed,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      backup: env.backup,
     },
     {
       shard,

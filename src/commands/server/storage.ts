@@ -5,6 +5,7 @@ import { encodeConfChange } from "../../raft/conf-change.ts";
 import { emptyData } from "../../raft/message.ts";
 import { toLogEntry } from "../../replica/raft-log.ts";
 import { type DataDir, DataDirError } from "../../store/data-dir.ts";
+import { defaultEventRetention, type EventRetention } from "../../store/event-rows.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
 import { type ShardFiles, shardFiles } from "../../store/shard-files.ts";
 import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
@@ -33,6 +34,7 @@ export interface Storage {
 export interface StorageOptions {
   readonly shards: number;
   readonly cachedJobsMax: number;
+  readonly events?: EventRetention;
 }
 
 interface OpenedState {
@@ -91,7 +93,7 @@ export async function openStorage(
 
 async function openState(
   files: ShardFiles,
-  { cachedJobsMax, shards }: StorageOptions,
+  { cachedJobsMax, shards, events = defaultEventRetention }: StorageOptions,
   logger: Logger,
 ): Promise<OpenedState> {
   const received = placeIncoming(files);
@@ -99,6 +101,11 @@ async function openState(
   const store = await StateStore.open(files.statePath, {
     cachedJobsMax: Math.ceil(cachedJobsMax / shards),
     onNote: (note) => logger.warn(note),
+    events: {
+      eventsMax: Math.ceil(events.eventsMax / shards),
+      bytesMax: Math.ceil(events.bytesMax / shards),
+      keepMs: events.keepMs,
+    },
   });
   return { files, store, received };
 }

@@ -130,6 +130,11 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
         throw waits();
       },
     },
+    events: {
+      open: () => {
+        throw waits();
+      },
+    },
     forward: { isLeader: () => true, leaderUrl: () => undefined },
     drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     limits: defaultHttpLimits,

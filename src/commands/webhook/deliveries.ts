@@ -28,7 +28,7 @@ export default command({
       output.line(await client().text("listDeliveries", input, { signal }));
       return undefined;
     }
-    const { deliveries, has_more } = await client().listDeliveries(input, { signal });
+    const { deliveries, cursor } = await client().listDeliveries(input, { signal });
     if (output.quiet) {
       for (const { id } of deliveries) output.line(id);
       return undefined;
@@ -51,7 +51,7 @@ export default command({
         printable(answerOf(delivery)),
       ]),
     );
-    if (has_more) output.note(`more with --before ${deliveries.at(-1)?.id}`);
+    if (cursor !== undefined) output.note(`the next page: --cursor ${cursor}`);
     return undefined;
   },
 });

@@ -7,6 +7,7 @@
  */
 import type { Server } from "bun";
 import { Elysia } from "elysia";
+import { type EventFeed, eventsPath } from "../../api/events.ts";
 import type { Method, Operation } from "../../api/operation.ts";
 import { type Handlers, type OperationName, operations } from "../../api/operations.ts";
 import { shardHeader } from "../../api/shard-header.ts";
@@ -16,6 +17,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { Admission } from "./admission.ts";
 import { type Drain, draining } from "./drain.ts";
+import { EventStreams } from "./event-streams.ts";
 import { Forwarder } from "./forward.ts";
 import { isPassedOn, passedOn } from "./hops.ts";
 import { splitUrl } from "./input.ts";
@@ -31,6 +33,7 @@ import type { ClientSocket, OpenStream } from "./stream-socket.ts";
 export interface AppDeps {
   readonly handlers: Handlers;
   readonly stream: StreamService;
+  readonly events: EventFeed;
   readonly forward: Leadership;
   /** The single shards, for other nodes that split a call; only where there are several. */
   readonly shards?: (shard: number) => ShardPart | undefined;
@@ -77,6 +80,7 @@ class HttpApp implements App {
   readonly #admission: Admission;
   readonly #watch: LeaderWatch;
   readonly #streams: StreamConnections;
+  readonly #events: EventStreams;
   readonly #forwarder: Forwarder;
   readonly #elysia: Elysia;
   readonly #methods: PathMethods;
@@ -107,6 +111,7 @@ class HttpApp implements App {
     const { clock, timers } = deps;
     const shared = { limits, admission, explain, clock, timers, whenNotLeading, drain };
     this.#streams = new StreamConnections({ ...shared, stream: deps.stream, leadership, watch });
+    this.#events = new EventStreams({ ...shared, feed: deps.events });
     this.#forwarder = new Forwarder({ ...shared, leadership, watch });
     this.#methods = new PathMethods();
     // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
@@ -131,6 +136,7 @@ class HttpApp implements App {
     }
     this.#add("GET", "/openapi.json", () => this.#openApi());
     this.#add("GET", streamPath, (request) => this.#upgrade(request));
+    this.#add("GET", eventsPath, (request) => this.#readEvents(request));
     this.#elysia.all("/*", ({ request }) => this.#other(request), { parse: "none" });
     this.#elysia.compile();
   }
@@ -206,6 +212,7 @@ class HttpApp implements App {
     this.#server = undefined;
     this.#admission.close();
     this.#streams.announceClosing();
+    this.#events.closeAll();
     let cancel = () => {};
     const grace = new Promise<void>((resolve) => {
       cancel = this.#deps.timers.after(graceMs, resolve);
@@ -230,9 +237,20 @@ class HttpApp implements App {
     return jsonReply(200, openApiText, 0);
   }
 
+  /** Any node serves these from what it has. */
+  #readEvents(request: Request): ReturnType<Serve> {
+    try {
+      if (!wantsWebSocket(request)) return this.#events.serve(request);
+      this.#open(request, this.#events.createSocket(request));
+      return undefined;
+    } catch (thrown) {
+      return errorReply(this.#explain(thrown, request), 0);
+    }
+  }
+
   #upgrade(request: Request): ReturnType<Serve> {
     try {
-      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      if (!wantsWebSocket(request)) {
         throw new CorvoError("VALIDATION_ERROR", `${streamPath} speaks WebSocket only`, {
           hint: "Connect with a WebSocket client; docs/spec/streaming.md describes the frames.",
         });
@@ -327,6 +345,10 @@ class HttpApp implements App {
 
 type ServeOperation = (request: Request) => Promise<Response>;
 type Serve = (request: Request) => Promise<Response | undefined> | Response | undefined;
+
+function wantsWebSocket(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
 
 /** What gives out work is refused while the node drains, unless another node passes it on. */
 function unlessDraining(drain: Drain, answer: ServeOperation): ServeOperation {

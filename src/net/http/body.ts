@@ -9,6 +9,7 @@ import { CorvoError } from "../../base/errors.ts";
 import { parseJson, RawJson, type RawTree } from "../../base/json.ts";
 import { type Check, createCheck, seen } from "./check.ts";
 import type { HttpLimits } from "./limits.ts";
+import { unknownMember } from "./unknown-member.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -18,11 +19,19 @@ const surrogateEscape = /\\u[dD][89a-fA-F]/;
 export class BodyParser {
   readonly #tree: RawTree | undefined;
   readonly #check: Check;
+  /** Members that it does not have are refused; undefined lets them be. */
+  readonly #schema: TSchema | undefined;
   readonly #limits: HttpLimits;
 
-  constructor(schema: TSchema, root: string, limits: HttpLimits) {
+  /** `knowsAll` refuses members that the schema does not have. */
+  constructor(
+    schema: TSchema,
+    { root, knowsAll }: { readonly root: string; readonly knowsAll: boolean },
+    limits: HttpLimits,
+  ) {
     this.#tree = rawTreeOf(schema);
     this.#check = createCheck(schema, root);
+    this.#schema = knowsAll ? schema : undefined;
     this.#limits = limits;
   }
 
@@ -45,7 +54,9 @@ export class BodyParser {
 
   /** The second half of `parse`. Raw values are measured only in texts that could hold one that is too large. */
   check(text: string, value: unknown): void {
-    const problem = this.#check(value);
+    const problem =
+      this.#check(value) ??
+      (this.#schema === undefined ? undefined : unknownMember(this.#schema, value));
     if (problem !== undefined) throw problem;
     if (text.length * 3 > this.#limits.payloadBytesMax || surrogateEscape.test(text)) {
       checkText(value, "", this.#limits.payloadBytesMax);

@@ -223,12 +223,12 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? "array" : typeof value;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** `jobs[3].queue`, `tags["a b"]`; a long name is cut, since it comes from the caller. */
-function memberPath(path: string, name: string): string {
+export function memberPath(path: string, name: string): string {
   if (/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(name)) return path === "" ? name : `${path}.${name}`;
   return `${path}[${JSON.stringify(name.slice(0, 48).toWellFormed())}]`;
 }

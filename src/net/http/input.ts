@@ -5,6 +5,7 @@
 import type { TSchema } from "@sinclair/typebox";
 import { CorvoError } from "../../base/errors.ts";
 import { type Check, createCheck, seen } from "./check.ts";
+import { unknownName } from "./unknown-member.ts";
 
 /** The path and the query text of an absolute URL. */
 export function splitUrl(url: string): { readonly path: string; readonly query: string } {
@@ -52,17 +53,14 @@ export class PathParams {
   }
 }
 
-/**
- * Reads the query parameters that a schema knows; the first of repeated ones counts. Others are ignored, unless something
- * is removed: a misspelt name would widen what is meant.
- */
+/** Reads the query parameters that a schema knows; the first of repeated ones counts. Others are refused, or ignored. */
 export class QueryParams {
   readonly #types: ReadonlyMap<string, string>;
   readonly #check: Check;
-  readonly #isStrict: boolean;
+  readonly #knowsAll: boolean;
 
-  constructor(schema: TSchema, isStrict = false) {
-    this.#isStrict = isStrict;
+  constructor(schema: TSchema, knowsAll: boolean) {
+    this.#knowsAll = knowsAll;
     const properties = Object.entries((schema["properties"] ?? {}) as Record<string, TSchema>);
     this.#types = new Map(properties.map(([name, inner]) => [name, String(inner["type"])]));
     this.#check = createCheck(schema, "the query");
@@ -75,11 +73,9 @@ export class QueryParams {
       const equals = pair.indexOf("=");
       const name = decode((equals === -1 ? pair : pair.slice(0, equals)).replaceAll("+", " "));
       const type = name === undefined ? undefined : this.#types.get(name);
-      if (this.#isStrict && pair !== "" && type === undefined) {
-        throw new CorvoError(
-          "VALIDATION_ERROR",
-          `${seen(name ?? pair)} in the query: not one of ${[...this.#types.keys()].join(", ")}`,
-        );
+      if (this.#knowsAll && pair !== "" && type === undefined) {
+        const unknown = unknownName(name ?? pair, [...this.#types.keys()]);
+        throw new CorvoError("VALIDATION_ERROR", `${seen(name ?? pair)} in the query ${unknown}`);
       }
       if (name === undefined || type === undefined || Object.hasOwn(values, name)) continue;
       const text = decode(equals === -1 ? "" : pair.slice(equals + 1).replaceAll("+", " "));

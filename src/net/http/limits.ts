@@ -14,6 +14,8 @@ export interface HttpLimits {
   readonly bodiesBytesMax: number;
   /** Open streaming connections. */
   readonly streamsMax: number;
+  /** Readers of life-cycle events that are connected at one time. */
+  readonly eventReadersMax: number;
   /** Frames of one streaming connection that are not answered yet. */
   readonly streamFramesMax: number;
   /** Bytes waiting to be sent on one streaming connection before it is asked to slow down. */
@@ -27,6 +29,7 @@ export const defaultHttpLimits: HttpLimits = {
   requestsMax: 16_384,
   bodiesBytesMax: 512 * 1024 * 1024,
   streamsMax: 4096,
+  eventReadersMax: 1024,
   streamFramesMax: 64,
   streamBufferBytesMax: 64 * 1024 * 1024,
 };

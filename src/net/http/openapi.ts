@@ -4,6 +4,7 @@
  * takes and which errors it answers.
  */
 import type { TSchema } from "@sinclair/typebox";
+import { Event, EventsQuery, eventsPath } from "../../api/events.ts";
 import type { Operation } from "../../api/operation.ts";
 import { operations } from "../../api/operations.ts";
 import * as shared from "../../api/schemas.ts";
@@ -20,6 +21,7 @@ const named: Readonly<Record<string, TSchema>> = {
   Attempt: shared.Attempt,
   ClaimedJob: shared.ClaimedJob,
   EnqueueResult: shared.EnqueueResult,
+  Event,
   FailItem,
   Filter,
   ItemResult: shared.ItemResult,
@@ -60,6 +62,7 @@ export function openApiDocument(): Json {
     path[operation.method.toLowerCase()] = operationObject(name, operation, names);
     paths[operation.path] = path;
   }
+  paths[eventsPath] = { get: eventStreamObject(names) };
   const schemas: Json = { Error: bodySchema };
   for (const [name, inner] of Object.entries(named)) schemas[name] = expand(inner, names);
   return {
@@ -102,6 +105,27 @@ function operationObject(
         }
       : {}),
     responses: responsesOf(operation, parameters.length > 0, hasBody, names),
+  };
+}
+
+/** The one path that answers without an end; it is no row of the table. */
+function eventStreamObject(names: ReadonlyMap<string, string>): Json {
+  return {
+    operationId: "events",
+    tags: ["events"],
+    summary:
+      "Life-cycle events as they happen: server-sent events, or the same as JSON messages of a WebSocket",
+    parameters: parametersOf("query", EventsQuery, names),
+    responses: {
+      200: {
+        description: "An endless stream; the data of each event is one Event.",
+        content: { "text/event-stream": { schema: toSchema(Event, names) } },
+      },
+      400: {
+        description: `${[...inputErrors].sort().join(", ")}.`,
+        content: jsonContent({ $ref: "#/components/schemas/Error" }),
+      },
+    },
   };
 }
 

@@ -5,7 +5,7 @@
 import type { Operation } from "../../api/operation.ts";
 import { type CorvoError, errorTable } from "../../base/errors.ts";
 
-const corsHeaders = {
+export const corsHeaders = {
   "access-control-allow-origin": "*",
   "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
   "access-control-allow-headers": "Content-Type, Authorization, X-API-Key, X-Corvo-Namespace",

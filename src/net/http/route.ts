@@ -57,13 +57,14 @@ export class Route {
     this.#handler = handler;
     this.#deps = deps;
     this.#params = new PathParams(operation.path, operation.params);
-    this.#query = new QueryParams(operation.query, operation.method === "DELETE");
+    const knowsAll = !operation.ignoresUnknown;
+    this.#query = new QueryParams(operation.query, knowsAll);
     this.#needsUrl =
       Object.keys(operation.params.properties).length > 0 ||
       Object.keys(operation.query.properties).length > 0;
     const bodyFields = Object.keys((operation.body["properties"] ?? {}) as object);
     if (operation.method !== "GET" && bodyFields.length > 0) {
-      this.#body = new BodyParser(operation.body, "the body", deps.limits);
+      this.#body = new BodyParser(operation.body, { root: "the body", knowsAll }, deps.limits);
     }
     // Where the answer holds no raw text the native writer does the same, faster.
     this.#stringify = rawTreeOf(operation.result) === undefined ? JSON.stringify : stringifyJson;

@@ -49,7 +49,7 @@ export class StreamConnections {
 
   constructor(deps: StreamDeps) {
     this.#deps = deps;
-    this.#parser = new BodyParser(ClientFrame, "the frame", deps.limits);
+    this.#parser = new BodyParser(ClientFrame, { root: "the frame", knowsAll: false }, deps.limits);
   }
 
   get size(): number {

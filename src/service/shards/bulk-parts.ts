@@ -9,8 +9,9 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
 import { foregroundMax } from "../bulk.ts";
 import { bulkEvents } from "../bulk-events.ts";
-import { defaultBulksPage, noBulk } from "../bulk-handlers.ts";
+import { bulkListing, noBulk } from "../bulk-handlers.ts";
 import type { BulkIds } from "../bulk-ids.ts";
+import { pageOf } from "../page.ts";
 import { elsewhere } from "./elsewhere.ts";
 import {
   type AnswerFor,
@@ -50,7 +51,7 @@ export function createBulkParts(
       input: InputFor<"listBulks">,
       context: CallContext,
     ): Promise<ResultFor<"listBulks">> {
-      const { status, limit = defaultBulksPage, ...others } = input.query;
+      const { status, limit: _, cursor: __, ...others } = input.query;
       // Of an action that is over in one shard and not in another, no shard knows what the whole is.
       const query = { ...others, limit: 1000 };
       const parts = await Promise.all(
@@ -62,13 +63,9 @@ export function createBulkParts(
       );
       const found = [...byId]
         .map(([id, views]) => mergeViews(id, views))
-        .filter((view) => status === undefined || view.status === status)
-        .sort((one, other) => (one.created_at > other.created_at ? -1 : 1));
-      return {
-        bulk_operations: found.slice(0, limit),
-        total: found.length,
-        has_more: found.length > limit,
-      };
+        .filter((view) => status === undefined || view.status === status);
+      const { rows, end } = pageOf(bulkListing, input.query, found);
+      return { bulk_operations: rows, total: found.length, ...end };
     },
 
     /** Parts that are over stay as they are; when all of them are, the call is refused as with one shard. */

@@ -5,6 +5,8 @@
  */
 import type { CallContext, Handlers } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
+import { pageOf } from "../page.ts";
+import { scheduleListing } from "../schedule-handlers.ts";
 import {
   type AnswerFor,
   type InputFor,
@@ -15,8 +17,6 @@ import {
 } from "./shard-calls.ts";
 
 type ByName = "getSchedule" | "deleteSchedule" | "pauseSchedule" | "resumeSchedule" | "runSchedule";
-
-const defaultPage = 100;
 
 export function createScheduleParts(
   calls: ShardCalls,
@@ -57,13 +57,13 @@ export function createScheduleParts(
       const parts = await Promise.all(
         calls.all.map((shard) => calls.body(shard, "listSchedules", input, context)),
       );
-      const limit = input.query.limit ?? defaultPage;
       const found = parts.flatMap(({ schedules }) => schedules);
-      found.sort((one, other) => (one.name < other.name ? -1 : 1));
+      const hasMore = parts.some(({ has_more }) => has_more);
+      const { rows, end } = pageOf(scheduleListing, input.query, found, hasMore);
       return {
-        schedules: found.slice(0, limit),
+        schedules: rows,
         total: parts.reduce((sum, { total }) => sum + total, 0),
-        has_more: found.length > limit || parts.some(({ has_more }) => has_more),
+        ...end,
       };
     },
   };

@@ -15,8 +15,11 @@ import {
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Timers } from "../../base/ports.ts";
 import { BulkIds } from "../bulk-ids.ts";
+import type { EventFeed } from "../event-feed.ts";
+import { createEventPages } from "../event-handlers.ts";
 import { createBulkParts } from "./bulk-parts.ts";
 import { elsewhere } from "./elsewhere.ts";
+
 import { createFetchParts } from "./fetch-parts.ts";
 import { createGroupParts } from "./group-parts.ts";
 import { createJobParts } from "./job-parts.ts";
@@ -50,6 +53,7 @@ export function createShardedHandlers(
     readonly clock: Clock;
     readonly timers: Timers;
     readonly noteLease: NoteLease;
+    readonly events: EventFeed;
     readonly nodeId: string;
   },
 ): Handlers {
@@ -63,8 +67,8 @@ export function createShardedHandlers(
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
     ...createScheduleParts(calls),
+    ...createSystemParts(calls, ports.events),
     ...createWebhookParts(calls),
-    ...createSystemParts(calls),
   };
   const handlers: Record<string, unknown> = {};
   for (const name of Object.keys(operations) as OperationName[]) {
@@ -75,6 +79,8 @@ export function createShardedHandlers(
   Object.assign(handlers, parts, {
     moveJob: guardMove(calls, placedHandlers.moveJob),
     ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
+    // Of all shards, as this node has them.
+    clusterEvents: createEventPages(ports.events),
   });
   return handlers as unknown as Handlers;
 }

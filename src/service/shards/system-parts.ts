@@ -2,8 +2,11 @@
 
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
 import { must } from "../../base/assert.ts";
-import { defaultBatchesPage } from "../batch-handlers.ts";
-import { defaultLimitsPage, sortNameOf } from "../limit-handlers.ts";
+import { batchListing } from "../batch-handlers.ts";
+import type { EventFeed } from "../event-feed.ts";
+import { limitListing } from "../limit-handlers.ts";
+import { pageOf } from "../page.ts";
+import { feedView } from "../system-handlers.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type StatusView = ResultFor<"status">;
@@ -21,6 +24,7 @@ const sums = [
 
 export function createSystemParts(
   calls: ShardCalls,
+  events: EventFeed,
 ): Pick<
   Handlers,
   | "listQueues"
@@ -53,11 +57,9 @@ export function createSystemParts(
         calls.all.map((shard) => calls.body(shard, "listLimits", input, context)),
       );
       const found = parts.flatMap(({ limits }) => limits);
-      found.sort((one, other) => (sortNameOf(one) < sortNameOf(other) ? -1 : 1));
-      const page = found.slice(0, input.query.limit ?? defaultLimitsPage);
-      const last = page.at(-1);
-      const hasMore = found.length > page.length || parts.some((part) => part.cursor !== undefined);
-      return { limits: page, ...(hasMore && last ? { cursor: sortNameOf(last) } : {}) };
+      const hasMore = parts.some(({ has_more }) => has_more);
+      const { rows, end } = pageOf(limitListing, input.query, found, hasMore);
+      return { limits: rows, ...end };
     },
 
     async listBatches(
@@ -68,13 +70,12 @@ export function createSystemParts(
         calls.all.map((shard) => calls.body(shard, "listBatches", input, context)),
       );
       const found = parts.flatMap(({ batches }) => batches);
-      // Ids begin with the time of creation.
-      found.sort((one, other) => (one.id > other.id ? -1 : 1));
-      const page = found.slice(0, input.query.limit ?? defaultBatchesPage);
+      const hasMore = parts.some(({ has_more }) => has_more);
+      const { rows, end } = pageOf(batchListing, input.query, found, hasMore);
       return {
-        batches: page,
+        batches: rows,
         total: parts.reduce((sum, { total }) => sum + total, 0),
-        has_more: found.length > page.length || parts.some(({ has_more }) => has_more),
+        ...end,
       };
     },
 
@@ -112,6 +113,7 @@ export function createSystemParts(
       }
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
+      view.events = feedView(events);
       return view;
     },
 

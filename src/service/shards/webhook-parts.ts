@@ -5,7 +5,8 @@
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { shardOfId } from "../../base/ids.ts";
-import { defaultDeliveriesPage } from "../webhook-handlers.ts";
+import { pageOf } from "../page.ts";
+import { deliveryListing } from "../webhook-handlers.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Control = "deleteWebhook" | "pauseWebhook" | "enableWebhook";
@@ -79,12 +80,12 @@ export function createWebhookParts(
         calls.all.map((shard) => calls.body(shard, "listDeliveries", input, context)),
       );
       const found = parts.flatMap(({ deliveries }) => deliveries);
-      found.sort((one, other) => (one.id > other.id ? -1 : 1));
-      const page = found.slice(0, input.query.limit ?? defaultDeliveriesPage);
+      const hasMore = parts.some(({ has_more }) => has_more);
+      const { rows, end } = pageOf(deliveryListing, input.query, found, hasMore);
       return {
-        deliveries: page,
+        deliveries: rows,
         total: parts.reduce((sum, { total }) => sum + total, 0),
-        has_more: found.length > page.length || parts.some(({ has_more }) => has_more),
+        ...end,
       };
     },
 

@@ -1,11 +1,13 @@
 /** "Did you mean …?" */
 
+/** Slips that may lie between; one more in a long word, so that an ending is found. */
 const distanceMax = 2;
+const longWord = 9;
 
 /** The candidate nearest to what was typed, if it is near enough to be a slip of the finger. */
 export function nearest(typed: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = distanceMax + 1;
+  let bestDistance = distanceMax + (typed.length >= longWord ? 2 : 1);
   for (const candidate of candidates) {
     const distance = editDistance(typed, candidate);
     // Two slips in a word of two or three letters make another word.

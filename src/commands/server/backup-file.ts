@@ -1,0 +1,95 @@
+/** Backups as files: written under another name until they are whole, and looked through while they are. */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import type { BackupManifest } from "../../store/backup-format.ts";
+import { readBackup } from "../../store/backup-reader.ts";
+import { UsageError } from "../_shared/exit.ts";
+import { count } from "../_shared/output.ts";
+
+/** What a backup holds. */
+export interface BackupSummary {
+  readonly manifest: BackupManifest;
+  /** Bytes of the file, and of what is in it. */
+  readonly fileBytes: number;
+  readonly bytes: number;
+  readonly sections: number;
+  readonly sha256: string;
+}
+
+/** Reads a backup to its end, and throws when it is not whole. `pass` gets each chunk before it is looked at. */
+export async function summarize(
+  chunks: AsyncIterable<Uint8Array>,
+  pass: (chunk: Uint8Array) => void | Promise<void>,
+): Promise<BackupSummary> {
+  let fileBytes = 0;
+  let bytes = 0;
+  let manifest: BackupManifest | undefined;
+  async function* passed() {
+    for await (const chunk of chunks) {
+      fileBytes += chunk.length;
+      await pass(chunk);
+      yield chunk;
+    }
+  }
+  for await (const part of readBackup(passed())) {
+    if (part.kind === "manifest") manifest = part.manifest;
+    else if (part.kind === "data") bytes += part.bytes.length;
+    else if (part.kind === "last" && manifest !== undefined) {
+      return { manifest, fileBytes, bytes, sections: part.end.sections, sha256: part.end.sha256 };
+    }
+  }
+  throw new Error("the reader of backups ends with the last part or an error");
+}
+
+/** A file that takes its name when it is whole. */
+export class BackupTarget {
+  readonly #path: string;
+  readonly #fd: number;
+
+  constructor(path: string, mayReplace: boolean) {
+    if (existsSync(path) && !mayReplace) {
+      throw new UsageError(`${path} exists already`, "Choose another name, or say --force.");
+    }
+    this.#path = path;
+    this.#fd = openSync(this.#partPath, "w", 0o600);
+  }
+
+  get #partPath(): string {
+    return `${this.#path}.part`;
+  }
+
+  write(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+  }
+
+  finish(): void {
+    fsyncSync(this.#fd);
+    closeSync(this.#fd);
+    renameSync(this.#partPath, this.#path);
+  }
+
+  abandon(): void {
+    closeSync(this.#fd);
+    rmSync(this.#partPath, { force: true });
+  }
+}
+
+export function scopeOf({ queues }: BackupManifest): string {
+  if (queues === undefined) return "everything";
+  return queues.length <= 3 ? queues.join(", ") : count(queues.length, "queue");
+}
+
+/** For programs. */
+export function summaryDocument({ manifest, ...rest }: BackupSummary): object {
+  return {
+    version: manifest.version,
+    feature_level: manifest.featureLevel,
+    cluster_id: manifest.clusterId,
+    created_at: new Date(manifest.createdAtMs).toISOString(),
+    shards: manifest.shards,
+    ...(manifest.queues === undefined ? {} : { queues: manifest.queues }),
+    file_bytes: rest.fileBytes,
+    bytes: rest.bytes,
+    sections: rest.sections,
+    sha256: rest.sha256,
+  };
+}

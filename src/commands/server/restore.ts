@@ -1,0 +1,146 @@
+/**
+ * Makes the data directory of a new cluster of one node from a backup of everything. The jobs are those of the old cluster, with their
+ * ids; its members are not: the node has a number that none of them had, and forgets them, so that the two clusters have nothing to
+ * do with each other.
+ */
+import { CorvoError } from "../../base/errors.ts";
+import type { Clock, Logger } from "../../base/ports.ts";
+import { newestFeatureLevel } from "../../engine/feature-levels.ts";
+import { BackupDamaged, type BackupManifest } from "../../store/backup-format.ts";
+import { readBackup } from "../../store/backup-reader.ts";
+import { DataDirError } from "../../store/data-dir.ts";
+import { writeNodeIdentity } from "../../store/node-identity.ts";
+import { RestoreDir } from "../../store/restore-dir.ts";
+import { cutDown } from "./recover.ts";
+import { openStorage, type Storage } from "./storage.ts";
+
+export interface Restored {
+  readonly manifest: BackupManifest;
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly queues: number;
+  readonly jobs: number;
+}
+
+interface RestoreEnv {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bytes of the backup that were read, and of all states how much was written. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** Nothing is claimed here. */
+const cachedJobsMax = 1000;
+
+export async function restoreWhole(
+  chunks: AsyncIterable<Uint8Array>,
+  directory: string,
+  env: RestoreEnv,
+): Promise<Restored> {
+  const target = openTarget(directory);
+  let storage: Storage | undefined;
+  try {
+    const manifest = await place(chunks, target, env);
+    const { shards } = manifest;
+    storage = await openStorage(target.dir, { shards, cachedJobsMax }, env.logger);
+    const clusterId = crypto.randomUUID();
+    const nodeId = await makeAlone(storage, env.clock);
+    writeNodeIdentity(target.dir.path, { clusterId, nodeId, shards, recoveryEpoch: 0 });
+    const counted = countIn(storage);
+    target.finish();
+    await storage.close();
+    return { manifest, clusterId, nodeId, ...counted };
+  } catch (error) {
+    await storage?.close();
+    target.abandon();
+    throw damaged(error);
+  }
+}
+
+function openTarget(directory: string): RestoreDir {
+  try {
+    return RestoreDir.open(directory);
+  } catch (error) {
+    if (!(error instanceof DataDirError)) throw error;
+    throw new CorvoError("CONFLICT", error.message, { hint: "Name another --data-dir." });
+  }
+}
+
+/** A backup that cannot be used is the caller's matter, not a fault of this program. */
+export function damaged(error: unknown): unknown {
+  if (!(error instanceof BackupDamaged)) return error;
+  return new CorvoError("VALIDATION_ERROR", error.message, {
+    hint: "Take another backup; `corvo backup verify FILE` tells whether one is whole.",
+  });
+}
+
+async function place(
+  chunks: AsyncIterable<Uint8Array>,
+  target: RestoreDir,
+  { onProgress }: RestoreEnv,
+): Promise<BackupManifest> {
+  let manifest: BackupManifest | undefined;
+  let state: ReturnType<RestoreDir["state"]> | undefined;
+  const shards = new Set<number>();
+  let bytes = 0;
+  for await (const part of readBackup(chunks)) {
+    if (part.kind === "manifest") {
+      manifest = part.manifest;
+      refuseUnknown(manifest);
+    } else if (part.kind === "begin") {
+      if (part.head.kind !== "state") throw new BackupDamaged("it is not of everything");
+      shards.add(part.head.shard);
+      state = target.state(part.head);
+    } else if (part.kind === "data") {
+      state?.write(part.bytes);
+      bytes += part.bytes.length;
+      onProgress(bytes);
+    } else if (part.kind === "end") {
+      state?.place();
+      state = undefined;
+    }
+  }
+  if (manifest === undefined) throw new BackupDamaged("it says nothing of itself");
+  for (let shard = 0; shard < manifest.shards; shard++) {
+    if (!shards.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
+  }
+  return manifest;
+}
+
+function refuseUnknown({ featureLevel, version, queues }: BackupManifest): void {
+  if (featureLevel > newestFeatureLevel) {
+    throw new CorvoError(
+      "UNSUPPORTED",
+      `the backup was made by corvo ${version}, with feature level ${featureLevel}; this program knows levels up to ${newestFeatureLevel}`,
+      { hint: `Restore it with corvo ${version} or later.` },
+    );
+  }
+  if (queues === undefined) return;
+  throw new CorvoError(
+    "UNSUPPORTED",
+    `the backup is of ${queues.length === 1 ? "one queue" : `${queues.length} queues`} only: ${queues.slice(0, 3).join(", ")}`,
+    { hint: "Start a server, and restore into it: `corvo restore FILE --server URL`." },
+  );
+}
+
+/** The only member is a new one, which will admit itself when it starts. */
+async function makeAlone(storage: Storage, clock: Clock): Promise<number> {
+  const [main] = storage.shards;
+  if (main === undefined) throw new BackupDamaged("it has no shard");
+  const { members, nextMemberId } = main.store.state.meta;
+  const forgotten = members.map(({ id }) => id);
+  await cutDown(storage, { self: nextMemberId, forgotten, clock });
+  return nextMemberId;
+}
+
+function countIn({ shards }: Storage): { queues: number; jobs: number } {
+  let queues = 0;
+  let jobs = 0;
+  for (const { store } of shards) {
+    for (const { counts } of store.state.queues()) {
+      queues++;
+      for (const count of Object.values(counts)) jobs += count;
+    }
+  }
+  return { queues, jobs };
+}
