@@ -73,6 +73,11 @@ export class Post {
     return this.#markOf(shard).taken;
   }
 
+  /** Number of the last message that was written to a shard. */
+  sentTo(shard: number): number {
+    return this.#markOf(shard).sent;
+  }
+
   /** The number of the oldest message to a shard that is not forgotten; undefined when there is none. */
   firstTo(shard: number): number | undefined {
     return this.#boxes.get(shard)?.first;

@@ -36,7 +36,26 @@ export class PostOffice {
     this.#deps = deps;
   }
 
-  /** Something has moved, or a shard is led by this node now. */
+  /**
+   * A shard is led by this node now. In states that were restored from copies of different moments a reader may have taken more than
+   * its writer knows to have sent; what that writes from now on must come behind.
+   */
+  lead(): void {
+    const { replicas } = this.#deps;
+    replicas.forEach((writer, from) => {
+      if (!writer.isLeader) return;
+      replicas.forEach((reader, to) => {
+        const through = reader.engine.post.takenFrom(from);
+        if (to === from || through <= writer.engine.post.sentTo(to)) return;
+        this.#run(`forget ${from} ${to}`, () =>
+          writer.submit({ kind: "forgetMail", to, through }, 64),
+        );
+      });
+    });
+    this.look();
+  }
+
+  /** Something has moved. */
   look(): void {
     if (this.#isLooking || this.#isStopped) return;
     this.#isLooking = true;

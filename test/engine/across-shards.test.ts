@@ -333,6 +333,27 @@ test("[F54] a dead job is passed on to a queue of another shard, and no further"
   expect(rig.jobsOf(a)).toHaveLength(1);
 });
 
+test("[F55] a shard of an older copy than the others writes behind what they have taken", () => {
+  const rig = new ShardsRig(2);
+  const older = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  for (let i = 0; i < 3; i++) {
+    rig.add(a, { deadQueue: b });
+    rig.run(a, "fail");
+  }
+  rig.settle();
+  for (const mail of [rig.at(1).engine.post.takenFrom(0), 0]) {
+    older.apply(0, { kind: "forgetMail", to: 1, through: mail });
+  }
+  older.add(a, { deadQueue: b });
+  older.run(a, "fail");
+  const { first, mails } = older.at(0).engine.post.after(1, 3, 10);
+  rig.apply(1, { kind: "deliver", from: 0, first, mails });
+
+  expect([first, mails.length]).toEqual([4, 1]);
+  expect(rig.jobsOf(b)).toHaveLength(4);
+});
+
 test("[F55] what is brought twice is taken once, and an engine that starts anew goes on where it was", () => {
   const rig = new ShardsRig(2);
   const [a = "", b = ""] = rig.queues("q");
