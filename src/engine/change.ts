@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
-import type { DeliverMail, ForgetMail } from "./mail.ts";
+import type { DeliverMail, ForgetMail, Reunite } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
@@ -463,6 +463,7 @@ export type Change =
   | CancelBatch
   | DeliverMail
   | ForgetMail
+  | Reunite
   | SetWebhook
   | ControlWebhook
   | TestWebhook

@@ -118,6 +118,7 @@ const changes: {
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
   deliver: { level: 3, members: { from: 3, first: 3, mails: 3 } },
   forgetMail: { level: 3, members: { to: 3, through: 3 } },
+  reunite: { level: 3, members: {} },
   setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
   controlWebhook: { level: 3, members: { id: 3, action: 3 } },
   testWebhook: { level: 3, members: { id: 3 } },

@@ -138,6 +138,17 @@ export class Post {
     for (const place of Object.keys(noTally) as Place[]) found.by[place] += by[place];
   }
 
+  /** Begins anew with all shards: what was written and not taken is gone. */
+  forgetAll(): void {
+    for (const [to, { first, mails }] of this.#boxes) {
+      for (let i = 0; i < mails.length; i++) this.#mail.delete(keyOf(to, first + i));
+    }
+    for (const key of [...this.#marks.entries()].map(([shard]) => shard)) this.#marks.delete(key);
+    this.#boxes.clear();
+    this.#size = 0;
+    this.hasMoved = true;
+  }
+
   /** Stores what the batch has written. */
   endBatch(): void {
     for (const { to, mail } of this.#fresh) this.#store(to, mail);

@@ -18,6 +18,15 @@ export interface Claimed {
 
 export type Shown = Record<string, unknown> & { readonly id: string; readonly state: string };
 
+/** A call that does no more when it comes twice. */
+function isRepeatable(body: unknown): boolean {
+  return (
+    typeof body === "object" &&
+    body !== null &&
+    ("idempotency_key" in body || "lease_token" in body)
+  );
+}
+
 export class Api {
   readonly #place: Place;
   readonly #urls: readonly string[];
@@ -43,7 +52,10 @@ export class Api {
         });
         const text = await response.text();
         const parsed = text.startsWith("{") ? JSON.parse(text) : {};
-        if (parsed.code !== "UNAVAILABLE") return { status: response.status, body: parsed, text };
+        const isOpen = parsed.code === "OUTCOME_UNKNOWN" && isRepeatable(body);
+        if (parsed.code !== "UNAVAILABLE" && !isOpen) {
+          return { status: response.status, body: parsed, text };
+        }
       } catch {
         // The node is gone; what the call asked for has not been answered yet, and stories are made so that it may come twice.
       }
@@ -68,7 +80,9 @@ export class Api {
 
   /** Adds a job; its id. */
   async add(queue: string, options: object = {}): Promise<string> {
-    const answer = await this.json("POST", "/api/v1/enqueue", { queue, payload: {}, ...options });
+    const idempotency_key = crypto.randomUUID();
+    const body = { queue, payload: {}, idempotency_key, ...options };
+    const answer = await this.json("POST", "/api/v1/enqueue", body);
     return String(answer["job_id"]);
   }
 

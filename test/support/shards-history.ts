@@ -95,10 +95,11 @@ export class HistoryWorld {
       case "finish":
         return this.#finish(step);
       case "manage": {
-        const found = pickOf([...this.jobs().values()], step.pick);
-        if (found !== undefined && !isParted(step.action, found.job)) {
-          this.rig.manage(step.action, found.id);
-        }
+        const all = [...this.jobs().values()];
+        const found = pickOf(all, step.pick);
+        if (found === undefined || isParted(step.action, found.job)) return true;
+        const heirs = all.some(({ job }) => job.options.parentId === found.id && isHeir(job));
+        if (step.action !== "delete" || !heirs) this.rig.manage(step.action, found.id);
         return true;
       }
       case "batch": {
@@ -242,6 +243,11 @@ export class HistoryWorld {
 function isParted(action: string, { state, options }: Job): boolean {
   const belongs = options.batchId !== undefined || options.cascadeCancel;
   return action === "retry" && state === "cancelled" && options.chainId !== undefined && belongs;
+}
+
+/** What follows from a child after its parent was deleted finds no parent: elsewhere nobody can tell that from one that had ended. */
+function isHeir({ options }: Job): boolean {
+  return options.cascadeCancel && options.chainId !== undefined;
 }
 
 function nameOf(job: Job): string {
