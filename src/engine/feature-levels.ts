@@ -32,6 +32,9 @@ export const featureLevels = [
 
 export const newestFeatureLevel: number = featureLevels.length;
 
+/** From here on shards write to each other. */
+export const mailLevel = 3;
+
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
 
