@@ -67,6 +67,8 @@ export const requestLimits = {
   cronLengthMax: 128,
   /** Shortest time between two runs of a schedule. */
   everyMsMin: 1000,
+  /** Runs of a schedule in all. */
+  scheduleRunsMax: 1_000_000_000,
   retriesMax: 1_000_000,
   /** Characters of a webhook's id, of its secret, of a URL that is called, and of a header of it. */
   webhookIdLengthMax: 64,

@@ -54,7 +54,13 @@ const settings = {
   ),
   catch_up_window: Maybe(Duration, "How late a missed run may still be started. Default 1h."),
   jitter: Maybe(Duration, "Up to this much is added to each due time."),
-  max_runs: Maybe(Type.Integer({ description: "Jobs added in all.", minimum: 1 })),
+  max_runs: Maybe(
+    Type.Integer({
+      description: "Jobs added in all.",
+      minimum: 1,
+      maximum: limits.scheduleRunsMax,
+    }),
+  ),
 };
 
 const Run = Type.Object({

@@ -93,7 +93,7 @@ export const errorTable = {
     status: 404,
     exit: exitCodes.notFound,
     retryable: false,
-    hint: "Check the id; finished jobs are removed after the retention time.",
+    hint: "Check the name or id that the message shows.",
   },
   EVENTS_GONE: {
     status: 410,

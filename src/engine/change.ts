@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
-import type { DeliverMail, ForgetMail, Reunite } from "./mail.ts";
+import type { MailChange } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
@@ -100,6 +100,8 @@ export interface FailItem extends Leased {
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  /** How long until the next attempt, instead of the backoff. */
+  readonly delayMs?: number;
   readonly errorClass?: string;
   readonly output?: string;
 }
@@ -461,9 +463,7 @@ export type Change =
   | PlanSchedule
   | SealBatch
   | CancelBatch
-  | DeliverMail
-  | ForgetMail
-  | Reunite
+  | MailChange
   | SetWebhook
   | ControlWebhook
   | TestWebhook

@@ -7,11 +7,11 @@ import { takeCancelled, takeFollow, takeUnfollow } from "./following.ts";
 import { insertNew } from "./insert.ts";
 import { takeJoined } from "./joining.ts";
 import { engineLimits } from "./limits.ts";
-import type { Add, DeliverMail, ForgetMail, Mail, Reunite } from "./mail.ts";
+import type { Add, DeliverMail, Mail, MailChange } from "./mail.ts";
 import type { Outcome } from "./outcome.ts";
 import { reunite, takeFindStep, takeReunited } from "./reunion.ts";
 
-export function changeMail(core: Core, change: DeliverMail | ForgetMail | Reunite): Outcome {
+export function changeMail(core: Core, change: MailChange): Outcome {
   if (change.kind === "deliver") return deliverMail(core, change);
   if (change.kind === "reunite") return reunite(core);
   core.post.forget(change.to, change.through);

@@ -200,6 +200,7 @@ const itemMembers: {
     error: 1,
     backtrace: 1,
     retryable: 1,
+    delayMs: 3,
     errorClass: 2,
     output: 1,
     pause: 2,

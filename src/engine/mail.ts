@@ -145,6 +145,8 @@ export interface Reunite {
   readonly kind: "reunite";
 }
 
+export type MailChange = DeliverMail | ForgetMail | Reunite;
+
 export type Mail =
   | Watch
   | Unwatch

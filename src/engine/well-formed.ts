@@ -97,6 +97,7 @@ const failItem: Shape<FailItem> = members<FailItem>({
   error: longText,
   backtrace: optional(longText),
   retryable: optional(flag),
+  delayMs: optional(duration),
   errorClass: optional(shortText),
   output: optional(longText),
 });

@@ -75,7 +75,7 @@ export const defaultReplicaOptions: ReplicaOptions = {
   checkpointMs: 1000,
   checkpointRecords: 25_000,
   quietCheckpointMs: 10_000,
-  quietRecords: 2000,
+  quietRecords: 1000,
   unstoredBytesMax: 96 * 1024 * 1024,
 };
 

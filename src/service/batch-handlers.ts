@@ -7,7 +7,7 @@ import { formatTime } from "../base/time.ts";
 import type { JobBatch } from "../engine/batches.ts";
 import { refView } from "./flow-handlers.ts";
 import { toOpenBatch } from "./new-batch.ts";
-import { type Node, shorten } from "./node.ts";
+import { goneHint, type Node, shorten } from "./node.ts";
 import { type Listing, pageOf } from "./page.ts";
 import { enqueue } from "./worker-handlers.ts";
 
@@ -69,7 +69,7 @@ function findBatch(node: Node, id: string): Found {
       : undefined;
   // The whole id must match: a guessed number is not an id.
   if (parsed === undefined || batch?.createdAtMs !== parsed.createdAtMs) {
-    throw new CorvoError("NOT_FOUND", `no batch "${shorten(id)}"`);
+    throw new CorvoError("NOT_FOUND", `no batch "${shorten(id)}"`, { hint: goneHint });
   }
   return { seq: parsed.seq, batch };
 }

@@ -12,8 +12,8 @@ export interface ReadEvents extends EventPage {
   readonly gone: number | undefined;
 }
 
-/** Events of one job that are shown. */
-const jobScanMax = 100_000_000;
+/** Events that are looked at in one go for the story of a job; other queries have their turn in between. */
+const jobScanMax = 262_144;
 
 export class EventLog {
   readonly shard: number;

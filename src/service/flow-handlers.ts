@@ -6,7 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatJobId, parseGroupId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { Chain, JobRef } from "../engine/chains.ts";
-import { type Node, shorten } from "./node.ts";
+import { goneHint, type Node, shorten } from "./node.ts";
 import { searchJobs } from "./search-handlers.ts";
 
 type ChainView = ResultOf<Operations["getChain"]>;
@@ -38,7 +38,7 @@ function findChain(node: Node, id: string): Chain {
       : node.replica.engine.state.records("chain").get(String(parsed.seq));
   // The whole id must match: a guessed number is not an id.
   if (chain === undefined || chain.createdAtMs !== parsed?.createdAtMs) {
-    throw new CorvoError("NOT_FOUND", `no chain "${shorten(id)}"`);
+    throw new CorvoError("NOT_FOUND", `no chain "${shorten(id)}"`, { hint: goneHint });
   }
   return chain;
 }

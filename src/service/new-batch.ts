@@ -8,7 +8,7 @@ import { CorvoError } from "../base/errors.ts";
 import type { NewBatch, NewJob } from "../engine/change.ts";
 import { stepJob } from "./chain-plan.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
-import { toDuration } from "./values.ts";
+import { toSpan } from "./values.ts";
 
 type Spec = Static<typeof NewBatchSchema>;
 type Step = Static<typeof ChainStep>;
@@ -35,7 +35,7 @@ export function toOpenBatch(spec: OpenSpec, shard: number): NewBatch {
   const openMs =
     spec.seal_after == null
       ? defaultOpenMs
-      : Math.max(1, toDuration("seal_after", spec.seal_after));
+      : toSpan("seal_after", spec.seal_after, "720h (batchOpenMsMax)");
   if (openMs > limits.batchOpenMsMax) {
     throw new CorvoError(
       "LIMIT_EXCEEDED",

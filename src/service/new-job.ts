@@ -13,7 +13,7 @@ import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { toCallback } from "./targets.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
 import { refuseUnsupportedJob } from "./unsupported.ts";
-import { invalid, optionalDuration, toDuration, toPriority, toTime } from "./values.ts";
+import { invalid, optionalDuration, toDuration, toPriority, toSpan, toTime } from "./values.ts";
 
 type Spec = Static<typeof NewJobSchema>;
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -107,7 +107,7 @@ const readers: {
   snoozesMax: (spec) => spec.max_snoozes ?? undefined,
   // By the engine, which knows the time of the enqueue.
   deadlineAtMs: () => undefined,
-  timeoutMs: (spec) => optionalDuration("timeout", spec.timeout),
+  timeoutMs: (spec) => (spec.timeout == null ? undefined : toSpan("timeout", spec.timeout)),
   ...uniqueReaders,
   tags: (spec) => (spec.tags == null ? undefined : toTags(spec.tags)),
   parentId: (spec) => spec.parent_id?.trim() ?? undefined,

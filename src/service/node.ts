@@ -179,7 +179,9 @@ export class Node {
 
   findJob(jobId: string): Job {
     const job = this.tryFindJob(jobId);
-    if (job === undefined) throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`);
+    if (job === undefined) {
+      throw new CorvoError("NOT_FOUND", `no job "${shorten(jobId)}"`, { hint: goneHint });
+    }
     return job;
   }
 
@@ -263,7 +265,10 @@ export class Node {
   async proposeOne(change: Change, bytes: number): Promise<Extract<ItemResult, { kind: "done" }>> {
     const [result] = await this.proposeItems(change, bytes);
     if (result === undefined) throw new Error("a change of one item has one result");
-    if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
+    if (result.kind === "rejected") {
+      const hint = result.code === "NOT_FOUND" ? { hint: goneHint } : {};
+      throw new CorvoError(result.code, result.message, hint);
+    }
     return result;
   }
 
@@ -308,6 +313,9 @@ export class Node {
     return watchIn(this.#bulkWatchers, id, watcher);
   }
 }
+
+/** Of jobs and of what holds them together. */
+export const goneHint = "Check the id; what is finished is removed after the retention time.";
 
 function watchIn<Key>(all: Map<Key, Set<() => void>>, key: Key, watcher: () => void): () => void {
   let watchers = all.get(key);

@@ -179,7 +179,8 @@ function scheduleView(node: Node, record: ScheduleRecord): Shown {
   const { timetable } = spec;
   const [last] = historyOf(node, record);
   const nowMs = node.deps.clock.nowMs();
-  const isOver = ends && plan.length === 0;
+  // Whether there is anything left to plan shows before it is planned.
+  const isOver = plan.length === 0 && (ends || nextRuns(spec, record.plannedToMs, 1).length === 0);
   return {
     name: record.name,
     queue: spec.job.queue,

@@ -1,7 +1,7 @@
 /**
- * Members of 0.3 that change what becomes of a job and that this server does not carry out. To drop them silently would
- * run an agent's job as any other, so they are refused. A value that means nothing was asked for (null, "", 0, an empty
- * list) is no demand.
+ * Which members of 0.3 calls are refused with UNSUPPORTED. Unknown members of those calls are ignored, but these ask for
+ * something that this server cannot do, such as running an agent: ignored, the job would be run as one of another kind. A value
+ * that asks for nothing (null, "", 0, an empty list) is let through.
  */
 import { CorvoError } from "../base/errors.ts";
 

@@ -28,6 +28,13 @@ export function toDuration(field: string, text: string): number {
   return durationMs;
 }
 
+/** A duration of which 0 would mean nothing; `most` is its bound in words. */
+export function toSpan(field: string, text: string, most = "10 years"): number {
+  const spanMs = toDuration(field, text);
+  if (spanMs > 0) return spanMs;
+  throw invalid(field, text, `more than 0 and at most ${most}`);
+}
+
 export function toTime(field: string, text: string): number {
   const timeMs = parseTime(text);
   if (timeMs === undefined || timeMs < 0 || timeMs > 8.64e15) {

@@ -31,7 +31,8 @@ export interface LogDatabaseOptions {
   readonly storeId: string;
   readonly minimumLast: ReadonlyMap<number, number>;
   readonly reserveBytes: number;
-  /** A checkpoint is due when the write-ahead log holds about this much. */
+  /** A checkpoint is due when the write-ahead log holds about so much of entries, or so much in all. */
+  readonly checkpointBytes: number;
   readonly walBytesMax: number;
 }
 
@@ -61,6 +62,8 @@ export class LogDatabase {
   readonly #undo = new Map<number, GroupState | undefined>();
   #sequence: number;
   #walBytes = 0;
+  /** Of entries, since the last checkpoint: about what a checkpoint has to move. */
+  #entryBytes = 0;
   #isReadOnly = false;
 
   constructor(dir: string, options: LogDatabaseOptions) {
@@ -115,6 +118,7 @@ export class LogDatabase {
       for (const work of works) if (this.#applyWork(work)) changed.add(work.group);
       for (const id of changed) this.#storeGroup(id);
     });
+    this.#entryBytes += batch.length;
     this.#walBytes += batch.length + works.length * pageBytes;
   }
 
@@ -141,7 +145,8 @@ export class LogDatabase {
   }
 
   get isCheckpointDue(): boolean {
-    return this.#walBytes >= this.#options.walBytesMax;
+    const { checkpointBytes, walBytesMax } = this.#options;
+    return this.#entryBytes >= checkpointBytes || this.#walBytes >= walBytesMax;
   }
 
   /** Moves the write-ahead log into the database. The hint goes first: see the invariant at the top. */
@@ -373,8 +378,9 @@ export class LogDatabase {
       )
       .get();
     const left = result === null ? 0 : Math.max(0, result.log - result.checkpointed);
-    // A reader in the middle of a row can hold back the end; half the limit lets it leave before the next attempt.
+    // A reader in the middle of a row can hold back the end; half the limits let it leave before the next attempt.
     this.#walBytes = Math.min(left * pageBytes, this.#options.walBytesMax / 2);
+    this.#entryBytes = Math.min(left * pageBytes, this.#options.checkpointBytes / 2);
   }
 
   #checkpointIfRoom(): void {

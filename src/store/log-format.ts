@@ -29,8 +29,13 @@ export const logLimits = {
   pendingBytesMax: 256 * 1024 * 1024,
   /** One transaction: large enough to share an fsync, small enough to keep latency even. */
   batchBytesMax: 8 * 1024 * 1024,
-  /** A checkpoint holds up the next append for about 1 ms per MiB (measured), so small and often keeps latency even. */
-  walBytesMax: 2 * 1024 * 1024,
+  /** A checkpoint holds up the next append for about 1 ms per MiB of entries (measured): small and often keeps latency even. */
+  checkpointBytes: 2 * 1024 * 1024,
+  /**
+   * Small commits write the same few pages again and again, so that a checkpoint of them costs little but its fsyncs, and comes
+   * seldom. Not larger: until the file has once grown to this, each commit makes the file system note its new length.
+   */
+  walBytesMax: 6 * 1024 * 1024,
   /** Room for a checkpoint of a full write-ahead log and a compaction beside it. */
   reserveBytes: 16 * 1024 * 1024,
 } as const;

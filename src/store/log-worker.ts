@@ -1,9 +1,11 @@
 /**
  * The Worker that owns the log database. One message is one transaction; between messages it tidies up.
  *
- * Housekeeping never delays an append by more than one of its steps: after each message one compaction transaction may
- * run, then the Worker looks at its messages again. Checkpoints and fsyncs of the hint wait for an idle moment, unless
- * the write-ahead log has reached its limit or the hint has been old for a second.
+ * Housekeeping never delays an append by more than one of its steps: one compaction transaction may run, then the Worker
+ * looks at its messages again. While there are appends, compaction rests after each step, so that few of them meet one; only
+ * what has been asked for seconds ago is done as fast as it goes, or a busy log would grow for ever. Checkpoints and
+ * fsyncs of the hint wait for an idle moment, unless the write-ahead log has reached its limit or the hint has been
+ * old for a second.
  */
 import { LogDatabase, type LogDatabaseOptions } from "./log-database.ts";
 import { LogDamaged, LogTooNew } from "./log-format.ts";
@@ -53,11 +55,17 @@ interface Port {
 
 const idleMs = 100;
 const hintAgeMsMax = 1000;
+/** Between two steps of a compaction beside appends; each takes about as long as an append. */
+const compactionRestMs = 25;
+const compactionAgeMsMax = 5000;
 class LogWorker {
   readonly #port: Port;
   #db: LogDatabase | undefined;
   #isBroken = false;
   #isCompacting = false;
+  /** When the compaction under way was asked for. */
+  #compactingSinceMs = 0;
+  #lastAppendMs = Number.NEGATIVE_INFINITY;
   #isIdleTimerSet = false;
   #lastActiveMs = 0;
   #hintMs = 0;
@@ -105,6 +113,7 @@ class LogWorker {
       return;
     }
     this.#port.postMessage(true);
+    this.#lastAppendMs = performance.now();
     this.#housekeep(this.#db);
   }
 
@@ -137,19 +146,31 @@ class LogWorker {
   #scheduleCompaction(): void {
     if (this.#isCompacting) return;
     this.#isCompacting = true;
+    this.#compactingSinceMs = performance.now();
     setTimeout(() => this.#compact(), 0);
   }
 
   #compact(): void {
-    this.#isCompacting = false;
-    if (this.#db === undefined || this.#isBroken) return;
     const db = this.#db;
     let isMore = false;
-    this.#guard(() => {
-      isMore = db.compactStep();
-    });
-    if (isMore) this.#scheduleCompaction();
-    else this.#housekeep(db);
+    if (db !== undefined && !this.#isBroken) {
+      this.#guard(() => {
+        isMore = db.compactStep();
+      });
+    }
+    if (isMore) {
+      setTimeout(() => this.#compact(), this.#compactionRestMs());
+      return;
+    }
+    this.#isCompacting = false;
+    if (db !== undefined && !this.#isBroken) this.#housekeep(db);
+  }
+
+  #compactionRestMs(): number {
+    const nowMs = performance.now();
+    const isBusy = nowMs - this.#lastAppendMs < idleMs;
+    const isLate = nowMs - this.#compactingSinceMs > compactionAgeMsMax;
+    return isBusy && !isLate ? compactionRestMs : 0;
   }
 
   /** Housekeeping may meet a full disk; it is tried again later, and appends learn of it themselves. */

@@ -24,6 +24,7 @@ export interface LogOptions {
   /** Hears what the open found and repaired, one sentence each. */
   readonly onNote?: (note: string) => void;
   readonly reserveBytes?: number;
+  readonly checkpointBytes?: number;
   readonly walBytesMax?: number;
   /** Works beyond this are refused as overloaded. */
   readonly pendingBytesMax?: number;
@@ -73,6 +74,7 @@ export async function openLog(dir: string, options: LogOptions): Promise<Log> {
         storeId: options.storeId,
         minimumLast: options.minimumLast ?? new Map(),
         reserveBytes: options.reserveBytes ?? logLimits.reserveBytes,
+        checkpointBytes: options.checkpointBytes ?? logLimits.checkpointBytes,
         walBytesMax: options.walBytesMax ?? logLimits.walBytesMax,
         recoverMs: options.recoverMs ?? 1000,
       },

@@ -112,3 +112,32 @@ test("[F50] [F51] [F52] [F55] everything that follows runs once while the leader
     await (await cluster.leader()).kill();
   });
 }, 90_000);
+
+test("[F57] what belongs together across shards goes on in a cluster that is restored from a backup", async () => {
+  await using cluster = await Cluster.of(1, { words });
+  const [node] = cluster.nodes;
+  if (node === undefined) throw new Error("there is a node");
+  const api = new Api(cluster.place, [node.url]);
+  const added: Added[] = [];
+  for (const set of sets.slice(0, 4)) {
+    const { body } = await api.call("POST", "/api/v1/enqueue/batch", callOf(set));
+    added.push(body as unknown as Added);
+  }
+  // Each chain goes on to a queue that is, for some, in another shard.
+  for (const set of sets.slice(0, 4)) await api.ack(await api.take(`${set}-c`));
+  await until("all parts are counted", async () => {
+    const shown = await api.json("GET", "/api/v1/batches?state=running");
+    return (shown["batches"] as unknown[]).length === 4;
+  });
+  await api.cli("backup", "all.backup");
+  await node.kill();
+
+  await api.cli("restore", "all.backup", "--data-dir", "data");
+  const server = await cluster.place.serve();
+  const again = new Api(cluster.place, [server.url]);
+  const state = { isOver: false };
+  const worker = work(again, state);
+  for (const [i, one] of added.entries()) await checkSet(again, sets[i] ?? "", one);
+  state.isOver = true;
+  await worker;
+}, 60_000);

@@ -8,8 +8,9 @@ import { changeLimits } from "../../src/engine/limits.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { refuseIllFormed } from "../../src/engine/well-formed.ts";
 import { fullChanges, leanChanges } from "../support/change-examples.ts";
-import { batchStep, keyedStep, startMs } from "../support/histories.ts";
+import { batchStep, startMs } from "../support/histories.ts";
 import { batchAt } from "../support/history-batch.ts";
+import { keyedStep } from "../support/keyed-histories.ts";
 
 /** What is wrong with it in words; undefined when it may reach the log. */
 function fault(change: unknown): string | undefined {

@@ -276,3 +276,23 @@ test("what a server refuses ends the iteration of a client", async () => {
   const failure = await events.next().catch((error: unknown) => error);
   expect(failure).toMatchObject({ code: "VALIDATION_ERROR" });
 });
+
+test("no reader is left of those who ask for the head only, go away at once, or shake hands badly", async () => {
+  const { feed, fixture, url } = eventsFixture();
+  await using _ = fixture;
+  const events = `${url}/api/v1/events`;
+  const head = await fetch(events, { method: "HEAD" });
+  expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+  expect(feed.readerCount).toBe(0);
+  const bad = await fetch(events, { headers: { upgrade: "websocket", connection: "upgrade" } });
+  expect(bad.status).toBe(400);
+
+  for (let i = 0; i < 20; i++) {
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    socket.on("close", () => resolve());
+    socket.write("GET /api/v1/events HTTP/1.1\r\nhost: a\r\n\r\n", () => socket.destroy());
+    await gone;
+  }
+  await untilReaders(feed, 0);
+});

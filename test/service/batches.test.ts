@@ -102,6 +102,9 @@ test("[F31] a job is in one batch, and an open one has a bounded time", async ()
   expect(await refusalOf(open(rig, { seal_after: "721h" }))).toBe(
     'LIMIT_EXCEEDED seal_after: "721h" is longer than 720h (batchOpenMsMax)',
   );
+  expect(await refusalOf(open(rig, { seal_after: "0s" }))).toBe(
+    'VALIDATION_ERROR seal_after: expected more than 0 and at most 720h (batchOpenMsMax), got "0s"',
+  );
 });
 
 test("[F31] an open batch says when it will be sealed, and is sealed then", async () => {

@@ -192,8 +192,7 @@ test("deliveries are listed newest first, a page at a time, and sent again by th
   expect(page).toMatchObject({ total: 3, has_more: true });
   expect(page.deliveries.map(({ job_id }) => job_id)).toEqual([ids[2], ids[1]]);
   expect(page.deliveries[0]).toMatchObject({ state: "failed", status_code: 404, attempts: 1 });
-  const before = page.deliveries[1]?.id;
-  const rest = await rig.deliveries("w", { limit: 2, before });
+  const rest = await rig.deliveries("w", { limit: 2, cursor: page.cursor ?? "" });
   expect(rest).toMatchObject({ total: 3, has_more: false });
   const [oldest] = rest.deliveries;
 

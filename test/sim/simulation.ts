@@ -310,6 +310,10 @@ export class Simulation {
         const [one, other] = [own, state].map((each) => hashState(each.contents()));
         oracle.report(`node ${id} has not the state of its leader:\n${one}\n${other}`);
       }
+      // Images hold what was written, so a kind of write that they do not know would be missing here.
+      if (node?.store?.reopened().equals(own) === false) {
+        oracle.report(`node ${id} does not store what it holds`);
+      }
       const altered = own.findAlteredJob();
       if (altered !== undefined) oracle.report(`node ${id} changed job ${altered.seq} in place`);
       const left = [...own.contents().records()].find(({ kind }) => kind === "aftermath");

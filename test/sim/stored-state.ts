@@ -297,6 +297,12 @@ export class SimStore implements StateStore {
     });
   }
 
+  /** What a process would come up with if all were stored now. */
+  reopened(): DigestState {
+    this.#taken = this.#taken.next(this.state);
+    return this.#taken.open();
+  }
+
   /** The process ends: a checkpoint under way may have come through, or not. */
   crash(): void {
     if (this.#underWay !== undefined && below(this.#disk.random, 2) === 0) {

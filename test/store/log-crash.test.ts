@@ -176,7 +176,7 @@ async function fillAndRecover(dir: TempDir): Promise<void> {
   const firstOwner = openDataDir(dir.path);
   const { storeId } = firstOwner;
   firstOwner.close();
-  const options = { storeId, reserveBytes: 1024 * 1024, walBytesMax: 512 * 1024, recoverMs: 0 };
+  const options = { storeId, reserveBytes: 1024 * 1024, checkpointBytes: 512 * 1024, recoverMs: 0 };
   const log = await openTestLog(dir, options);
   const ballast = join(dir.path, "ballast");
   const reserve = join(dir.path, "reserve");

@@ -25,6 +25,7 @@ const options = {
   storeId,
   minimumLast: new Map<number, number>(),
   reserveBytes: 0,
+  checkpointBytes: 1 << 30,
   walBytesMax: 1 << 30,
 };
 const home = new TempDir(existsSync("/dev/shm") ? "/dev/shm" : undefined);

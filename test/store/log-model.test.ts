@@ -146,7 +146,7 @@ test("[G11] any history of works, compactions and restarts leaves what a plain a
   await fc.assert(
     fc.asyncProperty(fc.array(stepOf, { minLength: 5, maxLength: 60 }), async (steps) => {
       using dir = new TempDir();
-      let log = await openTestLog(dir, { walBytesMax: 64 * 1024 });
+      let log = await openTestLog(dir, { checkpointBytes: 64 * 1024 });
       const model = new Model();
       let pending: Promise<unknown>[] = [];
       const settle = async () => {
@@ -161,7 +161,7 @@ test("[G11] any history of works, compactions and restarts leaves what a plain a
           log.compact(step.group, model.compact(step.group, step.share));
         } else if (step.kind === "reopen") {
           await log.close();
-          log = await openTestLog(dir, { walBytesMax: 64 * 1024 });
+          log = await openTestLog(dir, { checkpointBytes: 64 * 1024 });
         }
         if (work === undefined) expectEqual(log, model);
       }

@@ -8,7 +8,7 @@ import { openLog } from "../../src/store/worker-log.ts";
 import { entriesFrom, storeId } from "./log.ts";
 
 const dir = process.argv[2] ?? "";
-const log = await openLog(dir, { storeId, reserveBytes: 64 * 1024, walBytesMax: 256 * 1024 });
+const log = await openLog(dir, { storeId, reserveBytes: 64 * 1024, checkpointBytes: 256 * 1024 });
 let next = log.bounds(0).last + 1;
 let isFinished = false;
 

@@ -194,6 +194,7 @@ const fail: Required<FailItem> = {
   ...leased,
   pause,
   keepAttempt: true,
+  delayMs: 5,
   error: "e",
   backtrace: "b",
   retryable: false,

@@ -1,39 +1,21 @@
+import { Engine } from "../../src/engine/engine.ts";
 import type { Attempt, Job } from "../../src/engine/job.ts";
-import { defaultOptions } from "../../src/engine/options.ts";
+import { MemoryState } from "../../src/engine/memory-state.ts";
+
+/** As the engine makes it. */
+const newJob = ((): Job => {
+  const state = new MemoryState();
+  const jobs = [{ queue: "a", payload: '{"n":1}' }];
+  new Engine(state).apply({ nowMs: 1, seed: 1, changes: [{ kind: "enqueue", jobs }] });
+  const [job] = state.jobs.values();
+  if (job === undefined) throw new Error("no job was added");
+  return job;
+})();
 
 /** A pending job of queue "a" that was just enqueued, changed by `patch`. */
 export function buildJob(patch: Partial<Job> & { readonly seq: number }): Job {
-  return {
-    createdAtMs: 1_700_000_000_000 + patch.seq,
-    queue: "a",
-    payload: '{"n":1}',
-    options: defaultOptions,
-    state: "pending",
-    priority: 2,
-    order: patch.seq,
-    dueAtMs: 0,
-    scheduledAtMs: 0,
-    expireAtMs: 0,
-    attempt: 0,
-    history: 0,
-    lostLeases: 0,
-    snoozes: 0,
-    firstFailedAtMs: 0,
-    token: 0,
-    leaseMs: 0,
-    leaseExpiresAtMs: 0,
-    workerId: undefined,
-    hostname: undefined,
-    startedAtMs: 0,
-    finishedAtMs: 0,
-    failedAtMs: 0,
-    finish: 0,
-    checkpoint: undefined,
-    progress: undefined,
-    result: undefined,
-    reason: undefined,
-    ...patch,
-  };
+  const { seq } = patch;
+  return { ...newJob, createdAtMs: 1_700_000_000_000 + seq, order: seq, ...patch };
 }
 
 /** The first attempt of a job, which failed. */

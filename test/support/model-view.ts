@@ -62,7 +62,18 @@ export function viewOf(state: MemoryState, engine: Engine): unknown {
 }
 
 function groupViews(state: MemoryState): object {
-  return { chains: chainViews(state), batches: batchViews(state) };
+  return {
+    chains: chainViews(state),
+    batches: batchViews(state),
+    redrives: redriveViews(state),
+  };
+}
+
+function redriveViews(state: MemoryState): unknown {
+  const views = [...state.records("redrive").entries()].map(
+    ([queue, { filter: _, total: __, totalExact: ___, ...redrive }]) => ({ queue, ...redrive }),
+  );
+  return views.sort((one, other) => one.id - other.id);
 }
 
 function batchViews(state: MemoryState): unknown {
@@ -94,44 +105,45 @@ function chainViews(state: MemoryState): unknown {
 }
 
 function jobView(job: Job, state: MemoryState): unknown {
-  const {
-    seq,
-    queue,
-    priority,
-    dueAtMs,
-    expireAtMs,
-    attempt,
-    lostLeases,
-    token,
-    leaseMs,
-    snoozes,
-    firstFailedAtMs,
-  } = job;
-  const { result, checkpoint, progress, startedAtMs } = job;
-  const payload = comparedPayload(job);
-  const history = [...(state.attempts.get(seq)?.values() ?? [])].map(({ outcome }) => outcome);
+  const attempts = state.attempts.get(job.seq)?.values() ?? [];
+  return comparedView(job, {
+    place: job.order,
+    leaseEndsAtMs: job.leaseExpiresAtMs,
+    history: [...attempts].map(({ outcome }) => outcome),
+  });
+}
+
+/** What both keep under the same name. */
+type Shared = Pick<Job & ModelJob, keyof Job & keyof ModelJob & string>;
+
+interface Named {
+  readonly place: number;
+  readonly leaseEndsAtMs: number;
+  readonly history: readonly string[];
+}
+
+function comparedView(job: Omit<Shared, "history">, named: Named): unknown {
+  const { state, seq, queue, priority, options, ...rest } = job;
   return [
-    `${job.state} ${seq} in ${queue} as ${priority}, place ${job.order}`,
+    `${state} ${seq} in ${queue} as ${priority}, place ${named.place}`,
     {
-      dueAtMs,
-      expireAtMs,
-      attempt,
-      lostLeases,
-      token,
-      leaseMs,
-      startedAtMs,
-      snoozes,
-      firstFailedAtMs,
+      dueAtMs: rest.dueAtMs,
+      expireAtMs: rest.expireAtMs,
+      attempt: rest.attempt,
+      lostLeases: rest.lostLeases,
+      token: rest.token,
+      leaseMs: rest.leaseMs,
+      startedAtMs: rest.startedAtMs,
+      finishedAtMs: rest.finishedAtMs,
+      snoozes: rest.snoozes,
+      firstFailedAtMs: rest.firstFailedAtMs,
+      result: rest.result,
+      checkpoint: rest.checkpoint,
+      progress: rest.progress,
+      deadOf: options.deadOf,
+      payload: comparedPayload(job),
     },
-    {
-      result,
-      checkpoint,
-      progress,
-      history,
-      payload,
-      deadOf: job.options.deadOf,
-      leaseEndsAtMs: job.leaseExpiresAtMs,
-    },
+    { history: named.history, leaseEndsAtMs: named.leaseEndsAtMs },
   ];
 }
 
@@ -156,38 +168,12 @@ export function modelView(model: NaiveModel): unknown {
     queues,
     chains: model.chains.view(),
     batches: model.belonging.view(),
+    redrives: model.redrives.view(),
   };
 }
 
 function modelJobView(job: ModelJob): unknown {
-  const {
-    seq,
-    queue,
-    priority,
-    dueAtMs,
-    expireAtMs,
-    attempt,
-    lostLeases,
-    token,
-    leaseMs,
-    snoozes,
-    firstFailedAtMs,
-  } = job;
-  const { result, checkpoint, progress, startedAtMs, history, leaseEndsAtMs } = job;
-  const payload = comparedPayload(job);
-  return [
-    `${job.state} ${seq} in ${queue} as ${priority}, place ${job.state === "pending" ? job.order : 0}`,
-    {
-      dueAtMs,
-      expireAtMs,
-      attempt,
-      lostLeases,
-      token,
-      leaseMs,
-      startedAtMs,
-      snoozes,
-      firstFailedAtMs,
-    },
-    { result, checkpoint, progress, history, payload, deadOf: job.options.deadOf, leaseEndsAtMs },
-  ];
+  const { history, leaseEndsAtMs } = job;
+  const place = job.state === "pending" ? job.order : 0;
+  return comparedView(job, { place, leaseEndsAtMs, history });
 }

@@ -82,6 +82,25 @@ export function readTarget(args: TargetValues): Target {
   return { kind: "queue", name: args.queue, part };
 }
 
+interface Params {
+  readonly params: { readonly name: string };
+}
+
+/** Makes the call for what the flags name: that of resources, or that of queues and their parts. */
+export function callForTarget<Answer>(
+  args: TargetValues,
+  calls: {
+    readonly resource: (input: Params) => Answer;
+    readonly queue: (input: Params & { readonly query: Part }) => Answer;
+  },
+): Answer {
+  const target = readTarget(args);
+  const params = { name: target.name };
+  return target.kind === "resource"
+    ? calls.resource({ params })
+    : calls.queue({ params, query: target.part });
+}
+
 /** `COUNT/WINDOW`, such as 10/1m. */
 export function readRate(text: string): { count: number; window: string } {
   const at = text.indexOf("/");

@@ -1,6 +1,6 @@
 import { operations } from "../../api/operations.ts";
 import { command } from "../_shared/command.ts";
-import { instanceArgs, readTarget } from "../_shared/limit-args.ts";
+import { callForTarget, instanceArgs } from "../_shared/limit-args.ts";
 import { schemaFlags, schemaValues } from "../_shared/schema-args.ts";
 
 const schema = operations.pauseResource.body;
@@ -15,15 +15,13 @@ export default command({
   ],
   args: { ...instanceArgs, ...schemaFlags(schema) },
   async run(args, { client, output, signal }) {
-    const target = readTarget(args);
-    const params = { name: target.name };
     // The flags were read by the schema of this very body.
     const pause = schemaValues(schema, args) as Pause;
-    const key = args.key === undefined ? {} : { key: args.key };
-    const paused =
-      target.kind === "resource"
-        ? await client().pauseResource({ params, body: pause }, { signal })
-        : await client().pauseLimit({ params, body: { ...key, ...pause } }, { signal });
+    const paused = await callForTarget(args, {
+      resource: ({ params }) => client().pauseResource({ params, body: pause }, { signal }),
+      queue: ({ params, query }) =>
+        client().pauseLimit({ params, body: { ...query, ...pause } }, { signal }),
+    });
     if (output.json) output.line(JSON.stringify(paused));
     else output.note(`paused until ${paused.paused_until}`);
     return undefined;

@@ -1,5 +1,5 @@
 import { command } from "../_shared/command.ts";
-import { readTarget, targetArgs } from "../_shared/limit-args.ts";
+import { callForTarget, targetArgs } from "../_shared/limit-args.ts";
 
 export default command({
   examples: [
@@ -8,12 +8,10 @@ export default command({
   ],
   args: targetArgs,
   async run(args, { client, output, signal }) {
-    const target = readTarget(args);
-    const params = { name: target.name };
-    const text =
-      target.kind === "resource"
-        ? await client().text("removeResource", { params }, { signal })
-        : await client().text("removeLimit", { params, query: target.part }, { signal });
+    const text = await callForTarget(args, {
+      resource: (input) => client().text("removeResource", input, { signal }),
+      queue: (input) => client().text("removeLimit", input, { signal }),
+    });
     if (output.json) output.line(text);
     else output.note("removed");
     return undefined;

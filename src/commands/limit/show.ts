@@ -2,7 +2,7 @@ import { command } from "../_shared/command.ts";
 import { printFields } from "../_shared/grid.ts";
 import {
   boundWords,
-  readTarget,
+  callForTarget,
   stateWords,
   targetArgs,
   targetWords,
@@ -15,12 +15,10 @@ export default command({
   ],
   args: targetArgs,
   async run(args, { client, output, signal }) {
-    const target = readTarget(args);
-    const params = { name: target.name };
-    const limit =
-      target.kind === "resource"
-        ? await client().getResource({ params }, { signal })
-        : await client().getLimit({ params, query: target.part }, { signal });
+    const limit = await callForTarget(args, {
+      resource: (input) => client().getResource(input, { signal }),
+      queue: (input) => client().getLimit(input, { signal }),
+    });
     if (output.json) {
       output.line(JSON.stringify(limit));
       return undefined;

@@ -58,9 +58,9 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onEvents: env.onEvents,
     place: { shard: storage.shard, shards: identity.shards },
     onMail: env.onMail,
-    onEvents: env.onEvents,
     onFeatureLevel: (level) => storage.dir.raiseFormat(level),
   });
   const group = new Group(

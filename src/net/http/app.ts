@@ -15,6 +15,7 @@ import { type StreamService, streamPath } from "../../api/stream.ts";
 import { AssertionError } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
+import { foreignCalls } from "../adapters/all.ts";
 import { Admission } from "./admission.ts";
 import { type Drain, draining } from "./drain.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -25,7 +26,7 @@ import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
 import { errorReply, jsonReply } from "./reply.ts";
-import { type AnyHandler, Route } from "./route.ts";
+import { type AnyHandler, Route, type RouteDeps } from "./route.ts";
 import { StreamConnections } from "./stream.ts";
 import type { ProxyTarget } from "./stream-proxy.ts";
 import type { ClientSocket, OpenStream } from "./stream-socket.ts";
@@ -117,28 +118,38 @@ class HttpApp implements App {
     // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
     this.#elysia = new Elysia({ handler: { standardHostname: false } });
     for (const name of Object.keys(operations) as OperationName[]) {
-      const operation: Operation = operations[name];
       const handler = deps.handlers[name] as AnyHandler;
-      const route = new Route(operation, handler, shared);
-      const whole = (request: Request) =>
-        leadership.isLeader() || !this.#forwarder.isForLeader(operation, request)
-          ? route.serve(request)
-          : this.#forwarder.serve(operation, request);
-      const answer = deps.shards === undefined ? whole : this.#byShard(name, route, whole);
-      const serve = operation.claims ? unlessDraining(drain, answer) : answer;
-      this.#add(operation.method, operation.path, serve);
-      if (!operation.path.includes("{")) {
-        this.#fixedPaths[operation.path] = {
-          ...this.#fixedPaths[operation.path],
-          [operation.method]: serve,
-        };
-      }
+      this.#mount(operations[name], handler, { shared, name });
+    }
+    for (const { operation, handler } of foreignCalls(deps.handlers, clock)) {
+      this.#mount(operation, handler as AnyHandler, { shared });
     }
     this.#add("GET", "/openapi.json", () => this.#openApi());
     this.#add("GET", streamPath, (request) => this.#upgrade(request));
     this.#add("GET", eventsPath, (request) => this.#readEvents(request));
     this.#elysia.all("/*", ({ request }) => this.#other(request), { parse: "none" });
     this.#elysia.compile();
+  }
+
+  /** One row as a route. A foreign call has no name that another node could ask one shard by. */
+  #mount(
+    operation: Operation,
+    handler: AnyHandler,
+    { shared, name }: { readonly shared: RouteDeps; readonly name?: OperationName },
+  ): void {
+    const { forward, drain, shards } = this.#deps;
+    const route = new Route(operation, handler, shared);
+    const whole = (request: Request) =>
+      forward.isLeader() || !this.#forwarder.isForLeader(operation, request)
+        ? route.serve(request)
+        : this.#forwarder.serve(operation, request);
+    const answer =
+      shards === undefined || name === undefined ? whole : this.#byShard(name, route, whole);
+    const serve = operation.claims ? unlessDraining(drain, answer) : answer;
+    this.#add(operation.method, operation.path, serve);
+    if (operation.path.includes("{")) return;
+    const methods = this.#fixedPaths[operation.path];
+    this.#fixedPaths[operation.path] = { ...methods, [operation.method]: serve };
   }
 
   /** Calls that name a shard go to it; all others to the service that knows all of them. */
@@ -241,7 +252,13 @@ class HttpApp implements App {
   #readEvents(request: Request): ReturnType<Serve> {
     try {
       if (!wantsWebSocket(request)) return this.#events.serve(request);
-      this.#open(request, this.#events.createSocket(request));
+      const socket = this.#events.createSocket(request);
+      try {
+        this.#open(request, socket);
+      } catch (thrown) {
+        socket.closed();
+        throw thrown;
+      }
       return undefined;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);

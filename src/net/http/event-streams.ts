@@ -52,8 +52,11 @@ export class EventStreams {
   /** Answers with server-sent events. Throws when the query makes no sense or there are too many readers. */
   serve(request: Request): Response {
     const { explain } = this.#deps;
-    const stream = new SseStream(this.#openReader(request), { siblings: this.#open, explain });
-    return new Response(request.method === "HEAD" ? null : stream.body, {
+    const reader = this.#openReader(request);
+    let body: ReadableStream<Uint8Array> | null = null;
+    if (request.method === "HEAD") reader.close();
+    else body = new SseStream(reader, { siblings: this.#open, explain }).body;
+    return new Response(body, {
       headers: {
         ...corsHeaders,
         "content-type": "text/event-stream",

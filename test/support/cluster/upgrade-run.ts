@@ -3,6 +3,7 @@
  * it is mixed: what only the new program knows is refused, and a node may still go back. At its end it is not: the level
  * has risen by itself, the new things work, and the old program is kept out. Nothing that was acknowledged is lost.
  */
+import { newestFeatureLevel } from "../../../src/engine/feature-levels.ts";
 import { Cluster, type ClusterNode, until } from "./cluster.ts";
 import { nextWrite, underLoad } from "./nemesis-run.ts";
 
@@ -15,8 +16,14 @@ export interface UpgradeOptions {
 
 type Run = Awaited<ReturnType<typeof underLoad<void>>>;
 
-const schedulePath = "/api/v1/schedules/upgraded";
-const schedule = { job: { queue: "later", payload: 1 }, every: "24h" };
+/** Something that the newest level brought. */
+const path = "/api/v1/webhooks";
+const webhook = {
+  id: "wh_upgraded",
+  url: "https://example.org/",
+  events: ["dead"],
+  enabled: false,
+};
 
 export async function upgradeRun({ old, seed, onStep }: UpgradeOptions): Promise<Run> {
   await using cluster = await Cluster.create();
@@ -65,6 +72,7 @@ export async function upgradeRun({ old, seed, onStep }: UpgradeOptions): Promise
     await keptOut(cluster, { node: first, old });
     onStep("the old program is kept out");
     await cluster.settled(3, 30_000);
+    onStep(`all nodes tell the same ${await toldAlike(cluster)} events`);
   });
 }
 
@@ -80,30 +88,46 @@ async function leads(cluster: Cluster, node: ClusterNode): Promise<void> {
 
 /** What the new program adds does not get into the log, whichever node is asked; and the cluster goes on. */
 async function refused(cluster: Cluster, asked: ClusterNode, when: string): Promise<void> {
-  const answer = await asked.request("PUT", schedulePath, schedule);
-  // A program that has never heard of schedules has no such path.
+  const answer = await asked.request("POST", path, webhook);
+  // A program that has never heard of webhooks has no such path.
   const isRefused = answer.status === 501 || answer.status === 404;
   const named = answer.status === 404 || answer.text.includes("needs feature level");
   if (!isRefused || !named) {
-    throw new Error(`a schedule was not refused ${when}: ${answer.status} ${answer.text}`);
+    throw new Error(`a webhook was not refused ${when}: ${answer.status} ${answer.text}`);
   }
   await nextWrite(cluster);
 }
 
-/** The level that all nodes say, once it is above the first. */
+/** The level that all nodes say, once it is the newest. */
 async function raised(cluster: Cluster): Promise<number> {
   return until("the feature level has risen on all nodes", async () => {
     const views = await Promise.all(cluster.running.map((node) => node.status()));
     const levels = new Set(views.map((view) => view.feature_level ?? 1));
     const [level = 1] = levels;
-    return levels.size === 1 && level > 1 ? level : undefined;
+    return levels.size === 1 && level === newestFeatureLevel ? level : undefined;
   });
 }
 
 async function accepted(cluster: Cluster): Promise<void> {
   const leader = await cluster.leader();
-  await leader.json("PUT", schedulePath, schedule);
-  await leader.json("DELETE", schedulePath);
+  await leader.json("POST", path, webhook);
+  await leader.json("DELETE", `${path}/${webhook.id}`);
+}
+
+/** Nodes that came to the newest level at different entries would count differently from then on. */
+async function toldAlike(cluster: Cluster): Promise<number> {
+  const pages = await Promise.all(
+    cluster.running.map((node) =>
+      node.json<{ events: object[] }>("GET", "/api/v1/cluster/events?limit=1000"),
+    ),
+  );
+  // One may have applied more than another.
+  const count = Math.min(...pages.map(({ events }) => events.length));
+  for (let i = 0; i < count; i++) {
+    const told = pages.map(({ events }) => JSON.stringify(events[i]));
+    if (new Set(told).size > 1) throw new Error(`nodes tell different events: ${told.join(" ")}`);
+  }
+  return count;
 }
 
 /** Neither on its directory nor as a new node does the older program take part any more. */
@@ -113,7 +137,7 @@ async function keptOut(
 ): Promise<void> {
   await node.stop();
   const again = await cluster.place.run(node.words, { program: old });
-  if (again.code === 0 || !again.stderr.includes("format 2")) {
+  if (again.code === 0 || !again.stderr.includes(`format ${newestFeatureLevel}`)) {
     throw new Error(`the old program started on a new directory: ${again.code} ${again.stderr}`);
   }
   await node.start();
