@@ -52,6 +52,10 @@ export default command({
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["workers waiting", String(status.waiting_workers)],
+      [
+        "messages between shards",
+        status.messages_waiting === undefined ? undefined : String(status.messages_waiting),
+      ],
       ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;
