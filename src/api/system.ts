@@ -97,6 +97,16 @@ export const systemOperations = {
       memory_bytes: Type.Integer(),
       pending_proposals: Type.Integer(),
       waiting_workers: Type.Integer(),
+      /** Messages to webhooks and results of jobs. Servers before 0.6 do not say it. */
+      deliveries: Type.Optional(
+        Type.Object({
+          waiting: Type.Integer(),
+          oldest_waiting_at: Type.Optional(Type.String()),
+          delivered: Type.Integer(),
+          failed: Type.Integer({ description: "Given up." }),
+          missed: Type.Integer({ description: "Events for which there was no room." }),
+        }),
+      ),
       /** Servers before 0.6 do not say it. */
       events: Type.Optional(
         Type.Object({

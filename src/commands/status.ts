@@ -1,3 +1,5 @@
+import type { ResultOf } from "../api/operation.ts";
+import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
 import { command } from "./_shared/command.ts";
@@ -51,6 +53,7 @@ export default command({
       ["state", formatBytes(status.state_bytes)],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
+      ["deliveries", deliveriesOf(status.deliveries)],
       ["workers waiting", String(status.waiting_workers)],
       [
         "messages between shards",
@@ -61,3 +64,14 @@ export default command({
     return undefined;
   },
 });
+
+type Deliveries = NonNullable<ResultOf<Operations["status"]>["deliveries"]>;
+
+/** Undefined while there was never anything to send. */
+function deliveriesOf(deliveries: Deliveries | undefined): string | undefined {
+  if (deliveries === undefined) return undefined;
+  const { waiting, delivered, failed, missed, oldest_waiting_at: oldest } = deliveries;
+  if (waiting + delivered + failed + missed === 0) return undefined;
+  const since = oldest === undefined ? "" : ` since ${oldest}`;
+  return `${waiting} waiting${since}, ${delivered} delivered, ${failed} given up, ${missed} missed`;
+}

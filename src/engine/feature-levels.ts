@@ -89,6 +89,7 @@ const changes: {
     },
   },
   stepBulk: { level: 3, members: { id: 3, number: 3, afterSeq: 3, seqs: 3, isLast: 3 } },
+  restoreJobs: { level: 3, members: { jobs: 3 } },
   endBulk: { level: 3, members: { id: 3, number: 3, error: 3 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
@@ -127,6 +128,10 @@ const changes: {
   testWebhook: { level: 3, members: { id: 3 } },
   settleDeliveries: { level: 3, members: { results: 3 } },
   redeliver: { level: 3, members: { webhook: 3, number: 3 } },
+  setIncoming: { level: 3, members: { queue: 3, spec: 3 } },
+  setSubscription: { level: 3, members: { id: 3, spec: 3 } },
+  renewSubscription: { level: 3, members: { id: 3, ttlMs: 3 } },
+  removeSubscription: { level: 3, members: { id: 3 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 

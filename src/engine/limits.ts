@@ -44,6 +44,9 @@ export const engineLimits = {
   partsMs: 600_000,
   schedulesMax: 100_000,
   webhooksMax: 500,
+  subscriptionsMax: 10_000,
+  /** Queues with settings for calls from outside. */
+  incomingMax: 10_000,
   /** Deliveries that wait, over all webhooks and for one of them; one that has more is disabled. */
   deliveriesWaitingMax: 200_000,
   webhookWaitingMax: 50_000,

@@ -18,13 +18,14 @@ import type {
   RaisedPause,
   ReleaseItem,
   Retention,
-  SettleDeliveries,
   SnoozeItem,
 } from "./change.ts";
+import type { IncomingSpec } from "./incoming.ts";
 import type { JobState } from "./job.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
+import type { SettleDeliveries } from "./outbox/changes.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
 import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";
@@ -42,6 +43,7 @@ import {
   word,
   yes,
 } from "./shape.ts";
+import type { SubscriptionSpec } from "./subscriptions.ts";
 import {
   count,
   duration,
@@ -62,6 +64,7 @@ import {
   time,
 } from "./well-formed-job.ts";
 import { mail } from "./well-formed-mail.ts";
+import { restoredJob } from "./well-formed-restored.ts";
 
 const steps = integer(1, bounds.listMax);
 const leaseMs = integer(1, bounds.durationMsMax);
@@ -261,6 +264,24 @@ const sendResult: Shape<SettleDeliveries["results"][number]> = members<
   retryAfterMs: optional(duration),
 });
 
+const incomingSpec: Shape<IncomingSpec> = members<IncomingSpec>({
+  scheme: word({ none: true, github: true, stripe: true, standard: true, corvo: true }),
+  secret: shortText,
+  toleranceMs: duration,
+  idHeader: optional(shortText),
+  tagHeaders: list(name, 0, bounds.listMax),
+});
+
+const subscriptionSpec: Shape<SubscriptionSpec> = members<SubscriptionSpec>({
+  url: targetUrl,
+  secret: shortText,
+  queues: list(name, 1, bounds.listMax),
+  mode: word({ fanout: true, group: true, hash: true }),
+  group: shortText,
+  minIntervalMs: duration,
+  ttlMs: leaseMs,
+});
+
 const change: Shape<Change> = variants<Change>({
   enqueue: {
     jobs: list(newJob, 0, bounds.listMax),
@@ -320,6 +341,7 @@ const change: Shape<Change> = variants<Change>({
     totalExact: flag,
   },
   stepBulk: { id: shortText, number: count, afterSeq: seq, seqs, isLast: flag },
+  restoreJobs: { jobs: list(restoredJob, 0, bounds.listMax) },
   endBulk: { id: shortText, number: optional(count), error: optional(longText) },
   clearQueue: { queue: name, limit: steps },
   deleteQueue: { queue: name },
@@ -370,6 +392,10 @@ const change: Shape<Change> = variants<Change>({
   testWebhook: { id: name },
   settleDeliveries: { results: list(sendResult, 0, bounds.listMax) },
   redeliver: { webhook: name, number: seq },
+  setIncoming: { queue: name, spec: optional(incomingSpec) },
+  setSubscription: { id: name, spec: subscriptionSpec },
+  renewSubscription: { id: name, ttlMs: optional(leaseMs) },
+  removeSubscription: { id: name },
   raiseFeatureLevel: { level: count },
 });
 

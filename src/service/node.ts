@@ -18,14 +18,16 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import { Waker } from "../replica/waker.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
 
 import { EventLog } from "./event-log.ts";
 
 import { IdleWatch } from "./idle-watch.ts";
+import type { Hmac } from "./incoming-signature.ts";
+import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
 
-import { messageOf, type Post } from "./outbound-message.ts";
 import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -58,6 +60,7 @@ export interface ServiceDeps {
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  readonly hmac: Hmac;
   /** Calls others. */
   readonly post: Post;
   readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
@@ -111,6 +114,14 @@ export class Node {
     this.idleWatch = new IdleWatch(this);
     this.#duties = [
       this.courier,
+      new Waker({
+        ...deps,
+        replica,
+        call: (wake) => {
+          const number = deps.random.uint32();
+          return deps.post(wakeMessageOf(wake, { nowMs: deps.clock.nowMs(), number }));
+        },
+      }),
       new Planner({ ...deps, replica, dueTimes }),
       new Sweeper({ ...deps, replica }),
       this.idleWatch,

@@ -47,6 +47,7 @@ export function createSystemHandlers(
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
         ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
+        deliveries: deliveriesView(node),
         events: feedView(events),
       };
     },
@@ -55,6 +56,11 @@ export function createSystemHandlers(
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {
   return { last: next - 1, readers: readerCount, lag: lagMax };
+}
+
+function deliveriesView(node: Node) {
+  const { oldestMs, ...counts } = node.replica.engine.deliveries();
+  return oldestMs === undefined ? counts : { ...counts, oldest_waiting_at: formatTime(oldestMs) };
 }
 
 function healthOf(node: Node) {

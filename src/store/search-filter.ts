@@ -3,7 +3,8 @@
  *
  * Candidates come from lanes. A lane is one run of an index in which rows stand in the order of their sequence numbers:
  * the table itself, one state of `by_state`, or one state of one queue of `by_queue`. Several lanes are merged by SQLite
- * without sorting. Conditions on the time of creation become bounds on the sequence number, because both grow together.
+ * without sorting. Conditions on the time of creation become bounds on the sequence number, because both grow together,
+ * unless jobs of another time were restored: then they are conditions like any other.
  *
  * Values only ever travel as parameters. Names of columns and paths come from this program.
  */
@@ -47,8 +48,9 @@ export interface SearchPlan {
 }
 
 export function planSearch(db: Database, filter: JobFilter, floor: Meta["floor"]): SearchPlan {
-  const conditions = conditionsOf(filter);
-  const bounds = seqBounds(db, filter);
+  const isInOrder = !asksForCreation(filter) || isCreatedInOrder(db);
+  const conditions = [...(isInOrder ? [] : creationConditions(filter)), ...conditionsOf(filter)];
+  const bounds = seqBounds(db, filter, isInOrder);
   const bounded = bounds.lowSeq > 0 || bounds.highSeq < Number.MAX_SAFE_INTEGER;
   const states = filter.states ?? jobStates;
   const accepts = acceptorOf(db, filter);
@@ -157,7 +159,30 @@ export function textCondition(db: Database, text: string): Sql {
   };
 }
 
-function seqBounds(db: Database, filter: JobFilter): SeqBounds {
+function asksForCreation(filter: JobFilter): boolean {
+  const { createdAfterMs, createdBeforeMs, jobIdPrefix } = filter;
+  return [createdAfterMs, createdBeforeMs, jobIdPrefix].some((one) => one !== undefined);
+}
+
+/** The engine notes it when a job comes back that is older than one with a smaller number (`engine/restore.ts`). */
+function isCreatedInOrder(db: Database): boolean {
+  return db.query("SELECT 1 FROM records WHERE kind = 'restored' LIMIT 1").get() === null;
+}
+
+function creationConditions(filter: JobFilter): Sql[] {
+  const found: Sql[] = [];
+  const { createdAfterMs, createdBeforeMs, jobIdPrefix } = filter;
+  if (createdAfterMs !== undefined) found.push({ text: "created > ?", values: [createdAfterMs] });
+  if (createdBeforeMs !== undefined) found.push({ text: "created < ?", values: [createdBeforeMs] });
+  const range = jobIdPrefix === undefined ? undefined : idRange(jobIdPrefix);
+  if (range !== undefined) {
+    const { createdLowMs, createdHighMs } = range;
+    found.push({ text: "created BETWEEN ? AND ?", values: [createdLowMs, createdHighMs] });
+  }
+  return found;
+}
+
+function seqBounds(db: Database, filter: JobFilter, isInOrder: boolean): SeqBounds {
   let lowSeq = 0;
   let highSeq = Number.MAX_SAFE_INTEGER;
   const above = (seq: number) => {
@@ -166,16 +191,18 @@ function seqBounds(db: Database, filter: JobFilter): SeqBounds {
   const below = (seq: number) => {
     highSeq = Math.min(highSeq, seq);
   };
-  if (filter.createdAfterMs !== undefined) above(lastSeqUntil(db, filter.createdAfterMs));
-  if (filter.createdBeforeMs !== undefined) {
+  if (isInOrder && filter.createdAfterMs !== undefined)
+    above(lastSeqUntil(db, filter.createdAfterMs));
+  if (isInOrder && filter.createdBeforeMs !== undefined) {
     below(lastSeqUntil(db, Math.ceil(filter.createdBeforeMs) - 1) + 1);
   }
   if (filter.jobIdPrefix !== undefined) {
     const range = idRange(filter.jobIdPrefix);
     if (range === undefined) below(0);
     else {
-      if (range.createdLowMs > 0) above(lastSeqUntil(db, range.createdLowMs - 1));
-      if (range.createdHighMs < createdMsMax) below(lastSeqUntil(db, range.createdHighMs) + 1);
+      if (isInOrder && range.createdLowMs > 0) above(lastSeqUntil(db, range.createdLowMs - 1));
+      if (isInOrder && range.createdHighMs < createdMsMax)
+        below(lastSeqUntil(db, range.createdHighMs) + 1);
       above(range.lowSeq);
       below(range.highSeq);
     }

@@ -20,11 +20,7 @@ export type Shown = Record<string, unknown> & { readonly id: string; readonly st
 
 /** A call that does no more when it comes twice. */
 function isRepeatable(body: unknown): boolean {
-  return (
-    typeof body === "object" &&
-    body !== null &&
-    ("idempotency_key" in body || "lease_token" in body)
-  );
+  return typeof body === "string" && /"(idempotency_key|lease_token)":/.test(body);
 }
 
 export class Api {
@@ -44,15 +40,17 @@ export class Api {
 
   /** One call. It is made again, on the next node, while there is no leader or no connection. */
   async call(method: string, path: string, body?: unknown): Promise<Answer> {
-    return until(`${method} ${path}`, async () => {
+    const given = body === undefined ? {} : { body: JSON.stringify(body) };
+    return this.#send(`${method} ${path}`, path, { method, ...given });
+  }
+
+  async #send(what: string, path: string, init: RequestInit): Promise<Answer> {
+    return until(what, async () => {
       try {
-        const response = await fetch(this.url + path, {
-          method,
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        });
+        const response = await fetch(this.url + path, init);
         const text = await response.text();
         const parsed = text.startsWith("{") ? JSON.parse(text) : {};
-        const isOpen = parsed.code === "OUTCOME_UNKNOWN" && isRepeatable(body);
+        const isOpen = parsed.code === "OUTCOME_UNKNOWN" && isRepeatable(init.body);
         if (parsed.code !== "UNAVAILABLE" && !isOpen) {
           return { status: response.status, body: parsed, text };
         }
@@ -62,6 +60,11 @@ export class Api {
       this.#at++;
       return undefined;
     });
+  }
+
+  /** A POST whose body is no JSON of ours. */
+  async raw(path: string, text: string, headers: Record<string, string>): Promise<Answer> {
+    return this.#send(`POST ${path}`, path, { method: "POST", body: text, headers });
   }
 
   /** A call that must succeed. */

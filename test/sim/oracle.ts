@@ -8,6 +8,7 @@ import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
 import { BulkLedger } from "./bulk-ledger.ts";
+import { DeliveryLedger } from "./delivery-ledger.ts";
 import { EventLedger } from "./event-ledger.ts";
 
 import { FlowLedger } from "./flow-ledger.ts";
@@ -49,6 +50,10 @@ export class Oracle {
     (event) => this.note(event),
   );
   readonly bulk = new BulkLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly deliveries = new DeliveryLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
   );
@@ -152,6 +157,7 @@ export class Oracle {
     this.flow.jobChanges(previous, next);
     this.admission.jobChanges(previous, next);
     this.bulk.jobChanges(next);
+    this.deliveries.jobChanges(previous, next);
     if (next.state === "completed") this.#completed.add(next.seq);
     if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
@@ -175,6 +181,7 @@ export class Oracle {
     this.flow.changed(kind, key, value);
     this.admission.recordChanges(kind, key, value);
     this.bulk.recordChanges(kind, key, value);
+    this.deliveries.recordChanges(kind, key, value);
   }
 
   /** A job runs: what it depends on is done. An operator may run it all the same. */

@@ -43,6 +43,10 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
   stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
   endBulk: { kind: "endBulk", id: "b" },
+  restoreJobs: {
+    kind: "restoreJobs",
+    jobs: [{ createdAtMs: 1, queue: "q", payload: "1", state: "held", priority: 2 }],
+  },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -117,6 +121,17 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
   },
   redeliver: { kind: "redeliver", webhook: "w", number: 1 },
+  setIncoming: { kind: "setIncoming", queue: "q" },
+  setSubscription: {
+    kind: "setSubscription",
+    id: "s",
+    spec: {
+      ...{ url: "https://h/", secret: "", queues: ["q"], mode: "hash", group: "g" },
+      ...{ minIntervalMs: 1, ttlMs: 1000 },
+    },
+  },
+  renewSubscription: { kind: "renewSubscription", id: "s" },
+  removeSubscription: { kind: "removeSubscription", id: "s" },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -321,6 +336,14 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
     secret: "s",
   },
+  setIncoming: {
+    kind: "setIncoming",
+    queue: "q",
+    spec: {
+      ...{ scheme: "github", secret: "s", toleranceMs: 1, idHeader: "i", tagHeaders: ["t"] },
+    },
+  },
+  renewSubscription: { kind: "renewSubscription", id: "s", ttlMs: 1 },
   settleDeliveries: {
     kind: "settleDeliveries",
     results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],

@@ -197,10 +197,14 @@ export class NodeRig {
           close: noSearch,
         },
         cluster: cluster(this.log, () => this.leaderId),
-        backup: { create: () => Promise.reject(new Error("this node has no files")) },
+        backup: {
+          create: () => Promise.reject(new Error("this node has no files")),
+          document: () => Promise.reject(new Error("this node has no files")),
+        },
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
+        hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
       },
       {

@@ -1,5 +1,7 @@
 /** Ties one line to this process: signals in, exit code out. */
+import { paceOf, startInPlace } from "./collection-pace.ts";
 import { runLine, type Signals } from "./run.ts";
+import { selfCommand } from "./self-command.ts";
 import { createSystem, endQuietlyOnClosedPipe, flushStreams } from "./system.ts";
 
 const signals: Signals = {
@@ -15,7 +17,10 @@ const signals: Signals = {
 
 export async function runProcess(argv: readonly string[]): Promise<never> {
   endQuietlyOnClosedPipe();
-  const code = await runLine(createSystem(), argv, signals);
+  const system = createSystem();
+  const env = paceOf(argv, system.env);
+  if (env !== undefined) startInPlace([...selfCommand, ...argv], env);
+  const code = await runLine(system, argv, signals);
   await flushStreams();
   process.exit(code);
 }

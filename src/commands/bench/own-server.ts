@@ -8,14 +8,7 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { CorvoError } from "../../base/errors.ts";
 import type { Timers } from "../../base/ports.ts";
-
-export const isCompiled =
-  import.meta.dir.startsWith("/$bunfs/") || import.meta.dir.startsWith("B:\\~BUN");
-
-/** The words that start this program again. */
-export const selfCommand: readonly string[] = isCompiled
-  ? [process.execPath]
-  : [process.execPath, join(import.meta.dir, "..", "..", "main.ts")];
+import { selfCommand } from "../_shared/self-command.ts";
 
 type Child = Subprocess<"ignore", "pipe", "pipe">;
 

@@ -1,6 +1,6 @@
 /** How long the program itself takes to start and say its version. */
 import { CorvoError } from "../../base/errors.ts";
-import { isCompiled, selfCommand } from "./own-server.ts";
+import { isCompiled, selfCommand } from "../_shared/self-command.ts";
 import { quantilesOf } from "./samples.ts";
 import type { Scenario } from "./scenario.ts";
 

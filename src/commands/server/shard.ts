@@ -61,6 +61,7 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       isCurrent: () =>
         group.state.leader !== none && replica.appliedIndex >= group.state.log.committed,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
+      hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
       cluster: env.cluster,

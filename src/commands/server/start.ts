@@ -108,6 +108,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const { secret: clusterText, tls } = options.cluster;
   const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
 
+  // A node that was away is told of others, and given entries to apply, while its shards are being opened.
+  let shards: readonly Shard[] = [];
   const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
@@ -154,7 +156,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, identity, logger, cluster, drain, storeId: self.uuid };
-  const shards = await openShards(cores, shardEnv);
+  shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
@@ -219,7 +221,7 @@ function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
 }
 
 interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
-  /** Undefined until it is there: entries are applied before anything can be asked of them. */
+  /** Undefined until it is there. */
   readonly node: (shard: number) => Node | undefined;
 }
 

@@ -57,7 +57,7 @@ export interface Delivery {
 /** First pause between tries, its growth, and its cap. */
 const firstPauseMs = 1000;
 const pauseGrowth = 3;
-export const pauseMsMax = 6 * 3_600_000;
+const pauseMsMax = 6 * 3_600_000;
 
 /** The pause after so many tries, a quarter more or less by chance; longer when the receiver asked for that. */
 export function pauseMs(attempts: number, chance: number, askedMs: number): number {

@@ -1,8 +1,9 @@
 /** Webhooks as operators set them. */
-import type { ControlWebhook, SetWebhook, TestWebhook } from "../change.ts";
+
 import type { Core } from "../core.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, reject } from "../outcome.ts";
+import type { ControlWebhook, SetWebhook, TestWebhook } from "./changes.ts";
 import { addDelivery } from "./deliveries.ts";
 import { noStats } from "./webhook.ts";
 

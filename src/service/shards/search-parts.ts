@@ -110,7 +110,10 @@ async function openSource(
     const page = await fetch(cursor);
     const items = page.jobs
       .map((job) => ({ job, position: positionOf(job, order.sort ?? "created_at") }))
-      .filter(({ position }) => after === undefined || comesAfter(position, after, isAscending));
+      .filter(
+        ({ position }) =>
+          after === undefined || comesAfter(inShard(position), inShard(after), isAscending),
+      );
     // Everything of this page was given before; an empty page with a cursor is one whose time was spent, and is passed on.
     if (items.length === 0 && page.jobs.length > 0 && page.cursor !== undefined) {
       cursor = page.cursor;
@@ -183,6 +186,13 @@ function comesAfter(one: Position, other: Position, isAscending: boolean): boole
   const isSame = one[0] === other[0] && one[1] === other[1];
   return !isSame && isGreater === isAscending;
 }
+
+/** A shard orders its jobs by their numbers. Of restored ones these need not grow with the times in the ids. */
+function inShard([key, id]: Position): Position {
+  return [key, id.slice(-numberDigits)];
+}
+
+const numberDigits = 12;
 
 function positionOf(job: Summary, sort: string): Position {
   return [keyOf(job, sort), job.id];

@@ -114,6 +114,7 @@ export function createSystemParts(
           view.jobs[state] = (view.jobs[state] ?? 0) + count;
         }
       }
+      view.deliveries = sumOfDeliveries(parts);
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
       view.messages_waiting = parts.reduce((sum, part) => sum + (part.messages_waiting ?? 0), 0);
@@ -171,6 +172,20 @@ async function orderIn<Name extends "quietWorker" | "stopWorker" | "resumeWorker
   );
   const first = must(parts[0], "there is a shard");
   return { ...first, known: parts.some(({ known }) => known) };
+}
+
+type Deliveries = NonNullable<StatusView["deliveries"]>;
+
+function sumOfDeliveries(parts: readonly StatusView[]): Deliveries {
+  const all = parts.flatMap(({ deliveries }) => deliveries ?? []);
+  const sum = (name: "waiting" | "delivered" | "failed" | "missed") =>
+    all.reduce((total, one) => total + one[name], 0);
+  const oldest = all.flatMap((one) => one.oldest_waiting_at ?? []).sort()[0];
+  return {
+    ...{ waiting: sum("waiting"), delivered: sum("delivered") },
+    ...{ failed: sum("failed"), missed: sum("missed") },
+    ...(oldest === undefined ? {} : { oldest_waiting_at: oldest }),
+  };
 }
 
 async function worstOf<Name extends "health" | "ready">(
