@@ -51,8 +51,12 @@ export const requestLimits = {
   bulkGetMax: 1000,
   /** Ids in one bulk action. */
   bulkIdsMax: 100_000,
+  /** Jobs, and queues, in one call that restores them. */
+  restoreJobsMax: 1000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
+  /** Characters of a filter as text. */
+  filterTextMax: 4096,
   /** Characters of one filter of events. */
   eventFilterLengthMax: 64 * 1024,
   /** Rows of one page of a list. */
@@ -79,6 +83,16 @@ export const requestLimits = {
   targetHeadersMax: 16,
   /** Types of events, and queues, that one webhook names. */
   webhookFiltersMax: 100,
+  /** Headers of a call from outside that become tags, and characters of a header's name. */
+  tagHeadersMax: 32,
+  incomingHeaderLengthMax: 8192,
+  /** How old a signature of a call from outside may be at most. */
+  toleranceMsMax: 24 * 3_600_000,
+  /** How long a subscription may last, and how often it may be called. */
+  subscriptionMsMin: 1000,
+  subscriptionMsMax: 24 * 3_600_000,
+  wakeIntervalMsMin: 100,
+  wakeIntervalMsMax: 3_600_000,
   /** Times that a delivery may be tried. */
   deliveryTriesMax: 100,
 } as const;

@@ -46,6 +46,11 @@ export interface Operation<
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
+  /**
+   * `raw`: the body may be anything, and is taken with the headers of the call; the members of `body` are `text` and
+   * `headers` then.
+   */
+  readonly takes: "json" | "raw";
   /** May the body be left out? Then an empty object stands for it. */
   readonly bodyOptional: boolean;
   /**
@@ -54,7 +59,7 @@ export interface Operation<
    */
   readonly ignoresUnknown: boolean;
   readonly result: Result;
-  /** Content type of success. What is no JSON comes in pieces (`Streamed`). */
+  /** Content type of success. */
   readonly produces: string;
   /** Status of success; a handler may answer another one through `Reply`. */
   readonly status: number;
@@ -79,6 +84,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  readonly takes?: Operation["takes"];
   readonly bodyOptional?: boolean;
   readonly ignoresUnknown?: boolean;
   readonly result: R;
@@ -111,6 +117,7 @@ export function operation<
     params: (draft.params ?? empty) as P,
     query: (draft.query ?? empty) as Q,
     body: (draft.body ?? empty) as B,
+    takes: draft.takes ?? "json",
     bodyOptional: draft.bodyOptional ?? draft.body === undefined,
     ignoresUnknown: draft.ignoresUnknown ?? false,
     result: draft.result,
@@ -182,9 +189,15 @@ export class Streamed {
   }
 }
 
-/** The result of an operation whose `produces` is no JSON. */
+const piecesKey = "x-pieces";
+
+/** The result of an operation that is answered in pieces. */
 export function Pieces(description: string): TUnsafe<Streamed> {
-  return Type.String({ description }) as unknown as TUnsafe<Streamed>;
+  return Type.String({ description, [piecesKey]: true }) as unknown as TUnsafe<Streamed>;
+}
+
+export function comesInPieces({ result }: Operation): boolean {
+  return result[piecesKey] === true;
 }
 
 /** Which values of a document with this schema stay raw; undefined when none do. */

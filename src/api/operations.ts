@@ -6,6 +6,7 @@ import { clusterOperations } from "./cluster.ts";
 import { eventOperations } from "./events.ts";
 import { explainOperations } from "./explaining.ts";
 import { flowOperations } from "./flow.ts";
+import { incomingOperations } from "./incoming.ts";
 import { jobOperations } from "./jobs.ts";
 import { limitOperations } from "./limiting.ts";
 import type { InputOf, ResultOf } from "./operation.ts";
@@ -13,6 +14,7 @@ import { queueOperations } from "./queues.ts";
 import { redriveOperations } from "./redrive.ts";
 import { scheduleOperations } from "./schedules.ts";
 import { searchOperations } from "./search.ts";
+import { subscriptionOperations } from "./subscriptions.ts";
 import { systemOperations } from "./system.ts";
 import { webhookOperations } from "./webhooks.ts";
 import { workerOperations } from "./worker.ts";
@@ -34,6 +36,8 @@ export const operations = {
   ...eventOperations,
   ...backupOperations,
   ...webhookOperations,
+  ...incomingOperations,
+  ...subscriptionOperations,
   ...systemOperations,
   ...clusterOperations,
 };

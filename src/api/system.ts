@@ -97,6 +97,16 @@ export const systemOperations = {
       memory_bytes: Type.Integer(),
       pending_proposals: Type.Integer(),
       waiting_workers: Type.Integer(),
+      /** Messages to webhooks and results of jobs. Servers before 0.6 do not say it. */
+      deliveries: Type.Optional(
+        Type.Object({
+          waiting: Type.Integer(),
+          oldest_waiting_at: Type.Optional(Type.String()),
+          delivered: Type.Integer(),
+          failed: Type.Integer({ description: "Given up." }),
+          missed: Type.Integer({ description: "Events for which there was no room." }),
+        }),
+      ),
       /** Servers before 0.6 do not say it. */
       events: Type.Optional(
         Type.Object({
@@ -105,8 +115,21 @@ export const systemOperations = {
           lag: Type.Integer({ description: "Events that the slowest of them has not taken." }),
         }),
       ),
+      /** Absent when the server keeps none. */
+      text_index: Type.Optional(
+        Type.Object({
+          bytes: Type.Integer(),
+          behind: Type.Integer({ description: "Numbers of jobs that it has not come to yet." }),
+        }),
+      ),
       /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
       shards: Type.Optional(Type.Integer()),
+      messages_waiting: Type.Optional(
+        Type.Integer({
+          description:
+            "What shards have written for each other and is not known to be taken. More than a few for long: a shard has no leader.",
+        }),
+      ),
     }),
   }),
 };

@@ -12,7 +12,7 @@ export const WebhookId = Type.String({
   maxLength: limits.webhookIdLengthMax,
   pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$",
 });
-const Params = Type.Object({ id: WebhookId });
+const Params = Type.Object({ name: WebhookId });
 
 export const Webhook = Type.Object({
   id: Type.String(),
@@ -65,7 +65,7 @@ export const Delivery = Type.Object({
 const control = (verb: string, summary: string) =>
   operation({
     method: "POST",
-    path: `/api/v1/webhooks/{id}/${verb}`,
+    path: `/api/v1/webhooks/{name}/${verb}`,
     tag: "webhooks",
     placement: "parts",
     summary,
@@ -128,7 +128,7 @@ export const webhookOperations = {
   }),
   getWebhook: readOperation({
     method: "GET",
-    path: "/api/v1/webhooks/{id}",
+    path: "/api/v1/webhooks/{name}",
     tag: "webhooks",
     placement: "parts",
     summary: "One webhook, and how its deliveries went",
@@ -138,7 +138,7 @@ export const webhookOperations = {
   }),
   deleteWebhook: operation({
     method: "DELETE",
-    path: "/api/v1/webhooks/{id}",
+    path: "/api/v1/webhooks/{name}",
     tag: "webhooks",
     placement: "parts",
     summary: "Delete a webhook with its deliveries",
@@ -150,7 +150,7 @@ export const webhookOperations = {
   enableWebhook: control("enable", "End a pause or a disabling; send what waits, forget failures"),
   testWebhook: operation({
     method: "POST",
-    path: "/api/v1/webhooks/{id}/test",
+    path: "/api/v1/webhooks/{name}/test",
     tag: "webhooks",
     placement: "global",
     summary: "Send one message that says nothing, whether or not the webhook is enabled",
@@ -161,7 +161,7 @@ export const webhookOperations = {
   }),
   listDeliveries: readOperation({
     method: "GET",
-    path: "/api/v1/webhooks/{id}/deliveries",
+    path: "/api/v1/webhooks/{name}/deliveries",
     tag: "webhooks",
     placement: "parts",
     summary: "Deliveries of a webhook, or with the id `callbacks` of results of jobs, newest first",
@@ -181,11 +181,11 @@ export const webhookOperations = {
   }),
   redeliver: operation({
     method: "POST",
-    path: "/api/v1/webhooks/{id}/deliveries/{delivery_id}/redeliver",
+    path: "/api/v1/webhooks/{name}/deliveries/{delivery_id}/redeliver",
     tag: "webhooks",
     placement: "parts",
     summary: "Send a delivery again, or at once",
-    params: Type.Object({ id: WebhookId, delivery_id: Type.String({ maxLength: 64 }) }),
+    params: Type.Object({ name: WebhookId, delivery_id: Type.String({ maxLength: 64 }) }),
     result: Type.Object({ status: Type.String(), delivery_id: Type.String() }),
     status: 202,
     errors: ["NOT_FOUND"],

@@ -63,6 +63,7 @@ const failFields = {
   error_class: Maybe(ErrorClass),
   backtrace: Maybe(Type.String()),
   retryable: Maybe(Type.Boolean({ description: "false sends the job to dead at once." })),
+  delay: Maybe(Duration, "How long until the next attempt, instead of the job's backoff."),
   output: Output,
   ...pauseFields,
   keep_attempt: Maybe(

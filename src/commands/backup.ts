@@ -4,7 +4,7 @@
  */
 import { formatTime } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
-import { connect } from "./_shared/client.ts";
+import { connect, patientRetry } from "./_shared/client.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
@@ -19,6 +19,7 @@ export default command({
   examples: [
     { line: "corvo backup corvo-2026-11-22.backup", says: "Everything" },
     { line: "corvo backup verify corvo-2026-11-22.backup", says: "Is the file whole?" },
+    { line: "corvo backup mail.backup --queue mail", says: "One queue" },
     { line: "corvo backup - | age -r KEY > corvo.backup.age", says: "Through another program" },
   ],
   args: {
@@ -33,6 +34,12 @@ export default command({
       label: "FILE",
       description: "After `verify`: the file to check; - is standard input.",
     },
+    queue: {
+      type: "string",
+      repeatable: true,
+      valueHint: "NAME",
+      description: "Only this queue; several by commas or by repeating the flag.",
+    },
     force: { type: "boolean", description: "Replace a file that exists." },
   },
   async run(args, context) {
@@ -42,7 +49,8 @@ export default command({
       }
       return verify(context, args.checked);
     }
-    return save(context, args.file, args.force === true);
+    const queues = args.queue === undefined ? {} : { queues: args.queue.join(",") };
+    return save(context, args.file, { mayReplace: args.force === true, query: queues });
   },
 });
 
@@ -67,13 +75,25 @@ async function verify(context: Context, file: string): Promise<undefined> {
   return undefined;
 }
 
-async function save(context: Context, file: string, mayReplace: boolean): Promise<undefined> {
+interface SaveOptions {
+  readonly mayReplace: boolean;
+  readonly query: { readonly queues?: string };
+}
+
+async function save(
+  context: Context,
+  file: string,
+  { mayReplace, query }: SaveOptions,
+): Promise<undefined> {
   const { BackupTarget, summarize } = await import("./server/backup-file.ts");
   const { damaged } = await import("./server/restore.ts");
   const target = file === "-" ? undefined : new BackupTarget(file, mayReplace);
   const progress = createProgress(context);
   try {
-    const { chunks } = await connect(context).createBackup({}, { signal: context.signal });
+    const { chunks } = await connect(context, patientRetry).createBackup(
+      { query },
+      { signal: context.signal },
+    );
     let read = 0;
     const summary = await summarize(bytesOf(chunks), async (chunk) => {
       read += chunk.length;

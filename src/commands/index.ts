@@ -11,7 +11,11 @@ const jobs: Group = {
     { line: "corvo jobs retry --state dead --queue mail", says: "Run it again, after a question" },
   ],
   commands: {
-    list: { summary: "Find jobs", load: () => import("./jobs/list.ts") },
+    list: { summary: "Find jobs by a filter", load: () => import("./jobs/list.ts") },
+    search: {
+      summary: "Jobs that contain words, the newest first",
+      load: () => import("./jobs/search.ts"),
+    },
     tree: {
       summary: "Show a job with all that belongs to it",
       load: () => import("./jobs/tree.ts"),
@@ -198,6 +202,46 @@ const webhook: Group = {
       summary: "Delete webhooks with their deliveries",
       load: () => import("./webhook/delete.ts"),
     },
+    incoming: {
+      summary: "Calls from outside that become jobs",
+      examples: [
+        {
+          line: "corvo webhook incoming set ci --scheme github --secret 0123456789abcdef",
+          says: "Take what GitHub sends, and nothing that only looks like it",
+        },
+      ],
+      commands: {
+        set: {
+          summary: "Say how calls to a queue are verified",
+          load: () => import("./webhook/incoming/set.ts"),
+        },
+        list: {
+          summary: "Queues that verify calls",
+          load: () => import("./webhook/incoming/list.ts"),
+        },
+        delete: {
+          summary: "Verify calls to queues no more",
+          load: () => import("./webhook/incoming/delete.ts"),
+        },
+      },
+    },
+  },
+};
+
+const subscription: Group = {
+  summary: "Call a URL when queues have jobs that are ready",
+  examples: [
+    {
+      line: "corvo subscription set https://worker.example.org/wake mail",
+      says: "Wake a worker that is not connected",
+    },
+    { line: "corvo subscription list", says: "Those that have not ended" },
+  ],
+  commands: {
+    set: { summary: "Make or change a subscription", load: () => import("./subscription/set.ts") },
+    list: { summary: "All subscriptions", load: () => import("./subscription/list.ts") },
+    renew: { summary: "Let one last longer", load: () => import("./subscription/renew.ts") },
+    delete: { summary: "End subscriptions", load: () => import("./subscription/delete.ts") },
   },
 };
 
@@ -293,6 +337,7 @@ export const commands: Group = {
     bulk,
     schedule,
     webhook,
+    subscription,
     workers,
     cluster,
     explain: {

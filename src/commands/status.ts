@@ -1,3 +1,5 @@
+import type { ResultOf } from "../api/operation.ts";
+import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
 import { command } from "./_shared/command.ts";
@@ -7,6 +9,10 @@ import { count } from "./_shared/output.ts";
 function eventsText({ last, readers, lag }: { last: number; readers: number; lag: number }) {
   const behind = lag === 0 ? "" : `, the slowest ${lag.toLocaleString("en-US")} behind`;
   return `${last.toLocaleString("en-US")}, ${count(readers, "reader")}${behind}`;
+}
+
+function textIndexText({ bytes, behind }: { bytes: number; behind: number }) {
+  return `${formatBytes(bytes)}, ${behind === 0 ? "up to date" : `${count(behind, "job")} behind`}`;
 }
 
 export default command({
@@ -49,11 +55,28 @@ export default command({
         `${formatBytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
       ],
       ["state", formatBytes(status.state_bytes)],
+      ["index of texts", status.text_index && textIndexText(status.text_index)],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
+      ["deliveries", deliveriesOf(status.deliveries)],
       ["workers waiting", String(status.waiting_workers)],
+      [
+        "messages between shards",
+        status.messages_waiting === undefined ? undefined : String(status.messages_waiting),
+      ],
       ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;
   },
 });
+
+type Deliveries = NonNullable<ResultOf<Operations["status"]>["deliveries"]>;
+
+/** Undefined while there was never anything to send. */
+function deliveriesOf(deliveries: Deliveries | undefined): string | undefined {
+  if (deliveries === undefined) return undefined;
+  const { waiting, delivered, failed, missed, oldest_waiting_at: oldest } = deliveries;
+  if (waiting + delivered + failed + missed === 0) return undefined;
+  const since = oldest === undefined ? "" : ` since ${oldest}`;
+  return `${waiting} waiting${since}, ${delivered} delivered, ${failed} given up, ${missed} missed`;
+}

@@ -12,6 +12,7 @@ import { recordAttempt } from "./lease.ts";
 import type { Outcome } from "./outcome.ts";
 import { nextRetentionMs, removeOldest } from "./retention.ts";
 import { fireSchedule } from "./schedules.ts";
+import { endSubscription } from "./subscriptions.ts";
 
 /** Limits at rest that one change forgets. */
 const restedMax = 100;
@@ -36,13 +37,14 @@ export function nextDeadlineMs(core: Core): number {
     core.lives.topTime(),
     core.leaseEnds.topTime(),
     core.schedules.topTime(),
+    core.subscriptionEnds.topTime(),
     core.sealTimes.topTime(),
     nextRetentionMs(core.state.meta),
     core.finishedGroups.nextMs(core.state),
   );
 }
 
-/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire. */
+/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire, subscriptions end. */
 function step(core: Core): boolean {
   dropStaleLeases(core);
   const lifeMs = core.lives.topTime();
@@ -50,13 +52,15 @@ function step(core: Core): boolean {
   const dueMs = core.due.topTime();
   const scheduleMs = core.schedules.topTime();
   const sealMs = core.sealTimes.topTime();
-  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs, sealMs);
+  const subscriptionMs = core.subscriptionEnds.topTime();
+  const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs, sealMs, subscriptionMs);
   if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);
   else if (sealMs === earliestMs) endOpenTime(core);
-  else fireSchedule(core);
+  else if (scheduleMs === earliestMs) fireSchedule(core);
+  else endSubscription(core);
   return true;
 }
 

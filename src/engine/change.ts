@@ -8,10 +8,11 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
-import type { DeliverMail, ForgetMail } from "./mail.ts";
+import type { MailChange } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
-import type { WebhookSpec } from "./outbox/webhook.ts";
+import type { OutboxChange } from "./outbox/changes.ts";
 import type { JobFilter } from "./query.ts";
+import type { RestoreJobs } from "./restored-job.ts";
 import type { ScheduleSpec } from "./schedule.ts";
 import type { Order } from "./worker-orders.ts";
 
@@ -100,6 +101,8 @@ export interface FailItem extends Leased {
   readonly error: string;
   readonly backtrace?: string;
   readonly retryable?: boolean;
+  /** How long until the next attempt, instead of the backoff. */
+  readonly delayMs?: number;
   readonly errorClass?: string;
   readonly output?: string;
 }
@@ -377,48 +380,6 @@ export interface CancelBatch {
   readonly reason?: string;
 }
 
-/** Makes a webhook or gives it other settings. Without a secret it keeps the one it has. */
-export interface SetWebhook {
-  readonly kind: "setWebhook";
-  readonly id: string;
-  readonly spec: WebhookSpec;
-  readonly secret?: string;
-}
-
-export interface ControlWebhook {
-  readonly kind: "controlWebhook";
-  readonly id: string;
-  readonly action: "pause" | "enable" | "delete";
-}
-
-/** Sends one message that says nothing. */
-export interface TestWebhook {
-  readonly kind: "testWebhook";
-  readonly id: string;
-}
-
-/** What came of tries to send deliveries; `attempts` is how many there were before this one. */
-export interface SettleDeliveries {
-  readonly kind: "settleDeliveries";
-  readonly results: readonly {
-    readonly number: number;
-    readonly attempts: number;
-    /** Status of the answer; 0 when there was none. */
-    readonly status: number;
-    readonly error?: string;
-    readonly durationMs: number;
-    /** The receiver asked to be left alone for so long. */
-    readonly retryAfterMs?: number;
-  }[];
-}
-
-/** Sends a delivery again that has ended, or at once one that waits. */
-export interface Redeliver {
-  readonly kind: "redeliver";
-  readonly webhook: string;
-  readonly number: number;
-}
-
 /** From here on the log may hold changes of this level (`feature-levels.ts`). */
 export interface RaiseFeatureLevel {
   readonly kind: "raiseFeatureLevel";
@@ -442,6 +403,7 @@ export type Change =
   | StartBulk
   | StepBulk
   | EndBulk
+  | RestoreJobs
   | SetQueueDefaults
   | ClearQueue
   | DeleteQueue
@@ -461,13 +423,8 @@ export type Change =
   | PlanSchedule
   | SealBatch
   | CancelBatch
-  | DeliverMail
-  | ForgetMail
-  | SetWebhook
-  | ControlWebhook
-  | TestWebhook
-  | SettleDeliveries
-  | Redeliver
+  | OutboxChange
+  | MailChange
   | RaiseFeatureLevel;
 
 export interface Batch {

@@ -32,8 +32,7 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     core.lines.serve(best.stand, best.head);
     jobs.push(lease(core, job, change));
     best.head = core.lines.head(best.stand);
-    if (line?.lane?.resources !== undefined) lookAgain(core, heads, undefined);
-    else if (!core.lines.stands.isIdle) lookAgain(core, heads, best.queue);
+    if (heads.length > 1) lookAgain(core, heads, best, line?.lane?.resources !== undefined);
   }
   return { kind: "claimed", jobs };
 }
@@ -61,11 +60,16 @@ function candidatesOf(
  * What was claimed may have taken what the next job of another queue needs, or of another stand of its own queue. Then the
  * turn there goes to another of its groups, whose first job may well be an earlier one, so no head that this may concern is kept.
  */
-function lookAgain(core: Core, heads: readonly Candidate[], queue: string | undefined): void {
+function lookAgain(
+  core: Core,
+  heads: readonly Candidate[],
+  served: Candidate,
+  tookResources: boolean,
+): void {
   for (const one of heads) {
-    if (queue === undefined ? one.head?.line !== undefined : one.queue === queue) {
-      one.head = core.lines.head(one.stand);
-    }
+    if (one === served) continue;
+    const mayNeedTheSame = tookResources && one.head?.line !== undefined;
+    if (mayNeedTheSame || one.queue === served.queue) one.head = core.lines.head(one.stand);
   }
 }
 

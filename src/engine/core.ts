@@ -17,6 +17,7 @@ import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transitio
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
+import { NamedTimes } from "./named-times.ts";
 import { Outbox } from "./outbox/outbox.ts";
 import { createEffects, type Effects } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
@@ -26,7 +27,7 @@ import { react } from "./reactions.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import type { RecordTable } from "./records.ts";
 import type { Redrive } from "./redrive.ts";
-import { ScheduleTimes } from "./schedule-times.ts";
+import { nextStepMs } from "./schedule.ts";
 import {
   createQueue,
   type LiveJob,
@@ -72,7 +73,9 @@ export class Core {
   lastError: string | undefined;
   lastErrorClass: string | undefined;
   /** When schedules have something to do next. */
-  readonly schedules: ScheduleTimes;
+  readonly schedules = new NamedTimes();
+  /** When subscriptions end. */
+  readonly subscriptionEnds = new NamedTimes();
   /** What is to be sent to others. */
   readonly outbox: Outbox;
   effects: Effects = createEffects();
@@ -102,7 +105,12 @@ export class Core {
     for (const [key, { sealAtMs }] of state.records("batch").entries()) {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
-    this.schedules = new ScheduleTimes(state.records("schedule").entries());
+    for (const [name, record] of state.records("schedule").entries()) {
+      this.schedules.note(name, nextStepMs(record));
+    }
+    for (const [id, { expiresAtMs }] of state.records("subscription").entries()) {
+      this.subscriptionEnds.note(id, expiresAtMs);
+    }
     this.outbox = new Outbox(state);
     for (const job of state.liveJobs()) this.#index(job);
     this.lines.settle();
@@ -133,6 +141,23 @@ export class Core {
     if (job.order > 0) this.effects.readyQueues.add(job.queue);
     sayEnqueued(this, job);
     react(this, undefined, job);
+  }
+
+  /** Adds a job that was elsewhere before, as it was there. Nothing follows from it. */
+  restore(job: Job, queue: QueueRecord): Job {
+    this.state.noteRestored(job.seq);
+    const restored = isFinished(job.state)
+      ? { ...job, finish: this.#takeFinish(job.state, job.queue) }
+      : job;
+    queue.counts[restored.state]++;
+    countLane(queue, restored, 1);
+    this.state.touchQueue(queue);
+    this.state.putJob(restored);
+    this.#index(restored);
+    this.lines.settle();
+    if (restored.order > 0) this.effects.readyQueues.add(restored.queue);
+    if (!isFinished(restored.state)) sayEnqueued(this, restored);
+    return restored;
   }
 
   /** Takes a job through a transition; `patch` are the fields that change with it. */

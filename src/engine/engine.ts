@@ -17,19 +17,21 @@ import { enqueueJobs } from "./enqueue.ts";
 import { failJobs } from "./fail.ts";
 import { heartbeatJobs } from "./heartbeat.ts";
 import type { Job } from "./job.ts";
-import { pauseLimit, removeLimit, setLimit } from "./limits/limit-changes.ts";
+import { applyToLimit } from "./limits/limit-changes.ts";
 import { LimitView } from "./limits/limit-view.ts";
 import { engineLimits } from "./limits.ts";
 import type { Owner } from "./links.ts";
 import { manageJobs } from "./manage.ts";
 import { admitMember, forgetMember, raiseFeatureLevel, setStandby } from "./members.ts";
 import { applyToOutbox } from "./outbox/apply.ts";
+import type { OutboxSummary } from "./outbox/outbox.ts";
 import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
-import { clearQueue, deleteQueue, pauseQueue } from "./queue-changes.ts";
+import { applyToQueue } from "./queue-changes.ts";
 import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
+import { restoreJobs } from "./restore.ts";
 import { configure } from "./retention.ts";
 import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
@@ -155,6 +157,11 @@ export class Engine {
     return this.#core.outbox.waitingOf(webhook);
   }
 
+  /** What is to be sent to others, and what was. */
+  deliveries(): OutboxSummary {
+    return this.#core.outbox.summary();
+  }
+
   /** May this lease be alive? Also true for one that an entry gave which is not applied here yet. */
   mayHoldLease(token: number): boolean {
     return this.#core.leases.has(token) || token >= this.state.meta.nextToken;
@@ -208,11 +215,15 @@ function applyChange(core: Core, change: Change): Outcome {
     case "manage":
       return manageJobs(core, change);
     case "pauseQueue":
-      return pauseQueue(core, change);
+    case "clearQueue":
+    case "deleteQueue":
+      return applyToQueue(core, change);
     case "drainQueue":
       return drainQueue(core, change);
     case "setQueueDefaults":
       return setQueueDefaults(core, change);
+    case "restoreJobs":
+      return restoreJobs(core, change);
     case "startRedrive":
     case "stepRedrive":
     case "cancelRedrive":
@@ -220,16 +231,10 @@ function applyChange(core: Core, change: Change): Outcome {
     case "stepBulk":
     case "endBulk":
       return applySweep(core, change);
-    case "clearQueue":
-      return clearQueue(core, change);
-    case "deleteQueue":
-      return deleteQueue(core, change);
     case "setLimit":
-      return setLimit(core, change);
     case "removeLimit":
-      return removeLimit(core, change);
     case "pauseLimit":
-      return pauseLimit(core, change);
+      return applyToLimit(core, change);
     case "advanceTime":
       return advanceTime(core, change);
     case "configure":
@@ -254,6 +259,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return cancelBatch(core, change);
     case "deliver":
     case "forgetMail":
+    case "reunite":
       return changeMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);

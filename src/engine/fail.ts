@@ -36,7 +36,8 @@ function failJob(core: Core, item: FailItem): ItemResult {
     return done(next, job.state);
   }
   const finalReason = finalReasonOf(job, item);
-  const next = retryOrDie(core, job, { history, token: job.token, finalReason });
+  const { delayMs } = item;
+  const next = retryOrDie(core, job, { history, token: job.token, finalReason, delayMs });
   return done(next, job.state);
 }
 
@@ -54,11 +55,16 @@ interface Ending {
   readonly token: number;
   /** Set when no further attempt is allowed, whatever the count. */
   readonly finalReason: string | undefined;
+  /** What the worker asks for instead of the backoff. */
+  readonly delayMs?: number | undefined;
 }
 
 /** Sends a failed attempt's job to its next attempt, or to dead when none may follow. */
-function retryOrDie(core: Core, job: Job, { history, token, finalReason }: Ending): Job {
-  const dueAtMs = core.nowMs + retryDelayMs(job.options, job.attempt, chanceOf(core.seed, job.seq));
+function retryOrDie(core: Core, job: Job, ending: Ending): Job {
+  const { history, token, finalReason } = ending;
+  const delayMs =
+    ending.delayMs ?? retryDelayMs(job.options, job.attempt, chanceOf(core.seed, job.seq));
+  const dueAtMs = core.nowMs + delayMs;
   const firstFailedAtMs = job.firstFailedAtMs === 0 ? core.nowMs : job.firstFailedAtMs;
   const reason = finalReason ?? whySpent(job) ?? whyTooLate(job, firstFailedAtMs, dueAtMs);
   const left = { history, token, lostLeases: 0, firstFailedAtMs };

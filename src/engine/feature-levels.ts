@@ -22,6 +22,7 @@ import type {
 } from "./change.ts";
 import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
+import type { JobFilter } from "./query.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
 export const featureLevels = [
@@ -31,6 +32,9 @@ export const featureLevels = [
 ] as const;
 
 export const newestFeatureLevel: number = featureLevels.length;
+
+/** From here on shards write to each other. */
+export const mailLevel = 3;
 
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
@@ -86,6 +90,7 @@ const changes: {
     },
   },
   stepBulk: { level: 3, members: { id: 3, number: 3, afterSeq: 3, seqs: 3, isLast: 3 } },
+  restoreJobs: { level: 3, members: { jobs: 3 } },
   endBulk: { level: 3, members: { id: 3, number: 3, error: 3 } },
   clearQueue: { level: 1, members: { queue: 1, limit: 1 } },
   deleteQueue: { level: 1, members: { queue: 1 } },
@@ -118,11 +123,16 @@ const changes: {
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
   deliver: { level: 3, members: { from: 3, first: 3, mails: 3 } },
   forgetMail: { level: 3, members: { to: 3, through: 3 } },
+  reunite: { level: 3, members: {} },
   setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
   controlWebhook: { level: 3, members: { id: 3, action: 3 } },
   testWebhook: { level: 3, members: { id: 3 } },
   settleDeliveries: { level: 3, members: { results: 3 } },
   redeliver: { level: 3, members: { webhook: 3, number: 3 } },
+  setIncoming: { level: 3, members: { queue: 3, spec: 3 } },
+  setSubscription: { level: 3, members: { id: 3, spec: 3 } },
+  renewSubscription: { level: 3, members: { id: 3, ttlMs: 3 } },
+  removeSubscription: { level: 3, members: { id: 3 } },
   raiseFeatureLevel: { level: 2, members: { level: 2 } },
 };
 
@@ -196,6 +206,7 @@ const itemMembers: {
     error: 1,
     backtrace: 1,
     retryable: 1,
+    delayMs: 3,
     errorClass: 2,
     output: 1,
     pause: 2,
@@ -215,6 +226,40 @@ const manageActions: Readonly<Record<ManageAction, number>> = {
   approve: 1,
   reject: 1,
   changePriority: 1,
+};
+
+/** A program that does not know a member of a filter would take the filter for a wider one. */
+const filterMembers: Levels<JobFilter> = {
+  queue: 2,
+  states: 2,
+  priority: 2,
+  tags: 2,
+  payloadContains: 2,
+  errorContains: 2,
+  createdAfterMs: 2,
+  createdBeforeMs: 2,
+  scheduledAfterMs: 2,
+  scheduledBeforeMs: 2,
+  startedAfterMs: 2,
+  startedBeforeMs: 2,
+  completedAfterMs: 2,
+  completedBeforeMs: 2,
+  expireAfterMs: 2,
+  expireBeforeMs: 2,
+  attemptMin: 2,
+  attemptMax: 2,
+  uniqueKey: 2,
+  workerId: 2,
+  parentId: 2,
+  batchId: 2,
+  chainId: 2,
+  hasErrors: 2,
+  jobIdPrefix: 2,
+  errorGroup: 2,
+  payloadWhere: 3,
+  words: 3,
+  any: 3,
+  not: 3,
 };
 
 const retentionMembers: Levels<Retention> = { doneMs: 1, doneMax: 1, deadMs: 1, deadMax: 1 };
@@ -252,6 +297,8 @@ export function needOf(change: Change): Need {
     }
     case "manage":
       return higher(own, { [change.action]: true }, manageActions, "manage");
+    case "startRedrive":
+      return higher(own, change.filter, filterMembers, "filter");
     case "configure":
       return higher(own, change.retention, retentionMembers, "retention");
     default:

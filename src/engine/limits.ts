@@ -44,6 +44,9 @@ export const engineLimits = {
   partsMs: 600_000,
   schedulesMax: 100_000,
   webhooksMax: 500,
+  subscriptionsMax: 10_000,
+  /** Queues with settings for calls from outside. */
+  incomingMax: 10_000,
   /** Deliveries that wait, over all webhooks and for one of them; one that has more is disabled. */
   deliveriesWaitingMax: 200_000,
   webhookWaitingMax: 50_000,
@@ -68,6 +71,9 @@ export const engineLimits = {
   bucketMsMax: 3_600_000,
   bucketJobsMax: 250_000,
 } as const;
+
+/** Bounds of a filter of jobs: filters within filters, what one of them lists, and names in a path of a payload. */
+export const filterLimits = { depthMax: 6, partsMax: 100, pathMax: 32 } as const;
 
 /** The widest values that a change may hold: what the engine's structures and whole-number arithmetic are made for. */
 export const changeLimits = {

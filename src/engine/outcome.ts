@@ -70,6 +70,8 @@ export interface Effects {
   readonly deliveries: number[];
   /** A webhook was made, changed or removed. */
   webhooksChanged: boolean;
+  /** A subscription was made, changed or removed, or ended. */
+  subscriptionsChanged: boolean;
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
   /** Bulk actions that were begun, have got on or are over. */
@@ -92,6 +94,7 @@ export function createEffects(): Effects {
     mailMoved: false,
     deliveries: [],
     webhooksChanged: false,
+    subscriptionsChanged: false,
     workersOrdered: [],
     bulksChanged: new Set(),
     revoked: [],

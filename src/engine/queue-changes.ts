@@ -6,8 +6,19 @@ import { sayOfQueue } from "./events.ts";
 import { forgetQueueLimits } from "./limits/limit-changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
+export function applyToQueue(core: Core, change: PauseQueue | ClearQueue | DeleteQueue): Outcome {
+  switch (change.kind) {
+    case "pauseQueue":
+      return pauseQueue(core, change);
+    case "clearQueue":
+      return clearQueue(core, change);
+    case "deleteQueue":
+      return deleteQueue(core, change);
+  }
+}
+
 /** Pausing a queue that does not exist makes it, so that it can be stopped before its first job. */
-export function pauseQueue(core: Core, change: PauseQueue): Outcome {
+function pauseQueue(core: Core, change: PauseQueue): Outcome {
   const queue = core.openQueue(change.queue);
   if (queue === undefined) {
     return reject("LIMIT_EXCEEDED", `queue "${change.queue}" would be one too many (queuesMax)`);
@@ -23,7 +34,7 @@ export function pauseQueue(core: Core, change: PauseQueue): Outcome {
  * Deletes ready jobs from the front of the lines. Scheduled, retrying and blocked ones stand in none, so the caller
  * names them by id through `manage`; `more` only speaks of ready ones.
  */
-export function clearQueue(core: Core, change: ClearQueue): Outcome {
+function clearQueue(core: Core, change: ClearQueue): Outcome {
   if (core.state.getQueue(change.queue) === undefined) {
     return reject("NOT_FOUND", `no queue "${change.queue}"`);
   }
@@ -38,7 +49,7 @@ export function clearQueue(core: Core, change: ClearQueue): Outcome {
   return { kind: "cleared", deleted, more: core.lines.first(change.queue) !== undefined };
 }
 
-export function deleteQueue(core: Core, change: DeleteQueue): Outcome {
+function deleteQueue(core: Core, change: DeleteQueue): Outcome {
   const queue = core.state.getQueue(change.queue);
   if (queue === undefined) return reject("NOT_FOUND", `no queue "${change.queue}"`);
   const left = Object.entries(queue.counts).find(([, count]) => count > 0);

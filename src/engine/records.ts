@@ -11,6 +11,7 @@ import type { JobBatch } from "./batches.ts";
 import type { Bulk, BulkIds } from "./bulk.ts";
 import type { Chain } from "./chains.ts";
 import type { Awaited, Blocked, Watchers } from "./dependencies.ts";
+import type { IncomingSettings } from "./incoming.ts";
 import type { FollowUp, KeyHold } from "./key-holds.ts";
 import type { LimitSetting, LimitState } from "./limits/setting.ts";
 import type { Turn } from "./limits/turns.ts";
@@ -20,7 +21,9 @@ import type { DeliveryStats, Webhook } from "./outbox/webhook.ts";
 import type { PostMark } from "./post.ts";
 import type { QueueSettings } from "./queue-settings.ts";
 import type { Redrive } from "./redrive.ts";
+import type { RestoredNote } from "./restore.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
+import type { Subscription } from "./subscriptions.ts";
 import type { Followers, Tie } from "./ties.ts";
 import type { WorkerOrder } from "./worker-orders.ts";
 
@@ -47,6 +50,7 @@ export interface RecordTypes {
   bulk: Bulk;
   /** By the number of the action and that of the chunk. */
   bulkIds: BulkIds;
+  restored: RestoredNote;
   /** By the name of the queue. */
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
@@ -64,11 +68,16 @@ export interface RecordTypes {
   followers: Followers;
   /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
   joining: string;
+  /** How many shards have not said yet what holds; none when all have. */
+  reunion: number;
   webhook: Webhook;
   /** By the id of the webhook, or `callbacksId`. */
   deliveryStats: DeliveryStats;
   /** By a number of its own. */
   delivery: Delivery;
+  /** By the name of the queue. */
+  incoming: IncomingSettings;
+  subscription: Subscription;
   /** By worker id. */
   workerOrder: WorkerOrder;
 }

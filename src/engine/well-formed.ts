@@ -18,15 +18,14 @@ import type {
   RaisedPause,
   ReleaseItem,
   Retention,
-  SettleDeliveries,
   SnoozeItem,
 } from "./change.ts";
-import type { JobState } from "./job.ts";
+import type { IncomingSpec } from "./incoming.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
+import type { SettleDeliveries } from "./outbox/changes.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
-import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";
 import {
   checked,
@@ -42,6 +41,8 @@ import {
   word,
   yes,
 } from "./shape.ts";
+import type { SubscriptionSpec } from "./subscriptions.ts";
+import { filter } from "./well-formed-filter.ts";
 import {
   count,
   duration,
@@ -62,6 +63,7 @@ import {
   time,
 } from "./well-formed-job.ts";
 import { mail } from "./well-formed-mail.ts";
+import { restoredJob } from "./well-formed-restored.ts";
 
 const steps = integer(1, bounds.listMax);
 const leaseMs = integer(1, bounds.durationMsMax);
@@ -97,6 +99,7 @@ const failItem: Shape<FailItem> = members<FailItem>({
   error: longText,
   backtrace: optional(longText),
   retryable: optional(flag),
+  delayMs: optional(duration),
   errorClass: optional(shortText),
   output: optional(longText),
 });
@@ -130,46 +133,6 @@ const manageAction: Shape<ManageAction> = word({
   approve: true,
   reject: true,
   changePriority: true,
-});
-
-const jobState: Shape<JobState> = word({
-  pending: true,
-  scheduled: true,
-  active: true,
-  retrying: true,
-  completed: true,
-  dead: true,
-  cancelled: true,
-  held: true,
-});
-
-const filter: Shape<JobFilter> = members<JobFilter>({
-  queue: optional(shortText),
-  states: optional(list(jobState, 0, bounds.listMax)),
-  priority: optional(priority),
-  tags: optional(map(shortText, shortText, bounds.listMax)),
-  payloadContains: optional(longText),
-  errorContains: optional(longText),
-  createdAfterMs: optional(time),
-  createdBeforeMs: optional(time),
-  scheduledAfterMs: optional(time),
-  scheduledBeforeMs: optional(time),
-  startedAfterMs: optional(time),
-  startedBeforeMs: optional(time),
-  completedAfterMs: optional(time),
-  completedBeforeMs: optional(time),
-  expireAfterMs: optional(time),
-  expireBeforeMs: optional(time),
-  attemptMin: optional(integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
-  attemptMax: optional(integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
-  uniqueKey: optional(shortText),
-  workerId: optional(shortText),
-  parentId: optional(shortText),
-  batchId: optional(shortText),
-  chainId: optional(shortText),
-  hasErrors: optional(flag),
-  jobIdPrefix: optional(shortText),
-  errorGroup: optional(shortText),
 });
 
 const target: Shape<LimitTarget> = checked(
@@ -260,6 +223,24 @@ const sendResult: Shape<SettleDeliveries["results"][number]> = members<
   retryAfterMs: optional(duration),
 });
 
+const incomingSpec: Shape<IncomingSpec> = members<IncomingSpec>({
+  scheme: word({ none: true, github: true, stripe: true, standard: true, corvo: true }),
+  secret: shortText,
+  toleranceMs: duration,
+  idHeader: optional(shortText),
+  tagHeaders: list(name, 0, bounds.listMax),
+});
+
+const subscriptionSpec: Shape<SubscriptionSpec> = members<SubscriptionSpec>({
+  url: targetUrl,
+  secret: shortText,
+  queues: list(name, 1, bounds.listMax),
+  mode: word({ fanout: true, group: true, hash: true }),
+  group: shortText,
+  minIntervalMs: duration,
+  ttlMs: leaseMs,
+});
+
 const change: Shape<Change> = variants<Change>({
   enqueue: {
     jobs: list(newJob, 0, bounds.listMax),
@@ -319,6 +300,7 @@ const change: Shape<Change> = variants<Change>({
     totalExact: flag,
   },
   stepBulk: { id: shortText, number: count, afterSeq: seq, seqs, isLast: flag },
+  restoreJobs: { jobs: list(restoredJob, 0, bounds.listMax) },
   endBulk: { id: shortText, number: optional(count), error: optional(longText) },
   clearQueue: { queue: name, limit: steps },
   deleteQueue: { queue: name },
@@ -363,11 +345,16 @@ const change: Shape<Change> = variants<Change>({
     mails: list(mail, 1, bounds.listMax),
   },
   forgetMail: { to: shard, through: count },
+  reunite: {},
   setWebhook: { id: name, spec: webhookSpec, secret: optional(shortText) },
   controlWebhook: { id: name, action: word({ pause: true, enable: true, delete: true }) },
   testWebhook: { id: name },
   settleDeliveries: { results: list(sendResult, 0, bounds.listMax) },
   redeliver: { webhook: name, number: seq },
+  setIncoming: { queue: name, spec: optional(incomingSpec) },
+  setSubscription: { id: name, spec: subscriptionSpec },
+  renewSubscription: { id: name, ttlMs: optional(leaseMs) },
+  removeSubscription: { id: name },
   raiseFeatureLevel: { level: count },
 });
 

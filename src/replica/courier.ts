@@ -8,9 +8,8 @@
  */
 
 import type { Clock } from "../base/ports.ts";
-import type { SettleDeliveries } from "../engine/change.ts";
+import type { SettleDeliveries } from "../engine/outbox/changes.ts";
 import type { Delivery } from "../engine/outbox/delivery.ts";
-import { pauseMsMax } from "../engine/outbox/delivery.ts";
 import type { Webhook } from "../engine/outbox/webhook.ts";
 import type { Effects } from "../engine/outcome.ts";
 import { TimeHeap } from "../engine/time-heap.ts";
@@ -163,8 +162,9 @@ export class Courier implements LeaderPart {
     if (stage === "flying" || stage === "told") return;
     this.#stages.set(number, "waiting");
     const { clock } = this.#deps;
-    // No more is believed of the log's time than the longest pause: a clock may have been set back.
-    const waitMs = Math.min(Math.max(0, delivery.nextMs - clock.nowMs()), 2 * pauseMsMax);
+    // The log's time may be far ahead of a clock that was set back: no more of it is believed than the pause itself.
+    const ownMs = delivery.attempts === 0 ? 0 : delivery.nextMs - delivery.lastAtMs;
+    const waitMs = Math.min(Math.max(0, delivery.nextMs - clock.nowMs()), ownMs);
     const dueMs = clock.monotonicMs() + waitMs;
     this.#dueAt.set(number, dueMs);
     this.#due.push(dueMs, number);
@@ -205,7 +205,11 @@ export class Courier implements LeaderPart {
       if (line === undefined) this.#ready.set(target, [number]);
       else line.push(number);
     }
-    for (const [target, line] of [...this.#ready]) this.#serve(target, line);
+    // Who was served comes again at the end, and nobody is served more often than there is room.
+    for (const [target, line] of this.#ready) {
+      if (this.#flying >= this.#flightsMax) break;
+      this.#serve(target, line);
+    }
     return this.#due.size === 0 ? never : Math.max(0, this.#due.topTime() - nowMs);
   }
 

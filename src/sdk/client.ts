@@ -9,6 +9,7 @@
 import { requestLimits } from "../api/limits.ts";
 import {
   type BodyOf,
+  comesInPieces,
   type Operation,
   type ParamsOf,
   type QueryOf,
@@ -17,6 +18,7 @@ import {
   Streamed,
 } from "../api/operation.ts";
 import { type OperationName, type Operations, operations } from "../api/operations.ts";
+import { shardHeader } from "../api/shard-header.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseJson, type RawTree, stringifyJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
@@ -102,11 +104,10 @@ export function createClient(options: ClientOptions): Client {
   };
   for (const [name, operation] of Object.entries<Operation>(operations)) {
     const tree = rawTreeOf(operation.result);
-    methods[name] =
-      operation.produces === "application/json"
-        ? async (input: LooseInput = {}, call: CallOptions = {}) =>
-            readAnswer(await caller.send(operation, input, call), tree, options.server)
-        : (input: LooseInput = {}, call: CallOptions = {}) => caller.open(operation, input, call);
+    methods[name] = comesInPieces(operation)
+      ? (input: LooseInput = {}, call: CallOptions = {}) => caller.open(operation, input, call)
+      : async (input: LooseInput = {}, call: CallOptions = {}) =>
+          readAnswer(await caller.send(operation, input, call), tree, options.server);
   }
   // The loop above covers every key of the table; the type cannot follow it.
   return methods as Client;
@@ -152,10 +153,12 @@ class Caller {
   async #call<T>(operation: Operation, { input, call, read }: Calling<T>): Promise<T> {
     const path = pathOf(operation, input);
     const hasBody = operation.method === "POST" || operation.method === "PUT";
-    const body = hasBody ? stringifyJson(input.body ?? {}) : undefined;
+    const raw = rawBodyOf(operation, input, call);
+    const body = raw?.text ?? (hasBody ? stringifyJson(input.body ?? {}) : undefined);
+    const headers = raw?.headers ?? {};
     const mayRepeat =
       call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
-    const prepared = { path, body, mayRepeat, waitMs: askedWaitMs(input), read };
+    const prepared = { path, body, headers, mayRepeat, waitMs: askedWaitMs(input), read };
     for (let attempt = 1; ; attempt++) {
       let outcome = await this.#attempt(operation, prepared, call);
       // The other servers are asked at once: a pause is for when all of them failed.
@@ -178,7 +181,7 @@ class Caller {
     prepared: Prepared<T>,
     call: CallOptions,
   ): Promise<Outcome<T>> {
-    const { path, body, mayRepeat, waitMs, read } = prepared;
+    const { path, body, headers, mayRepeat, waitMs, read } = prepared;
     const server = this.#servers.current;
     const url = server + path;
     const timeoutMs = waitMs + (call.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
@@ -196,6 +199,7 @@ class Caller {
           ...this.#headers,
           ...call.headers,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
         },
         ...(body === undefined ? {} : { body }),
         // Another server must not get the key and the payload because this one says so.
@@ -233,6 +237,7 @@ interface Prepared<T> {
   readonly read: Read<T>;
   readonly path: string;
   readonly body: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
   readonly mayRepeat: boolean;
   readonly waitMs: number;
 }
@@ -261,6 +266,21 @@ function pathOf(operation: Operation, input: LooseInput): string {
   }
   const text = query.toString();
   return text === "" ? path : `${path}?${text}`;
+}
+
+interface RawBody {
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What is sent as it is. Between nodes it travels as the JSON that it was read into. */
+function rawBodyOf(
+  operation: Operation,
+  { body }: LooseInput,
+  { headers }: CallOptions,
+): RawBody | undefined {
+  const isBetweenNodes = headers !== undefined && Object.hasOwn(headers, shardHeader);
+  return operation.takes === "raw" && !isBetweenNodes ? (body as RawBody) : undefined;
 }
 
 function recordOf(value: unknown): Record<string, unknown> {

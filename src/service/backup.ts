@@ -5,4 +5,6 @@ export interface BackupControl {
    * cannot begin; when it cannot go on later, the pieces end with an error.
    */
   create(queues: readonly string[] | undefined): Promise<AsyncIterable<Uint8Array>>;
+  /** The jobs and queues as one JSON document, in pieces. */
+  document(queues: readonly string[] | undefined): Promise<AsyncIterable<string>>;
 }

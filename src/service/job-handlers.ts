@@ -29,7 +29,11 @@ export function createJobHandlers(node: Node): JobHandlers {
     jobId: string,
     action: ManageAction,
     extra: Partial<Pick<ManageJobs, "queue" | "reason">> = {},
-  ) => node.proposeOne({ kind: "manage", action, seqs: [node.seqOf(jobId)], ...extra }, 256);
+  ) => {
+    // A leader that slept may not know that it was replaced, nor of the job.
+    if (node.tryFindJob(jobId) === undefined) await node.replica.readBarrier();
+    return node.proposeOne({ kind: "manage", action, seqs: [node.seqOf(jobId)], ...extra }, 256);
+  };
   return {
     getJob: async ({ params }) => readJob(node, params.job_id),
     waitJob: ({ params, query }, { signal }) =>

@@ -18,14 +18,15 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import { Waker } from "../replica/waker.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
-
 import { EventLog } from "./event-log.ts";
-
+import type { FilterEnv } from "./filter/body.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import type { Hmac } from "./incoming-signature.ts";
+import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
 
-import { messageOf, type Post } from "./outbound-message.ts";
 import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -58,9 +59,16 @@ export interface ServiceDeps {
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
   readonly fingerprint: (text: string) => string;
+  readonly hmac: Hmac;
   /** Calls others. */
   readonly post: Post;
-  readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+  readonly sizes: () => {
+    readonly logBytes: number;
+    readonly stateBytes: number;
+    readonly memoryBytes: number;
+    /** The index of texts, and the last job in it; undefined when there is none. */
+    readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
+  };
 }
 
 /** Hears that a lease which a worker holds ended by something else than that worker. */
@@ -93,6 +101,11 @@ export class Node {
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
 
+  /** What filters of this shard's jobs are read with. */
+  get filterEnv(): FilterEnv {
+    return { shard: this.options.shard, nowMs: this.deps.clock.nowMs() };
+  }
+
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;
     this.deps = deps;
@@ -111,6 +124,14 @@ export class Node {
     this.idleWatch = new IdleWatch(this);
     this.#duties = [
       this.courier,
+      new Waker({
+        ...deps,
+        replica,
+        call: (wake) => {
+          const number = deps.random.uint32();
+          return deps.post(wakeMessageOf(wake, { nowMs: deps.clock.nowMs(), number }));
+        },
+      }),
       new Planner({ ...deps, replica, dueTimes }),
       new Sweeper({ ...deps, replica }),
       this.idleWatch,

@@ -3,6 +3,7 @@ import { formatGroupId, formatJobId } from "../base/ids.ts";
 import { formatTime } from "../base/time.ts";
 import type { Delivery } from "../engine/outbox/delivery.ts";
 import type { Webhook } from "../engine/outbox/webhook.ts";
+import type { Wake } from "../replica/waker.ts";
 
 export interface OutboundMessage {
   /** The same for every try. */
@@ -44,6 +45,7 @@ export function messageOf(
     url: callback?.url ?? webhook?.url ?? "",
     secret: callback?.secret ?? webhook?.secret ?? "",
     headers: {
+      ...(event.trace === undefined ? {} : { traceparent: event.trace }),
       ...callback?.headers,
       "content-type": "application/json",
       "user-agent": "corvo",
@@ -71,4 +73,31 @@ function bodyOf({ webhook, event }: Delivery, shard: number, nowMs: number): str
   const text = `${head.slice(0, -1)},${at}${data === undefined ? "" : `,"data":${data}`}}`;
   const id = JSON.stringify(webhook);
   return `{"webhook_id":${id},"event":${text},"sent_at":${JSON.stringify(formatTime(nowMs))}}`;
+}
+
+/** What a subscriber is told; `number` is any that tells this call from others of the same moment. */
+export function wakeMessageOf(
+  { subscription, queue, ready }: Wake,
+  { nowMs, number }: { readonly nowMs: number; readonly number: number },
+): OutboundMessage {
+  const id = `ntf_${nowMs.toString(16).padStart(11, "0")}${number.toString(16).padStart(8, "0")}`;
+  return {
+    id,
+    url: subscription.url,
+    secret: subscription.secret,
+    headers: {
+      "content-type": "application/json",
+      "user-agent": "corvo",
+      "x-corvo-subscription-id": subscription.id,
+      "x-corvo-webhook-event": "ready",
+    },
+    body: JSON.stringify({
+      subscription_id: subscription.id,
+      type: "ready",
+      queue,
+      ready,
+      notification_id: id,
+      sent_at: formatTime(nowMs),
+    }),
+  };
 }

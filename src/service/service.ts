@@ -11,14 +11,17 @@ import { EventFeed } from "./event-feed.ts";
 import { createEventHandlers } from "./event-handlers.ts";
 import { createExplainHandlers } from "./explain-handlers.ts";
 import { createFlowHandlers } from "./flow-handlers.ts";
+import { createIncomingHandlers } from "./incoming-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createRedriveHandlers } from "./redrive-handlers.ts";
+import { createRestoreHandlers } from "./restore-handlers.ts";
 import { createScheduleHandlers } from "./schedule-handlers.ts";
 import { createSearchHandlers } from "./search-handlers.ts";
 import { createStreamService } from "./stream-session.ts";
+import { createSubscriptionHandlers } from "./subscription-handlers.ts";
 import { createSystemHandlers } from "./system-handlers.ts";
 import { createWebhookHandlers } from "./webhook-handlers.ts";
 import { createWorkerHandlers } from "./worker-handlers.ts";
@@ -51,7 +54,10 @@ export function createService(node: Node): Service {
         ...createEventHandlers(node, events),
         ...createSystemHandlers(node, events),
         ...createBackupHandlers(node.deps.backup),
+        ...createRestoreHandlers(node),
         ...createWebhookHandlers(node),
+        ...createIncomingHandlers(node),
+        ...createSubscriptionHandlers(node),
         ...createClusterHandlers(node.deps.cluster),
         ...createDrainHandlers(node.deps.cluster, node.deps.drain),
       },

@@ -46,14 +46,27 @@ export function createSystemHandlers(
         memory_bytes: sizes.memoryBytes,
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
+        deliveries: deliveriesView(node),
         events: feedView(events),
+        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
     },
   };
 }
 
+function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+  const { nextNumber } = node.replica.engine.state.meta;
+  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
+}
+
 export function feedView({ next, readerCount, lagMax }: EventFeed) {
   return { last: next - 1, readers: readerCount, lag: lagMax };
+}
+
+function deliveriesView(node: Node) {
+  const { oldestMs, ...counts } = node.replica.engine.deliveries();
+  return oldestMs === undefined ? counts : { ...counts, oldest_waiting_at: formatTime(oldestMs) };
 }
 
 function healthOf(node: Node) {

@@ -70,3 +70,12 @@ function refused(field: string, expected: string): CorvoError {
     details: { path: field },
   });
 }
+
+/** Names of queues, or beginnings of names with `*` behind them. */
+export function checkQueuePatterns(field: string, queues: readonly string[]): void {
+  for (const queue of queues) {
+    if (/^[A-Za-z0-9._:/@+{}-]*\*?$/.test(queue) && queue !== "") continue;
+    const seen = JSON.stringify(queue.slice(0, 80));
+    throw refused(field, `names of queues, or beginnings of names followed by *, got ${seen}`);
+  }
+}

@@ -11,7 +11,8 @@ import { noStats, type Webhook, type WebhookSpec } from "../engine/outbox/webhoo
 import type { Node } from "./node.ts";
 import { deliveryIdOf } from "./outbound-message.ts";
 import { type Listing, pageOf } from "./page.ts";
-import { toUrl } from "./targets.ts";
+import { randomHex, randomSecret } from "./random-text.ts";
+import { checkQueuePatterns, toUrl } from "./targets.ts";
 
 type WebhookHandlers = Pick<
   Handlers,
@@ -65,7 +66,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
         throw new CorvoError("VALIDATION_ERROR", `id: "${id}" means something else`);
       }
       const isNew = state.records("webhook").get(id) === undefined;
-      const made = isNew && body.secret == null ? `whsec_${randomKey(node)}` : undefined;
+      const made = isNew && body.secret == null ? randomSecret(node) : undefined;
       if (made !== undefined && node.options.shard > 0) {
         throw new CorvoError(
           "CONFLICT",
@@ -81,21 +82,21 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
       );
       return { status: "ok", id, ...(made === undefined ? {} : { secret: made }) };
     },
-    getWebhook: async ({ params }) => webhookView(node, find(params.id)),
-    deleteWebhook: ({ params }) => control(params.id, "delete", "deleted"),
-    pauseWebhook: ({ params }) => control(params.id, "pause", "paused"),
-    enableWebhook: ({ params }) => control(params.id, "enable", "enabled"),
+    getWebhook: async ({ params }) => webhookView(node, find(params.name)),
+    deleteWebhook: ({ params }) => control(params.name, "delete", "deleted"),
+    pauseWebhook: ({ params }) => control(params.name, "pause", "paused"),
+    enableWebhook: ({ params }) => control(params.name, "enable", "enabled"),
     async testWebhook({ params }) {
-      const outcome = await node.propose({ kind: "testWebhook", id: params.id }, 128);
+      const outcome = await node.propose({ kind: "testWebhook", id: params.name }, 128);
       if (outcome.kind !== "delivery") throw new Error(`unexpected outcome ${outcome.kind}`);
       return { status: "sent", delivery_id: deliveryIdOf(outcome, node.options.shard) };
     },
     async listDeliveries({ params, query }) {
-      if (params.id !== callbacksId) find(params.id);
+      if (params.name !== callbacksId) find(params.name);
       const found: Delivery[] = [];
       const { state: wanted, job_id } = query;
       for (const [, delivery] of state.records("delivery").entries()) {
-        if (delivery.webhook !== params.id) continue;
+        if (delivery.webhook !== params.name) continue;
         if (wanted === undefined || delivery.state === wanted) found.push(delivery);
       }
       const views = found
@@ -115,7 +116,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
         });
       }
       const { number } = delivery;
-      await node.propose({ kind: "redeliver", webhook: params.id, number }, 128);
+      await node.propose({ kind: "redeliver", webhook: params.name, number }, 128);
       return { status: "waiting", delivery_id: params.delivery_id };
     },
   };
@@ -131,13 +132,7 @@ function toSpec(body: Body): WebhookSpec {
       { hint: `The types are ${Object.keys(eventTable).join(", ")}.` },
     );
   }
-  for (const queue of body.queues ?? []) {
-    if (/^[A-Za-z0-9._:/@+{}-]*\*?$/.test(queue) && queue !== "") continue;
-    throw new CorvoError(
-      "VALIDATION_ERROR",
-      `queues: expected names of queues, or beginnings of names followed by *, got ${JSON.stringify(queue.slice(0, 80))}`,
-    );
-  }
+  checkQueuePatterns("queues", body.queues ?? []);
   return {
     url: toUrl("url", body.url),
     events: [...new Set(events)],
@@ -146,18 +141,6 @@ function toSpec(body: Body): WebhookSpec {
     enabled: body.enabled ?? true,
     retryLimit: body.retry_limit ?? defaultRetryLimit,
   };
-}
-
-function randomHex({ deps }: Node, numbers: number): string {
-  const parts = Array.from({ length: numbers }, () => deps.random.uint32().toString(16));
-  return parts.map((part) => part.padStart(8, "0")).join("");
-}
-
-/** 24 random bytes in base 64, the form that the Standard Webhooks libraries take. */
-function randomKey(node: Node): string {
-  return btoa(
-    randomHex(node, 6).replaceAll(/../g, (pair) => String.fromCharCode(Number.parseInt(pair, 16))),
-  );
 }
 
 function webhookView(node: Node, webhook: Webhook): Shown {

@@ -94,12 +94,16 @@ function refuseOtherBatch(job: NewJob, index: number): NewJob {
 
 type Enqueued = Extract<Outcome, { kind: "enqueued" }>;
 
-/** Adds jobs; the workers that wait for them get their claim into the same batch. */
+/**
+ * Adds jobs; the workers that wait for them get their claim into the same batch. A key alone belongs to exactly these jobs; one
+ * with a fingerprint to every call with that fingerprint.
+ */
 export function enqueue(
   node: Node,
-  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
-  idempotencyKey: string | null | undefined,
+  call: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
+  idempotency: string | NonNullable<EnqueueJobs["idempotency"]> | null | undefined,
 ): Promise<Enqueued> {
+  const { jobs, batch, partOf } = call;
   return new Promise((resolve, reject) => {
     let bytes = 64 + (batch === undefined ? 0 : sizeOfBatch(batch));
     for (const job of jobs) {
@@ -113,18 +117,14 @@ export function enqueue(
         ? jobsOnly
         : inBatch(node, jobsOnly, { batch, partOf });
     const withKey: EnqueueJobs =
-      idempotencyKey == null
+      idempotency == null
         ? change
         : {
             ...change,
-            idempotency: {
-              key: idempotencyKey,
-              fingerprint: node.deps.fingerprint(
-                JSON.stringify(
-                  batch === undefined && partOf === undefined ? jobs : { jobs, batch, partOf },
-                ),
-              ),
-            },
+            idempotency:
+              typeof idempotency === "string"
+                ? { key: idempotency, fingerprint: fingerprintOf(node, call) }
+                : idempotency,
           };
     const expected = expectedIn(jobs);
     try {
@@ -142,6 +142,14 @@ export function enqueue(
     }
     for (const [queue, count] of expected) node.claims.expect(queue, count);
   });
+}
+
+function fingerprintOf(
+  node: Node,
+  { jobs, batch, partOf }: Pick<EnqueueJobs, "jobs" | "batch" | "partOf">,
+): string {
+  const isPlain = batch === undefined && partOf === undefined;
+  return node.deps.fingerprint(JSON.stringify(isPlain ? jobs : { jobs, batch, partOf }));
 }
 
 export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
@@ -180,7 +188,9 @@ export function expectedIn(jobs: readonly NewJob[]): Map<string, number> {
   return expected;
 }
 
-function accepted(result: EnqueueResult | undefined): Exclude<EnqueueResult, { kind: "rejected" }> {
+export function accepted(
+  result: EnqueueResult | undefined,
+): Exclude<EnqueueResult, { kind: "rejected" }> {
   if (result === undefined) throw new Error("every job has a result");
   if (result.kind === "rejected") throw new CorvoError(result.code, result.message);
   return result;

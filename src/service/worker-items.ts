@@ -58,6 +58,15 @@ export function toFail(node: Node, item: Static<typeof FailSchema>): FailItem {
   };
   if (item.backtrace != null) fail.backtrace = cut(item.backtrace);
   if (item.retryable === false) fail.retryable = false;
+  if (item.delay != null) {
+    if (item.keep_attempt === true) {
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        "delay: with keep_attempt the job comes again when the pause is over; give one of the two",
+      );
+    }
+    fail.delayMs = toDuration("delay", item.delay);
+  }
   if (item.error_class != null) fail.errorClass = item.error_class;
   if (item.output != null && item.output !== "") fail.output = tail(item.output);
   const pause = toPause(node, item);

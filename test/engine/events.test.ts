@@ -10,8 +10,9 @@ import { MemoryState } from "../../src/engine/memory-state.ts";
 import { EngineRig } from "../support/engine-rig.ts";
 import { EventObserver } from "../support/event-observer.ts";
 import { withEventTable } from "../support/event-page.ts";
-import { batchStep, keyedStep, startMs } from "../support/histories.ts";
+import { batchStep, startMs } from "../support/histories.ts";
 import { batchAt } from "../support/history-batch.ts";
+import { keyedStep } from "../support/keyed-histories.ts";
 
 function read(state: MemoryState, from = 1): readonly LifecycleEvent[] {
   return state.events.read(from, {}, { limit: 100_000, scanMax: 100_000 }).events;

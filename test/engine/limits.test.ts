@@ -259,3 +259,17 @@ function itemOf(outcome: ReturnType<EngineRig["apply"]>) {
   if (result === undefined) throw new Error(`no result: ${JSON.stringify(outcome)}`);
   return result;
 }
+
+test("[LM1] [LM2] a claim takes no more of a queue than it may give, whatever its jobs require of workers", () => {
+  const rig = new EngineRig();
+  set(rig, ofQueue, { concurrency: 1 });
+  const first = add(rig, { requires: ["gpu=1"], resources: [["r", 1]] });
+  const second = rig.add();
+  const claim = { kind: "claim", queues: ["q"], labels: ["gpu=1"], leaseMs: 1000 } as const;
+
+  const both = rig.apply({ ...claim, count: 2 });
+  expect(both.kind === "claimed" && seqsOf(both.jobs)).toEqual([first]);
+  rig.ack({ seq: first });
+  const rest = rig.apply({ ...claim, count: 2 });
+  expect(rest.kind === "claimed" && seqsOf(rest.jobs)).toEqual([second]);
+});

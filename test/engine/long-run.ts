@@ -8,7 +8,8 @@
 import { parseArgs } from "node:util";
 import fc from "fast-check";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { batchStep, keyedStep } from "../support/histories.ts";
+import { batchStep } from "../support/histories.ts";
+import { keyedStep } from "../support/keyed-histories.ts";
 import { expectLimitsOfTheModel } from "../support/limit-check.ts";
 import { limitStep } from "../support/limit-histories.ts";
 import { expectAnswersOfTheModel } from "../support/model-check.ts";

@@ -2,7 +2,8 @@
 import { test } from "bun:test";
 import fc from "fast-check";
 import { engineLimits } from "../../src/engine/limits.ts";
-import { batchStep, keyedStep } from "../support/histories.ts";
+import { batchStep } from "../support/histories.ts";
+import { keyedStep } from "../support/keyed-histories.ts";
 import { expectAnswersOfTheModel } from "../support/model-check.ts";
 
 test.each([engineLimits.aftermathStepsMax, 1])(

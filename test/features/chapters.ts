@@ -5,6 +5,7 @@ import { delivery } from "./delivery.ts";
 import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
 import { flow } from "./flow.ts";
+import { foreign } from "./foreign.ts";
 import { limits } from "./limits.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
@@ -24,4 +25,5 @@ export const chapters: readonly Chapter[] = [
   webhooks,
   workers,
   administration,
+  foreign,
 ];

@@ -67,8 +67,9 @@ export const delivery: Chapter = {
         const stale = await api.take(queue, { lease_ms: 1000 });
         const current = await api.take(queue);
         return async () => {
-          const body = { lease_token: stale.lease_token, error: "late" };
+          const { lease_token } = stale;
           for (const verb of ["ack", "fail", "release"]) {
+            const body = verb === "fail" ? { lease_token, error: "late" } : { lease_token };
             await api.refused("LEASE_LOST", "POST", `/api/v1/${verb}/${id}`, body);
           }
           const beat = { jobs: { [id]: { lease_token: stale.lease_token } } };
@@ -221,6 +222,16 @@ export const delivery: Chapter = {
         const body = { lease_token: first.lease_token, delay: "300ms" };
         await api.json("POST", `/api/v1/release/${id}`, body);
         return async () => expect(await api.take(queue)).toMatchObject({ job_id: id, attempt: 1 });
+      },
+    },
+    {
+      id: "fail-delay",
+      what: "A worker that fails says when the next attempt may begin",
+      shows: "POST /api/v1/fail/{job_id} {delay}",
+      async story(api, queue) {
+        const id = await api.add(queue, { retry_base_delay: "1h" });
+        await api.fail(await api.take(queue), { delay: "300ms" });
+        return async () => expect(await api.take(queue)).toMatchObject({ job_id: id, attempt: 2 });
       },
     },
     {

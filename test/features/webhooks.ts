@@ -161,6 +161,78 @@ export const webhooks: Chapter = {
         };
       },
     },
+    {
+      id: "webhook-incoming",
+      what: "Calls from outside become jobs: the body is the payload, verified and taken once per id of its sender",
+      shows:
+        "corvo webhook incoming set QUEUE --scheme github --secret TEXT; POST /api/v1/webhooks/{queue}",
+      async story(api, queue) {
+        const secret = "0123456789abcdef";
+        const words = ["--scheme", "github", "--secret", secret, "--tag-headers", "X-GitHub-Event"];
+        await api.cli("webhook", "incoming", "set", queue, ...words);
+        const send = (text: string, headers: Record<string, string>) =>
+          api.raw(`/api/v1/webhooks/${encodeURIComponent(queue)}`, text, headers);
+        const signed = (text: string) => ({
+          "x-github-event": "push",
+          "x-github-delivery": `d-${text}`,
+          "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(text).digest("hex")}`,
+        });
+        const { status, body } = await send('{"ref":1.0}', signed('{"ref":1.0}'));
+        expect(status).toBe(201);
+        expect((await send("{}", signed("other"))).body).toMatchObject({ code: "UNAUTHORIZED" });
+        return async () => {
+          const again = await send('{"ref":1.0}', signed('{"ref":1.0}'));
+          expect(again.body["job_id"]).toBe(body["job_id"]);
+          expect(await api.job(String(body["job_id"]))).toMatchObject({
+            payload: { ref: 1 },
+            tags: { "x-github-event": "push" },
+          });
+          expect(await api.queue(queue)).toMatchObject({ pending: 1 });
+          await api.cli("webhook", "incoming", "delete", queue);
+          expect((await send("plain text", {})).status).toBe(201);
+        };
+      },
+    },
+    {
+      id: "subscription",
+      what: "A URL that is called when a queue has ready jobs: all, one of a group, or one by hash; with an end that is renewed",
+      shows: "corvo subscription set URL QUEUE --mode group --group NAME --ttl 5m",
+      async story(api, queue) {
+        const receiver = new Receiver();
+        const id = `${idOf(queue)}-`;
+        const words = ["--min-interval", "100ms", "--ttl", "1m"];
+        const group = ["--mode", "group", "--group", queue];
+        const url = (name: string) => `${receiver.url}/${name}`;
+        await api.cli("subscription", "set", url("all"), queue, "--id", `${id}all`, ...words);
+        for (const one of ["a", "b"]) {
+          await api.cli(
+            "subscription",
+            "set",
+            url(one),
+            queue,
+            "--id",
+            id + one,
+            ...words,
+            ...group,
+          );
+        }
+        return async () => {
+          await api.call("GET", "/api/v1/subscriptions");
+          await api.cli("subscription", "renew", `${id}all`, "--ttl", "5m");
+          const paths = () => receiver.calls.map(({ path }) => path);
+          for (let i = 0; i < 2; i++) {
+            const count = receiver.calls.length;
+            await api.add(queue);
+            await receiver.until("two are told", (calls) => calls.length >= count + 2);
+            await Bun.sleep(150);
+          }
+          expect(new Set(paths())).toEqual(new Set(["/all", "/a", "/b"]));
+          expect(JSON.parse(receiver.calls[0]?.text ?? "")).toMatchObject({ type: "ready", queue });
+          for (const one of ["all", "a", "b"]) await api.cli("subscription", "delete", id + one);
+          receiver[Symbol.dispose]();
+        };
+      },
+    },
   ],
   notOffered: [],
 };

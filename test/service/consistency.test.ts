@@ -56,6 +56,15 @@ describe("[A16] reads", () => {
   });
 });
 
+test("[A16] a write is not refused for want of its job before this node is known to lead", async () => {
+  const { rig, job_id } = await rigWithJob();
+  await rig.act("deleteJob", job_id);
+  rig.log.confirmRead = () => Promise.reject("notLeader");
+  await expect(rig.act("cancelJob", job_id)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  rig.log.confirmRead = () => Promise.resolve();
+  await expect(rig.act("cancelJob", job_id)).rejects.toMatchObject({ code: "NOT_FOUND" });
+});
+
 test("a node that knows no leader is not healthy", async () => {
   const rig = new NodeRig();
   const look = () => rig.service.handlers.health({ params: {}, query: {}, body: {} }, context);

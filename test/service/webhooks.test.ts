@@ -32,20 +32,20 @@ class Rig extends NodeRig {
   }
 
   async show(id: string) {
-    const input = { params: { id }, query: {}, body: {} };
+    const input = { params: { name: id }, query: {}, body: {} };
     return bodyOf(await this.service.handlers.getWebhook(input, { signal: neverAborted }));
   }
 
   async control(name: "pauseWebhook" | "enableWebhook" | "deleteWebhook", id: string) {
     await this.service.handlers[name](
-      { params: { id }, query: {}, body: {} },
+      { params: { name: id }, query: {}, body: {} },
       { signal: neverAborted },
     );
     await settle();
   }
 
   async deliveries(id: string, query = {}) {
-    const input = { params: { id }, query, body: {} };
+    const input = { params: { name: id }, query, body: {} };
     return bodyOf(await this.service.handlers.listDeliveries(input, { signal: neverAborted }));
   }
 
@@ -182,6 +182,26 @@ test("a result that could not be written down is written down as soon as that go
   expect(await rig.show("w")).toMatchObject({ waiting: 0, delivered: 1 });
 });
 
+test("the status says how many deliveries wait, since when, and what became of the others", async () => {
+  const rig = new Rig();
+  await rig.set({ id: "w", events: ["enqueued"], retry_limit: 1 });
+  const status = async () => {
+    const input = { params: {}, query: {}, body: {} };
+    return bodyOf(await rig.service.handlers.status(input, { signal: neverAborted })).deliveries;
+  };
+  await rig.add();
+  const since = new Date(rig.time.nowMs()).toISOString();
+  await rig.time.pass(1000);
+  await rig.add();
+  await rig.add();
+  await rig.calls[1]?.answer({ status: 200 });
+  await rig.calls[2]?.answer({ status: 500, error: "answered 500" });
+
+  expect(await status()).toEqual({
+    ...{ waiting: 1, oldest_waiting_at: since, delivered: 1, failed: 1, missed: 0 },
+  });
+});
+
 test("deliveries are listed newest first, a page at a time, and sent again by their id", async () => {
   const rig = new Rig();
   await rig.set({ id: "w", events: ["enqueued"], retry_limit: 1 });
@@ -196,7 +216,7 @@ test("deliveries are listed newest first, a page at a time, and sent again by th
   expect(rest).toMatchObject({ total: 3, has_more: false });
   const [oldest] = rest.deliveries;
 
-  const params = { id: "w", delivery_id: oldest?.id ?? "" };
+  const params = { name: "w", delivery_id: oldest?.id ?? "" };
   await rig.service.handlers.redeliver({ params, query: {}, body: {} }, { signal: neverAborted });
   await settle();
   expect(rig.calls[3]?.id).toBe(params.delivery_id);

@@ -8,11 +8,13 @@ import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
 import { BulkLedger } from "./bulk-ledger.ts";
+import { CascadeLedger } from "./cascade-ledger.ts";
+import { DeliveryLedger } from "./delivery-ledger.ts";
 import { EventLedger } from "./event-ledger.ts";
-
 import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
+import { TurnLedger } from "./turn-ledger.ts";
 
 interface AppliedEntry {
   readonly term: number;
@@ -48,7 +50,19 @@ export class Oracle {
     (problem) => this.report(problem),
     (event) => this.note(event),
   );
+  readonly cascades = new CascadeLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly turns = new TurnLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
   readonly bulk = new BulkLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly deliveries = new DeliveryLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
   );
@@ -150,8 +164,11 @@ export class Oracle {
   jobChanges(nowMs: number, previous: Job | undefined, next: Job): void {
     this.limits.jobChanges(next);
     this.flow.jobChanges(previous, next);
+    this.cascades.jobChanges(previous, next);
+    this.turns.jobChanges(previous, next);
     this.admission.jobChanges(previous, next);
     this.bulk.jobChanges(next);
+    this.deliveries.jobChanges(previous, next);
     if (next.state === "completed") this.#completed.add(next.seq);
     if (isFinished(next.state)) this.#ended.add(next.seq);
     if (next.state !== "active") return;
@@ -175,6 +192,7 @@ export class Oracle {
     this.flow.changed(kind, key, value);
     this.admission.recordChanges(kind, key, value);
     this.bulk.recordChanges(kind, key, value);
+    this.deliveries.recordChanges(kind, key, value);
   }
 
   /** A job runs: what it depends on is done. An operator may run it all the same. */
@@ -257,6 +275,7 @@ export class Oracle {
       }
     }
     const seen = new Set<string>();
+    this.cascades.check();
     this.events.checkFinal(jobs);
     this.schedules.checkJobs(jobs.values());
     this.admission.check(jobs.values());

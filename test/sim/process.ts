@@ -8,6 +8,7 @@ import type { JobSearch } from "../../src/engine/query.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
+import { Courier } from "../../src/replica/courier.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
 import { Planner } from "../../src/replica/planner.ts";
@@ -15,11 +16,12 @@ import { defaultReplicaOptions, Replica } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
 import { Sweeper } from "../../src/replica/sweeper.ts";
 import { dueTimes } from "../../src/service/timetable.ts";
-import type { SeededRandom } from "../support/seeded-random.ts";
+import { below, type SeededRandom } from "../support/seeded-random.ts";
 import type { SimLog } from "./disk.ts";
 import { describeMachine, type World } from "./machine.ts";
 import type { SimStore, StateImage } from "./stored-state.ts";
 import { type MachineClock, processTimers } from "./virtual-time.ts";
+import { drawAnswer } from "./workload-webhooks.ts";
 
 export interface Process {
   readonly log: SimLog;
@@ -30,6 +32,7 @@ export interface Process {
   readonly claims: Claims;
   readonly planner: Planner;
   readonly sweeper: Sweeper;
+  readonly courier: Courier;
   readonly snapshots: Snapshots;
   readonly made: Map<string, StateImage>;
 }
@@ -75,6 +78,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
         for (const queue of effects.readyQueues) claims.wake(queue);
         planner.onEffects(effects);
         sweeper.onEffects(effects);
+        courier.onEffects(effects);
       },
     },
     { ...defaultReplicaOptions, checkpointMs, quietCheckpointMs: checkpointMs },
@@ -106,7 +110,9 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
   const planner = new Planner({ ...parts, replica, dueTimes });
   const sweeper = new Sweeper({ ...parts, clock, replica, search: searchOf(store) });
+  const courier = createCourier(host, { ...parts, replica });
   group.whenReady(() => {
+    courier.lead();
     planner.lead();
     sweeper.lead();
   });
@@ -117,7 +123,27 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
     make: () => makeSnapshot(host, { replica, store, made }),
     remove: (path) => made.delete(path),
   });
-  return { log, store, group, replica, membership, claims, planner, sweeper, snapshots, made };
+  const duties = { planner, sweeper, courier };
+  return { log, store, group, replica, membership, claims, snapshots, made, ...duties };
+}
+
+/** Receivers take a while, and some try again. */
+function createCourier(
+  { world: { events, oracle }, random, clock, enter }: ProcessHost,
+  parts: Pick<ConstructorParameters<typeof Courier>[0], "replica" | "timers" | "logger">,
+): Courier {
+  return new Courier({
+    ...parts,
+    clock,
+    couriers: 1,
+    send: (delivery) => {
+      oracle.deliveries.sent(delivery);
+      const answer = drawAnswer(random, delivery.attempts);
+      return new Promise((resolve) => {
+        events.after(1 + below(random, 200), () => enter(() => resolve(answer)));
+      });
+    },
+  });
 }
 
 /** The part of a search that redrives and bulk actions need, over what is applied. */

@@ -5,6 +5,7 @@
  */
 import { findViolations } from "../../src/engine/invariants.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
+import type { Delivery } from "../../src/engine/outbox/delivery.ts";
 import { nextStepMs, wantsPlan } from "../../src/engine/schedule.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
 import type { NodeId } from "../../src/raft/message.ts";
@@ -171,6 +172,7 @@ export class Simulation {
     this.#workload.lostRepliesPermille = 0;
     this.#workload.resumeQueues();
     this.#workload.removeLimits();
+    this.#workload.enableWebhooks();
     let isAnswered = false;
     this.#workload.probe(() => {
       isAnswered = true;
@@ -221,6 +223,8 @@ export class Simulation {
     const open = () => findOpen([...(leader.store?.state.jobs.values() ?? [])]);
     const endMs = this.#events.nowMs + drainMsMax;
     while (open().length > 0 && this.#events.nowMs < endMs) this.#pass(250);
+    const unsent = () => hasWaiting(leader.store?.state.records("delivery").entries() ?? []);
+    while (unsent() && this.#events.nowMs < endMs) this.#pass(250);
     const [job] = open();
     if (job !== undefined) {
       this.#oracle.report(
@@ -323,8 +327,13 @@ export class Simulation {
     }
     this.#checkNodes();
     oracle.flow.check(state.records("chain").entries());
+    oracle.deliveries.check(state.records("delivery").entries());
     oracle.checkFinal(state.jobs);
   }
+}
+
+function hasWaiting(deliveries: Iterable<readonly [string, Delivery]>): boolean {
+  return [...deliveries].some(([, { state }]) => state === "waiting");
 }
 
 /** Jobs that nothing but a worker keeps from their end: what waits for others, or behind them in its line, is none. */

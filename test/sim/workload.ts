@@ -24,6 +24,7 @@ import {
 import { drawBulkChange } from "./workload-bulk.ts";
 import { childOf, drawBatch, drawChain, KnownBatches } from "./workload-flow.ts";
 import { drawLane, drawLimitChange, limitRemovals } from "./workload-limits.ts";
+import { drawCallback, drawWebhookChange, webhookEnablings } from "./workload-webhooks.ts";
 
 type Reply =
   | { readonly kind: "outcome"; readonly outcome: Outcome }
@@ -106,6 +107,11 @@ export class Workload {
     for (const change of limitRemovals(queues)) this.#repeat(change, () => {});
   }
 
+  /** What was written down for others is sent. */
+  enableWebhooks(): void {
+    for (const change of webhookEnablings) this.#repeat(change, () => {});
+  }
+
   /** No more jobs come by themselves. */
   pauseSchedules(): void {
     for (const name of schedules) {
@@ -148,6 +154,7 @@ export class Workload {
         ...(this.#chance(20) && { uniqueKey: `u${below(this.#random, 4)}`, uniqueMs: 5000 }),
         ...(this.#chance(30) && this.#dependencies()),
         ...(this.#chance(35) && { lane: drawLane(this.#random) }),
+        ...(this.#chance(20) && drawCallback(this.#random)),
       },
     };
     if (this.#chance(50)) this.#enqueueKeyed([job], () => {});
@@ -180,11 +187,18 @@ export class Workload {
     else if (draw < 80) {
       const change = this.#batches.drawChange();
       if (change !== undefined) this.#call(change, () => {});
-    } else {
-      const parent = parseJobId(this.#known.at(-1 - below(this.#random, 10)) ?? "");
-      const options = parent === undefined ? {} : childOf([parent.seq, parent.createdAtMs]);
-      this.#enqueueOnce(job(options), 3);
-    }
+    } else this.#enqueueChildren(job);
+  }
+
+  /** Children of a job, which now and then is cancelled while they are under way. */
+  #enqueueChildren(job: (options: Partial<JobOptions>) => NewJob): void {
+    const parent = parseJobId(this.#known.at(-1 - below(this.#random, 10)) ?? "");
+    const options = parent === undefined ? {} : childOf([parent.seq, parent.createdAtMs]);
+    const jobs = Array.from({ length: 1 + below(this.#random, 3) }, () => job(options));
+    this.#enqueueKeyed(jobs, () => {});
+    if (parent === undefined || !this.#chance(40)) return;
+    this.#parts.oracle.managed(parent.seq);
+    this.#call({ kind: "manage", action: "cancel", seqs: [parent.seq] }, () => {});
   }
 
   #dependencies(): Partial<JobOptions> {
@@ -320,7 +334,8 @@ export class Workload {
   }
 
   #pauseOrBulk(): void {
-    if (this.#chance(50)) this.#pause();
+    if (this.#chance(40)) this.#pause();
+    else if (this.#chance(30)) this.#call(drawWebhookChange(this.#random), () => {});
     else {
       const known = [...this.#parts.oracle.jobs.keys()];
       this.#call(drawBulkChange(this.#random, known), () => {});

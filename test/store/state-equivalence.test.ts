@@ -5,8 +5,9 @@ import type { Batch } from "../../src/engine/change.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { canonical, hashState } from "../../src/engine/state-hash.ts";
-import { batchStep, keyedStep, startMs } from "../support/histories.ts";
+import { batchStep, startMs } from "../support/histories.ts";
 import { batchAt } from "../support/history-batch.ts";
+import { keyedStep } from "../support/keyed-histories.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
 

@@ -43,6 +43,10 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   startBulk: { kind: "startBulk", id: "b", action: "hold", total: 1, totalExact: true },
   stepBulk: { kind: "stepBulk", id: "b", number: 1, afterSeq: 0, seqs: [1], isLast: true },
   endBulk: { kind: "endBulk", id: "b" },
+  restoreJobs: {
+    kind: "restoreJobs",
+    jobs: [{ createdAtMs: 1, queue: "q", payload: "1", state: "held", priority: 2 }],
+  },
   clearQueue: { kind: "clearQueue", queue: "q", limit: 1 },
   deleteQueue: { kind: "deleteQueue", queue: "q" },
   setLimit: {
@@ -104,6 +108,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   cancelBatch: { kind: "cancelBatch", batch: 1 },
   deliver: { kind: "deliver", from: 1, first: 1, mails: [{ kind: "unwatch", id: "job_1" }] },
   forgetMail: { kind: "forgetMail", to: 1, through: 3 },
+  reunite: { kind: "reunite" },
   setWebhook: {
     kind: "setWebhook",
     id: "w",
@@ -116,6 +121,17 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
     results: [{ number: 1, attempts: 0, status: 200, durationMs: 1 }],
   },
   redeliver: { kind: "redeliver", webhook: "w", number: 1 },
+  setIncoming: { kind: "setIncoming", queue: "q" },
+  setSubscription: {
+    kind: "setSubscription",
+    id: "s",
+    spec: {
+      ...{ url: "https://h/", secret: "", queues: ["q"], mode: "hash", group: "g" },
+      ...{ minIntervalMs: 1, ttlMs: 1000 },
+    },
+  },
+  renewSubscription: { kind: "renewSubscription", id: "s" },
+  removeSubscription: { kind: "removeSubscription", id: "s" },
   raiseFeatureLevel: { kind: "raiseFeatureLevel", level: 2 },
 };
 
@@ -193,6 +209,7 @@ const fail: Required<FailItem> = {
   ...leased,
   pause,
   keepAttempt: true,
+  delayMs: 5,
   error: "e",
   backtrace: "b",
   retryable: false,
@@ -235,6 +252,10 @@ const filter: Required<JobFilter> = {
   hasErrors: true,
   jobIdPrefix: "job_",
   errorGroup: "g",
+  payloadWhere: [{ path: ["a"], operator: "=", value: 1 }],
+  words: ["w"],
+  any: [[{ queue: "q" }, { not: [{ priority: 1 }] }]],
+  not: [{ queue: "r" }],
 };
 const spec: Required<ScheduleSpec> = {
   ...leanChanges.setSchedule.spec,
@@ -265,6 +286,8 @@ const mails: DeliverMail["mails"] = [
     ...{ kind: "step", chain: "chn_1", step: 1, how: "dead", job: "job_1" },
     ...{ result: json, exit: "", error: "e", reason: "r" },
   },
+  { kind: "findStep", chain: "chn_1", step: 1, seq: 2 },
+  { kind: "reunited" },
   { kind: "join", batch: "batch_1", jobs: [1, 2] },
   { kind: "joined", batch: "batch_1", jobs: [1, 2], refusal: "no" },
   { kind: "partDone", batch: "batch_1" },
@@ -317,6 +340,14 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
     spec: { ...leanChanges.setWebhook.spec, tags: { a: "b" } },
     secret: "s",
   },
+  setIncoming: {
+    kind: "setIncoming",
+    queue: "q",
+    spec: {
+      ...{ scheme: "github", secret: "s", toleranceMs: 1, idHeader: "i", tagHeaders: ["t"] },
+    },
+  },
+  renewSubscription: { kind: "renewSubscription", id: "s", ttlMs: 1 },
   settleDeliveries: {
     kind: "settleDeliveries",
     results: [{ number: 1, attempts: 0, status: 503, error: "e", durationMs: 1, retryAfterMs: 2 }],

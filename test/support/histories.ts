@@ -19,7 +19,7 @@ export const seqsMax = 12;
 const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
-const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
+export const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
@@ -147,7 +147,7 @@ const step: fc.Arbitrary<NewJob> = fc.record(
   { requiredKeys: ["queue", "payload"] },
 ) as fc.Arbitrary<NewJob>;
 
-const chain = fc.record(
+export const chain = fc.record(
   {
     steps: fc.array(step, { minLength: 1, maxLength: 2 }),
     onFailure: fc.oneof(step, fc.constant("continue" as const)),
@@ -233,7 +233,34 @@ const queueDefaults: fc.Arbitrary<Partial<JobOptions>> = fc.record(
   { requiredKeys: [] },
 ) as fc.Arbitrary<Partial<JobOptions>>;
 
-const change: fc.Arbitrary<Change> = fc.oneof(
+/** Of a step only its size counts, and whether it is of the redrive there is: `history-batch.ts` makes the rest of it. */
+const redriveChange: fc.Arbitrary<Change> = fc.oneof(
+  fc
+    .record(
+      {
+        kind: fc.constant("startRedrive" as const),
+        queue,
+        filter: fc.constant({}),
+        toQueue: fc.constantFrom("b", "buried"),
+        perSecond: fc.integer({ min: 1, max: 3 }),
+        total: fc.constant(1),
+        totalExact: fc.boolean(),
+      },
+      { requiredKeys: ["kind", "queue", "filter", "total", "totalExact"] },
+    )
+    .map((made) => made as Change),
+  fc.record({
+    kind: fc.constant("stepRedrive" as const),
+    queue,
+    id: fc.integer({ min: 0, max: 9 }),
+    afterSeq: fc.integer({ min: 0, max: 9 }),
+    seqs: fc.array(seq, { maxLength: 3 }),
+    isLast: fc.integer({ min: 0, max: 3 }).map((draw) => draw === 0),
+  }),
+  fc.record({ kind: fc.constant("cancelRedrive" as const), queue }),
+);
+
+export const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: limitChange },
   {
     weight: 6,
@@ -297,6 +324,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
             output: fc.constant("out"),
             pause,
             keepAttempt: fc.constant(true as const),
+            delayMs: fc.constantFrom(0, 50, 4000),
           },
           optional,
         ),
@@ -401,6 +429,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
       ) as fc.Arbitrary<Change>,
     ),
   },
+  { weight: 3, arbitrary: redriveChange },
   {
     weight: 1,
     arbitrary: fc
@@ -430,66 +459,3 @@ export const batchStep: fc.Arbitrary<BatchStep> = fc.record({
 });
 
 export const startMs = 1_700_000_000_000;
-
-/** Once in `weight + 1` times. */
-function seldom<T>(weight: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
-  return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
-}
-
-/** Jobs that compete for two unique keys of two queues, are claimed soon, and are touched by hand now and then. */
-const keyedJob: fc.Arbitrary<NewJob> = fc
-  .record(
-    {
-      queue: fc.constantFrom("a", "a", "a", "b"),
-      payload,
-      delayMs: fc.constantFrom(0, 0, 0, 700),
-      expireMs: fc.constantFrom(2500, 60_000),
-      options: fc.record(
-        {
-          maxRetries: fc.constantFrom(1, 3),
-          baseDelayMs: fc.constant(500),
-          uniqueKey: fc.constantFrom("k", "k", "l"),
-          uniqueMs: fc.constantFrom(300, 4000, 100_000),
-          uniqueScope: fc.constantFrom("waiting", "done", "period"),
-          onConflict: fc.constantFrom("existing", "reject", "replace", "keep_last", "cancel"),
-          debounceMs: fc.constantFrom(0, 0, 500),
-          debounceMaxMs: fc.constantFrom(0, 800),
-          merge: fc.constantFrom("none", "none", "shallow", "append"),
-          chain: seldom(5, chain),
-          lane: seldom(3, lane),
-        },
-        { requiredKeys: ["uniqueKey"] },
-      ),
-    },
-    { requiredKeys: ["queue", "payload", "options"] },
-  )
-  .map(({ options: { chain: plan, lane: shared, ...rest }, ...job }) => {
-    const made = { ...rest, ...(plan && { chain: plan }), ...(shared && { lane: shared }) };
-    return { ...job, options: made } as NewJob;
-  });
-
-const keyedChange: fc.Arbitrary<Change> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc
-      .array(keyedJob, { minLength: 1, maxLength: 2 })
-      .map((jobs): Change => ({ kind: "enqueue", jobs })),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant("claim" as const),
-      queues: fc.constant(["a", "b"]),
-      count: fc.constantFrom(1, 3),
-      leaseMs: fc.constantFrom(500, 10_000),
-    }),
-  },
-  { weight: 4, arbitrary: change },
-);
-
-export const keyedStep: fc.Arbitrary<BatchStep> = fc.record({
-  afterMs: fc.constantFrom(0, 0, 1, 300, 1000),
-  seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-  changes: fc.array(keyedChange, { minLength: 1, maxLength: 3 }),
-  restarts: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
-});

@@ -1,6 +1,6 @@
 /** From a step of a random history, which only draws numbers, to the batch that means jobs and groups there are. */
 import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
-import type { Batch, Change, EnqueueJobs, NewJob } from "../../src/engine/change.ts";
+import type { Batch, Change, EnqueueJobs, NewJob, StepRedrive } from "../../src/engine/change.ts";
 import type { Job } from "../../src/engine/job.ts";
 import type { MemoryState } from "../../src/engine/memory-state.ts";
 import { type BatchStep, seqsMax } from "./histories.ts";
@@ -29,6 +29,8 @@ export function batchAt(step: BatchStep, lastMs: number, state: MemoryState): Ba
         return { ...one, seqs: one.seqs.map(aimed) };
       case "enqueue":
         return { ...one, jobs: one.jobs.map((job, i) => withIds(job, i, known, one)) };
+      case "stepRedrive":
+        return stepOf(one, state, seqOf);
       case "sealBatch":
       case "cancelBatch":
         return { ...one, batch: drawn(one.batch, known.batches).seq };
@@ -37,6 +39,27 @@ export function batchAt(step: BatchStep, lastMs: number, state: MemoryState): Ba
     }
   });
   return { nowMs: lastMs + step.afterMs, seed: step.seed, changes };
+}
+
+/** A step as a leader makes it: the next dead jobs, now and then with one that is not dead, and seldom of a redrive that is over. */
+function stepOf(
+  step: StepRedrive,
+  state: MemoryState,
+  seqOf: (draw: number) => number,
+): StepRedrive {
+  const redrive = state.records("redrive").get(step.queue);
+  if (redrive === undefined || step.id === 0)
+    return step.afterSeq > 4 ? step : { ...step, seqs: [] };
+  const { id, afterSeq } = redrive;
+  const dead = [...state.jobs.values()]
+    .filter((job) => job.state === "dead" && job.queue === step.queue)
+    .map((job) => job.seq);
+  const found = dead.sort((one, other) => one - other).filter((seq) => seq > afterSeq);
+  const stale = step.id > 6 ? step.seqs.slice(0, 1).map(seqOf) : [];
+  const seqs = [...new Set([...found.slice(0, step.seqs.length), ...stale])]
+    .filter((seq) => seq > afterSeq)
+    .sort((one, other) => one - other);
+  return { ...step, id, afterSeq: step.afterSeq === 0 ? afterSeq + 1 : afterSeq, seqs };
 }
 
 interface Numbered {

@@ -16,7 +16,7 @@ const enqueue: fc.Arbitrary<Change> = fc
     priority: fc.constantFrom(1, 1, 2),
     delayMs: fc.constantFrom(0, 0, 0, 700),
     expireMs: fc.constantFrom(60_000, 60_000, 60_000, 800),
-    lane: fc.option(lane, { nil: undefined, freq: 6 }),
+    lane: fc.option(lane, { nil: undefined, freq: 3 }),
     count: fc.integer({ min: 1, max: 3 }),
   })
   .map(({ lane: its, count, ...job }) => {

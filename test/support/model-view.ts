@@ -62,7 +62,18 @@ export function viewOf(state: MemoryState, engine: Engine): unknown {
 }
 
 function groupViews(state: MemoryState): object {
-  return { chains: chainViews(state), batches: batchViews(state) };
+  return {
+    chains: chainViews(state),
+    batches: batchViews(state),
+    redrives: redriveViews(state),
+  };
+}
+
+function redriveViews(state: MemoryState): unknown {
+  const views = [...state.records("redrive").entries()].map(
+    ([queue, { filter: _, total: __, totalExact: ___, ...redrive }]) => ({ queue, ...redrive }),
+  );
+  return views.sort((one, other) => one.id - other.id);
 }
 
 function batchViews(state: MemoryState): unknown {
@@ -123,6 +134,7 @@ function comparedView(job: Omit<Shared, "history">, named: Named): unknown {
       token: rest.token,
       leaseMs: rest.leaseMs,
       startedAtMs: rest.startedAtMs,
+      finishedAtMs: rest.finishedAtMs,
       snoozes: rest.snoozes,
       firstFailedAtMs: rest.firstFailedAtMs,
       result: rest.result,
@@ -156,6 +168,7 @@ export function modelView(model: NaiveModel): unknown {
     queues,
     chains: model.chains.view(),
     batches: model.belonging.view(),
+    redrives: model.redrives.view(),
   };
 }
 

@@ -87,15 +87,15 @@ export class NaiveAttempts {
       return answerOf(job, "active");
     }
     const isFatal = job.options.noRetryOn?.some((name) => name === item.errorClass) ?? false;
-    this.#retryOrDie(job, item.retryable === false || isFatal);
+    this.#retryOrDie(job, item.retryable === false || isFatal, item.delayMs);
     return answerOf(job, "active");
   }
 
-  #retryOrDie(job: ModelJob, isFinal: boolean): void {
+  #retryOrDie(job: ModelJob, isFinal: boolean, asked?: number): void {
     job.lostLeases = 0;
-    const dueAtMs =
-      this.#model.nowMs() +
-      retryDelayMs(job.options, job.attempt, chanceOf(this.#model.seed(), job.seq));
+    const delayMs =
+      asked ?? retryDelayMs(job.options, job.attempt, chanceOf(this.#model.seed(), job.seq));
+    const dueAtMs = this.#model.nowMs() + delayMs;
     const isTooLate = this.#isTooLate(job, dueAtMs);
     if (isFinal || isTooLate || job.attempt >= job.options.maxRetries) {
       this.#model.finish(job, "dead");

@@ -25,6 +25,7 @@ export interface ModelJob {
   leaseMs: number;
   leaseEndsAtMs: number;
   startedAtMs: number;
+  finishedAtMs: number;
   result: string | undefined;
   checkpoint: string | undefined;
   progress: string | undefined;
@@ -58,6 +59,7 @@ export function newModelJob(
     firstFailedAtMs: 0,
     token: 0,
     leaseMs: 0,
+    finishedAtMs: 0,
     leaseEndsAtMs: 0,
     startedAtMs: 0,
     result: undefined,

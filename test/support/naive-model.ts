@@ -25,6 +25,7 @@ import { answerOf, type ModelJob, newModelJob, takeOffWhatIsOver } from "./naive
 import { NaiveKeys } from "./naive-keys.ts";
 import { NaiveLimits, requiresOf } from "./naive-limits.ts";
 import { NaiveMembers } from "./naive-members.ts";
+import { NaiveRedrives } from "./naive-redrives.ts";
 import { NaiveRetention } from "./naive-retention.ts";
 import { refusals, sources } from "./naive-rules.ts";
 import { NaiveSettings } from "./naive-settings.ts";
@@ -58,6 +59,19 @@ export class NaiveModel {
     cancel: (job) => this.#act(job, "cancel"),
     add: (spec) => this.#insert(spec, this.#optionsOf(spec), false).seq,
     later: (step) => this.#waits.later(step),
+  });
+  readonly redrives = new NaiveRedrives({
+    nowMs: () => this.#nowMs,
+    takeNumber: () => this.#number++,
+    find: (seq) => this.jobs.find((job) => job.seq === seq),
+    hasQueue: (name) => this.queues.some((queue) => queue.name === name),
+    open: (name) => this.#open(name),
+    isDraining: (name) => this.#settings.isDraining(name),
+    move: (job, queue) => {
+      this.#open(queue);
+      return typeof this.#seen(this.#move(job, queue)) !== "string" || job.queue === queue;
+    },
+    retry: (job) => this.#seen(this.#act(job, "retry")),
   });
   readonly #groups = new NaiveGroups([this.chains, this.belonging]);
   readonly #calls = new NaiveCalls({
@@ -170,6 +184,10 @@ export class NaiveModel {
       case "setQueueDefaults":
         for (const queue of this.#settings.change(change)) this.#open(queue);
         return "ok";
+      case "startRedrive":
+      case "stepRedrive":
+      case "cancelRedrive":
+        return this.redrives.change(change);
       case "clearQueue":
         return this.#seen(this.#clear(change.queue, change.limit));
       case "deleteQueue":
@@ -303,6 +321,7 @@ export class NaiveModel {
 
   #finish(job: ModelJob, state: "completed" | "dead" | "cancelled"): void {
     this.#kept.leave(job);
+    job.finishedAtMs = this.#nowMs;
     this.#endLease(job, state);
     this.#kept.join(job, this.#nowMs);
     this.#waits.ended(job.seq, state);
@@ -363,6 +382,7 @@ export class NaiveModel {
         if (action === "retry") startAnew(job);
         job.lostLeases = 0;
         job.token = 0;
+        job.finishedAtMs = 0;
         takeOffWhatIsOver(job, this.#nowMs);
         this.#waits.runsAgain(job);
         this.chains.runsAgain(job);
@@ -417,6 +437,7 @@ export class NaiveModel {
     this.queues = this.queues.filter(({ name }) => name !== queue);
     this.limits.forgetQueue(queue);
     this.#settings.forget(queue);
+    this.redrives.forgetQueue(queue);
     return "ok";
   }
 

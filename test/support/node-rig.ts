@@ -191,17 +191,20 @@ export class NodeRig {
         search: {
           page: noSearch,
           seqs: noSearch,
-          text: noSearch,
           errorGroups: noSearch,
           events: async ({ from }) => ({ first: undefined, events: [], next: from }),
           close: noSearch,
         },
         cluster: cluster(this.log, () => this.leaderId),
-        backup: { create: () => Promise.reject(new Error("this node has no files")) },
+        backup: {
+          create: () => Promise.reject(new Error("this node has no files")),
+          document: () => Promise.reject(new Error("this node has no files")),
+        },
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
-        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
+        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0, texts: undefined }),
+        hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
       },
       {
         shard: 0,

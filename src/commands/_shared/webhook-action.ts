@@ -17,7 +17,7 @@ export function webhookAction(action: WebhookAction): Command {
     async run(args, { client, output, signal }) {
       const texts: string[] = [];
       for (const id of args.ids) {
-        texts.push(await client().text(action.operation, { params: { id } }, { signal }));
+        texts.push(await client().text(action.operation, { params: { name: id } }, { signal }));
         if (output.quiet && !output.json) output.line(id);
         else if (!output.json) output.note(`${id} is ${action.done}`);
       }

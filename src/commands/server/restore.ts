@@ -7,7 +7,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger } from "../../base/ports.ts";
 import { newestFeatureLevel } from "../../engine/feature-levels.ts";
 import { BackupDamaged, type BackupManifest } from "../../store/backup-format.ts";
-import { readBackup } from "../../store/backup-reader.ts";
+import { type BackupPart, readBackup } from "../../store/backup-reader.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
 import { RestoreDir } from "../../store/restore-dir.ts";
@@ -25,23 +25,41 @@ export interface Restored {
 interface RestoreEnv {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Bytes of the backup that were read, and of all states how much was written. */
+  /** Of the states that were written. */
   readonly onProgress: (bytes: number) => void;
 }
 
 /** Nothing is claimed here. */
 const cachedJobsMax = 1000;
 
+/** What the backup says of itself; the parts go on with it. */
+export async function openBackup(chunks: AsyncIterable<Uint8Array>): Promise<{
+  readonly manifest: BackupManifest;
+  readonly parts: AsyncGenerator<BackupPart, void>;
+}> {
+  const parts = readBackup(chunks);
+  try {
+    const first = await parts.next();
+    if (first.done !== true && first.value.kind === "manifest") {
+      return { manifest: first.value.manifest, parts };
+    }
+    throw new BackupDamaged("it says nothing of itself");
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
 export async function restoreWhole(
-  chunks: AsyncIterable<Uint8Array>,
+  { manifest, parts }: Awaited<ReturnType<typeof openBackup>>,
   directory: string,
   env: RestoreEnv,
 ): Promise<Restored> {
+  refuseUnknown(manifest);
   const target = openTarget(directory);
   let storage: Storage | undefined;
   try {
-    const manifest = await place(chunks, target, env);
     const { shards } = manifest;
+    await place(parts, shards, { ...env, target });
     storage = await openStorage(target.dir, { shards, cachedJobsMax }, env.logger);
     const clusterId = crypto.randomUUID();
     const nodeId = await makeAlone(storage, env.clock);
@@ -75,19 +93,15 @@ export function damaged(error: unknown): unknown {
 }
 
 async function place(
-  chunks: AsyncIterable<Uint8Array>,
-  target: RestoreDir,
-  { onProgress }: RestoreEnv,
-): Promise<BackupManifest> {
-  let manifest: BackupManifest | undefined;
+  parts: AsyncIterable<BackupPart>,
+  count: number,
+  { target, onProgress }: RestoreEnv & { readonly target: RestoreDir },
+): Promise<void> {
   let state: ReturnType<RestoreDir["state"]> | undefined;
   const shards = new Set<number>();
   let bytes = 0;
-  for await (const part of readBackup(chunks)) {
-    if (part.kind === "manifest") {
-      manifest = part.manifest;
-      refuseUnknown(manifest);
-    } else if (part.kind === "begin") {
+  for await (const part of parts) {
+    if (part.kind === "begin") {
       if (part.head.kind !== "state") throw new BackupDamaged("it is not of everything");
       shards.add(part.head.shard);
       state = target.state(part.head);
@@ -100,14 +114,12 @@ async function place(
       state = undefined;
     }
   }
-  if (manifest === undefined) throw new BackupDamaged("it says nothing of itself");
-  for (let shard = 0; shard < manifest.shards; shard++) {
+  for (let shard = 0; shard < count; shard++) {
     if (!shards.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
   }
-  return manifest;
 }
 
-function refuseUnknown({ featureLevel, version, queues }: BackupManifest): void {
+export function refuseUnknown({ featureLevel, version }: BackupManifest): void {
   if (featureLevel > newestFeatureLevel) {
     throw new CorvoError(
       "UNSUPPORTED",
@@ -115,12 +127,6 @@ function refuseUnknown({ featureLevel, version, queues }: BackupManifest): void 
       { hint: `Restore it with corvo ${version} or later.` },
     );
   }
-  if (queues === undefined) return;
-  throw new CorvoError(
-    "UNSUPPORTED",
-    `the backup is of ${queues.length === 1 ? "one queue" : `${queues.length} queues`} only: ${queues.slice(0, 3).join(", ")}`,
-    { hint: "Start a server, and restore into it: `corvo restore FILE --server URL`." },
-  );
 }
 
 /** The only member is a new one, which will admit itself when it starts. */

@@ -44,6 +44,8 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
   const { shard, storage, replica, group } = core;
   const search = await QueryStore.open(storage.files.statePath, {
     flush: () => replica.flushState(),
+    textPath: storage.texts === undefined ? undefined : storage.files.textPath,
+    onNote: (note) => env.logger.warn(note),
   });
   const node = new Node(
     replica,
@@ -61,6 +63,7 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       isCurrent: () =>
         group.state.leader !== none && replica.appliedIndex >= group.state.log.committed,
       attemptsOf: (job) => storage.store.state.attemptsOf(job),
+      hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
       fingerprint: (text) => new Bun.CryptoHasher("sha256").update(text).digest("hex"),
       sizes: () => sizesOf(storage),
       cluster: env.cluster,

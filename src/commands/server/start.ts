@@ -22,6 +22,7 @@ import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts
 import type { FormingGate } from "./forming-gate.ts";
 import { aloneOptions, type ClusterOptions } from "./identity.ts";
 import { announce } from "./join.ts";
+import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
@@ -46,6 +47,8 @@ export interface ServerOptions {
   /** Shards of a cluster that is founded. Undefined: one, or what the cluster has. */
   readonly shards?: number | undefined;
   readonly cachedJobsMax: number;
+  /** Keep an index of texts for searches. Undefined: yes. */
+  readonly textIndex?: boolean | undefined;
   /** Applied entries that the log keeps for nodes that are behind. */
   readonly logTailEntries: number;
   readonly requireLeaseToken: boolean;
@@ -108,6 +111,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const { secret: clusterText, tls } = options.cluster;
   const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
 
+  // A node that was away is told of others, and given entries to apply, while its shards are being opened.
+  let shards: readonly Shard[] = [];
   const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
@@ -154,7 +159,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
   const shardEnv = { ...options, identity, logger, cluster, drain, storeId: self.uuid };
-  const shards = await openShards(cores, shardEnv);
+  shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
@@ -163,7 +168,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   duties.start();
 
   const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
-  const app = openApp(parts, options, { logger, end });
+  const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   if (isAlone) await settleAlone(membership, duties);
@@ -219,7 +224,7 @@ function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
 }
 
 interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
-  /** Undefined until it is there: entries are applied before anything can be asked of them. */
+  /** Undefined until it is there. */
   readonly node: (shard: number) => Node | undefined;
 }
 
@@ -295,11 +300,13 @@ function createMembership(
 function openApp(
   parts: Parts,
   options: ServerOptions,
-  env: { logger: Logger; end: (ending: Ending) => void },
+  env: { cores: readonly ShardCore[]; logger: Logger; end: (ending: Ending) => void },
 ): App {
   parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
+    metrics: (seen) =>
+      metricsText({ ...seen, cores: env.cores, nodes: parts.shards.map(({ node }) => node) }),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,

@@ -23,7 +23,7 @@ export default command({
   },
   async run(args, { client, output, signal }) {
     const query = schemaValues(schema, { ...args, id: undefined });
-    const input = { params: { id: args.id }, query };
+    const input = { params: { name: args.id }, query };
     if (output.json) {
       output.line(await client().text("listDeliveries", input, { signal }));
       return undefined;

@@ -20,7 +20,7 @@ export default command({
   async run(args, { client, output, signal }) {
     const texts: string[] = [];
     for (const delivery_id of args.deliveries) {
-      const input = { params: { id: args.id, delivery_id } };
+      const input = { params: { name: args.id, delivery_id } };
       texts.push(await client().text("redeliver", input, { signal }));
       if (!output.json) output.note(`${delivery_id} is sent again`);
     }

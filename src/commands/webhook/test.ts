@@ -13,7 +13,7 @@ export default command({
   ],
   args: { id: webhookArg },
   async run(args, { client, output, signal, system }) {
-    const params = { id: args.id };
+    const params = { name: args.id };
     const { delivery_id } = await client().testWebhook({ params }, { signal });
     const find = async (): Promise<Delivery | undefined> => {
       const { deliveries } = await client().listDeliveries({ params }, { signal });

@@ -15,7 +15,18 @@ import {
   nameOf,
 } from "./setting.ts";
 
-export function setLimit(core: Core, change: SetLimit): Outcome {
+export function applyToLimit(core: Core, change: SetLimit | RemoveLimit | PauseLimit): Outcome {
+  switch (change.kind) {
+    case "setLimit":
+      return setLimit(core, change);
+    case "removeLimit":
+      return removeLimit(core, change);
+    case "pauseLimit":
+      return pauseLimit(core, change);
+  }
+}
+
+function setLimit(core: Core, change: SetLimit): Outcome {
   const { target } = change;
   const limits = core.state.records("limits");
   const name = nameOf(target);
@@ -37,7 +48,7 @@ export function setLimit(core: Core, change: SetLimit): Outcome {
   return { kind: "ok" };
 }
 
-export function removeLimit(core: Core, { target }: RemoveLimit): Outcome {
+function removeLimit(core: Core, { target }: RemoveLimit): Outcome {
   const limits = core.state.records("limits");
   if (!limits.has(nameOf(target))) {
     return reject("NOT_FOUND", `no limit is set for ${describeTarget(target)}`);
@@ -47,7 +58,7 @@ export function removeLimit(core: Core, { target }: RemoveLimit): Outcome {
   return { kind: "ok" };
 }
 
-export function pauseLimit(core: Core, { target, pauseMs }: PauseLimit): Outcome {
+function pauseLimit(core: Core, { target, pauseMs }: PauseLimit): Outcome {
   if (target.scope === "queue" && core.openQueue(target.queue) === undefined) {
     return tooManyQueues(target.queue);
   }

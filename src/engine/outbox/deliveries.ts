@@ -1,8 +1,9 @@
 /** Makes deliveries, and writes down what became of them. */
-import type { Redeliver, SettleDeliveries } from "../change.ts";
+
 import type { Core } from "../core.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, reject } from "../outcome.ts";
+import type { Redeliver, SettleDeliveries } from "./changes.ts";
 import {
   type Callback,
   callbacksId,

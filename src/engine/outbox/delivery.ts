@@ -26,6 +26,14 @@ export interface SentEvent {
   readonly data: string | undefined;
   /** There was no room for the data. */
   readonly dataOmitted: boolean;
+  /** The trace that the job belongs to, as its tag `traceparent` says. */
+  readonly trace: string | undefined;
+}
+
+/** `tags` is the JSON text of a job's tags. */
+export function traceOf(tags: string | undefined): string | undefined {
+  if (tags?.includes('"traceparent"') !== true) return undefined;
+  return /"traceparent":"([\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2})"/.exec(tags)?.[1];
 }
 
 /** The receiver of results of jobs that name one themselves. No webhook has this id. */
@@ -57,7 +65,7 @@ export interface Delivery {
 /** First pause between tries, its growth, and its cap. */
 const firstPauseMs = 1000;
 const pauseGrowth = 3;
-export const pauseMsMax = 6 * 3_600_000;
+const pauseMsMax = 6 * 3_600_000;
 
 /** The pause after so many tries, a quarter more or less by chance; longer when the receiver asked for that. */
 export function pauseMs(attempts: number, chance: number, askedMs: number): number {

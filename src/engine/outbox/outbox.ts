@@ -19,6 +19,14 @@ interface Shelf {
   all: Set<number>;
 }
 
+export interface OutboxSummary {
+  readonly waiting: number;
+  readonly oldestMs: number | undefined;
+  readonly delivered: number;
+  readonly failed: number;
+  readonly missed: number;
+}
+
 export class Outbox {
   readonly #webhooks: RecordTable<Webhook>;
   readonly #stats: RecordTable<DeliveryStats>;
@@ -27,6 +35,8 @@ export class Outbox {
   /** Webhooks that listen, by type of event; undefined until it is asked for. */
   #listeners: Map<string, readonly Webhook[]> | undefined;
   #waiting = 0;
+  /** Numbers of all that wait, in the order in which they began to. */
+  readonly #inWaiting = new Set<number>();
   /** Characters of data in all deliveries. */
   #chars = 0;
 
@@ -36,7 +46,7 @@ export class Outbox {
     this.#deliveries = state.records("delivery");
     const all = [...this.#deliveries.entries()].map(([, delivery]) => delivery);
     // The order of ends is that in which they are forgotten.
-    all.sort((one, other) => one.finish - other.finish);
+    all.sort((one, other) => one.finish - other.finish || one.number - other.number);
     for (const delivery of all) this.#count(delivery, 1);
   }
 
@@ -103,10 +113,25 @@ export class Outbox {
 
   put(delivery: Delivery): void {
     const before = this.delivery(delivery.number);
-    if (before !== undefined) this.#count(before, -1);
     this.#deliveries.put(String(delivery.number), delivery);
+    // A further try changes nothing that is counted.
+    if (before?.state === "waiting" && delivery.state === "waiting") return;
+    if (before !== undefined) this.#count(before, -1);
     this.#count(delivery, 1);
     if (delivery.state !== "waiting") this.#forgetOldest(delivery.webhook);
+  }
+
+  /** All together: how many wait, since when the first of them, and what became of those that ended. */
+  summary(): OutboxSummary {
+    const [first] = this.#inWaiting;
+    const oldest = first === undefined ? undefined : this.delivery(first);
+    const sum = { waiting: this.#inWaiting.size, delivered: 0, failed: 0, missed: 0 };
+    for (const [, { delivered, failed, missed }] of this.#stats.entries()) {
+      sum.delivered += delivered;
+      sum.failed += failed;
+      sum.missed += missed;
+    }
+    return { ...sum, oldestMs: oldest?.createdAtMs };
   }
 
   #forgetOldest(webhook: string): void {
@@ -135,6 +160,8 @@ export class Outbox {
     if (by === 1) shelf.all.add(number);
     else shelf.all.delete(number);
     if (state === "waiting") {
+      if (by === 1) this.#inWaiting.add(number);
+      else this.#inWaiting.delete(number);
       shelf.waiting += by;
       if (webhook !== callbacksId) this.#waiting += by;
     } else if (by === 1) shelf.ended.push(number);

@@ -1,8 +1,9 @@
 /** Webhooks as operators set them. */
-import type { ControlWebhook, SetWebhook, TestWebhook } from "../change.ts";
+
 import type { Core } from "../core.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, reject } from "../outcome.ts";
+import type { ControlWebhook, SetWebhook, TestWebhook } from "./changes.ts";
 import { addDelivery } from "./deliveries.ts";
 import { noStats } from "./webhook.ts";
 
@@ -61,7 +62,7 @@ export function testWebhook(core: Core, { id }: TestWebhook): Outcome {
   }
   const event = {
     ...{ number: 0, type: "test", seq: 0, jobCreatedAtMs: 0, queue: "", atMs: nowMs },
-    ...{ data: undefined, dataOmitted: false },
+    ...{ data: undefined, dataOmitted: false, trace: undefined },
   };
   const { number, createdAtMs } = addDelivery(core, event, { webhook: id, isTest: true });
   return { kind: "delivery", number, createdAtMs };

@@ -59,9 +59,13 @@ export const noStats: DeliveryStats = Object.freeze({
 
 /** Does it want to hear of events of this queue? */
 export function wantsQueue(webhook: Webhook, queue: string): boolean {
-  if (webhook.queues.length === 0) return true;
-  return webhook.queues.some((wanted) =>
-    wanted.endsWith("*") ? queue.startsWith(wanted.slice(0, -1)) : wanted === queue,
+  return webhook.queues.length === 0 || isNamed(webhook.queues, queue);
+}
+
+/** Is it one of the names, or does it begin like one that ends with `*`? */
+export function isNamed(names: readonly string[], queue: string): boolean {
+  return names.some((name) =>
+    name.endsWith("*") ? queue.startsWith(name.slice(0, -1)) : name === queue,
   );
 }
 

@@ -87,6 +87,11 @@ export class RequestContext implements CallContext {
     return controller.signal;
   }
 
+  /** A header of the request. */
+  header(name: string): string | null {
+    return this.#request.headers.get(name);
+  }
+
   end(): void {
     if (this.#controller === undefined) return;
     this.#admission.signals.delete(this.#controller);

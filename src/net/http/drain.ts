@@ -19,7 +19,7 @@ export interface DrainDeps {
   readonly isLive: (token: number) => boolean;
 }
 
-const mark = '"lease_token":"';
+const marks = ['"lease_token":"', '"lease_id":"'];
 /** Looked through at the earliest with so many; sooner would cost more than the memory is worth. */
 const tokensMin = 65_536;
 const retryMs = 1000;
@@ -87,6 +87,10 @@ export class Drain {
 
   /** Notes the leases in a text on its way to a client. One inside a payload does no harm: it is not alive. */
   note(text: string): void {
+    for (const mark of marks) this.#noteMarked(text, mark);
+  }
+
+  #noteMarked(text: string, mark: string): void {
     for (let at = text.indexOf(mark); at !== -1; ) {
       const from = at + mark.length;
       const to = text.indexOf('"', from);

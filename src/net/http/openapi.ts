@@ -100,7 +100,10 @@ function operationObject(
       ? {
           requestBody: {
             required: !operation.bodyOptional,
-            content: jsonContent(toSchema(operation.body, names)),
+            content:
+              operation.takes === "raw"
+                ? { "*/*": { schema: { type: "string" } } }
+                : jsonContent(toSchema(operation.body, names)),
           },
         }
       : {}),
@@ -199,7 +202,12 @@ function toSchema(schema: TSchema, names: ReadonlyMap<string, string>): Json {
 }
 
 function expand(schema: TSchema, names: ReadonlyMap<string, string>): Json {
-  const { "x-json-text": _, anyOf, ...rest } = JSON.parse(JSON.stringify(schema)) as Json;
+  const {
+    "x-json-text": _,
+    "x-pieces": __,
+    anyOf,
+    ...rest
+  } = JSON.parse(JSON.stringify(schema)) as Json;
   if (anyOf !== undefined) return { ...expandUnion(schema, names), ...rest };
   const out: Json = rest;
   for (const key of ["properties", "patternProperties"]) {

@@ -17,6 +17,7 @@ import type { Drain } from "./drain.ts";
 import { isPassedOn } from "./hops.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
+import { takeRaw } from "./raw-body.ts";
 import { cutShort, readBody } from "./read-body.ts";
 import { errorReply, jsonReply, streamReply } from "./reply.ts";
 
@@ -89,7 +90,10 @@ export class Route {
         held.reading = true;
         const bytes = await readBody(request, this.#deps, held);
         held.reading = false;
-        body = this.#parseBody(this.#body, bytes);
+        body =
+          this.#operation.takes === "raw" && part === undefined
+            ? takeRaw(request, bytes, this.#deps.limits)
+            : this.#parseBody(this.#body, bytes);
       }
       const input = this.#needsUrl
         ? this.#readUrl(request.url, body)

@@ -22,10 +22,13 @@ import { elsewhere } from "./elsewhere.ts";
 
 import { createFetchParts } from "./fetch-parts.ts";
 import { createGroupParts } from "./group-parts.ts";
+import { createIncomingParts } from "./incoming-parts.ts";
 import { createJobParts } from "./job-parts.ts";
+import { createRestoreParts } from "./restore-parts.ts";
 import { createScheduleParts } from "./schedule-parts.ts";
 import { createSearchParts } from "./search-parts.ts";
 import { type NoteLease, ShardCalls, type ShardSet } from "./shard-calls.ts";
+import { createSubscriptionParts } from "./subscription-parts.ts";
 import { createSystemParts } from "./system-parts.ts";
 import { createWebhookParts } from "./webhook-parts.ts";
 import { createWorkerParts } from "./worker-parts.ts";
@@ -66,9 +69,12 @@ export function createShardedHandlers(
     ...searchParts,
     ...createJobParts(calls),
     ...createBulkParts(calls, { ...ports, ids: new BulkIds(ports.clock, ports.nodeId) }),
+    ...createRestoreParts(calls),
     ...createScheduleParts(calls),
     ...createSystemParts(calls, ports.events),
     ...createWebhookParts(calls),
+    ...createIncomingParts(calls),
+    ...createSubscriptionParts(calls),
   };
   const handlers: Record<string, unknown> = {};
   for (const name of Object.keys(operations) as OperationName[]) {
@@ -78,9 +84,9 @@ export function createShardedHandlers(
   const placedHandlers = { ...handlers } as unknown as Handlers;
   Object.assign(handlers, parts, {
     moveJob: guardMove(calls, placedHandlers.moveJob),
+    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
     // Of all shards, as this node has them.
     clusterEvents: createEventPages(ports.events),
-    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
   });
   return handlers as unknown as Handlers;
 }

@@ -10,6 +10,7 @@ import { type Shown, type ShownQueue, verify, verifyQueues } from "../crash/veri
 import { Cluster, until } from "./cluster.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { differences, listJobs } from "./compare.ts";
+import { EventWatcher } from "./event-watcher.ts";
 import type { Fault } from "./fault.ts";
 import { faults } from "./faults.ts";
 import { History } from "./history.ts";
@@ -130,6 +131,8 @@ export async function underLoad<T>(
   const history = new History();
   const nodes = () => cluster.nodes;
   const load = new ClusterLoad({ journal, history, nodes, chance: createChance(seed + 1) });
+  const watcher = new EventWatcher(cluster);
+  const watching = watcher.run();
   const running = load.run();
   const problems: string[] = [];
   let result: T | undefined;
@@ -138,12 +141,20 @@ export async function underLoad<T>(
     load.stop();
     await running;
     problems.push(...(await judge(cluster, journal, load)));
+    await watcher.finish(cluster);
   } catch (error) {
     load.stop();
     await running;
     problems.push(`gave up: ${error}`, ...(await views(cluster)));
   }
-  problems.push(...load.problems, ...history.contradictions(), ...crashes(cluster));
+  watcher.stop();
+  await watching;
+  problems.push(
+    ...watcher.problems,
+    ...load.problems,
+    ...history.contradictions(),
+    ...crashes(cluster),
+  );
   const calls = [...journal.tracks.values()].flatMap((track) => track.calls);
   return {
     problems,

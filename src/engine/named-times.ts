@@ -1,24 +1,19 @@
-/** When each schedule has something to do next; rebuilt at start. Equal times come in the order of their names. */
+/** When each of some named things is due; rebuilt at start. Equal times come in the order of their names. */
 import { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
-import { nextStepMs, type ScheduleRecord } from "./schedule.ts";
 
 interface Entry extends HeapItem {
   readonly name: string;
   timeMs: number;
 }
 
-export class ScheduleTimes {
+export class NamedTimes {
   readonly #heap = new IndexedHeap<Entry>(
     (one, other) =>
       one.timeMs < other.timeMs || (one.timeMs === other.timeMs && one.name < other.name),
   );
   readonly #entries = new Map<string, Entry>();
 
-  constructor(records: Iterable<readonly [string, ScheduleRecord]>) {
-    for (const [name, record] of records) this.note(name, nextStepMs(record));
-  }
-
-  /** The time of a schedule is now this one; Infinity for none. */
+  /** The time of a name is now this one; Infinity for none. */
   note(name: string, timeMs: number): void {
     if (timeMs === Number.POSITIVE_INFINITY) {
       this.forget(name);
@@ -46,7 +41,7 @@ export class ScheduleTimes {
     return this.#heap.top?.timeMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Name of the schedule that is next. */
+  /** The name that is first. */
   first(): string | undefined {
     return this.#heap.top?.name;
   }

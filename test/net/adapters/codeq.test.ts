@@ -1,0 +1,169 @@
+/** codeQ's documented calls, sent as its clients send them, against a whole server. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type Answer, type LiveServer, liveServer } from "../../support/live-server.ts";
+
+let server: LiveServer;
+beforeAll(async () => {
+  server = await liveServer();
+});
+afterAll(() => server.stop());
+
+const as = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } });
+const call = (method: string, path: string, body?: unknown, token = "worker") =>
+  server.call(method, `/v1/codeq${path}`, body, as(token));
+const bodyOf = (answer: Answer) => answer.body as Record<string, unknown>;
+
+async function create(command: string, more: object = {}): Promise<string> {
+  const answer = await call("POST", "/tasks", { command, payload: { n: 1 }, ...more });
+  expect(answer.status).toBe(202);
+  return String(bodyOf(answer)["id"]);
+}
+
+const claim = (command: string, more: object = {}, token = "worker") =>
+  call("POST", "/tasks/claim", { commands: [command], waitSeconds: 5, ...more }, token);
+
+/** A token of the kind that codeQ's identity providers give. */
+function jwt(sub: string, issuedAt: number): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "RS256" })}.${part({ sub, iat: issuedAt })}.signature`;
+}
+
+test("a task is created, claimed, kept alive, completed, and its result read", async () => {
+  const id = await create("GENERATE", { priority: 5, maxAttempts: 3 });
+  expect(bodyOf(await call("GET", `/tasks/${id}`))).toMatchObject({
+    id,
+    command: "GENERATE",
+    payload: '{"n":1}',
+    priority: 5,
+    status: "PENDING",
+    attempts: 0,
+    maxAttempts: 3,
+  });
+  expect((await call("GET", `/tasks/${id}/result`)).status).toBe(404);
+
+  expect(bodyOf(await claim("GENERATE", { leaseSeconds: 60 }))).toMatchObject({
+    id,
+    status: "IN_PROGRESS",
+    attempts: 1,
+    workerId: expect.any(String),
+    leaseUntil: expect.any(String),
+  });
+  const beat = await call("POST", `/tasks/${id}/heartbeat`, { extendSeconds: 120 });
+  expect(beat.status).toBe(200);
+
+  const waiting = call("GET", `/tasks/${id}/result?waitSeconds=10`);
+  const artifacts = [{ name: "a.txt", contentBase64: "aGk=", contentType: "text/plain" }];
+  const done = await call("POST", `/tasks/${id}/result`, {
+    status: "COMPLETED",
+    result: { big: 7 },
+    artifacts,
+  });
+  expect(done).toMatchObject({ status: 200, body: { taskId: id, status: "COMPLETED", artifacts } });
+  expect(bodyOf(await waiting)).toMatchObject({
+    task: { id, status: "COMPLETED" },
+    result: { taskId: id, status: "COMPLETED", result: { big: 7 }, artifacts },
+  });
+});
+
+test("only who claimed a task may end or extend it; a token that was renewed is the same worker", async () => {
+  const id = await create("OWNED");
+  await claim("OWNED", {}, jwt("w1", 1));
+  for (const path of ["heartbeat", "abandon", "nack"]) {
+    expect((await call("POST", `/tasks/${id}/${path}`, {}, jwt("w2", 1))).status).toBe(403);
+  }
+  const result = { status: "COMPLETED", result: {} };
+  expect((await call("POST", `/tasks/${id}/result`, result, "stranger")).status).toBe(403);
+  expect((await call("POST", `/tasks/${id}/result`, result, jwt("w1", 2))).status).toBe(200);
+  expect((await call("POST", `/tasks/${id}/result`, result, jwt("w1", 2))).status).toBe(409);
+  expect((await call("POST", "/tasks/unknown/heartbeat", {})).status).toBe(404);
+});
+
+test("a nack waits as long as it says and ends in the dead letters; an abandoned task costs no attempt", async () => {
+  const id = await create("FLAKY", { maxAttempts: 2 });
+  await claim("FLAKY");
+  expect(await call("POST", `/tasks/${id}/abandon`)).toMatchObject({
+    body: { status: "requeued" },
+  });
+  expect(bodyOf(await claim("FLAKY"))["attempts"]).toBe(1);
+  const nack = { delaySeconds: 1, reason: "not now" };
+  const first = await call("POST", `/tasks/${id}/nack`, nack);
+  expect(first.body).toEqual({ status: "requeued", delaySeconds: 1 });
+  expect((await call("POST", "/tasks/claim", { commands: ["FLAKY"] })).status).toBe(204);
+  expect(bodyOf(await claim("FLAKY"))["attempts"]).toBe(2);
+  expect((await call("POST", `/tasks/${id}/nack`, nack)).body).toEqual({ status: "dlq" });
+  const counts = await call("GET", "/admin/queues/FLAKY");
+  expect(counts.body).toEqual({ command: "FLAKY", ready: 0, delayed: 0, inProgress: 0, dlq: 1 });
+  expect(bodyOf(await call("GET", `/tasks/${id}/result`))).toMatchObject({
+    result: { status: "FAILED", error: "not now" },
+  });
+});
+
+test("a failed result is final", async () => {
+  const id = await create("FATAL");
+  await claim("FATAL");
+  const failed = await call("POST", `/tasks/${id}/result`, { status: "FAILED", error: "no" });
+  expect(failed.body).toMatchObject({ taskId: id, status: "FAILED", error: "no" });
+  expect(bodyOf(await call("GET", `/tasks/${id}`))["status"]).toBe("FAILED");
+});
+
+test("tasks are created, claimed and ended by the batch, each with its own answer", async () => {
+  const tasks = [1, 2, 3].map((payload) => ({ command: "MANY", payload }));
+  const made = await call("POST", "/tasks/batch", {
+    tasks: [...tasks, { command: "MANY", payload: 4, delaySeconds: 600 }],
+  });
+  expect(bodyOf(made)["results"]).toHaveLength(4);
+  const claimed = await call("POST", "/tasks/claim/batch", { commands: ["MANY"], count: 10 });
+  const ids = (bodyOf(claimed)["tasks"] as { id: string }[]).map(({ id }) => id);
+  expect(ids).toHaveLength(3);
+  const ended = await call("POST", "/tasks/batch/results", {
+    results: [
+      ...ids.map((taskId) => ({ taskId, status: "COMPLETED", result: {} })),
+      { taskId: "unknown", status: "COMPLETED", result: {} },
+    ],
+  });
+  const results = bodyOf(ended)["results"] as Record<string, unknown>[];
+  expect(results.map((row) => "error" in row)).toEqual([false, false, false, true]);
+  const none = await call("POST", "/tasks/claim/batch", { commands: ["MANY"], count: 10 });
+  expect(none.status).toBe(204);
+});
+
+test("an idempotency key gives the first task again; a time to run at beats a delay", async () => {
+  const more = { idempotencyKey: "k", runAt: "2099-01-01T00:00:00Z", delaySeconds: 1 };
+  expect(await create("ONCE", more)).toBe(await create("ONCE", more));
+  const counts = await call("GET", "/admin/queues/ONCE");
+  expect(counts.body).toMatchObject({ ready: 0, delayed: 1 });
+});
+
+test("operators see counts, clean up, set topics, and see who leads", async () => {
+  await create("OLD");
+  const { id } = bodyOf(await claim("OLD")) as { id: string };
+  await call("POST", `/tasks/${id}/result`, { status: "COMPLETED", result: {} });
+  const before = "2098-01-01T00:00:00Z";
+  const cleaned = await call("POST", "/admin/tasks/cleanup", { before });
+  expect(cleaned.body).toMatchObject({ before, limit: 1000 });
+  expect((await call("GET", `/tasks/${id}`)).status).toBe(404);
+  expect(await call("GET", "/admin/queues")).toMatchObject({
+    body: expect.arrayContaining([expect.objectContaining({ command: "OLD" })]),
+  });
+
+  const topic = { maxAttempts: 7, maxConsumers: 3 };
+  expect(await call("PUT", "/admin/topics/T", topic)).toMatchObject({ status: 201, body: topic });
+  expect((await call("PUT", "/admin/topics/T", topic)).status).toBe(200);
+  expect((await call("PUT", "/admin/topics/T", { retentionSeconds: 1 })).status).toBe(422);
+  const taken = await create("T");
+  expect(bodyOf(await call("GET", `/tasks/${taken}`))["maxAttempts"]).toBe(7);
+  expect((await call("DELETE", "/admin/topics/T")).status).toBe(409);
+  expect((await call("DELETE", "/admin/topics/T?deletionPolicy=Delete")).status).toBe(204);
+  expect((await call("GET", "/admin/topics/T")).status).toBe(404);
+  expect(bodyOf(await call("GET", "/raft/status"))["groups"]).toMatchObject([{ hasLeader: true }]);
+});
+
+test("what is wrong is answered with an error and a code of the 400s", async () => {
+  expect((await call("POST", "/tasks", { payload: {} })).status).toBe(400);
+  expect((await call("POST", "/tasks/claim", { commands: [] })).status).toBe(400);
+  expect((await call("POST", "/tasks/claim/batch", { commands: ["A"], count: 11 })).status).toBe(
+    400,
+  );
+  expect((await call("POST", "/tasks/batch", { tasks: [] })).status).toBe(400);
+  expect((await call("GET", "/admin/queues/unknown")).status).toBe(404);
+});
