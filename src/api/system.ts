@@ -120,8 +120,21 @@ export const systemOperations = {
           lag: Type.Integer({ description: "Events that the slowest of them has not taken." }),
         }),
       ),
+      /** Absent when the server keeps none. */
+      text_index: Type.Optional(
+        Type.Object({
+          bytes: Type.Integer(),
+          behind: Type.Integer({ description: "Numbers of jobs that it has not come to yet." }),
+        }),
+      ),
       /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
       shards: Type.Optional(Type.Integer()),
+      messages_waiting: Type.Optional(
+        Type.Integer({
+          description:
+            "What shards have written for each other and is not known to be taken. More than a few for long: a shard has no leader.",
+        }),
+      ),
     }),
   }),
 };

@@ -15,6 +15,10 @@ function eventsText({ last, readers, lag }: { last: number; readers: number; lag
   return `${last.toLocaleString("en-US")}, ${count(readers, "reader")}${behind}`;
 }
 
+function textIndexText({ bytes, behind }: { bytes: number; behind: number }) {
+  return `${formatBytes(bytes)}, ${behind === 0 ? "up to date" : `${count(behind, "job")} behind`}`;
+}
+
 export default command({
   examples: [
     { line: "corvo status", says: "The server at CORVO_SERVER" },
@@ -66,10 +70,15 @@ export default command({
             }`,
       ],
       ["new payloads", status.disk_full === undefined ? undefined : `refused: ${status.disk_full}`],
+      ["index of texts", status.text_index && textIndexText(status.text_index)],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["deliveries", deliveriesOf(status.deliveries)],
       ["workers waiting", String(status.waiting_workers)],
+      [
+        "messages between shards",
+        status.messages_waiting === undefined ? undefined : String(status.messages_waiting),
+      ],
       ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;

@@ -22,9 +22,8 @@ import { Trimmer } from "../replica/trimmer.ts";
 import { Waker } from "../replica/waker.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
-
 import { EventLog } from "./event-log.ts";
-
+import type { FilterEnv } from "./filter/body.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import type { Hmac } from "./incoming-signature.ts";
 import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
@@ -71,7 +70,13 @@ export interface ServiceDeps {
   readonly hmac: Hmac;
   /** Calls others. */
   readonly post: Post;
-  readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+  readonly sizes: () => {
+    readonly logBytes: number;
+    readonly stateBytes: number;
+    readonly memoryBytes: number;
+    /** The index of texts, and the last job in it; undefined when there is none. */
+    readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
+  };
 }
 
 export interface DiskControl {
@@ -120,6 +125,11 @@ export class Node {
   readonly #leaseOwners = new Map<number, RevokeListener>();
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
+
+  /** What filters of this shard's jobs are read with. */
+  get filterEnv(): FilterEnv {
+    return { shard: this.options.shard, nowMs: this.deps.clock.nowMs() };
+  }
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;

@@ -47,8 +47,10 @@ export function createSystemHandlers(
         ...diskOf(node),
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
         deliveries: deliveriesView(node),
         events: feedView(events),
+        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
     },
   };
@@ -62,6 +64,11 @@ function diskOf({ deps: { disk } }: Node) {
     ...(budgetBytes === undefined ? {} : { disk_budget_bytes: budgetBytes }),
     ...(fullReason === undefined ? {} : { disk_full: fullReason }),
   };
+}
+
+function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+  const { nextNumber } = node.replica.engine.state.meta;
+  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
 }
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {

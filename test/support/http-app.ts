@@ -71,6 +71,7 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
       options.drain ??
       new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
     blobs: options.blobs ?? refusingBlobs(() => new CorvoError("BLOB_NOT_FOUND", "no blobs here")),
+    metrics: () => Promise.resolve("corvo_up 1\n"),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },
