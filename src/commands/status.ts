@@ -1,3 +1,4 @@
+/** `corvo status`: what the server holds and does, in one look; what there never was has no line. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
