@@ -33,6 +33,7 @@ export function metricsText(measured: Measured): Promise<string> {
   const page = new Page(registry);
   tellJobs(page, measured.nodes);
   tellEvents(page, measured.nodes);
+  tellDeliveries(page, measured.nodes);
   tellWorkers(page, measured);
   tellConsensus(page, measured.cores);
   tellCalls(page, measured);
@@ -134,6 +135,44 @@ function tellEvents(page: Page, nodes: readonly Node[]): void {
     "Life-cycle events that this node applied, by type: enqueued, started, completed, failed and so on.",
     [...added].map(([type, count]) => [{ type }, count]),
   );
+}
+
+function tellDeliveries(page: Page, nodes: readonly Node[]): void {
+  const all = nodes.map(({ replica }) => replica.engine.deliveries());
+  const sum = (name: "waiting" | "delivered" | "failed" | "missed") =>
+    all.reduce((total, one) => total + one[name], 0);
+  page.one("corvo_deliveries_waiting", "Messages to webhooks and results to send.", sum("waiting"));
+  const nowMs = nodes[0]?.deps.clock.nowMs() ?? 0;
+  const oldestMs = Math.min(nowMs, ...all.map((one) => one.oldestMs ?? nowMs));
+  page.one(
+    "corvo_deliveries_oldest_seconds",
+    "How long the first of them has been waiting.",
+    (nowMs - oldestMs) / 1000,
+  );
+  page.gauge(
+    "corvo_deliveries",
+    "Messages that ended: delivered, failed (given up), missed (no room).",
+    (["delivered", "failed", "missed"] as const).map((result) => [{ result }, sum(result)]),
+  );
+  const sent = nodes.map(({ courier }) => courier.sent);
+  page.counter(
+    "corvo_delivery_tries_total",
+    "Calls that this node made to webhooks and for results.",
+    (["delivered", "failed"] as const).map((result) => [
+      { result },
+      sent.reduce((total, one) => total + one[result], 0),
+    ]),
+  );
+  page.one(
+    "corvo_webhooks_disabled",
+    "Webhooks that were disabled by themselves, in any shard.",
+    new Set(nodes.flatMap(disabledOf)).size,
+  );
+}
+
+function disabledOf({ replica }: Node): readonly string[] {
+  const all = [...replica.engine.state.records("webhook").entries()];
+  return all.filter(([, { disabledBecause }]) => disabledBecause !== undefined).map(([id]) => id);
 }
 
 function tellWorkers(page: Page, { nodes, streams }: Measured): void {
