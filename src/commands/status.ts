@@ -1,3 +1,4 @@
+/** `corvo status`: one page about a server, for people or as the JSON it sent. What a server does not tell is left out. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
@@ -60,6 +61,10 @@ export default command({
       ["writes in flight", String(status.pending_proposals)],
       ["deliveries", deliveriesOf(status.deliveries)],
       ["workers waiting", String(status.waiting_workers)],
+      [
+        "messages between shards",
+        status.messages_waiting === undefined ? undefined : String(status.messages_waiting),
+      ],
       ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;

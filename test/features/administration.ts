@@ -220,6 +220,19 @@ export const administration: Chapter = {
         return async () => expect(await api.queue(queue)).toMatchObject({ enqueued: 0 });
       },
     },
+    {
+      id: "metrics",
+      what: "Metrics for Prometheus: jobs, queues, events, workers, consensus, calls with durations",
+      shows: "GET /metrics",
+      async story(api, queue) {
+        await api.add(queue);
+        return async () => {
+          const { text } = await api.call("GET", "/metrics");
+          expect(text).toContain(`corvo_queue_jobs{queue="${queue}",state="pending"} 1`);
+          expect(text).toContain("# TYPE corvo_http_request_duration_seconds histogram");
+        };
+      },
+    },
   ],
   notOffered: [
     {
