@@ -12,6 +12,7 @@ import type { QueueRecord } from "../../engine/state.ts";
 import type { CallStats } from "../../net/http/call-stats.ts";
 import { durationBounds } from "../../net/http/call-stats.ts";
 import type { Node } from "../../service/node.ts";
+import { textIndexView } from "../../service/system-handlers.ts";
 import type { ShardCore } from "./shard.ts";
 
 /** Queues that have series of their own. */
@@ -276,6 +277,15 @@ function tellCalls(page: Page, { calls, inFlight }: Measured): void {
   );
 }
 
+function tellTexts(page: Page, nodes: Measured["nodes"]): void {
+  const texts = nodes.flatMap((node) => textIndexView(node).text_index ?? []);
+  if (texts.length === 0) return;
+  const bytes = texts.reduce((sum, one) => sum + one.bytes, 0);
+  const behind = texts.reduce((sum, one) => sum + one.behind, 0);
+  page.one("corvo_text_index_bytes", "Size of the index of texts.", bytes);
+  page.one("corvo_text_index_behind_jobs", "Numbers of jobs that it has not come to yet.", behind);
+}
+
 function tellProcess(page: Page, { nodes }: Measured): void {
   const [first] = nodes;
   const memory = process.memoryUsage();
@@ -289,7 +299,9 @@ function tellProcess(page: Page, { nodes }: Measured): void {
   page.one("corvo_process_uptime_seconds", "Since the start.", first.uptimeMs / 1000);
   const sizes = first.deps.sizes();
   page.one("corvo_log_bytes", "Size of the log.", sizes.logBytes);
-  page.one("corvo_state_bytes", "Size of the state databases.", sizes.stateBytes);
+  const stateBytes = nodes.reduce((sum, { deps }) => sum + deps.sizes().stateBytes, 0);
+  page.one("corvo_state_bytes", "Size of the state databases.", stateBytes);
+  tellTexts(page, nodes);
   page.gauge("corvo_info", "Version of this node.", [
     [{ version: first.options.serverVersion, node: first.options.nodeId }, 1],
   ]);
