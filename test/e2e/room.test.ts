@@ -6,6 +6,7 @@ import { type LiveServer, liveServer } from "../support/live-server.ts";
 const blobBytes = 600_000;
 const noise = () => crypto.getRandomValues(new Uint8Array(60_000));
 
+/** In steps of 60,000. */
 async function add(server: LiveServer, bytes: number): Promise<Response> {
   const body = Buffer.concat(Array.from({ length: Math.ceil(bytes / 60_000) }, noise));
   return fetch(`${server.url}/api/v1/queues/room/jobs`, { method: "POST", body });
@@ -33,6 +34,8 @@ test("[V9] a node that reaches its budget refuses payloads, lets work go on, and
     ids.push(body.job_id);
     expect(ids.length).toBeLessThan(10);
   }
+  // What is left is too little for any payload of some size.
+  while ((await add(server, 120_000)).status === 201);
 
   const status = await server.get<{ disk_full?: string; disk_budget_bytes?: number }>("/status");
   const whileFull = await refusing(server);
@@ -43,10 +46,10 @@ test("[V9] a node that reaches its budget refuses payloads, lets work go on, and
   await server.post(`/ack/${claimed.job_id}`, { lease_token: claimed.lease_token, result: 1 });
   const blob = await fetch(`${server.url}/api/v1/blobs/${claimed.payload_blob}`);
   const { length } = await blob.bytes();
-  for (const id of ids) await server.call("DELETE", `/api/v1/jobs/${id}`);
+  await server.call("DELETE", "/api/v1/queues/room");
   await until("there is room again", async () => (await add(server, blobBytes)).status === 201);
 
-  expect(ids.length).toBeGreaterThan(1);
+  expect(ids.length).toBeGreaterThan(3);
   expect(refusal).toMatchObject({ status: 507, code: "DISK_BUDGET" });
   expect(refusal.error).toContain("its budget is 4000000 (--disk-budget)");
   expect(status).toMatchObject({
