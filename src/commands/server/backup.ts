@@ -11,6 +11,7 @@ import { CorvoError } from "../../base/errors.ts";
 import { formatJobId } from "../../base/ids.ts";
 import { stringifyJson } from "../../base/json.ts";
 import { formatTime } from "../../base/time.ts";
+import { isGap } from "../../raft/storage.ts";
 import type { BackupControl } from "../../service/backup.ts";
 import { jobLine, queueLine } from "../../service/backup-lines.ts";
 import { type BackupManifest, pieceBytes, type StateSection } from "../../store/backup-format.ts";
@@ -20,6 +21,7 @@ import { QueueExport } from "../../store/queue-export.ts";
 import { makeSnapshot, type SnapshotFile } from "../../store/snapshots.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import { entriesOf, findCut, pinLog } from "./backup-cut.ts";
 import type { ShardCore } from "./shard.ts";
 
 type Queues = readonly string[] | undefined;
@@ -110,19 +112,47 @@ function manifestOf(
   };
 }
 
+/** The states, and where there are several what happened to each until all were copied. */
 async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<BackupSection | "beat"> {
-  for (const core of cores) {
-    for await (const copy of copied(core)) {
-      if (copy === "beat") {
-        yield copy;
-        continue;
+  const unpin: (() => void)[] = [];
+  const ends: number[] = [];
+  try {
+    for (const core of cores) {
+      unpin.push(pinLog(core, core.replica.checkpointedIndex));
+      for await (const copy of copied(core)) {
+        if (copy === "beat") {
+          yield copy;
+          continue;
+        }
+        const { path, index, bytes } = copy;
+        const term = termOf(core, index);
+        const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
+        yield { head, content: piecesOf(path) };
+        ends.push(index);
       }
-      const { path, index, bytes } = copy;
-      const { term } = core.group.state;
-      const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
-      yield { head, content: piecesOf(path) };
     }
+    if (cores.length > 1) yield* entriesSections(cores, ends);
+  } finally {
+    for (const release of unpin) release();
   }
+}
+
+async function* entriesSections(
+  cores: readonly ShardCore[],
+  ends: readonly number[],
+): AsyncGenerator<BackupSection> {
+  const cut = await findCut(cores);
+  for (const [i, core] of cores.entries()) {
+    const from = (ends[i] ?? 0) + 1;
+    const head = { kind: "entries" as const, shard: core.shard, from, to: cut[i] ?? 0 };
+    if (head.to >= from) yield { head, content: packed(entriesOf(core, head)) };
+  }
+}
+
+/** Of the entry that a state ends with. One that is gone from the log is older than all that follow. */
+function termOf({ group }: ShardCore, index: number): number {
+  const term = group.storage.term(index);
+  return isGap(term) ? group.state.term : term;
 }
 
 async function* queueSections(

@@ -12,6 +12,7 @@ import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
 import { RestoreDir } from "../../store/restore-dir.ts";
 import { cutDown } from "./recover.ts";
+import { appendEntries, keepEntries, MemberNumbers } from "./restore-entries.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
 export interface Restored {
@@ -59,10 +60,10 @@ export async function restoreWhole(
   let storage: Storage | undefined;
   try {
     const { shards } = manifest;
-    await place(parts, shards, { ...env, target });
+    const entries = await place(parts, shards, { ...env, target });
     storage = await openStorage(target.dir, { shards, cachedJobsMax }, env.logger);
     const clusterId = crypto.randomUUID();
-    const nodeId = await makeAlone(storage, env.clock);
+    const nodeId = await makeAlone(storage, entries, env.clock);
     writeNodeIdentity(target.dir.path, { clusterId, nodeId, shards, recoveryEpoch: 0 });
     const counted = countIn(storage);
     target.finish();
@@ -96,27 +97,35 @@ async function place(
   parts: AsyncIterable<BackupPart>,
   count: number,
   { target, onProgress }: RestoreEnv & { readonly target: RestoreDir },
-): Promise<void> {
-  let state: ReturnType<RestoreDir["state"]> | undefined;
-  const shards = new Set<number>();
+): Promise<ReadonlySet<number>> {
+  let open: { write(piece: Uint8Array): void; place(): void } | undefined;
+  const states = new Set<number>();
+  const entries = new Set<number>();
   let bytes = 0;
   for await (const part of parts) {
     if (part.kind === "begin") {
-      if (part.head.kind !== "state") throw new BackupDamaged("it is not of everything");
-      shards.add(part.head.shard);
-      state = target.state(part.head);
+      const { head } = part;
+      if (head.kind === "queues") throw new BackupDamaged("it is not of everything");
+      if (head.kind === "state") {
+        states.add(head.shard);
+        open = target.state(head);
+      } else {
+        entries.add(head.shard);
+        open = keepEntries(target.dir.path, head);
+      }
     } else if (part.kind === "data") {
-      state?.write(part.bytes);
+      open?.write(part.bytes);
       bytes += part.bytes.length;
       onProgress(bytes);
     } else if (part.kind === "end") {
-      state?.place();
-      state = undefined;
+      open?.place();
+      open = undefined;
     }
   }
   for (let shard = 0; shard < count; shard++) {
-    if (!shards.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
+    if (!states.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
   }
+  return entries;
 }
 
 export function refuseUnknown({ featureLevel, version }: BackupManifest): void {
@@ -130,13 +139,23 @@ export function refuseUnknown({ featureLevel, version }: BackupManifest): void {
 }
 
 /** The only member is a new one, which will admit itself when it starts. */
-async function makeAlone(storage: Storage, clock: Clock): Promise<number> {
+async function makeAlone(
+  storage: Storage,
+  withEntries: ReadonlySet<number>,
+  clock: Clock,
+): Promise<number> {
   const [main] = storage.shards;
   if (main === undefined) throw new BackupDamaged("it has no shard");
   const { members, nextMemberId } = main.store.state.meta;
-  const forgotten = members.map(({ id }) => id);
-  await cutDown(storage, { self: nextMemberId, forgotten, clock });
-  return nextMemberId;
+  const numbers = new MemberNumbers(members, nextMemberId);
+  for (const shard of storage.shards) {
+    if (!withEntries.has(shard.shard)) continue;
+    await appendEntries(shard, storage.dir.path, (entry) => {
+      if (shard.shard === 0) numbers.see(entry);
+    });
+  }
+  await cutDown(storage, { self: numbers.next, forgotten: numbers.ids, clock });
+  return numbers.next;
 }
 
 function countIn({ shards }: Storage): { queues: number; jobs: number } {

@@ -22,6 +22,8 @@ export interface ShardStorage {
   readonly files: ShardFiles;
   readonly log: Log;
   readonly store: StateStore;
+  /** What follows these entries is still to be read, and stays in the log. */
+  readonly pins: Set<{ readonly afterIndex: number }>;
 }
 
 export interface Storage {
@@ -77,6 +79,7 @@ export async function openStorage(
       files,
       log,
       store,
+      pins: new Set<{ readonly afterIndex: number }>(),
     }));
     for (const shard of shards) checkAlignment(shard);
     const close = async () => {
