@@ -61,7 +61,11 @@ export async function restoreWhole(
   try {
     const { shards } = manifest;
     const entries = await place(parts, shards, { ...env, target });
-    storage = await openStorage(target.dir, { shards, cachedJobsMax }, env.logger);
+    storage = await openStorage(
+      target.dir,
+      { shards, cachedJobsMax, textIndex: false },
+      env.logger,
+    );
     const clusterId = crypto.randomUUID();
     const nodeId = await makeAlone(storage, entries, env.clock);
     writeNodeIdentity(target.dir.path, { clusterId, nodeId, shards, recoveryEpoch: 0 });

@@ -46,6 +46,8 @@ export interface ServerOptions {
   /** Shards of a cluster that is founded. Undefined: one, or what the cluster has. */
   readonly shards?: number | undefined;
   readonly cachedJobsMax: number;
+  /** Keep an index of texts for searches. Undefined: yes. */
+  readonly textIndex?: boolean | undefined;
   /** Applied entries that the log keeps for nodes that are behind. */
   readonly logTailEntries: number;
   readonly requireLeaseToken: boolean;
