@@ -221,20 +221,15 @@ export const administration: Chapter = {
       },
     },
     {
-      id: "search",
-      what: "Search by filter and by text",
-      shows: "corvo jobs list --queue QUEUE; GET /api/v1/search/fulltext?q=",
+      id: "metrics",
+      what: "Metrics for Prometheus: jobs, queues, events, workers, consensus, calls with durations",
+      shows: "GET /metrics",
       async story(api, queue) {
-        const id = await api.add(queue, { payload: { note: `needle-${queue}` } });
         await api.add(queue);
         return async () => {
-          const found = await api.json("GET", `/api/v1/search/fulltext?q=needle-${queue}`);
-          expect(found["results"]).toMatchObject([{ id }]);
-          const by = { queue, payload_contains: "needle" };
-          expect(await api.json("POST", "/api/v1/jobs/search", by)).toMatchObject({
-            jobs: [{ id }],
-            total: 1,
-          });
+          const { text } = await api.call("GET", "/metrics");
+          expect(text).toContain(`corvo_queue_jobs{queue="${queue}",state="pending"} 1`);
+          expect(text).toContain("# TYPE corvo_http_request_duration_seconds histogram");
         };
       },
     },

@@ -55,7 +55,7 @@ const layers: Readonly<Record<string, Layer>> = {
 
 /** A node finds the others by name and tries ports. */
 const serverFolder = "src/commands/server/";
-const serverPackages = ["node:crypto", "node:dns/promises", "node:net"];
+const serverPackages = ["node:crypto", "node:dns/promises", "node:net", "prom-client"];
 
 /** Snapshots travel between nodes as files, under digests. */
 const peerFolder = "src/net/peer/";
