@@ -10,8 +10,12 @@ import type { EntriesSection } from "../../store/backup-format.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import type { ShardCore } from "./shard.ts";
 
-/** Index of the last entry of each shard that belongs to the backup. */
-export type Cut = readonly number[];
+export interface Cut {
+  /** Index of the last entry of each shard that belongs to the backup. */
+  readonly ends: readonly number[];
+  /** What the jobs of all shards use at that moment. */
+  readonly blobs: ReadonlySet<string>;
+}
 
 const lookMs = 5;
 /** A node that lags so far behind does not catch up soon. */
@@ -22,7 +26,15 @@ const readBytes = 1024 * 1024;
 export async function findCut(cores: readonly ShardCore[]): Promise<Cut> {
   const untilMs = systemClock.monotonicMs() + waitMsMax;
   for (;;) {
-    if (isConsistent(cores)) return cores.map(({ replica }) => replica.appliedIndex);
+    if (isConsistent(cores)) {
+      const engines = cores.map(({ replica }) => replica.engine);
+      return {
+        ends: cores.map(({ replica }) => replica.appliedIndex),
+        blobs: new Set(
+          engines.flatMap((engine) => keysOf(engine.state.records("blobs").entries())),
+        ),
+      };
+    }
     if (systemClock.monotonicMs() > untilMs) {
       throw new CorvoError("UNAVAILABLE", "this node lags too far behind the others to be copied", {
         hint: "Ask another node.",
@@ -30,6 +42,10 @@ export async function findCut(cores: readonly ShardCore[]): Promise<Cut> {
     }
     await pause();
   }
+}
+
+function keysOf(entries: Iterable<readonly [string, unknown]>): string[] {
+  return Array.from(entries, ([key]) => key);
 }
 
 function isConsistent(cores: readonly ShardCore[]): boolean {

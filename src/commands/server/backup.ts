@@ -11,19 +11,25 @@ import { CorvoError } from "../../base/errors.ts";
 import { formatJobId } from "../../base/ids.ts";
 import { stringifyJson } from "../../base/json.ts";
 import { formatTime } from "../../base/time.ts";
+import type { BlobAccess } from "../../net/http/blob-access.ts";
 import { isGap } from "../../raft/storage.ts";
 import type { BackupControl } from "../../service/backup.ts";
 import { jobLine, queueLine } from "../../service/backup-lines.ts";
 import { type BackupManifest, pieceBytes, type StateSection } from "../../store/backup-format.ts";
 import { type BackupSection, encodeBackup } from "../../store/backup-writer.ts";
+import { blobsInState } from "../../store/blobs/blobs-in-state.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { QueueExport } from "../../store/queue-export.ts";
 import { makeSnapshot, type SnapshotFile } from "../../store/snapshots.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
-import { entriesOf, findCut, pinLog } from "./backup-cut.ts";
+import { type Cut, entriesOf, findCut, pinLog } from "./backup-cut.ts";
 import type { ShardCore } from "./shard.ts";
 
+interface BackupEnv {
+  readonly identity: NodeIdentity;
+  readonly blobs: { readonly access: Pick<BlobAccess, "open"> };
+}
 type Queues = readonly string[] | undefined;
 
 /** A connection on which nothing comes for two minutes is closed. */
@@ -31,7 +37,7 @@ const beatMs = 10_000;
 
 export function createBackupControl(
   cores: readonly ShardCore[],
-  { identity }: { readonly identity: NodeIdentity },
+  { identity, blobs }: BackupEnv,
 ): BackupControl {
   let isBusy = false;
   /** Nothing else is begun until the pieces are over. */
@@ -58,7 +64,7 @@ export function createBackupControl(
       begin(queues, () =>
         encodeBackup(
           manifestOf(cores, identity, queues),
-          queues === undefined ? stateSections(cores) : queueSections(cores, queues),
+          queues === undefined ? stateSections(cores, blobs.access) : queueSections(cores, queues),
         ),
       ),
     document: (queues) => begin(queues, () => documentOf(cores, queues)),
@@ -112,10 +118,17 @@ function manifestOf(
   };
 }
 
-/** The states, and where there are several what happened to each until all were copied. */
-async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<BackupSection | "beat"> {
+/**
+ * The states, each followed by the blobs that it is the first to name; and where there are several, what happened to each until
+ * all were copied.
+ */
+async function* stateSections(
+  cores: readonly ShardCore[],
+  access: Pick<BlobAccess, "open">,
+): AsyncGenerator<BackupSection | "beat"> {
   const unpin: (() => void)[] = [];
   const ends: number[] = [];
+  const given = new Set<string>();
   try {
     for (const core of cores) {
       unpin.push(pinLog(core, core.replica.checkpointedIndex));
@@ -127,11 +140,18 @@ async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<Backu
         const { path, index, bytes } = copy;
         const term = termOf(core, index);
         const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
+        // Those of the copy itself: what jobs use by now may be others.
+        const used = blobsInState(path);
         yield { head, content: piecesOf(path) };
+        yield* blobSections(used, given, access);
         ends.push(index);
       }
     }
-    if (cores.length > 1) yield* entriesSections(cores, ends);
+    if (cores.length > 1) {
+      const cut = await findCut(cores);
+      yield* entriesSections(cores, ends, cut);
+      yield* blobSections(cut.blobs, given, access);
+    }
   } finally {
     for (const release of unpin) release();
   }
@@ -140,11 +160,11 @@ async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<Backu
 async function* entriesSections(
   cores: readonly ShardCore[],
   ends: readonly number[],
+  cut: Cut,
 ): AsyncGenerator<BackupSection> {
-  const cut = await findCut(cores);
   for (const [i, core] of cores.entries()) {
     const from = (ends[i] ?? 0) + 1;
-    const head = { kind: "entries" as const, shard: core.shard, from, to: cut[i] ?? 0 };
+    const head = { kind: "entries" as const, shard: core.shard, from, to: cut.ends[i] ?? 0 };
     if (head.to >= from) yield { head, content: packed(entriesOf(core, head)) };
   }
 }
@@ -153,6 +173,31 @@ async function* entriesSections(
 function termOf({ group }: ShardCore, index: number): number {
   const term = group.storage.term(index);
   return isGap(term) ? group.state.term : term;
+}
+
+/** A backup without a blob that its jobs use is none. */
+async function* blobSections(
+  hashes: Iterable<string>,
+  given: Set<string>,
+  access: Pick<BlobAccess, "open">,
+): AsyncGenerator<BackupSection> {
+  for (const hash of hashes) {
+    if (given.has(hash)) continue;
+    given.add(hash);
+    const content = await access.open(hash);
+    if (content === undefined) {
+      throw new CorvoError("BLOB_NOT_FOUND", `no node that could be asked has blob ${hash}`);
+    }
+    const head = { kind: "blob" as const, hash, bytes: content.size };
+    yield { head, content: inPieces(content.stream()) };
+  }
+}
+
+/** In pieces that are small enough. */
+async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of content) {
+    for (let at = 0; at < piece.length; at += pieceBytes) yield piece.subarray(at, at + pieceBytes);
+  }
 }
 
 async function* queueSections(

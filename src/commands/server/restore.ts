@@ -6,11 +6,11 @@
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger } from "../../base/ports.ts";
 import { newestFeatureLevel } from "../../engine/feature-levels.ts";
-import { BackupDamaged, type BackupManifest } from "../../store/backup-format.ts";
+import { BackupDamaged, type BackupManifest, type SectionHead } from "../../store/backup-format.ts";
 import { type BackupPart, readBackup } from "../../store/backup-reader.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
-import { RestoreDir } from "../../store/restore-dir.ts";
+import { RestoreDir, type RestoreTarget } from "../../store/restore-dir.ts";
 import { cutDown } from "./recover.ts";
 import { appendEntries, keepEntries, MemberNumbers } from "./restore-entries.ts";
 import { openStorage, type Storage } from "./storage.ts";
@@ -102,34 +102,36 @@ async function place(
   count: number,
   { target, onProgress }: RestoreEnv & { readonly target: RestoreDir },
 ): Promise<ReadonlySet<number>> {
-  let open: { write(piece: Uint8Array): void; place(): void } | undefined;
+  let section: RestoreTarget | undefined;
   const states = new Set<number>();
   const entries = new Set<number>();
   let bytes = 0;
   for await (const part of parts) {
     if (part.kind === "begin") {
       const { head } = part;
-      if (head.kind === "queues") throw new BackupDamaged("it is not of everything");
-      if (head.kind === "state") {
-        states.add(head.shard);
-        open = target.state(head);
-      } else {
-        entries.add(head.shard);
-        open = keepEntries(target.dir.path, head);
-      }
+      section = open(head, target);
+      if (head.kind === "state") states.add(head.shard);
+      else if (head.kind === "entries") entries.add(head.shard);
     } else if (part.kind === "data") {
-      open?.write(part.bytes);
+      section?.write(part.bytes);
       bytes += part.bytes.length;
       onProgress(bytes);
     } else if (part.kind === "end") {
-      open?.place();
-      open = undefined;
+      section?.place(part.end.sha256);
+      section = undefined;
     }
   }
   for (let shard = 0; shard < count; shard++) {
     if (!states.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
   }
   return entries;
+}
+
+function open(head: SectionHead, target: RestoreDir): RestoreTarget {
+  if (head.kind === "state") return target.state(head);
+  if (head.kind === "blob") return target.blob(head);
+  if (head.kind === "entries") return keepEntries(target.dir.path, head);
+  throw new BackupDamaged("it is not of everything");
 }
 
 export function refuseUnknown({ featureLevel, version }: BackupManifest): void {
