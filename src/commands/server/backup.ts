@@ -64,7 +64,9 @@ export function createBackupControl(
       begin(queues, () =>
         encodeBackup(
           manifestOf(cores, identity, queues),
-          queues === undefined ? stateSections(cores, blobs.access) : queueSections(cores, queues),
+          queues === undefined
+            ? stateSections(cores, blobs.access)
+            : queueSections(cores, queues, blobs.access),
         ),
       ),
     document: (queues) => begin(queues, () => documentOf(cores, queues)),
@@ -203,15 +205,20 @@ async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uin
 async function* queueSections(
   cores: readonly ShardCore[],
   queues: Queues,
+  access: Pick<BlobAccess, "open">,
 ): AsyncGenerator<BackupSection | "beat"> {
+  const given = new Set<string>();
   for (const core of cores) {
+    const named = new Set<string>();
     for await (const copy of copied(core)) {
       if (copy === "beat") yield copy;
       else {
         const head = { kind: "queues" as const, shard: core.shard };
-        yield { head, content: packed(linesOf(core, copy.path, queues)) };
+        const note = (hash: string) => named.add(hash);
+        yield { head, content: packed(linesOf(core, copy.path, { queues, note })) };
       }
     }
+    yield* blobSections(named, given, access);
   }
 }
 
@@ -260,8 +267,18 @@ function* piecesOf(path: string): Generator<Uint8Array> {
   }
 }
 
+interface Wanted {
+  readonly queues: Queues;
+  /** Hears of each blob that a job names. */
+  readonly note?: (hash: string) => void;
+}
+
 /** A line of JSON for each queue and job; a queue comes before its jobs. Lines come in groups that cost little each. */
-async function* linesOf(core: ShardCore, path: string, queues: Queues): AsyncGenerator<string> {
+async function* linesOf(
+  core: ShardCore,
+  path: string,
+  { queues, note }: Wanted,
+): AsyncGenerator<string> {
   const source = new QueueExport(path);
   try {
     for (const queue of source.queues(queues)) {
@@ -269,7 +286,10 @@ async function* linesOf(core: ShardCore, path: string, queues: Queues): AsyncGen
       for (const jobs of source.jobs(queue.name)) {
         const lines = jobs.map(({ job, attempts }) => {
           const id = formatJobId(job.seq, job.createdAtMs, core.shard);
-          return `${stringifyJson({ job: jobLine(id, job, attempts) })}\n`;
+          const line = jobLine(id, job, attempts);
+          if (line.payload_blob !== undefined) note?.(line.payload_blob);
+          if (line.result_blob !== undefined) note?.(line.result_blob);
+          return `${stringifyJson({ job: line })}\n`;
         });
         yield lines.join("");
         // Others have their turn.
@@ -304,7 +324,7 @@ async function* documentOf(cores: readonly ShardCore[], queues: Queues): AsyncGe
         yield " ";
         continue;
       }
-      for await (const group of linesOf(core, copy.path, queues)) {
+      for await (const group of linesOf(core, copy.path, { queues })) {
         const jobs: string[] = [];
         for (const line of group.split("\n")) {
           if (line.startsWith(queueStart)) found.push(line.slice(queueStart.length, -1));
