@@ -49,9 +49,15 @@ export function createSystemHandlers(
         ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
         deliveries: deliveriesView(node),
         events: feedView(events),
+        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
     },
   };
+}
+
+function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+  const { nextNumber } = node.replica.engine.state.meta;
+  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
 }
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {

@@ -348,6 +348,22 @@ export const knownBugs: readonly KnownBug[] = [
   },
   {
     id: undefined,
+    says: "only the first child is cancelled with its parent",
+    by: "simulator",
+    file: "src/engine/belonging.ts",
+    from: "work.parent, work.after);\n  if (seq === undefined) return undefined;",
+    to: "work.parent, work.after);\n  if (seq === undefined || work.after > 0) return undefined;",
+  },
+  {
+    id: undefined,
+    says: "a group that had its turn is next again",
+    by: "simulator",
+    file: "src/engine/limits/turns.ts",
+    from: "    this.#setAhead(group, pass + 1 / weight);",
+    to: "    this.#setAhead(group, pass + 0 / weight);",
+  },
+  {
+    id: undefined,
     says: "the end of a lease is no event",
     by: "simulator",
     file: "src/engine/events.ts",

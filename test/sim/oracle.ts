@@ -8,12 +8,13 @@ import type { AnyRecord } from "../../src/engine/records.ts";
 import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
 import { BulkLedger } from "./bulk-ledger.ts";
+import { CascadeLedger } from "./cascade-ledger.ts";
 import { DeliveryLedger } from "./delivery-ledger.ts";
 import { EventLedger } from "./event-ledger.ts";
-
 import { FlowLedger } from "./flow-ledger.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import { ScheduleLedger } from "./schedule-ledger.ts";
+import { TurnLedger } from "./turn-ledger.ts";
 
 interface AppliedEntry {
   readonly term: number;
@@ -46,6 +47,14 @@ export class Oracle {
   readonly jobs = new Map<number, KnownJob>();
   readonly limits = new LimitLedger((problem) => this.report(problem));
   readonly flow = new FlowLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly cascades = new CascadeLedger(
+    (problem) => this.report(problem),
+    (event) => this.note(event),
+  );
+  readonly turns = new TurnLedger(
     (problem) => this.report(problem),
     (event) => this.note(event),
   );
@@ -155,6 +164,8 @@ export class Oracle {
   jobChanges(nowMs: number, previous: Job | undefined, next: Job): void {
     this.limits.jobChanges(next);
     this.flow.jobChanges(previous, next);
+    this.cascades.jobChanges(previous, next);
+    this.turns.jobChanges(previous, next);
     this.admission.jobChanges(previous, next);
     this.bulk.jobChanges(next);
     this.deliveries.jobChanges(previous, next);
@@ -264,6 +275,7 @@ export class Oracle {
       }
     }
     const seen = new Set<string>();
+    this.cascades.check();
     this.events.checkFinal(jobs);
     this.schedules.checkJobs(jobs.values());
     this.admission.check(jobs.values());

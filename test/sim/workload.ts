@@ -187,11 +187,18 @@ export class Workload {
     else if (draw < 80) {
       const change = this.#batches.drawChange();
       if (change !== undefined) this.#call(change, () => {});
-    } else {
-      const parent = parseJobId(this.#known.at(-1 - below(this.#random, 10)) ?? "");
-      const options = parent === undefined ? {} : childOf([parent.seq, parent.createdAtMs]);
-      this.#enqueueOnce(job(options), 3);
-    }
+    } else this.#enqueueChildren(job);
+  }
+
+  /** Children of a job, which now and then is cancelled while they are under way. */
+  #enqueueChildren(job: (options: Partial<JobOptions>) => NewJob): void {
+    const parent = parseJobId(this.#known.at(-1 - below(this.#random, 10)) ?? "");
+    const options = parent === undefined ? {} : childOf([parent.seq, parent.createdAtMs]);
+    const jobs = Array.from({ length: 1 + below(this.#random, 3) }, () => job(options));
+    this.#enqueueKeyed(jobs, () => {});
+    if (parent === undefined || !this.#chance(40)) return;
+    this.#parts.oracle.managed(parent.seq);
+    this.#call({ kind: "manage", action: "cancel", seqs: [parent.seq] }, () => {});
   }
 
   #dependencies(): Partial<JobOptions> {
