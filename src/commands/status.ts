@@ -1,3 +1,7 @@
+/**
+ * What one server says of itself, for people. A row whose value is undefined is left out, since older servers do not say everything;
+ * with --json the answer passes through unread.
+ */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";
