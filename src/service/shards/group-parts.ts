@@ -85,10 +85,12 @@ export async function fillIn(
   calls: ShardCalls,
   shown: readonly (Shown | undefined)[],
   context: CallContext,
-  query: { readonly consistency?: "strong" | "stale" },
+  { consistency }: { readonly consistency?: "strong" | "stale" },
 ): Promise<ReadonlyMap<string, JobSeen>> {
   const unknown = shown.filter((job) => job?.state === "removed" && job.job_id !== undefined);
   const ids = unknown.flatMap((job) => job?.job_id ?? []);
+  // Of the query of the call only this is meant for the jobs.
+  const query = consistency === undefined ? {} : { consistency };
   const states = await statesOf(calls, ids, context, query);
   for (const job of unknown) {
     const found = states.get(job?.job_id ?? "");
