@@ -210,6 +210,21 @@ describe("batches", () => {
     expect(none.status).toBe(204);
   });
 
+  test("[F52] a job of a call that makes a batch is in no other one, whatever its shard", async () => {
+    const [a, b] = spread("other");
+    const { batch_id } = await server.post<{ batch_id: string }>("/batches", { queue: b });
+    const jobs = [{ queue: a }, { queue: b, batch_id }];
+
+    for (const more of [{ batch: {} }, { part_of: batch_id }]) {
+      const refused = await server.call("POST", "/api/v1/enqueue/batch", { jobs, ...more });
+      expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
+    }
+    const both = { jobs: [{ queue: a }], batch: {}, part_of: batch_id };
+    const refused = await server.call("POST", "/api/v1/enqueue/batch", both);
+    expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
+    expect((await server.call("GET", `/api/v1/queues/${a}`)).status).toBe(404);
+  });
+
   test("[F52] jobs of other shards join an open batch, are cancelled with it, and are refused by a sealed one", async () => {
     const [a, b, c] = spread("open");
     const { batch_id } = await server.post<{ batch_id: string }>("/batches", { queue: a });
