@@ -1,6 +1,8 @@
 /** What jobs of different shards mean to each other, with engines that are joined by hand. */
 import { expect, test } from "bun:test";
 import { formatGroupId } from "../../src/base/ids.ts";
+import type { Change } from "../../src/engine/change.ts";
+import { engineLimits } from "../../src/engine/limits.ts";
 import type { Errand, Mail } from "../../src/engine/mail.ts";
 import { ShardsRig } from "../support/shards-rig.ts";
 
@@ -409,4 +411,34 @@ test("[F55] what is brought twice is taken once, and an engine that starts anew 
 
   expect(rig.jobsOf(b)).toHaveLength(5);
   expectQuiet(rig);
+});
+
+test("[F55] while too many messages wait, only jobs that can give rise to none are added", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const { engine } = rig.at(0);
+  const apply = (change: Change) =>
+    engine.apply({ nowMs: rig.nowMs, seed: 1, changes: [change] })[0];
+  const passedOn = { queue: a, payload: "{}", options: { deadQueue: b } };
+  const count = engineLimits.mailMax;
+  apply({ kind: "enqueue", jobs: Array.from({ length: count }, () => passedOn) });
+  const claimed = apply({ kind: "claim", queues: [a], count, leaseMs: 1000 });
+  const jobs = claimed?.kind === "claimed" ? claimed.jobs : [];
+  const items = jobs.map(({ seq, token }) => ({ seq, token, error: "e", retryable: false }));
+  apply({ kind: "fail", items });
+
+  const chain = { steps: [{ queue: b, payload: "{}" }], shard: 0 };
+  const begins = { queue: a, payload: "{}", options: { chain } };
+  const added = () =>
+    apply({ kind: "enqueue", jobs: [passedOn, begins, { queue: a, payload: "{}" }] });
+  expect(added()).toMatchObject({
+    results: [
+      { code: "OVERLOADED", message: expect.stringContaining("mailMax") },
+      { code: "OVERLOADED" },
+      { kind: "added" },
+    ],
+  });
+  apply({ kind: "forgetMail", to: 1, through: 1 });
+
+  expect(added()).toMatchObject({ results: Array(3).fill({ kind: "added" }) });
 });

@@ -1,6 +1,11 @@
 /** Jobs that belong together though they are in different shards of a node, over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
 import { shardOfQueue } from "../../src/base/placement.ts";
+import type { NewJob } from "../../src/engine/change.ts";
+import { mailLevel, needOf } from "../../src/engine/feature-levels.ts";
+import type { JobOptions } from "../../src/engine/options.ts";
+import { isAcross } from "../../src/service/relations.ts";
 import { type Claimed, type LiveServer, liveServer } from "../support/live-server.ts";
 
 const shards = 3;
@@ -278,4 +283,34 @@ test("[F56] the resources of a job stay where its queue is, and the refusal says
 
   expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
   expect(JSON.stringify(refused.body)).toContain("{tag}");
+});
+
+test("[F2] [F50] a job that has to do with another shard is one that older nodes do not know; any other is not", () => {
+  const [a, b] = spread("level");
+  const place = { shard: 0, shards };
+  const job = (options: Partial<JobOptions>) => ({ queue: a, payload: "{}", options });
+  const [mine, other] = [formatJobId(1, 1000, 0), formatJobId(1, 1000, 1)];
+  const batch = (shard: number) => formatGroupId("batch", { seq: 1, createdAtMs: 1000, shard });
+  const step = (queue: string, options = {}) => ({ queue, payload: "{}", options });
+  const chain = (...steps: NewJob[]) => ({ chain: { steps, shard: 0 } });
+  const own = [
+    job({}),
+    job({ dependsOn: [mine, "$0"], parentId: mine, batchId: batch(0) }),
+    job({ deadQueue: a, ...chain(step(a)) }),
+  ];
+  const across = [
+    job({ dependsOn: [mine, other] }),
+    job({ parentId: other }),
+    job({ batchId: batch(2) }),
+    job({ deadQueue: b }),
+    job(chain(step(a), step(b))),
+    job(chain(step(a, { deadQueue: b }))),
+    job({ chain: { steps: [], onExit: step(b), shard: 0 } }),
+  ];
+
+  expect(own.map((one) => isAcross(place, one))).toEqual(own.map(() => false));
+  expect(across.map((one) => isAcross(place, one))).toEqual(across.map(() => true));
+  const change = { kind: "enqueue", jobs: across, across: true } as const;
+  expect(needOf(change).level).toBe(mailLevel);
+  expect(across.some((one) => isAcross({ shard: 0, shards: 1 }, one))).toBe(false);
 });
