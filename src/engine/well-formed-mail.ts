@@ -19,15 +19,16 @@ import {
 import {
   count,
   duration,
-  followingRows,
   json,
   key,
   longText,
   name,
   optionRows,
   priority,
+  restOfChain,
   seq,
   shard,
+  shortText,
   time,
 } from "./well-formed-job.ts";
 
@@ -39,7 +40,7 @@ const ref: Shape<JobRef> = (value) =>
     ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
     : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
 
-/** What an engine adds in another shard: never a chain, which is kept where it began. */
+/** What an engine adds in another shard. */
 const addedJob: Shape<NewJob> = members<NewJob>({
   queue: name,
   payload: json,
@@ -52,7 +53,7 @@ const addedJob: Shape<NewJob> = members<NewJob>({
   options: optional(
     members<Partial<JobOptions>>({
       ...optionRows,
-      ...followingRows,
+      chain: optional(restOfChain),
       chainId: optional(id),
       chainStep: optional(integer(-2, bounds.listMax)),
       deadOf: optional(ref),
@@ -106,6 +107,10 @@ export const mail: Shape<Mail> = variants<Mail>({
     step: integer(0, bounds.listMax),
     how: word({ completed: true, dead: true, cancelled: true, runsAgain: true }),
     job: id,
+    plan: optional(restOfChain),
+    parentId: optional(shortText),
+    cascadeCancel: optional(yes),
+    batchId: optional(id),
     result: optional(json),
     exit: optional(longText),
     error: optional(longText),
