@@ -116,6 +116,8 @@ export const incomingOperations = {
       ),
     }),
     takes: "raw",
+    // Senders are not ours, and some add what they like.
+    ignoresUnknown: true,
     body: Type.Object({
       text: Type.String(),
       headers: MapOf(Type.String(), limits.incomingHeaderLengthMax, {}),

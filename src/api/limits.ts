@@ -55,6 +55,8 @@ export const requestLimits = {
   restoreJobsMax: 1000,
   /** Characters of a cursor, which has a part for every shard. */
   cursorLengthMax: 32 * 1024,
+  /** Characters of a filter as text. */
+  filterTextMax: 4096,
   /** Characters of one filter of events. */
   eventFilterLengthMax: 64 * 1024,
   /** Rows of one page of a list. */

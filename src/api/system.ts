@@ -115,6 +115,13 @@ export const systemOperations = {
           lag: Type.Integer({ description: "Events that the slowest of them has not taken." }),
         }),
       ),
+      /** Absent when the server keeps none. */
+      text_index: Type.Optional(
+        Type.Object({
+          bytes: Type.Integer(),
+          behind: Type.Integer({ description: "Numbers of jobs that it has not come to yet." }),
+        }),
+      ),
       /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
       shards: Type.Optional(Type.Integer()),
     }),

@@ -4,7 +4,7 @@
  */
 import { formatTime } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
-import { connect } from "./_shared/client.ts";
+import { connect, patientRetry } from "./_shared/client.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
@@ -90,7 +90,10 @@ async function save(
   const target = file === "-" ? undefined : new BackupTarget(file, mayReplace);
   const progress = createProgress(context);
   try {
-    const { chunks } = await connect(context).createBackup({ query }, { signal: context.signal });
+    const { chunks } = await connect(context, patientRetry).createBackup(
+      { query },
+      { signal: context.signal },
+    );
     let read = 0;
     const summary = await summarize(bytesOf(chunks), async (chunk) => {
       read += chunk.length;

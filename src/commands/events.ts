@@ -11,11 +11,13 @@ import { BadValue, type Reader, readInteger } from "./_shared/readers.ts";
 
 const lastDefault = 20;
 
-const readLast: Reader<number> = (text) => {
-  const last = readInteger(text);
-  if (last >= 0 && last <= requestLimits.pageRowsMax) return last;
-  throw new BadValue(`${text} is outside of 0 to ${requestLimits.pageRowsMax}`);
-};
+const readFrom =
+  (least: number): Reader<number> =>
+  (text) => {
+    const number = readInteger(text);
+    if (number >= least && number <= requestLimits.pageRowsMax) return number;
+    throw new BadValue(`${text} is outside of ${least} to ${requestLimits.pageRowsMax}`);
+  };
 
 /** Several by repeating the flag or by commas. */
 const filterFlag = (description: string, valueHint: string) =>
@@ -49,13 +51,13 @@ export default command({
     last: {
       type: "string",
       valueHint: "N",
-      read: readLast,
+      read: readFrom(0),
       description: `Begin so many events before the last one. Default ${lastDefault}.`,
     },
     limit: {
       type: "string",
       valueHint: "N",
-      read: readLast,
+      read: readFrom(1),
       description: "Events to show at most, without --follow. Default 1000.",
     },
   },

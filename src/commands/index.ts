@@ -11,7 +11,11 @@ const jobs: Group = {
     { line: "corvo jobs retry --state dead --queue mail", says: "Run it again, after a question" },
   ],
   commands: {
-    list: { summary: "Find jobs", load: () => import("./jobs/list.ts") },
+    list: { summary: "Find jobs by a filter", load: () => import("./jobs/list.ts") },
+    search: {
+      summary: "Jobs that contain words, the newest first",
+      load: () => import("./jobs/search.ts"),
+    },
     tree: {
       summary: "Show a job with all that belongs to it",
       load: () => import("./jobs/tree.ts"),

@@ -136,6 +136,11 @@ export default command({
       default: "100000000",
       read: readCount,
     },
+    "no-text-index": {
+      type: "boolean",
+      description:
+        "Keep no index of texts. Searches for text then look at as many jobs as one call may, the newest first.",
+    },
     "events-max": {
       type: "string",
       description: "How many life-cycle events this node keeps for readers at most.",
@@ -247,6 +252,7 @@ export default command({
         dataDir: args["data-dir"],
         shards: args.shards,
         cachedJobsMax: args["cache-jobs"],
+        textIndex: args["no-text-index"] !== true,
         logTailEntries: args["log-tail"],
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],

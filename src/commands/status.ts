@@ -11,6 +11,10 @@ function eventsText({ last, readers, lag }: { last: number; readers: number; lag
   return `${last.toLocaleString("en-US")}, ${count(readers, "reader")}${behind}`;
 }
 
+function textIndexText({ bytes, behind }: { bytes: number; behind: number }) {
+  return `${formatBytes(bytes)}, ${behind === 0 ? "up to date" : `${count(behind, "job")} behind`}`;
+}
+
 export default command({
   examples: [
     { line: "corvo status", says: "The server at CORVO_SERVER" },
@@ -51,6 +55,7 @@ export default command({
         `${formatBytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
       ],
       ["state", formatBytes(status.state_bytes)],
+      ["index of texts", status.text_index && textIndexText(status.text_index)],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],
       ["deliveries", deliveriesOf(status.deliveries)],

@@ -145,6 +145,7 @@ export class Core {
 
   /** Adds a job that was elsewhere before, as it was there. Nothing follows from it. */
   restore(job: Job, queue: QueueRecord): Job {
+    this.state.noteRestored(job.seq);
     const restored = isFinished(job.state)
       ? { ...job, finish: this.#takeFinish(job.state, job.queue) }
       : job;

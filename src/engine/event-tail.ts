@@ -31,6 +31,8 @@ export interface EventPage {
 }
 
 export class EventTail {
+  /** Events by the code of their type, since this was made. */
+  readonly added = new Float64Array(64);
   readonly #keepsUntilStored: boolean;
   readonly #chunks: EventChunk[] = [];
   #next: number;
@@ -71,6 +73,7 @@ export class EventTail {
       this.#forget();
     }
     chunk.add(code, subject, atMs, text);
+    this.added[code] = (this.added[code] ?? 0) + 1;
     this.#next++;
   }
 

@@ -22,6 +22,7 @@ import type {
 } from "./change.ts";
 import type { Lane } from "./limits/lane.ts";
 import type { JobOptions } from "./options.ts";
+import type { JobFilter } from "./query.ts";
 
 /** The first version of the program that knows the level; in the order of the levels, from 1. */
 export const featureLevels = [
@@ -223,6 +224,40 @@ const manageActions: Readonly<Record<ManageAction, number>> = {
   changePriority: 1,
 };
 
+/** A program that does not know a member of a filter would take the filter for a wider one. */
+const filterMembers: Levels<JobFilter> = {
+  queue: 2,
+  states: 2,
+  priority: 2,
+  tags: 2,
+  payloadContains: 2,
+  errorContains: 2,
+  createdAfterMs: 2,
+  createdBeforeMs: 2,
+  scheduledAfterMs: 2,
+  scheduledBeforeMs: 2,
+  startedAfterMs: 2,
+  startedBeforeMs: 2,
+  completedAfterMs: 2,
+  completedBeforeMs: 2,
+  expireAfterMs: 2,
+  expireBeforeMs: 2,
+  attemptMin: 2,
+  attemptMax: 2,
+  uniqueKey: 2,
+  workerId: 2,
+  parentId: 2,
+  batchId: 2,
+  chainId: 2,
+  hasErrors: 2,
+  jobIdPrefix: 2,
+  errorGroup: 2,
+  payloadWhere: 3,
+  words: 3,
+  any: 3,
+  not: 3,
+};
+
 const retentionMembers: Levels<Retention> = { doneMs: 1, doneMax: 1, deadMs: 1, deadMax: 1 };
 
 /** The level that a change needs, and the part of it that needs it. */
@@ -258,6 +293,8 @@ export function needOf(change: Change): Need {
     }
     case "manage":
       return higher(own, { [change.action]: true }, manageActions, "manage");
+    case "startRedrive":
+      return higher(own, change.filter, filterMembers, "filter");
     case "configure":
       return higher(own, change.retention, retentionMembers, "retention");
     default:

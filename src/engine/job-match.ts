@@ -9,6 +9,45 @@ import type { Job } from "./job.ts";
 import type { JobFilter } from "./query.ts";
 
 export function mayStillMatch(job: Job, filter: JobFilter): boolean {
+  return (
+    fitsRecord(job, filter) &&
+    (filter.any ?? []).every((group) => group.some((one) => mayStillMatch(job, one))) &&
+    !(filter.not ?? []).some((one) => mustMatch(job, one))
+  );
+}
+
+/** Does its record alone say that the job matches? */
+function mustMatch(job: Job, filter: JobFilter): boolean {
+  return (
+    Object.keys(filter).every((member) => recorded.has(member)) &&
+    fitsRecord(job, filter) &&
+    (filter.any ?? []).every((group) => group.some((one) => mustMatch(job, one))) &&
+    !(filter.not ?? []).some((one) => mayStillMatch(job, one))
+  );
+}
+
+/** Members that are answered below. */
+const recorded: ReadonlySet<string> = new Set<keyof JobFilter>([
+  "queue",
+  "states",
+  "priority",
+  "attemptMin",
+  "attemptMax",
+  "workerId",
+  "uniqueKey",
+  "scheduledAfterMs",
+  "scheduledBeforeMs",
+  "startedAfterMs",
+  "startedBeforeMs",
+  "completedAfterMs",
+  "completedBeforeMs",
+  "expireAfterMs",
+  "expireBeforeMs",
+  "any",
+  "not",
+]);
+
+function fitsRecord(job: Job, filter: JobFilter): boolean {
   const { queue, states, priority, attemptMin, attemptMax, workerId } = filter;
   return (
     (queue === undefined || job.queue === queue) &&

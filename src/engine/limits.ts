@@ -72,6 +72,9 @@ export const engineLimits = {
   bucketJobsMax: 250_000,
 } as const;
 
+/** Bounds of a filter of jobs: filters within filters, what one of them lists, and names in a path of a payload. */
+export const filterLimits = { depthMax: 6, partsMax: 100, pathMax: 32 } as const;
+
 /** The widest values that a change may hold: what the engine's structures and whole-number arithmetic are made for. */
 export const changeLimits = {
   /** Characters of names and keys, of texts to show or to find jobs by, and of everything else. */

@@ -43,6 +43,8 @@ export class MemoryState implements State {
     return this.jobs.get(seq);
   }
 
+  noteRestored(): void {}
+
   putJob(job: Job): void {
     this.jobs.set(job.seq, job);
   }

@@ -35,6 +35,24 @@ export interface JobFilter {
   readonly jobIdPrefix?: string;
   /** Id of the group of the job's last error (`error-group.ts`). */
   readonly errorGroup?: string;
+  /** Conditions on members of the payload. */
+  readonly payloadWhere?: readonly PayloadCondition[];
+  /** Texts that occur, in any case, in the queue's name, the payload, the tags or an error. */
+  readonly words?: readonly string[];
+  /** Of each group one filter must hold. */
+  readonly any?: readonly (readonly JobFilter[])[];
+  /** None of these may hold. */
+  readonly not?: readonly JobFilter[];
+}
+
+export type PayloadComparison = "=" | "!=" | "<" | "<=" | ">" | ">=";
+
+/** What the member at `path` of a JSON payload must satisfy; `engine/payload-condition.ts` says what that means. */
+export interface PayloadCondition {
+  readonly path: readonly string[];
+  readonly operator: PayloadComparison | "startsWith" | "contains";
+  readonly of?: "length";
+  readonly value: string | number | boolean | null;
 }
 
 export interface JobPageRequest {
@@ -53,6 +71,17 @@ export interface JobPage {
   readonly totalExact: boolean;
   /** Present when there are more. */
   readonly cursor: string | undefined;
+  readonly reach: SearchReach;
+}
+
+/** How an answer was found. */
+export interface SearchReach {
+  /** False when a condition or the order was tested on rows one by one, so that one call may not reach all of them. */
+  readonly indexed: boolean;
+  /** Index entries and rows that were looked at. */
+  readonly scanned: number;
+  /** The newest job in the index of texts, when the search was one for text and there is an index. */
+  readonly textThrough: { readonly seq: number; readonly createdAtMs: number } | undefined;
 }
 
 /** Jobs whose last error is of one kind. */
@@ -96,8 +125,6 @@ export interface JobSearch {
     filter: JobFilter,
     range: { readonly afterSeq: number; readonly beforeSeq: number; readonly limit: number },
   ): Promise<number[]>;
-  /** Jobs whose queue, payload or tags contain the text, newest first. */
-  text(query: string, limit: number): Promise<Job[]>;
   /** Groups of the errors of matching jobs. */
   errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups>;
   /** Stored life-cycle events from a number on. */

@@ -12,6 +12,7 @@ import type { Core } from "./core.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
+import { reactForCallbacks, refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 import { tooManyQueues } from "./queue-settings.ts";
 import type { RestoredAttempt, RestoredJob, RestoreJobs } from "./restored-job.ts";
@@ -38,6 +39,7 @@ function restoreJob(core: Core, asked: RestoredJob): EnqueueResult {
     putAttempt(core, stored, attempt, ordinal);
   });
   if (stored.options.uniqueKey !== undefined && !isFinished(stored.state)) takeKey(core, stored);
+  if (stored.options.callback !== undefined) reactForCallbacks(core, undefined, stored);
   const { createdAtMs, state } = stored;
   return { kind: "added", seq, createdAtMs, state };
 }
@@ -54,6 +56,10 @@ function refuse(core: Core, { seq, createdAtMs, ...asked }: RestoredJob): Reject
         ? `the job is here already, ${taken.state}`
         : "another job has its number, so it cannot keep its id",
     );
+  }
+  if (asked.options?.callback !== undefined && !isFinished(asked.state)) {
+    const full = refuseCallbacks(core, 1);
+    if (full !== undefined) return full;
   }
   const key = asked.options?.uniqueKey;
   if (key === undefined || isFinished(asked.state)) return undefined;

@@ -118,6 +118,8 @@ export interface State {
   getJob(seq: number): Job | undefined;
   /** Inserts or replaces. */
   putJob(job: Job): void;
+  /** The job, which was put just now, may have a smaller number than some that were put before. */
+  noteRestored(seq: number): void;
   /** Removes the job with its attempts. */
   deleteJob(seq: number): void;
 

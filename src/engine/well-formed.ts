@@ -22,13 +22,11 @@ import type {
   SnoozeItem,
 } from "./change.ts";
 import type { IncomingSpec } from "./incoming.ts";
-import type { JobState } from "./job.ts";
 import type { Rate } from "./limits/rate.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
 import { changeLimits as bounds } from "./limits.ts";
 import type { SettleDeliveries } from "./outbox/changes.ts";
 import type { WebhookSpec } from "./outbox/webhook.ts";
-import type { JobFilter } from "./query.ts";
 import type { ScheduleSpec, Timetable } from "./schedule.ts";
 import {
   checked,
@@ -45,6 +43,7 @@ import {
   yes,
 } from "./shape.ts";
 import type { SubscriptionSpec } from "./subscriptions.ts";
+import { filter } from "./well-formed-filter.ts";
 import {
   count,
   duration,
@@ -135,46 +134,6 @@ const manageAction: Shape<ManageAction> = word({
   approve: true,
   reject: true,
   changePriority: true,
-});
-
-const jobState: Shape<JobState> = word({
-  pending: true,
-  scheduled: true,
-  active: true,
-  retrying: true,
-  completed: true,
-  dead: true,
-  cancelled: true,
-  held: true,
-});
-
-const filter: Shape<JobFilter> = members<JobFilter>({
-  queue: optional(shortText),
-  states: optional(list(jobState, 0, bounds.listMax)),
-  priority: optional(priority),
-  tags: optional(map(shortText, shortText, bounds.listMax)),
-  payloadContains: optional(longText),
-  errorContains: optional(longText),
-  createdAfterMs: optional(time),
-  createdBeforeMs: optional(time),
-  scheduledAfterMs: optional(time),
-  scheduledBeforeMs: optional(time),
-  startedAfterMs: optional(time),
-  startedBeforeMs: optional(time),
-  completedAfterMs: optional(time),
-  completedBeforeMs: optional(time),
-  expireAfterMs: optional(time),
-  expireBeforeMs: optional(time),
-  attemptMin: optional(integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
-  attemptMax: optional(integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)),
-  uniqueKey: optional(shortText),
-  workerId: optional(shortText),
-  parentId: optional(shortText),
-  batchId: optional(shortText),
-  chainId: optional(shortText),
-  hasErrors: optional(flag),
-  jobIdPrefix: optional(shortText),
-  errorGroup: optional(shortText),
 });
 
 const target: Shape<LimitTarget> = checked(

@@ -28,7 +28,7 @@ interface SweeperDeps {
 const stepMax = 500;
 const stepMin = 10;
 /** What applying the batch of a step may take before steps become smaller. */
-const applyMsMax = 8;
+const applyMsMax = 5;
 /** Numbers that are found at once. The search stores the state first, so a few large ones are better than many. */
 const foundMax = 10_000;
 const stepsPerSecond = 10;

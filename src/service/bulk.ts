@@ -13,7 +13,7 @@ import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import { mayStillMatch } from "../engine/job-match.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { BulkIds } from "./bulk-ids.ts";
-import { isEmptyFilter, toFilter } from "./filter.ts";
+import { isEmptyFilter, toFilter } from "./filter/body.ts";
 import { type Node, shorten } from "./node.ts";
 import { toPriority } from "./values.ts";
 
@@ -77,7 +77,8 @@ export class BulkOperations {
     { total, isExact }: Count,
   ): Promise<Reply<BulkResult>> {
     const which = choice.kind === "named" ? { seqs: choice.seqs } : { filter: choice.filter };
-    const size = choice.kind === "named" ? choice.seqs.length * 12 : 2048;
+    const size =
+      choice.kind === "named" ? choice.seqs.length * 12 : JSON.stringify(choice.filter).length;
     const change = { kind: "startBulk" as const, id, ...action, ...which };
     await this.#node.propose({ ...change, total, totalExact: isExact }, 512 + size);
     return new Reply<BulkResult>(202, {
@@ -147,7 +148,7 @@ function choiceOf(node: Node, body: BulkBody): Choice {
       "filter.state is an empty list; name the states, or leave it out",
     );
   }
-  const filter = toFilter(body.filter, node.options.shard);
+  const filter = toFilter(body.filter, node.filterEnv);
   refuseUnknownMembers(body.filter);
   if (isEmptyFilter(filter) && body.all !== true) {
     throw new CorvoError(

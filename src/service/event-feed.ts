@@ -3,7 +3,8 @@
  * for the next events when it has taken the last: one that is slow costs no memory, and when the node no longer keeps what
  * comes next it is told so by an event of type `gap`, and goes on behind it.
  *
- * Nobody polls: a reader that has everything waits until its node has applied more.
+ * Nobody polls: a reader that has everything waits until its node has applied more. What all readers together take of the node's
+ * time is bounded.
  */
 import type { EventFrame, EventReader, EventsQuery, EventFeed as Feed } from "../api/events.ts";
 import { CorvoError } from "../base/errors.ts";
@@ -18,6 +19,15 @@ import { shorten } from "./node.ts";
 /** Events that a reader is given at once, and how many are looked at for it in one go. */
 const roundEventsMax = 512;
 const roundScanMax = 32_768;
+
+/**
+ * Readers share the thread that serves writes. One that is behind rests after each full round, and those that wait are woken
+ * together at the earliest after this; both for the longer the more readers there are, so that all of them together take
+ * about the same part of the time.
+ */
+const restMsPerReader = 2;
+const wakeMsPerReader = 0.1;
+const restMsMax = 1000;
 
 /** Of 0.3; no job here is an agent job, so it never comes. */
 const silentTypes: readonly string[] = ["continued"];
@@ -41,10 +51,44 @@ export class EventFeed implements Feed {
   readonly logs: readonly EventLog[];
   readonly #timers: Timers;
   readonly #readers = new Set<Reader>();
+  #waiting = new Set<() => void>();
+  #isWaking = false;
 
   constructor(logs: readonly EventLog[], timers: Timers) {
     this.logs = logs;
     this.#timers = timers;
+    for (const log of logs) log.whenAdded(() => this.#added());
+  }
+
+  /** Calls back once when there is more, until the returned function is called. */
+  whenAdded(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+
+  /** How long a reader rests that is behind. */
+  get restMs(): number {
+    return Math.min(restMsMax, restMsPerReader * this.#readers.size);
+  }
+
+  #added(): void {
+    if (this.#waiting.size === 0 || this.#isWaking) return;
+    const delayMs = Math.floor(this.#waiting.size * wakeMsPerReader);
+    if (delayMs === 0) {
+      this.#wakeAll();
+      return;
+    }
+    this.#isWaking = true;
+    this.#timers.after(delayMs, () => {
+      this.#isWaking = false;
+      this.#wakeAll();
+    });
+  }
+
+  #wakeAll(): void {
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const wake of waiting) wake();
   }
 
   open(query: EventsQuery): EventReader {
@@ -172,6 +216,8 @@ class Reader implements EventReader {
   /** What is gone at the beginning is not missed. */
   #isLenient: boolean;
   #isClosed = false;
+  /** The last round was as large as one may be. */
+  #isBehind = false;
   #wake: () => void = () => {};
 
   constructor(
@@ -198,18 +244,21 @@ class Reader implements EventReader {
   }
 
   async next(waitMs: number): Promise<readonly EventFrame[]> {
+    if (this.#isBehind) await this.#rest();
     let isOver = false;
     const stopTimer = this.#timers.after(waitMs, () => {
       isOver = true;
       this.#wake();
     });
-    const stops = this.#feed.logs.map((log) => log.whenAdded(() => this.#wake()));
+    let stopListening = () => {};
     try {
       while (!this.#isClosed) {
         // Armed before the look, so that what is added meanwhile wakes.
         const woken = new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        stopListening();
+        stopListening = this.#feed.whenAdded(this.#wake);
         const before = this.#from;
         const frames = await this.#round();
         const hasMoved = isAhead(this.#from, before);
@@ -220,7 +269,7 @@ class Reader implements EventReader {
       return [];
     } finally {
       stopTimer();
-      for (const stop of stops) stop();
+      stopListening();
     }
   }
 
@@ -228,6 +277,13 @@ class Reader implements EventReader {
     this.#isClosed = true;
     this.#feed.forget(this);
     this.#wake();
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#timers.after(this.#feed.restMs, resolve);
+    });
   }
 
   /** Nothing came for long: what would come next may never have its number. */
@@ -243,6 +299,7 @@ class Reader implements EventReader {
 
   async #round(): Promise<EventFrame[]> {
     const round = await this.#feed.read(this.#from, this.#wanted, roundEventsMax);
+    this.#isBehind = round.events.length >= roundEventsMax;
     const frames: EventFrame[] = [];
     const shards = this.#feed.logs.length;
     round.events.forEach(({ shard, event }, i) => {

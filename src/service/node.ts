@@ -21,9 +21,8 @@ import { Sweeper } from "../replica/sweeper.ts";
 import { Waker } from "../replica/waker.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
-
 import { EventLog } from "./event-log.ts";
-
+import type { FilterEnv } from "./filter/body.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import type { Hmac } from "./incoming-signature.ts";
 import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
@@ -63,7 +62,13 @@ export interface ServiceDeps {
   readonly hmac: Hmac;
   /** Calls others. */
   readonly post: Post;
-  readonly sizes: () => { logBytes: number; stateBytes: number; memoryBytes: number };
+  readonly sizes: () => {
+    readonly logBytes: number;
+    readonly stateBytes: number;
+    readonly memoryBytes: number;
+    /** The index of texts, and the last job in it; undefined when there is none. */
+    readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
+  };
 }
 
 /** Hears that a lease which a worker holds ended by something else than that worker. */
@@ -95,6 +100,11 @@ export class Node {
   readonly #leaseOwners = new Map<number, RevokeListener>();
   readonly #passedOn = new WeakSet<RevokeListener>();
   #ownersMax = leaseOwnersMin;
+
+  /** What filters of this shard's jobs are read with. */
+  get filterEnv(): FilterEnv {
+    return { shard: this.options.shard, nowMs: this.deps.clock.nowMs() };
+  }
 
   constructor(replica: Replica, deps: ServiceDeps, options: ServiceOptions) {
     this.replica = replica;

@@ -45,6 +45,7 @@ export function messageOf(
     url: callback?.url ?? webhook?.url ?? "",
     secret: callback?.secret ?? webhook?.secret ?? "",
     headers: {
+      ...(event.trace === undefined ? {} : { traceparent: event.trace }),
       ...callback?.headers,
       "content-type": "application/json",
       "user-agent": "corvo",

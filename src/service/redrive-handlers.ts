@@ -6,7 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { ErrorGroupCount } from "../engine/query.ts";
 import { refuseUnknownMembers } from "./bulk.ts";
-import { toFilter } from "./filter.ts";
+import { toFilter } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 
 type RedriveHandlers = Pick<
@@ -48,7 +48,7 @@ export function createRedriveHandlers(node: Node): RedriveHandlers {
           `filter.${member}: a redrive is of all dead jobs of one queue that match`,
         );
       }
-      const filter = toFilter(given, node.options.shard);
+      const filter = toFilter(given, node.filterEnv);
       const { total, totalExact } = await search.page({
         filter: { ...filter, queue, states: ["dead"] },
         sort: "created_at",

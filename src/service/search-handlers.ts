@@ -1,8 +1,11 @@
 /** Handlers that find jobs. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
+import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
-import { type ApiFilter, toPageRequest } from "./filter.ts";
+import { filterLimits } from "../engine/limits.ts";
+import type { JobPage } from "../engine/query.ts";
+import { type ApiFilter, toPageRequest } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 import { summaryView } from "./views.ts";
 
@@ -14,25 +17,37 @@ export async function searchJobs(
   filter: ApiFilter,
 ): Promise<ResultOf<Operations["searchJobs"]>> {
   const startedMs = node.deps.clock.monotonicMs();
-  const page = await node.deps.search.page(toPageRequest(filter, node.options.shard));
+  const { request, writeCursor, shown } = toPageRequest(filter, node.filterEnv);
+  const page = await node.deps.search.page(request);
   return {
     jobs: page.jobs.map((job) => summaryView(node.idOf(job), job)),
     total: page.total,
     total_exact: page.totalExact,
-    ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
+    ...(page.cursor === undefined ? {} : { cursor: writeCursor(page.cursor) }),
     has_more: page.cursor !== undefined,
+    ...reachView(node, page),
+    filter: shown,
     duration_ms: Math.round((node.deps.clock.monotonicMs() - startedMs) * 1000) / 1000,
   };
 }
 
-export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | "searchText"> {
+type SearchHandlers = Pick<Handlers, "searchJobs" | "listJobs" | "searchText">;
+
+export function createSearchHandlers(node: Node): SearchHandlers {
   return {
+    listJobs: ({ query: { consistency: _, ...filter } }) => searchJobs(node, filter),
     searchJobs: ({ body }) => searchJobs(node, body),
     async searchText({ query }) {
-      const jobs = await node.deps.search.text(query.q, query.limit ?? defaultTextLimit);
+      const words = wordsOf(query.q);
+      const page = await node.deps.search.page({
+        filter: { words },
+        sort: "created_at",
+        descending: true,
+        limit: query.limit ?? defaultTextLimit,
+      });
       return {
         q: query.q,
-        results: jobs.map((job) => ({
+        results: page.jobs.map((job) => ({
           id: node.idOf(job),
           queue: job.queue,
           state: job.state,
@@ -40,7 +55,30 @@ export function createSearchHandlers(node: Node): Pick<Handlers, "searchJobs" | 
           tags: job.options.tags ?? "{}",
           created_at: formatTime(job.createdAtMs),
         })),
+        total: page.total,
+        total_exact: page.totalExact,
+        ...reachView(node, page),
       };
     },
   };
+}
+
+/** How far an answer reaches. */
+function reachView(node: Node, { reach }: JobPage) {
+  const { indexed, scanned, textThrough } = reach;
+  return {
+    indexed,
+    scanned,
+    ...(textThrough === undefined ? {} : { indexed_through: node.idOf(textThrough) }),
+  };
+}
+
+/** What stands between quotes is one word; so is everything between blanks. */
+function wordsOf(text: string): string[] {
+  const words = [...text.matchAll(/"([^"]+)"|(\S+)/g)].map(
+    ([, quoted, plain]) => quoted ?? plain ?? "",
+  );
+  const found = words.filter((word) => word.trim() !== "");
+  if (found.length > 0) return found.slice(0, filterLimits.partsMax);
+  throw new CorvoError("SEARCH_ERROR", "q: there is no word to search for");
 }

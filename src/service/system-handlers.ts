@@ -48,9 +48,15 @@ export function createSystemHandlers(
         waiting_workers: node.claims.waiterCount,
         deliveries: deliveriesView(node),
         events: feedView(events),
+        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
     },
   };
+}
+
+function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+  const { nextNumber } = node.replica.engine.state.meta;
+  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
 }
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {

@@ -6,14 +6,9 @@
 import { CorvoError } from "../base/errors.ts";
 
 const newJobMembers = ["chain_id", "chain_step", "chain_config", "agent"] as const;
-const filterMembers = ["payload_jq"] as const;
 
 export function refuseUnsupportedJob(spec: object): void {
   refuse(spec, newJobMembers);
-}
-
-export function refuseUnsupportedFilter(filter: object): void {
-  refuse(filter, filterMembers);
 }
 
 /** No job here is an agent job, and 0.3 refuses an agent's verdict on any other. */

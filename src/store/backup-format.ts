@@ -11,7 +11,8 @@
  * endian. The content of a data frame is one zstd frame. A file that was cut off has no end, and is refused as a whole, as is one
  * with anything behind its end.
  *
- * A section is the state database of a shard (`state`), or what was chosen of queues (`queues`): lines of JSON.
+ * A section is the state database of a shard (`state`), what follows in its log up to a moment that all shards have in common
+ * (`entries`), or what was chosen of queues (`queues`); the latter two are lines of JSON.
  */
 
 export const backupVersion = 1;
@@ -53,7 +54,16 @@ export interface QueuesSection {
   readonly shard: number;
 }
 
-export type SectionHead = StateSection | QueuesSection;
+/** Entries of a shard's log that follow its state, as lines of JSON: up to the moment that all shards have in common. */
+export interface EntriesSection {
+  readonly kind: "entries";
+  readonly shard: number;
+  /** The first and the last of them. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export type SectionHead = StateSection | QueuesSection | EntriesSection;
 
 export interface SectionEnd {
   readonly bytes: number;

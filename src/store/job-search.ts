@@ -3,9 +3,10 @@
  * off the main thread.
  *
  * Every call reads one snapshot of the database and is bounded by `SearchBudget`. By creation, a page goes through the
- * candidates in order and, when the budget is spent before it is full, is short and has a cursor to go on from. In any
- * other order there is no index: the candidates are taken in runs of at most `rowsMax`, in the direction of the search by
- * creation, and each run is sorted in itself; a set that fits in one run is sorted as a whole.
+ * candidates in order and, when the budget is spent before it is full, is short and has a cursor to go on from. By start
+ * or end it does the same along an index (`key-pages.ts`), unless the candidates are few. In any other order there is no
+ * index: the candidates are taken in runs of at most `rowsMax`, in the direction of the search by creation, and each run
+ * is sorted in itself; a set that fits in one run is sorted as a whole.
  *
  * The total is exact where the counters of the queues know it or the whole set was seen, and a lower bound otherwise.
  * Rules: docs/spec/search.md.
@@ -14,22 +15,43 @@ import { Database } from "bun:sqlite";
 import { must } from "../base/assert.ts";
 import { CorvoError } from "../base/errors.ts";
 import type { Job } from "../engine/job.ts";
-import type { ErrorGroups, JobFilter, JobPage, JobPageRequest, JobSort } from "../engine/query.ts";
+import type {
+  ErrorGroups,
+  JobFilter,
+  JobPage,
+  JobPageRequest,
+  JobSort,
+  SearchReach,
+} from "../engine/query.ts";
 import { createMeta, type Meta } from "../engine/state.ts";
 import { ErrorGroupCounter, ErrorReader } from "./error-groups.ts";
+import { type KeyIndex, KeyPages } from "./key-pages.ts";
+import type { SeqBounds } from "./search-bounds.ts";
 import { decodeCursor, encodeCursor, type SearchCursor } from "./search-cursor.ts";
-import { planSearch, type SearchPlan, type SeqBounds, textCondition } from "./search-filter.ts";
+import { type PlanEnv, planSearch, type SearchPlan } from "./search-filter.ts";
 import { Scan, type ScanBudget } from "./search-scan.ts";
 import { sumCounts } from "./state-rows.ts";
 import { type JobRow, jobColumns, readJob } from "./state-schema.ts";
+import { isDamage } from "./text-files.ts";
+import { TextIndexReader } from "./text-index-view.ts";
 
 export interface SearchBudget extends ScanBudget {
   /** How long a full page may be kept back to count what else matches. */
   readonly countMs: number;
+  /** So many jobs are sooner sorted than found one after the other in the index of an order. */
+  readonly sortedMax: number;
+  /** So many jobs are sooner gone through than looked for in the index of texts. */
+  readonly fewMax: number;
 }
 
 /** Measured: 200,000 rows with a condition on their payload take about a third of a second when they are in memory. */
-export const searchBudget: SearchBudget = { rowsMax: 200_000, timeMs: 2000, countMs: 40 };
+export const searchBudget: SearchBudget = {
+  rowsMax: 200_000,
+  timeMs: 900,
+  countMs: 40,
+  sortedMax: 20_000,
+  fewMax: 2000,
+};
 
 /** Rows of one page, and sequence numbers of one step. */
 const searchRowsMax = 1000;
@@ -38,6 +60,8 @@ const searchSeqsMax = 100_000;
 export interface JobSearcherOptions {
   readonly budget: SearchBudget;
   readonly nowMs: () => number;
+  /** The index of texts, which need not exist; undefined when there is none. */
+  readonly textPath?: string | undefined;
 }
 
 /** Part of an answer: when `goOnAfterSeq` is given, the budget was spent there. */
@@ -53,12 +77,18 @@ const sortColumns: Readonly<Record<Exclude<JobSort, "created_at">, string>> = {
   attempt: "attempt",
 };
 
+const keyIndexes: Readonly<Partial<Record<JobSort, KeyIndex>>> = {
+  started_at: "by_started",
+  completed_at: "by_finished",
+};
+
 const everything: SeqBounds = { lowSeq: 0, highSeq: Number.MAX_SAFE_INTEGER };
 
 export class JobSearcher {
   readonly #db: Database;
   readonly #budget: SearchBudget;
   readonly #nowMs: () => number;
+  readonly #texts: TextIndexReader | undefined;
 
   /** The database must exist and have its tables. */
   constructor(path: string, options: JobSearcherOptions) {
@@ -68,22 +98,25 @@ export class JobSearcher {
     this.#db.exec("PRAGMA temp_store = MEMORY");
     this.#budget = options.budget;
     this.#nowMs = options.nowMs;
+    this.#texts =
+      options.textPath === undefined ? undefined : new TextIndexReader(options.textPath);
   }
 
   page(request: JobPageRequest): JobPage {
     checkLimit("limit", request.limit, searchRowsMax);
     const cursor = request.cursor === undefined ? undefined : decodeCursor(request.cursor, request);
-    return this.#snapshot((floor) => {
-      const plan = planSearch(this.#db, request.filter, floor);
-      if (plan.accepts !== undefined && request.sort !== "created_at") {
-        throw new CorvoError(
-          "SEARCH_ERROR",
-          `sort "${request.sort}": jobs of an error_group are only listed in the order of creation`,
-        );
-      }
-      return request.sort === "created_at"
-        ? this.#pageByCreation(request, plan, cursor)
-        : this.#pageByKey(request, plan, { cursor, column: sortColumns[request.sort] });
+    return this.#snapshot((env) => {
+      const plan = planSearch(request.filter, env);
+      const { sort } = request;
+      if (sort === "created_at") return this.#pageByCreation(request, plan, cursor);
+      const index = keyIndexes[sort];
+      const isAlong =
+        cursor === undefined
+          ? plan.text === undefined && plan.isWide && plan.inPlace > this.#budget.sortedMax
+          : isAlongKey(cursor);
+      return index !== undefined && isAlong
+        ? this.#pageAlongKey(request, plan, { cursor, index })
+        : this.#pageByKey(request, plan, { cursor, column: sortColumns[sort] });
     });
   }
 
@@ -92,8 +125,8 @@ export class JobSearcher {
     range: { readonly afterSeq: number; readonly beforeSeq: number; readonly limit: number },
   ): SeqStep {
     checkLimit("limit", range.limit, searchSeqsMax);
-    return this.#snapshot((floor) => {
-      const plan = planSearch(this.#db, filter, floor);
+    return this.#snapshot((env) => {
+      const plan = planSearch(filter, env);
       const bounds = { lowSeq: Math.max(0, range.afterSeq), highSeq: range.beforeSeq };
       const scan = this.#scan(plan, bounds, false);
       const seqs: number[] = [];
@@ -107,29 +140,11 @@ export class JobSearcher {
     });
   }
 
-  /** Case-sensitive, and only as far back as the budget reaches: there is no index of words. */
-  text(query: string, limit: number): Job[] {
-    checkLimit("limit", limit, searchRowsMax);
-    if (query === "") throw new CorvoError("SEARCH_ERROR", "the text to search for is empty");
-    return this.#snapshot((floor) => {
-      const all = planSearch(this.#db, {}, floor);
-      const plan = { ...all, conditions: [textCondition(this.#db, query)] };
-      const scan = this.#scan(plan, everything, true);
-      const seqs: number[] = [];
-      while (seqs.length < limit) {
-        const slice = scan.next();
-        if (slice === undefined) break;
-        seqs.push(...scan.seqs(slice, limit - seqs.length));
-      }
-      return this.#load(seqs);
-    });
-  }
-
   /** Looks at the newest jobs first, as far as the budget reaches. */
   errorGroups(filter: JobFilter, limit: number): ErrorGroups {
     checkLimit("limit", limit, searchRowsMax);
-    return this.#snapshot((floor) => {
-      const scan = this.#scan(planSearch(this.#db, filter, floor), everything, true);
+    return this.#snapshot((env) => {
+      const scan = this.#scan(planSearch(filter, env), everything, true);
       const counter = new ErrorGroupCounter(new ErrorReader(this.#db));
       for (let slice = scan.next(); slice !== undefined; slice = scan.next()) {
         for (const seq of scan.seqs(slice, Number.MAX_SAFE_INTEGER)) counter.add(seq);
@@ -144,6 +159,7 @@ export class JobSearcher {
   }
 
   close(): void {
+    this.#texts?.close();
     this.#db.close();
   }
 
@@ -192,6 +208,7 @@ export class JobSearcher {
       total,
       totalExact,
       cursor: isFull || !scan.finished ? encodeCursor(next, request) : undefined,
+      reach: reachOf(plan, plan.indexed, scan.scanned),
     };
   }
 
@@ -263,6 +280,51 @@ export class JobSearcher {
       total,
       totalExact,
       cursor: isFull || !isLastRun ? encodeCursor(next, request) : undefined,
+      reach: reachOf(plan, plan.indexed && isLastRun, scan.scanned),
+    };
+  }
+
+  #pageAlongKey(
+    request: JobPageRequest,
+    plan: SearchPlan,
+    order: { readonly cursor: SearchCursor | undefined; readonly index: KeyIndex },
+  ): JobPage {
+    const { limit, descending, filter } = request;
+    const { cursor, index } = order;
+    const env = { db: this.#db, budget: this.#budget, nowMs: this.#nowMs };
+    const after =
+      cursor?.key === undefined ? undefined : ([cursor.key, cursor.keySeq ?? 0] as const);
+    const pages = new KeyPages(
+      env,
+      { plan, filter },
+      { index, descending, after, limit: limit + 1 },
+    );
+    const { places, goOnAfter, scanned } = pages.find();
+    const isFull = places.length > limit;
+    const given = isFull ? places.slice(0, limit) : places;
+    const before = cursor?.before ?? 0;
+    const { total, totalExact } = this.#total(plan, cursor, {
+      seen: before + places.length,
+      sawAll: goOnAfter === undefined,
+    });
+    const last = isFull ? given.at(-1) : goOnAfter;
+    const next: SearchCursor | undefined =
+      last === undefined
+        ? undefined
+        : {
+            ...alongKey,
+            key: last[0],
+            keySeq: last[1],
+            before: before + given.length,
+            total,
+            totalExact,
+          };
+    return {
+      jobs: this.#load(given.map(([, seq]) => seq)),
+      total,
+      totalExact,
+      cursor: next === undefined ? undefined : encodeCursor(next, request),
+      reach: reachOf(plan, plan.indexed, scanned),
     };
   }
 
@@ -310,18 +372,45 @@ export class JobSearcher {
   }
 
   /** Everything a call reads belongs together: rows, counters and floors of one checkpoint. */
-  #snapshot<Answer>(read: (floor: Meta["floor"]) => Answer): Answer {
+  #snapshot<Answer>(read: (env: PlanEnv) => Answer): Answer {
     this.#db.exec("BEGIN");
     try {
       const row = this.#db.query("SELECT value FROM meta WHERE key = 'engine'").get() as {
         value: string;
       } | null;
       const meta = row === null ? createMeta() : (JSON.parse(row.value) as Meta);
-      return read(meta.floor);
+      const env = {
+        db: this.#db,
+        floor: meta.floor,
+        fewMax: this.#budget.fewMax,
+        nowMs: this.#nowMs,
+      };
+      const texts = this.#texts?.begin(this.#db);
+      if (texts === undefined) return read({ ...env, texts });
+      try {
+        return read({ ...env, texts });
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        this.#texts?.drop(error);
+        return read({ ...env, texts: undefined });
+      } finally {
+        this.#texts?.end();
+      }
     } finally {
       this.#db.exec("ROLLBACK");
     }
   }
+}
+
+function reachOf(plan: SearchPlan, indexed: boolean, scanned: number): SearchReach {
+  return { indexed, scanned, textThrough: plan.text?.throughJob };
+}
+
+/** What tells a cursor along the index of an order from that of a run. */
+const alongKey = { atSeq: 0, endSeq: 0 } as const;
+
+function isAlongKey({ atSeq, endSeq }: SearchCursor): boolean {
+  return atSeq === alongKey.atSeq && endSeq === alongKey.endSeq;
 }
 
 const unbounded: ScanBudget = {

@@ -3,10 +3,9 @@
  *
  * Before each query the state is flushed, so callers find what they wrote. At most `waitingMax` calls are open at once;
  * the next one is refused rather than kept. A call for sequence numbers is made of bounded steps, between which other
- * calls have their turn.
+ * calls have their turn. When the thread ends by itself, its calls fail and the next call starts another.
  */
 import { CorvoError } from "../base/errors.ts";
-import type { Job } from "../engine/job.ts";
 import type {
   ErrorGroups,
   JobFilter,
@@ -24,6 +23,12 @@ export interface QueryStoreOptions {
   /** Stores what was applied so far. */
   readonly flush: () => Promise<void>;
   readonly budget?: SearchBudget;
+  /** The index of texts, which need not exist. */
+  readonly textPath?: string | undefined;
+  /** Starts the thread. */
+  readonly start?: () => Worker;
+  /** Hears of a search thread that ended. */
+  readonly onNote?: (note: string) => void;
 }
 
 /** Calls that wait or run. */
@@ -37,8 +42,10 @@ interface Pending {
 }
 
 export class QueryStore implements JobSearch {
-  readonly #worker: Worker;
-  readonly #flush: () => Promise<void>;
+  readonly #path: string;
+  readonly #options: QueryStoreOptions;
+  /** Undefined from the end of one until the next call, which starts another. */
+  #worker: Promise<Worker> | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #open = 0;
@@ -47,14 +54,26 @@ export class QueryStore implements JobSearch {
   #ended: CorvoError | undefined;
   #closed: (() => void) | undefined;
 
-  private constructor(worker: Worker, flush: () => Promise<void>) {
-    this.#worker = worker;
-    this.#flush = flush;
+  private constructor(path: string, options: QueryStoreOptions) {
+    this.#path = path;
+    this.#options = options;
   }
 
   /** Opens the database at `path`, which must have its tables. */
   static async open(path: string, options: QueryStoreOptions): Promise<QueryStore> {
-    const worker = startWorker("query");
+    const store = new QueryStore(path, options);
+    await store.#started();
+    return store;
+  }
+
+  #started(): Promise<Worker> {
+    this.#worker ??= this.#start();
+    return this.#worker;
+  }
+
+  async #start(): Promise<Worker> {
+    const { textPath, budget = searchBudget, start = () => startWorker("query") } = this.#options;
+    const worker = start();
     try {
       await new Promise<void>((resolve, reject) => {
         worker.onmessage = (event: MessageEvent<FromQueryWorker>) => {
@@ -63,16 +82,33 @@ export class QueryStore implements JobSearch {
           else if (message.kind === "fault") reject(faultOf(message));
         };
         worker.onerror = (event) => reject(stopped(event.message));
-        post(worker, { kind: "open", path, budget: options.budget ?? searchBudget });
+        post(worker, { kind: "open", path: this.#path, textPath, budget });
       });
     } catch (error) {
       worker.terminate();
+      this.#worker = undefined;
       throw error;
     }
-    const store = new QueryStore(worker, options.flush);
-    worker.onmessage = (event: MessageEvent<FromQueryWorker>) => store.#receive(event.data);
-    worker.onerror = (event) => store.#end(stopped(event.message));
-    return store;
+    worker.onmessage = (event: MessageEvent<FromQueryWorker>) => this.#receive(event.data);
+    worker.onerror = (event) => this.#lost(worker, event.message);
+    worker.addEventListener("close", () => this.#lost(worker, "it ended"));
+    return worker;
+  }
+
+  /** The queries that it had are lost; the next call finds another thread. */
+  #lost(worker: Worker, why: string): void {
+    if (this.#ended !== undefined) {
+      this.#closed?.();
+      return;
+    }
+    worker.onmessage = null;
+    worker.onerror = null;
+    worker.terminate();
+    this.#worker = undefined;
+    const error = stopped(why);
+    this.#options.onNote?.(`${error.message}; the next search starts another`);
+    for (const pending of this.#pending.values()) pending.reject(error);
+    this.#pending.clear();
   }
 
   page(request: JobPageRequest): Promise<JobPage> {
@@ -96,10 +132,6 @@ export class QueryStore implements JobSearch {
         afterSeq = step.goOnAfterSeq;
       }
     });
-  }
-
-  text(query: string, limit: number): Promise<Job[]> {
-    return this.#call(() => this.#query<"text">({ kind: "text", text: query, limit }));
   }
 
   errorGroups(filter: JobFilter, limit: number): Promise<ErrorGroups> {
@@ -128,11 +160,13 @@ export class QueryStore implements JobSearch {
   async close(): Promise<void> {
     if (this.#ended !== undefined) return;
     this.#end(new CorvoError("UNAVAILABLE", "the server is stopping; the search was not finished"));
+    const worker = await this.#worker?.catch(() => undefined);
+    if (worker === undefined) return;
     await new Promise<void>((resolve) => {
       this.#closed = resolve;
-      post(this.#worker, { kind: "close" });
+      post(worker, { kind: "close" });
     });
-    this.#worker.terminate();
+    worker.terminate();
   }
 
   async #call<Answer>(run: () => Promise<Answer>): Promise<Answer> {
@@ -146,21 +180,22 @@ export class QueryStore implements JobSearch {
     }
     this.#open++;
     try {
-      await this.#flush();
+      await this.#options.flush();
       return await run();
     } finally {
       this.#open--;
     }
   }
 
-  #query<Kind extends Query["kind"]>(
+  async #query<Kind extends Query["kind"]>(
     query: Extract<Query, { kind: Kind }>,
   ): Promise<Answers[Kind]> {
-    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const worker = await this.#started();
+    if (this.#ended !== undefined) throw this.#ended;
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject });
-      post(this.#worker, { kind: "query", id, query });
+      post(worker, { kind: "query", id, query });
     });
   }
 
@@ -203,7 +238,7 @@ function faultOf(message: Extract<FromQueryWorker, { kind: "fault" }>): CorvoErr
 }
 
 function stopped(why: string): CorvoError {
-  return new CorvoError("INTERNAL_ERROR", `the search thread stopped: ${why}`);
+  return new CorvoError("UNAVAILABLE", `the search thread stopped: ${why}`);
 }
 
 function post(worker: Worker, message: ToQueryWorker): void {

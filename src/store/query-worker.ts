@@ -1,6 +1,5 @@
 /** Worker that owns the reading connection for searches. Requests are answered one at a time, in order. */
 import { CorvoError, type ErrorCode } from "../base/errors.ts";
-import type { Job } from "../engine/job.ts";
 import type {
   ErrorGroups,
   JobFilter,
@@ -21,7 +20,6 @@ export interface SeqRange {
 export type Query =
   | { readonly kind: "page"; readonly request: JobPageRequest }
   | { readonly kind: "seqs"; readonly filter: JobFilter; readonly range: SeqRange }
-  | { readonly kind: "text"; readonly text: string; readonly limit: number }
   | { readonly kind: "errorGroups"; readonly filter: JobFilter; readonly limit: number }
   | { readonly kind: "events"; readonly request: StoredEventsRequest };
 
@@ -29,13 +27,17 @@ export type Query =
 export interface Answers {
   readonly page: JobPage;
   readonly seqs: SeqStep;
-  readonly text: Job[];
   readonly errorGroups: ErrorGroups;
   readonly events: StoredEvents;
 }
 
 export type ToQueryWorker =
-  | { readonly kind: "open"; readonly path: string; readonly budget: SearchBudget }
+  | {
+      readonly kind: "open";
+      readonly path: string;
+      readonly textPath: string | undefined;
+      readonly budget: SearchBudget;
+    }
   | { readonly kind: "query"; readonly id: number; readonly query: Query }
   | { readonly kind: "close" };
 
@@ -78,6 +80,7 @@ function handle(message: ToQueryWorker): void {
     case "open":
       searcher = new JobSearcher(message.path, {
         budget: message.budget,
+        textPath: message.textPath,
         nowMs: () => performance.now(),
       });
       events = new EventSearcher(message.path);
@@ -106,8 +109,6 @@ function answer(query: Query): Answers[keyof Answers] {
       return from.page(query.request);
     case "seqs":
       return from.seqs(query.filter, query.range);
-    case "text":
-      return from.text(query.text, query.limit);
     case "errorGroups":
       return from.errorGroups(query.filter, query.limit);
     case "events":

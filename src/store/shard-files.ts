@@ -6,6 +6,8 @@ export interface ShardFiles {
   /** The data directory, in which all of these are. */
   readonly directory: string;
   readonly statePath: string;
+  /** Index of texts, made from the state. */
+  readonly textPath: string;
   /** Folder in which snapshots are made. */
   readonly snapshotPath: string;
   /** Names of a received state that the next start puts in place, and of the note that says so. */
@@ -19,6 +21,7 @@ export function shardFiles(directory: string, shard: number): ShardFiles {
     shard,
     directory,
     statePath: join(directory, `state${suffix}.db`),
+    textPath: join(directory, `text${suffix}.db`),
     snapshotPath: join(directory, `snapshots${suffix}`),
     incoming: `incoming${suffix}.db`,
     note: `incoming${suffix}.json`,

@@ -24,6 +24,7 @@ import type { ShardFiles } from "./shard-files.ts";
 import type { SnapshotReply } from "./snapshot-worker.ts";
 import { startWorker } from "./start-worker.ts";
 import { syncDirectory } from "./superblock.ts";
+import { removeTextIndex } from "./text-files.ts";
 
 export interface SnapshotFile {
   readonly path: string;
@@ -102,6 +103,7 @@ export function keepIncoming(
 export function placeIncoming({
   directory,
   statePath,
+  textPath,
   incoming,
   note,
 }: ShardFiles): Point | undefined {
@@ -113,6 +115,8 @@ export function placeIncoming({
   const point = JSON.parse(readFileSync(notePath, "utf8")) as Point;
   if (existsSync(join(directory, incoming))) {
     for (const suffix of ["-wal", "-shm"]) rmSync(statePath + suffix, { force: true });
+    // It follows the changes of the old state, of which the new one knows nothing.
+    removeTextIndex(textPath);
     renameSync(join(directory, incoming), statePath);
     syncDirectory(directory);
   }

@@ -31,9 +31,11 @@ import {
   attemptRow,
   readAttempt,
   readAttempts,
+  readIdempotency,
   readLiveJobs,
   readQueues,
   readRecords,
+  type StoredIdempotency,
   type StoredQueue,
   splitName,
   writeQueue,
@@ -51,10 +53,13 @@ import {
   writeNumbers,
 } from "./state-schema.ts";
 import type { Checkpoint } from "./state-writer.ts";
+import { changedTexts } from "./text-changes.ts";
 
 export interface SqliteStateOptions {
   /** Clean waiting jobs kept in memory. 0 keeps none. */
   readonly cachedJobsMax: number;
+  /** Keep a list of the jobs whose text changes, for the index of texts. */
+  readonly listTextChanges?: boolean;
 }
 
 /** How many rows are read together with one that missed, unless payloads are so large that this would cost memory. */
@@ -63,11 +68,6 @@ const aheadPayloadMax = 8192;
 
 /** About as many events as cost what the row of a job costs. */
 const eventsPerRow = 64;
-
-interface StoredIdempotency {
-  readonly ordinal: number;
-  readonly record: IdempotencyRecord;
-}
 
 export class SqliteState implements State {
   readonly meta: Meta;
@@ -97,6 +97,12 @@ export class SqliteState implements State {
   /** Jobs read together with one that missed, because a line is claimed in order. Dropped when they change. */
   readonly #ahead = new Map<number, Job>();
   #floors = "";
+  readonly #listTextChanges: boolean;
+  /** Restored since the last checkpoint was stored. */
+  readonly #restored = new Set<number>();
+  #takenRestored: readonly number[] = [];
+  /** The last change in that list that the index has taken in. */
+  textTakenIn = 0;
   #takenFloor: Meta["floor"];
   #storedFloor: Meta["floor"];
 
@@ -112,6 +118,7 @@ export class SqliteState implements State {
       "SELECT seq, until FROM uniques WHERE queue = ? AND key = ?",
     );
     this.#jobs = new JobCache(options.cachedJobsMax);
+    this.#listTextChanges = options.listTextChanges ?? false;
     this.meta = this.#readMeta();
     this.events = new EventTail(this.meta.nextEvent, true);
     this.#storedFloor = { ...this.meta.floor };
@@ -141,6 +148,10 @@ export class SqliteState implements State {
     const job = this.#readRow(row);
     if (job.state === "pending" && job.payload.length <= aheadPayloadMax) this.#readAhead(seq);
     return job;
+  }
+
+  noteRestored(seq: number): void {
+    if (this.#listTextChanges) this.#restored.add(seq);
   }
 
   putJob(job: Job): void {
@@ -292,6 +303,7 @@ export class SqliteState implements State {
     const kept = jobs.filter((job) => !this.#isPurged(job));
     const purged = jobs.filter((job) => this.#isPurged(job)).map((job) => job.seq);
     this.#takenFloor = { ...this.meta.floor };
+    this.#takenRestored = [...this.#restored];
     const queues = this.#dirtyQueues.take();
     const uniques = this.#dirtyUniques.take();
     const idempotency = this.#dirtyIdempotency.take();
@@ -333,11 +345,16 @@ export class SqliteState implements State {
       records: records.put.map(([name, value]) => [...splitName(name), JSON.stringify(value)]),
       deletedRecords: records.deleted.map(splitName),
       events: this.events.take().map(packEvents),
+      textChanges: this.#listTextChanges
+        ? changedTexts(kept, attempts.put, this.#takenRestored)
+        : undefined,
+      textTakenIn: this.textTakenIn,
     };
   }
 
   /** The writer has stored the last checkpoint. */
   settle(): void {
+    for (const seq of this.#takenRestored) this.#restored.delete(seq);
     this.#storedFloor = this.#takenFloor;
     this.#jobs.settle();
     this.#dirtyQueues.settle();
@@ -456,24 +473,9 @@ export class SqliteState implements State {
   }
 
   #readIdempotency(): void {
-    const rows = this.#db.query("SELECT * FROM idempotency ORDER BY ordinal").all() as {
-      ordinal: number;
-      key: string;
-      fingerprint: string;
-      expires: number;
-      results: string;
-    }[];
-    for (const row of rows) {
-      const answer = JSON.parse(row.results);
-      const record = {
-        key: row.key,
-        fingerprint: row.fingerprint,
-        expiresAtMs: row.expires,
-        // A call that began a batch has more to remember than a list.
-        ...(Array.isArray(answer) ? { results: answer } : answer),
-      };
-      this.#idempotency.set(row.key, { ordinal: row.ordinal, record });
-      this.#nextIdempotency = row.ordinal + 1;
+    for (const stored of readIdempotency(this.#db)) {
+      this.#idempotency.set(stored.record.key, stored);
+      this.#nextIdempotency = stored.ordinal + 1;
     }
   }
 }

@@ -7,7 +7,7 @@
  */
 const isCompiled = /\/(\$bunfs|~BUN)\//.test(import.meta.url);
 
-export function startWorker(name: "log" | "state" | "query" | "snapshot"): Worker {
+export function startWorker(name: "log" | "state" | "query" | "snapshot" | "text"): Worker {
   switch (name) {
     case "log":
       return isCompiled
@@ -25,5 +25,9 @@ export function startWorker(name: "log" | "state" | "query" | "snapshot"): Worke
       return isCompiled
         ? new Worker("./store/snapshot-worker.ts")
         : new Worker(new URL("./snapshot-worker.ts", import.meta.url));
+    case "text":
+      return isCompiled
+        ? new Worker("./store/text-worker.ts")
+        : new Worker(new URL("./text-worker.ts", import.meta.url));
   }
 }

@@ -4,7 +4,7 @@ import { must } from "../base/assert.ts";
 import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
 import { defaultOptions } from "../engine/options.ts";
 import type { AnyRecord } from "../engine/records.ts";
-import type { LiveJob, QueueRecord } from "../engine/state.ts";
+import type { IdempotencyRecord, LiveJob, QueueRecord } from "../engine/state.ts";
 import { readRest, stateOf } from "./state-schema.ts";
 
 export interface StoredQueue {
@@ -178,4 +178,31 @@ export function attemptRow(attempt: Attempt): (string | number | null)[] {
     attempt.startedAtMs,
     attempt.endedAtMs,
   ];
+}
+
+export interface StoredIdempotency {
+  readonly ordinal: number;
+  readonly record: IdempotencyRecord;
+}
+
+/** Oldest first. */
+export function readIdempotency(db: Database): StoredIdempotency[] {
+  const rows = db.query("SELECT * FROM idempotency ORDER BY ordinal").all() as {
+    ordinal: number;
+    key: string;
+    fingerprint: string;
+    expires: number;
+    results: string;
+  }[];
+  return rows.map((row) => {
+    const answer = JSON.parse(row.results);
+    const record = {
+      key: row.key,
+      fingerprint: row.fingerprint,
+      expiresAtMs: row.expires,
+      // A call that began a batch has more to remember than a list.
+      ...(Array.isArray(answer) ? { results: answer } : answer),
+    };
+    return { ordinal: row.ordinal, record };
+  });
 }

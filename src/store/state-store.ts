@@ -6,6 +6,7 @@ import { type ConfState, emptyConfState } from "../raft/message.ts";
 import { defaultEventRetention, type EventRetention } from "./event-rows.ts";
 import { SqliteState, type SqliteStateOptions } from "./sqlite-state.ts";
 import { startWorker } from "./start-worker.ts";
+import { numberColumns } from "./state-schema.ts";
 import type { FromStateWorker, ToStateWorker } from "./state-worker.ts";
 
 export class StateFault extends Error {
@@ -21,17 +22,25 @@ export class StateStore {
   readonly state: SqliteState;
   readonly #worker: Worker;
   #nextId = 1;
-  #writing: { id: number; resolve: () => void; reject: (error: StateFault) => void } | undefined;
+  #writing:
+    | { id: number; rows: number; resolve: () => void; reject: (error: StateFault) => void }
+    | undefined;
   #closed: (() => void) | undefined;
 
   readonly #note: (note: string) => void;
+  readonly #onStored: (rows: number) => void;
   /** Set once the writer is gone: no checkpoint can be made any more. */
   #ended: StateFault | undefined;
 
-  private constructor(state: SqliteState, worker: Worker, note: (note: string) => void) {
+  private constructor(
+    state: SqliteState,
+    worker: Worker,
+    hears: { note: (note: string) => void; onStored: (rows: number) => void },
+  ) {
     this.state = state;
     this.#worker = worker;
-    this.#note = note;
+    this.#note = hears.note;
+    this.#onStored = hears.onStored;
   }
 
   /** Opens the database at `path`, making it if need be. Rejects when the writer cannot open it. */
@@ -41,6 +50,8 @@ export class StateStore {
       /** Hears what goes wrong in the background, one sentence each; nothing is lost by it. */
       readonly onNote?: (note: string) => void;
       readonly events?: EventRetention;
+      /** Hears of each checkpoint that was stored, and of how many rows of jobs it was. */
+      readonly onStored?: (rows: number) => void;
     },
   ): Promise<StateStore> {
     const state = new SqliteState(path, options);
@@ -55,7 +66,8 @@ export class StateStore {
       worker.onerror = (event) => reject(new StateFault("WORKER", event.message));
       post(worker, { kind: "open", path, events: options.events ?? defaultEventRetention });
     });
-    const store = new StateStore(state, worker, options.onNote ?? (() => {}));
+    const { onNote: note = () => {}, onStored = () => {} } = options;
+    const store = new StateStore(state, worker, { note, onStored });
     worker.onmessage = (event: MessageEvent<FromStateWorker>) => store.#receive(event.data);
     worker.onerror = (event) => store.#writerEnded(event.message);
     return store;
@@ -78,7 +90,8 @@ export class StateStore {
     const id = this.#nextId++;
     const checkpoint = this.state.takeCheckpoint(point.index, JSON.stringify(point.conf));
     return new Promise((resolve, reject) => {
-      this.#writing = { id, resolve, reject };
+      const rows = checkpoint.numbers.length / numberColumns;
+      this.#writing = { id, rows, resolve, reject };
       this.#worker.postMessage({ kind: "write", id, checkpoint } satisfies ToStateWorker, [
         checkpoint.numbers.buffer as ArrayBuffer,
         checkpoint.lengths.buffer as ArrayBuffer,
@@ -104,6 +117,7 @@ export class StateStore {
         this.state.settle();
         const floors = this.state.takeFloors();
         if (floors !== undefined) post(this.#worker, { kind: "floors", ...floors });
+        this.#onStored(this.#writing?.rows ?? 0);
         this.#finish(undefined);
         break;
       }

@@ -11,6 +11,7 @@ import {
   stateTables,
   textColumns,
 } from "./state-schema.ts";
+import { TextChangeWriter } from "./text-changes.ts";
 
 /** Everything that changed since the last checkpoint, in a form that is cheap to hand to another thread. */
 export interface Checkpoint {
@@ -36,6 +37,10 @@ export interface Checkpoint {
   readonly records: readonly (readonly [string, string, string])[];
   readonly deletedRecords: readonly (readonly [string, string])[];
   readonly events: readonly PackedEvents[];
+  /** Jobs whose text changed; undefined when there is no index of texts. */
+  readonly textChanges: readonly number[] | undefined;
+  /** The last of these changes that the index has taken in. */
+  readonly textTakenIn: number;
 }
 
 /** Rows per INSERT: measured, 16 cost a third less than one at a time, and more cost more again. */
@@ -49,6 +54,7 @@ export class StateWriter {
   readonly #insertMany: Statement;
   readonly #insertOne: Statement;
   readonly #events: EventWriter;
+  readonly #textChanges: TextChangeWriter;
   /** Where the purge of each class goes on; undefined when there is nothing to do until the floor rises. */
   #purgeCursors: { state: number; floor: number; cursor: number; kept: number }[] = [];
 
@@ -60,6 +66,7 @@ export class StateWriter {
     this.#db.exec("PRAGMA wal_autocheckpoint = 16384");
     this.#db.exec(stateTables);
     this.#events = new EventWriter(this.#db, retention);
+    this.#textChanges = new TextChangeWriter(this.#db);
     const row = `(${Array(numberColumns + textColumns)
       .fill("?")
       .join(",")})`;
@@ -71,6 +78,7 @@ export class StateWriter {
   /** Writes a checkpoint. After it returns, the state is durable at its applied index. */
   write(checkpoint: Checkpoint): void {
     const { mark } = this.#events;
+    const textMark = this.#textChanges.mark;
     this.#db.exec("BEGIN IMMEDIATE");
     try {
       this.#writeJobs(checkpoint);
@@ -103,6 +111,9 @@ export class StateWriter {
       this.#each("DELETE FROM records WHERE kind = ? AND key = ?", checkpoint.deletedRecords);
       this.#each("INSERT OR REPLACE INTO records VALUES (?,?,?)", checkpoint.records);
       this.#events.write(checkpoint.events);
+      if (checkpoint.textChanges !== undefined) {
+        this.#textChanges.write(checkpoint.textChanges, checkpoint.textTakenIn);
+      }
       this.#each("INSERT OR REPLACE INTO meta VALUES (?,?)", [
         ["engine", checkpoint.meta],
         ["applied", String(checkpoint.appliedIndex)],
@@ -113,6 +124,7 @@ export class StateWriter {
       // A failed COMMIT may or may not have ended the transaction; what failed is reported, not this.
       if (this.#db.inTransaction) this.#db.exec("ROLLBACK");
       this.#events.reset(mark);
+      this.#textChanges.reset(textMark);
       throw error;
     }
   }

@@ -20,7 +20,7 @@ import { tempDir } from "../support/temp-dir.ts";
 
 /** Node 1 founds a cluster, and its log has these changes of members after that. */
 async function logged(path: string, changes: readonly ConfChange[]): Promise<void> {
-  const sizes = { shards: 1, cachedJobsMax: 10 };
+  const sizes = { shards: 1, cachedJobsMax: 10, textIndex: false };
   const storage = await openStorage(openDataDir(path), sizes, memoryLogger());
   const identity = { clusterId: crypto.randomUUID(), nodeId: 1, shards: 1, recoveryEpoch: 0 };
   await foundCluster(storage, identity);

@@ -259,6 +259,33 @@ test("the end of a job with a callback makes one delivery, whatever the end", ()
   expect(sent.every((delivery) => delivery.callback === callback)).toBe(true);
 });
 
+test("a job that comes back from a backup tells its result; one that had ended tells nothing", () => {
+  const rig = createRig();
+  const job = { queue: "q", payload: "1", priority: 2, createdAtMs: 1, options: { callback } };
+  rig.apply({
+    kind: "restoreJobs",
+    jobs: [
+      { ...job, state: "pending" },
+      { ...job, state: "completed" },
+    ],
+  });
+  expect(stats(rig, "callbacks")).toMatchObject({ openJobs: 1 });
+
+  rig.ack(rig.claim());
+  expect(types(rig, "callbacks")).toEqual(["completed"]);
+  expect(stats(rig, "callbacks")).toMatchObject({ openJobs: 0 });
+});
+
+test("a job that belongs to a trace says so in its messages, when its tag has the form of one", () => {
+  const rig = createRig();
+  set(rig, "w", { events: ["enqueued"] });
+  const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  rig.add({ options: { tags: JSON.stringify({ a: "b", traceparent: trace }) } });
+  rig.add({ options: { tags: JSON.stringify({ traceparent: "not\nthis" }) } });
+
+  expect(deliveries(rig, "w").map(({ event }) => event.trace)).toEqual([trace, undefined]);
+});
+
 test("a retry that is not the end is told to nobody; a job that is run again tells its next end as well", () => {
   const rig = createRig();
   const seq = rig.add({ options: { callback, maxRetries: 2 } });

@@ -103,6 +103,9 @@ test("[W2] a wrong value in any place of any change is refused, and the place is
           wrong === -2
         )
           continue;
+        // A member of a payload is compared with any value that is no object.
+        if (path.includes("payloadWhere") && path.at(-1) === "value" && fitsOperand(wrong))
+          continue;
         if (found === undefined) expect([path, wrong]).toBeUndefined();
         if (path[0] !== "kind") expect(found).toContain(`change "${change.kind}": ${path[0]}`);
       }
@@ -219,3 +222,8 @@ test("[W3] what requests may hold fits into what changes may hold", () => {
   for (const [asked, taken] of fits) expect(asked).toBeLessThanOrEqual(taken);
   expect(2 * changeLimits.unitsMax * changeLimits.rateWindowMsMax).toBeLessThan(2 ** 53);
 });
+
+function fitsOperand(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
+  return value === null || typeof value === "boolean" || typeof value === "string";
+}

@@ -1,5 +1,7 @@
 /** What an operator does with queues and jobs. */
+
 import { expect } from "bun:test";
+import { join } from "node:path";
 import type { Api } from "./api.ts";
 import type { Chapter } from "./feature.ts";
 
@@ -170,6 +172,40 @@ export const administration: Chapter = {
       },
     },
     {
+      id: "backup",
+      what: "A backup of everything, made by any node while all go on, and restored as a new cluster",
+      shows: "corvo backup FILE; corvo backup verify FILE; corvo restore FILE --data-dir DIR",
+      async story(api, queue) {
+        await api.add(queue, { payload: { kept: true } });
+        const file = join(api.folder(), `${queue}.backup`);
+        await api.cli("backup", file, "--force");
+        return async () => {
+          expect(JSON.parse(await api.cli("backup", "verify", file, "--json"))).toMatchObject({
+            sha256: expect.any(String),
+          });
+          const dir = join(api.folder(), `${queue}-restored`);
+          const restored = JSON.parse(await api.cli("restore", file, "--data-dir", dir, "--json"));
+          expect(restored.cluster_id).not.toBe(restored.from);
+          expect(restored.jobs).toBeGreaterThan(0);
+        };
+      },
+    },
+    {
+      id: "backup-queue",
+      what: "A backup of single queues, added to a running server: jobs keep ids, states and results",
+      shows: "corvo backup FILE --queue QUEUE; corvo restore FILE",
+      async story(api, queue) {
+        const id = await api.add(queue, { payload: { n: 1 } });
+        const file = join(api.folder(), `${queue}.backup`);
+        await api.cli("backup", file, "--queue", queue, "--force");
+        return async () => {
+          await api.call("DELETE", `/api/v1/jobs/${id}`);
+          await api.cli("restore", file, "--quiet");
+          expect(await api.job(id)).toMatchObject({ state: "pending", payload: { n: 1 } });
+        };
+      },
+    },
+    {
       id: "clean-up",
       what: "Delete old jobs by filter, besides what retention removes by itself",
       shows: "POST /api/v1/jobs/bulk {filter: {state, completed_before}, action: delete}",
@@ -199,6 +235,19 @@ export const administration: Chapter = {
             jobs: [{ id }],
             total: 1,
           });
+        };
+      },
+    },
+    {
+      id: "metrics",
+      what: "Metrics for Prometheus: jobs, queues, events, workers, consensus, calls with durations",
+      shows: "GET /metrics",
+      async story(api, queue) {
+        await api.add(queue);
+        return async () => {
+          const { text } = await api.call("GET", "/metrics");
+          expect(text).toContain(`corvo_queue_jobs{queue="${queue}",state="pending"} 1`);
+          expect(text).toContain("# TYPE corvo_http_request_duration_seconds histogram");
         };
       },
     },

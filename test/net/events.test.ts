@@ -169,18 +169,20 @@ test("[EV5] [EV6] a reader that does not read costs a bounded buffer, is told wh
   socket.write("GET /api/v1/events?last_event_id=0 HTTP/1.1\r\nhost: a\r\n\r\n");
   await untilReaders(feed, 1);
   const jobs = Array.from({ length: 10_000 }, () => ({ queue: "q".repeat(200) }));
-  for (let i = 0; i < 8; i++) {
+  let told = 0;
+  // Once its socket holds no more it stands still.
+  while (feed.lagMax < 20_000) {
     const input = { params: {}, query: {}, body: { jobs } };
     await rig.service.handlers.enqueueJobs(input, { signal: neverAborted });
-    await settle();
+    told += jobs.length;
+    for (let i = 0; i < 50; i++) await settle();
   }
-  expect(feed.lagMax).toBeGreaterThan(20_000);
 
   const { promise, resolve } = Promise.withResolvers<void>();
   let text = "";
   socket.on("data", (data) => {
     text += data;
-    if (text.includes("id: 80000\n")) resolve();
+    if (text.includes(`id: ${told}\n`)) resolve();
   });
   socket.resume();
   await promise;
@@ -195,7 +197,7 @@ test("[EV5] [EV6] a reader that does not read costs a bounded buffer, is told wh
     last = Number(id);
   }
   expect(gaps).toBeGreaterThan(0);
-  expect(last).toBe(80_000);
+  expect(last).toBe(told);
   await untilReaders(feed, 0);
 });
 

@@ -14,7 +14,8 @@ import { httpFixture } from "../support/http-app.ts";
 import { jsonText, textFor } from "../support/json-text.ts";
 
 const withBody = (Object.entries(operations) as [OperationName, Operation][]).filter(
-  ([, operation]) => Object.keys((operation.body["properties"] ?? {}) as object).length > 0,
+  ([, { body, takes }]) =>
+    takes === "json" && Object.keys((body["properties"] ?? {}) as object).length > 0,
 );
 const checks = new Map(
   withBody.map(([name, operation]) => [name, TypeCompiler.Compile(operation.body)]),

@@ -40,7 +40,7 @@ test("[BK6] steps shrink while the engine is slow, and as much time as they take
   const rig = await withBulk(300, 40);
   await settle();
 
-  for (const wanted of [20, 10, 10]) {
+  for (const wanted of [12, 10, 10]) {
     const before = stepsOf(rig).length;
     await rig.time.pass(39);
     expect(stepsOf(rig)).toHaveLength(before);

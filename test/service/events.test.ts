@@ -214,3 +214,37 @@ test("a chunk whose types are of a later program is read past them", () => {
   expect(chunk.event(1)).toBeUndefined();
   expect(chunk.matches(1, { types: new Set(["enqueued"]) })).toBe(false);
 });
+
+test("[EV6] many readers are woken together, and rest between full rounds, for the longer the more there are", async () => {
+  const shard = new ShardOfEvents(0);
+  const { feed, time } = feedOf(shard);
+  const readers = Array.from({ length: 50 }, () => feed.open({}));
+  let told = 0;
+  for (const reader of readers) {
+    reader.next(hourMs).then(
+      () => told++,
+      () => {},
+    );
+  }
+  await settle();
+  for (let i = 1; i <= 600; i++) shard.tell("enqueued", i, i);
+  await settle();
+  expect(told).toBe(0);
+  await time.pass(5);
+  expect(told).toBe(50);
+
+  const behind = feed.open({ last_event_id: "0" });
+  expect(await behind.next(hourMs)).toHaveLength(512);
+  const rest = behind.next(hourMs);
+  let isThere = false;
+  rest.then(
+    () => {
+      isThere = true;
+    },
+    () => {},
+  );
+  await time.pass(101);
+  expect(isThere).toBe(false);
+  await time.pass(1);
+  expect(await rest).toHaveLength(88);
+});

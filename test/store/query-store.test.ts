@@ -5,6 +5,7 @@ import type { JobPageRequest } from "../../src/engine/query.ts";
 import { createQueue } from "../../src/engine/state.ts";
 import { searchBudget } from "../../src/store/job-search.ts";
 import { QueryStore, searchWaitingMax } from "../../src/store/query-store.ts";
+import { startWorker } from "../../src/store/start-worker.ts";
 import { buildJob } from "../support/jobs.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -34,12 +35,12 @@ test("[Q1] a search sees what was written before it, because it flushes first", 
 
   const page = await store.page(request);
   const seqs = await store.seqs({}, { afterSeq: 10, beforeSeq: 90, limit: 100 });
-  const text = await store.text('"n":1', 3);
+  const text = await store.page({ ...request, filter: { words: ['"N":1'] }, limit: 3 });
 
   expect(page.total).toBe(100);
   expect(page.jobs).toHaveLength(50);
   expect(seqs).toHaveLength(79);
-  expect(text.map((job) => job.seq)).toEqual([100, 99, 98]);
+  expect(text.jobs.map((job) => job.seq)).toEqual([100, 99, 98]);
   await store.close();
   rig.close();
 });
@@ -155,4 +156,35 @@ test("a database that does not exist is reported at opening", async () => {
   );
 
   expect(error).toBeInstanceOf(CorvoError);
+});
+
+test("[Q14] a search thread that ends fails the searches it had, and the next one has another", async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "state.db");
+  const rig = openRig(path);
+  rig.checkpoint(1);
+  const threads: Worker[] = [];
+  const notes: string[] = [];
+  const store = await QueryStore.open(path, {
+    flush: async () => {},
+    start: () => {
+      const thread = startWorker("query");
+      threads.push(thread);
+      return thread;
+    },
+    onNote: (note) => notes.push(note),
+  });
+  const over = new Promise((resolve) => threads[0]?.addEventListener("close", resolve));
+
+  const lost = store.page(request).catch((caught) => caught);
+  threads[0]?.terminate();
+  const error = await lost;
+  await over;
+
+  expect((error as CorvoError).code).toBe("UNAVAILABLE");
+  expect((await store.page(request)).total).toBe(100);
+  expect(threads).toHaveLength(2);
+  expect(notes).toHaveLength(1);
+  await store.close();
+  rig.close();
 });

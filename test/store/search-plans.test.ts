@@ -4,7 +4,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { JobFilter } from "../../src/engine/query.ts";
 import { createQueue } from "../../src/engine/state.ts";
-import { laneSelect, planSearch } from "../../src/store/search-filter.ts";
+import { keyEntries } from "../../src/store/key-pages.ts";
+import { planSearch } from "../../src/store/search-filter.ts";
+import { laneSelect } from "../../src/store/search-lanes.ts";
 import { buildJob } from "../support/jobs.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
@@ -29,7 +31,13 @@ afterAll(() => {
 
 /** The steps of the plan, without repeats: lanes of one kind have the same. */
 function planOf(filter: JobFilter, purpose: "entries" | "matches"): string[] {
-  const plan = planSearch(db, filter, { done: 5, dead: 5 });
+  const plan = planSearch(filter, {
+    db,
+    floor: { done: 5, dead: 5 },
+    fewMax: 0,
+    nowMs: () => 0,
+    texts: undefined,
+  });
   const sql = laneSelect(plan.lanes, {
     columns: "seq",
     bounds: { lowSeq: 0, highSeq: 1000 },
@@ -78,6 +86,49 @@ test.each<[string, JobFilter, string[], string[]]>([
   (_, filter, entries, matches) => {
     expect(planOf(filter, "entries")).toEqual(entries.sort());
     expect(planOf(filter, "matches")).toEqual(matches.sort());
+  },
+);
+
+test.each<[JobFilter, string]>([
+  [{ uniqueKey: "k" }, "by_unique (<expr>=? AND seq>? AND seq<?)"],
+  [{ batchId: "b" }, "by_batch (<expr>=? AND seq>? AND seq<?)"],
+  [{ chainId: "c" }, "by_chain (<expr>=? AND seq>? AND seq<?)"],
+  [{ parentId: "p" }, "by_parent (<expr>=? AND seq>? AND seq<?)"],
+  [{ batchId: "b", queue: "a", states: ["dead"] }, "by_batch (<expr>=? AND seq>? AND seq<?)"],
+])("a page by %j reads one range of its index and sorts nothing", (filter, index) => {
+  expect(planOf(filter, "entries")).toEqual([`SEARCH jobs USING COVERING INDEX ${index}`]);
+  expect(planOf(filter, "matches")).toEqual([`SEARCH jobs USING INDEX ${index}`]);
+});
+
+test("a page of a worker reads its index when its jobs may be many, and the states that are few otherwise", () => {
+  const worker = "SEARCH jobs USING COVERING INDEX by_worker (worker=? AND seq>? AND seq<?)";
+
+  expect(planOf({ workerId: "w" }, "entries")).not.toContain(worker);
+  const counted = new Database(join(dir.path, "state.db"));
+  counted.exec(`UPDATE queues SET body = json_set(body, '$.counts.completed', 1000000)`);
+  counted.close();
+  db.close();
+  db = new Database(join(dir.path, "state.db"), { readonly: true });
+
+  expect(planOf({ workerId: "w" }, "entries")).toEqual([worker]);
+  expect(planOf({ workerId: "w", states: ["dead"] }, "entries")).toEqual([stateIndex]);
+});
+
+test.each(["by_started", "by_finished"] as const)(
+  "pages in the order of %s read its index and sort nothing",
+  (index) => {
+    for (const descending of [true, false]) {
+      for (const at of [undefined, [5, 6] as const]) {
+        const sql = keyEntries(index, { descending, at, bounds: [] });
+        const rows = db.query(`EXPLAIN QUERY PLAN ${sql.text}`).all(...sql.values) as {
+          detail: string;
+        }[];
+
+        expect(rows.map((row) => row.detail).join("; ")).toMatch(
+          new RegExp(`^(SCAN|SEARCH) jobs USING COVERING INDEX ${index}( \\(.*\\))?$`),
+        );
+      }
+    }
   },
 );
 

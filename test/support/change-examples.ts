@@ -251,6 +251,10 @@ const filter: Required<JobFilter> = {
   hasErrors: true,
   jobIdPrefix: "job_",
   errorGroup: "g",
+  payloadWhere: [{ path: ["a"], operator: "=", value: 1 }],
+  words: ["w"],
+  any: [[{ queue: "q" }, { not: [{ priority: 1 }] }]],
+  not: [{ queue: "r" }],
 };
 const spec: Required<ScheduleSpec> = {
   ...leanChanges.setSchedule.spec,

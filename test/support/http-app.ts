@@ -68,6 +68,7 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
     drain:
       options.drain ??
       new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
+    metrics: () => Promise.resolve("corvo_up 1\n"),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },

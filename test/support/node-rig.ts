@@ -191,7 +191,6 @@ export class NodeRig {
         search: {
           page: noSearch,
           seqs: noSearch,
-          text: noSearch,
           errorGroups: noSearch,
           events: async ({ from }) => ({ first: undefined, events: [], next: from }),
           close: noSearch,
@@ -204,8 +203,8 @@ export class NodeRig {
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
+        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0, texts: undefined }),
         hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
-        sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0 }),
       },
       {
         shard: 0,

@@ -4,12 +4,12 @@
  */
 import { Engine } from "../../src/engine/engine.ts";
 import { defaultEventRetention, type EventRetention } from "../../src/store/event-rows.ts";
-import { SqliteState } from "../../src/store/sqlite-state.ts";
+import { SqliteState, type SqliteStateOptions } from "../../src/store/sqlite-state.ts";
 import { type Checkpoint, StateWriter } from "../../src/store/state-writer.ts";
 
 export class StateRig {
   readonly #path: string;
-  readonly #cachedJobsMax: number;
+  readonly #options: SqliteStateOptions;
   readonly #retention: EventRetention;
   #writer: StateWriter;
   state: SqliteState;
@@ -17,12 +17,17 @@ export class StateRig {
   #taken: Checkpoint | undefined;
   #stored = false;
 
-  constructor(path: string, cachedJobsMax: number, retention = defaultEventRetention) {
+  constructor(
+    path: string,
+    cachedJobsMax: number,
+    retention = defaultEventRetention,
+    listTextChanges = false,
+  ) {
     this.#path = path;
     this.#retention = retention;
-    this.#cachedJobsMax = cachedJobsMax;
+    this.#options = { cachedJobsMax, listTextChanges };
     this.#writer = new StateWriter(path, retention);
-    this.state = new SqliteState(path, { cachedJobsMax });
+    this.state = new SqliteState(path, this.#options);
     this.engine = new Engine(this.state);
   }
 
@@ -61,7 +66,7 @@ export class StateRig {
     this.#taken = undefined;
     this.#stored = false;
     this.#writer = new StateWriter(this.#path, this.#retention);
-    this.state = new SqliteState(this.#path, { cachedJobsMax: this.#cachedJobsMax });
+    this.state = new SqliteState(this.#path, this.#options);
     this.engine = new Engine(this.state);
   }
 

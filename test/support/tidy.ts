@@ -23,7 +23,8 @@ const layers: Readonly<Record<string, Layer>> = {
   api: { folders: ["base"], packages: ["@sinclair/typebox"] },
   store: {
     folders: ["base", "engine", "raft"],
-    packages: ["bun:sqlite", "node:fs", "node:path"],
+    // A thread that works in the background gives way to the others by its priority.
+    packages: ["bun:sqlite", "node:fs", "node:os", "node:path"],
   },
   replica: { folders: ["base", "engine", "raft"], packages: [] },
   service: {
@@ -54,7 +55,7 @@ const layers: Readonly<Record<string, Layer>> = {
 
 /** A node finds the others by name and tries ports. */
 const serverFolder = "src/commands/server/";
-const serverPackages = ["node:crypto", "node:dns/promises", "node:net"];
+const serverPackages = ["node:crypto", "node:dns/promises", "node:net", "prom-client"];
 
 /** Snapshots travel between nodes as files, under digests. */
 const peerFolder = "src/net/peer/";

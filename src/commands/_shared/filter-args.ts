@@ -1,8 +1,9 @@
-/** Flags that choose jobs, from the search filter of the API. */
+/** Arguments that choose jobs: flags from the search filter of the API, and the filter as text. */
 
 import type { BodyOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { Filter } from "../../api/search.ts";
+import type { Arguments } from "./args.ts";
 import { readPastTime } from "./readers.ts";
 import { schemaFlags, schemaValues } from "./schema-args.ts";
 import { systemClock } from "./system.ts";
@@ -14,16 +15,42 @@ const shared = {
   readTime: readPastTime(() => systemClock.nowMs()),
 };
 
-/** Which jobs, in which order, which page of them. */
-export const listFlags = schemaFlags(Filter, shared);
+/** Which jobs, in which order, which page of them; the text stands for itself. */
+export const listArgs = {
+  filter: {
+    type: "positional",
+    required: false,
+    rest: true,
+    label: "FILTER",
+    description: "Which jobs, such as 'state:dead created<2h timeout'; docs/reference/filters.md.",
+  },
+  ...schemaFlags(Filter, { ...shared, omit: ["q"] }),
+} as const satisfies Arguments;
+
+/** The filter as text, beside positionals that are something else. */
+export const filterFlag = {
+  filter: {
+    type: "string",
+    valueHint: "FILTER",
+    description:
+      "Filter as text, such as 'state:dead created<2h timeout'; docs/reference/filters.md.",
+  },
+} as const satisfies Arguments;
 
 /** Which jobs. */
-export const filterFlags = schemaFlags(Filter, {
-  ...shared,
-  omit: ["sort", "order", "limit", "cursor"],
-});
+export const filterFlags = {
+  ...filterFlag,
+  ...schemaFlags(Filter, { ...shared, omit: ["q", "sort", "order", "limit", "cursor"] }),
+} as const satisfies Arguments;
 
 export function filterOf(values: Readonly<Record<string, unknown>>): FilterBody {
+  const { filter, ...others } = values;
+  const text = filterText(filter);
   // Each value was read and checked by the schema of its member.
-  return schemaValues(Filter, values) as FilterBody;
+  return { ...(schemaValues(Filter, others) as FilterBody), ...(text === "" ? {} : { q: text }) };
+}
+
+/** Several arguments are one filter, as they are for a person. */
+export function filterText(value: unknown): string {
+  return (Array.isArray(value) ? value.join(" ") : String(value ?? "")).trim();
 }

@@ -76,7 +76,7 @@ const actionArgs = {
 } as const satisfies Arguments;
 
 const selectionHint =
-  "Name jobs by id, choose them by flags such as --state dead --queue mail, or take --all.";
+  "Name jobs by id, choose them by --filter 'state:dead queue:mail' or flags, or take --all.";
 /** The server takes no empty filter: all jobs are those in any state. */
 const everything: FilterBody = { state: [...jobStates] };
 

@@ -9,8 +9,8 @@ import { type Figure, rate, type Scenario } from "./scenario.ts";
 /** New jobs are held back when this many frames' worth of jobs per connection are not finished. */
 const openFramesMax = 4;
 
-async function measureLives(bench: Bench): Promise<number> {
-  const lane = await limitedLane(bench, "lives");
+export async function measureLives(bench: Bench, name = "lives"): Promise<number> {
+  const lane = await limitedLane(bench, name);
   const { ledger } = lane;
   const batch = bench.setting("batch");
   const connections = bench.setting("connections");

@@ -6,6 +6,7 @@ import { lifecycle, lifecycleSingle } from "./lifecycle.ts";
 import { pickup } from "./pickup.ts";
 import type { Scenario } from "./scenario.ts";
 import { scheduled } from "./scheduled.ts";
+import { search } from "./search.ts";
 import { startup } from "./startup.ts";
 
 export const scenarios: Readonly<Record<string, Scenario>> = {
@@ -22,5 +23,6 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   scheduled,
   backlog,
   restart,
+  search,
   startup,
 };

@@ -3,7 +3,7 @@ import type { Operations } from "../../api/operations.ts";
 import { parseTime } from "../../base/time.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
-import { filterOf, listFlags } from "../_shared/filter-args.ts";
+import { filterOf, listArgs } from "../_shared/filter-args.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { count, formatAge, printable } from "../_shared/output.ts";
 import { paintState } from "../_shared/states.ts";
@@ -11,8 +11,17 @@ import { paintState } from "../_shared/states.ts";
 type Page = ResultOf<Operations["searchJobs"]>;
 
 export default command({
-  details: "Times are RFC 3339, or durations that mean so long ago.",
+  details:
+    "FILTER is a filter as text (docs/reference/filters.md); the flags say the same in other words, and all of it must hold. Times of flags are RFC 3339, or durations that mean so long ago.",
   examples: [
+    {
+      line: "corvo jobs list 'state:dead queue:mail created<2h \"timed out\"'",
+      says: "By a filter, with words to search for",
+    },
+    {
+      line: "corvo jobs list 'payload.user.id=42 -state:completed sort:started'",
+      says: "By a member of the payload",
+    },
     { line: "corvo jobs list --queue mail --limit 20", says: "The newest jobs of a queue" },
     {
       line: "corvo jobs list --state dead,cancelled --created-after 24h",
@@ -27,7 +36,7 @@ export default command({
       says: "Ids only, for another command",
     },
   ],
-  args: listFlags,
+  args: listArgs,
   async run(args, context) {
     const { output, signal } = context;
     const body = filterOf(args);
@@ -46,7 +55,7 @@ function printPage(context: Context, page: Page): void {
     for (const job of page.jobs) output.line(job.id);
     return;
   }
-  if (page.jobs.length === 0) {
+  if (page.jobs.length === 0 && !page.has_more) {
     output.note("no job matches");
     return;
   }
@@ -60,8 +69,12 @@ function printPage(context: Context, page: Page): void {
     formatAge(nowMs - (parseTime(job.created_at) ?? nowMs)),
     printable(job.payload.text),
   ]);
-  printGrid(output, ["ID", "QUEUE", "STATE", "TRY", "PRIO", "AGE", "PAYLOAD"], rows);
+  if (rows.length > 0)
+    printGrid(output, ["ID", "QUEUE", "STATE", "TRY", "PRIO", "AGE", "PAYLOAD"], rows);
   const total = `${page.total_exact ? "" : "at least "}${count(page.total, "job")}`;
   const more = page.cursor === undefined ? "" : `; the next page: --cursor ${page.cursor}`;
+  if (!page.indexed && page.has_more && page.jobs.length === 0) {
+    output.note("none so far: this filter looks at jobs one by one");
+  }
   if (page.has_more) output.note(`${page.jobs.length} of ${total}${more}`);
 }

@@ -8,6 +8,7 @@ import { RedriveBody, RedriveFilter } from "../../api/redrive.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
+import { filterFlag, filterText } from "../_shared/filter-args.ts";
 import { count } from "../_shared/output.ts";
 import { queueArg } from "../_shared/queue-args.ts";
 import { readInteger, readPastTime } from "../_shared/readers.ts";
@@ -27,6 +28,10 @@ export default command({
   examples: [
     { line: "corvo queue redrive mail --rate 50", says: "All dead jobs, fifty in a second" },
     {
+      line: "corvo queue redrive mail --filter 'created<1d payload.tenant=acme'",
+      says: "Those of a filter",
+    },
+    {
       line: "corvo queue redrive mail --error-group err_0123456789abcdef --wait",
       says: "Those of one error, and wait until it is done",
     },
@@ -42,7 +47,9 @@ export default command({
       description: "Jobs in a second at most. Default as fast as they are found.",
     },
     ...schemaFlags(RedriveBody, { omit: ["rate_per_second", "filter"] }),
+    ...filterFlag,
     ...schemaFlags(RedriveFilter, {
+      omit: ["q"],
       alias: { tags: ["tag"] },
       readTime: readPastTime(() => systemClock.nowMs()),
     }),
@@ -65,7 +72,9 @@ export default command({
     let redrive: Redrive;
     if (status === true) redrive = await client().getRedrive({ params }, { signal });
     else {
-      const filter = schemaValues(RedriveFilter, given);
+      const { filter: written, ...flags } = given;
+      const text = filterText(written);
+      const filter = { ...schemaValues(RedriveFilter, flags), ...(text === "" ? {} : { q: text }) };
       // The flags were read and checked by the schemas of this very body.
       const body = {
         ...schemaValues(RedriveBody, given),

@@ -36,7 +36,7 @@ export function createBackupControl(
   const begin = async <T>(queues: Queues, pieces: () => AsyncGenerator<T>) => {
     if (isBusy) {
       throw new CorvoError("OVERLOADED", "a backup is being made on this node (backupsMax 1)", {
-        retryAfterMs: 10_000,
+        retryAfterMs: 1000,
       });
     }
     isBusy = true;

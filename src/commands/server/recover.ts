@@ -69,7 +69,7 @@ export async function openForRecovery(dataDir: string, logger: Logger): Promise<
   try {
     dir = openDataDir(dataDir);
     const shards = readNodeIdentity(dataDir)?.shards ?? 1;
-    return await openStorage(dir, { shards, cachedJobsMax }, logger);
+    return await openStorage(dir, { shards, cachedJobsMax, textIndex: false }, logger);
   } catch (error) {
     dir?.close();
     if (!(error instanceof DataDirError) && !(error instanceof LogDamaged)) throw error;

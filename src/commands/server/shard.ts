@@ -44,6 +44,8 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
   const { shard, storage, replica, group } = core;
   const search = await QueryStore.open(storage.files.statePath, {
     flush: () => replica.flushState(),
+    textPath: storage.texts === undefined ? undefined : storage.files.textPath,
+    onNote: (note) => env.logger.warn(note),
   });
   const node = new Node(
     replica,

@@ -7,16 +7,30 @@ export interface Sizes {
   readonly logBytes: number;
   readonly stateBytes: number;
   readonly memoryBytes: number;
+  readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
 }
 
 /** Of one shard; the log and the memory are those of the whole node. */
-export function sizesOf({ log, files }: Pick<ShardStorage, "log" | "files">): Sizes {
+export function sizesOf({
+  log,
+  files,
+  texts,
+}: Pick<ShardStorage, "log" | "files" | "texts">): Sizes {
   const { bytes, walBytes } = log.size();
   return {
     logBytes: bytes + walBytes,
     stateBytes: statSync(files.statePath).size,
     memoryBytes: process.memoryUsage.rss(),
+    texts:
+      texts === undefined
+        ? undefined
+        : { bytes: bytesOf(files.textPath), throughSeq: texts.throughSeq ?? 0 },
   };
+}
+
+/** Its thread makes the file, and makes it anew when it must. */
+function bytesOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** How this node is, as it tells the others. */
@@ -26,7 +40,10 @@ export function conditionOf(
 ): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
-  const stateBytes = sizes.reduce((sum, size) => sum + size.stateBytes, 0);
+  const stateBytes = sizes.reduce(
+    (sum, size) => sum + size.stateBytes + (size.texts?.bytes ?? 0),
+    0,
+  );
   const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
   return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
 }

@@ -22,6 +22,7 @@ import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts
 import type { FormingGate } from "./forming-gate.ts";
 import { aloneOptions, type ClusterOptions } from "./identity.ts";
 import { announce } from "./join.ts";
+import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
@@ -46,6 +47,8 @@ export interface ServerOptions {
   /** Shards of a cluster that is founded. Undefined: one, or what the cluster has. */
   readonly shards?: number | undefined;
   readonly cachedJobsMax: number;
+  /** Keep an index of texts for searches. Undefined: yes. */
+  readonly textIndex?: boolean | undefined;
   /** Applied entries that the log keeps for nodes that are behind. */
   readonly logTailEntries: number;
   readonly requireLeaseToken: boolean;
@@ -165,7 +168,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   duties.start();
 
   const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
-  const app = openApp(parts, options, { logger, end });
+  const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
   if (isAlone) await settleAlone(membership, duties);
@@ -297,11 +300,13 @@ function createMembership(
 function openApp(
   parts: Parts,
   options: ServerOptions,
-  env: { logger: Logger; end: (ending: Ending) => void },
+  env: { cores: readonly ShardCore[]; logger: Logger; end: (ending: Ending) => void },
 ): App {
   parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
+    metrics: (seen) =>
+      metricsText({ ...seen, cores: env.cores, nodes: parts.shards.map(({ node }) => node) }),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,

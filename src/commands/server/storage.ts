@@ -10,6 +10,8 @@ import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.
 import { type ShardFiles, shardFiles } from "../../store/shard-files.ts";
 import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
 import { StateStore } from "../../store/state-store.ts";
+import { removeTextIndex } from "../../store/text-files.ts";
+import { TextIndex } from "../../store/text-index.ts";
 import { openLog } from "../../store/worker-log.ts";
 
 /** The first format whose programs know that there may be several. */
@@ -22,6 +24,8 @@ export interface ShardStorage {
   readonly files: ShardFiles;
   readonly log: Log;
   readonly store: StateStore;
+  /** Undefined when there is to be none. */
+  readonly texts: TextIndex | undefined;
 }
 
 export interface Storage {
@@ -34,12 +38,15 @@ export interface Storage {
 export interface StorageOptions {
   readonly shards: number;
   readonly cachedJobsMax: number;
+  /** Keep an index of texts. Undefined: yes. */
+  readonly textIndex?: boolean | undefined;
   readonly events?: EventRetention;
 }
 
 interface OpenedState {
   readonly files: ShardFiles;
   readonly store: StateStore;
+  readonly texts: TextIndex | undefined;
   /** A snapshot that an earlier run received and this start put in place. */
   readonly received: { readonly index: number; readonly term: number } | undefined;
 }
@@ -71,43 +78,65 @@ export async function openStorage(
     // A crash, or a snapshot of a later level, may have left it lower than what is kept.
     const levels = opened.map(({ store }) => store.state.meta.featureLevel);
     dir.raiseFormat(Math.max(options.shards > 1 ? shardsLevel : 1, ...levels));
-    const shards = opened.map(({ files, store }) => ({
+    const shards = opened.map(({ files, store, texts }) => ({
       shard: files.shard,
       dir,
       files,
       log,
       store,
+      texts,
     }));
     for (const shard of shards) checkAlignment(shard);
     const close = async () => {
-      for (const { store } of shards) await store.close();
+      for (const shard of shards) await closeState(shard);
       await log.close();
       dir.close();
     };
     return { dir, log, shards, close };
   } catch (error) {
-    for (const { store } of opened) await store.close();
+    for (const one of opened) await closeState(one);
     throw error;
   }
 }
 
 async function openState(
   files: ShardFiles,
-  { cachedJobsMax, shards, events = defaultEventRetention }: StorageOptions,
+  { cachedJobsMax, shards, textIndex = true, events = defaultEventRetention }: StorageOptions,
   logger: Logger,
 ): Promise<OpenedState> {
   const received = placeIncoming(files);
   openSnapshotFolder(files.snapshotPath);
+  let texts: TextIndex | undefined;
   const store = await StateStore.open(files.statePath, {
     cachedJobsMax: Math.ceil(cachedJobsMax / shards),
+    listTextChanges: textIndex,
     onNote: (note) => logger.warn(note),
+    onStored: (rows) => texts?.advanced(rows),
     events: {
       eventsMax: Math.ceil(events.eventsMax / shards),
       bytesMax: Math.ceil(events.bytesMax / shards),
       keepMs: events.keepMs,
     },
   });
-  return { files, store, received };
+  if (textIndex) {
+    texts = new TextIndex({
+      path: files.textPath,
+      statePath: files.statePath,
+      onTakenIn: (change) => {
+        store.state.textTakenIn = change;
+      },
+      onNote: (note) => logger.warn(note),
+    });
+  } else {
+    // Changes are not listed without an index, so a later one could not go on from it.
+    removeTextIndex(files.textPath);
+  }
+  return { files, store, texts, received };
+}
+
+async function closeState({ store, texts }: Pick<OpenedState, "store" | "texts">): Promise<void> {
+  await texts?.close();
+  await store.close();
 }
 
 /** The state must reach the beginning of the log: what is between them would be lost without a word. */

@@ -125,6 +125,7 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
   };
   return createApp({
     handlers,
+    metrics: () => Promise.reject(waits()),
     stream: {
       open: () => {
         throw waits();

@@ -7,7 +7,7 @@ import { isFinished, type Job } from "../job.ts";
 import { engineLimits } from "../limits.ts";
 import { type Rejection, reject } from "../outcome.ts";
 import { addDelivery } from "./deliveries.ts";
-import { callbacksId } from "./delivery.ts";
+import { callbacksId, traceOf } from "./delivery.ts";
 
 /** Why no further jobs with callbacks may come in. */
 export function refuseCallbacks({ outbox }: Core, count: number): Rejection | undefined {
@@ -60,6 +60,7 @@ function tellEnd(core: Core, job: Job, type: string): void {
   const event = {
     ...{ number: 0, type, seq: job.seq, jobCreatedAtMs: job.createdAtMs, queue: job.queue },
     ...{ atMs: core.nowMs, data: dataOf(job), dataOmitted: false },
+    trace: traceOf(job.options.tags),
   };
   addDelivery(core, event, { webhook: callbacksId, callback });
 }

@@ -26,6 +26,14 @@ export interface SentEvent {
   readonly data: string | undefined;
   /** There was no room for the data. */
   readonly dataOmitted: boolean;
+  /** The trace that the job belongs to, as its tag `traceparent` says. */
+  readonly trace: string | undefined;
+}
+
+/** `tags` is the JSON text of a job's tags. */
+export function traceOf(tags: string | undefined): string | undefined {
+  if (tags?.includes('"traceparent"') !== true) return undefined;
+  return /"traceparent":"([\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2})"/.exec(tags)?.[1];
 }
 
 /** The receiver of results of jobs that name one themselves. No webhook has this id. */

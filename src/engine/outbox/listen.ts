@@ -3,7 +3,7 @@ import type { Core } from "../core.ts";
 import type { EventSubject } from "../event-chunk.ts";
 import { engineLimits } from "../limits.ts";
 import { addDelivery, disable } from "./deliveries.ts";
-import type { SentEvent } from "./delivery.ts";
+import { type SentEvent, traceOf } from "./delivery.ts";
 import { type Webhook, wantsQueue, wantsTags } from "./webhook.ts";
 
 /** An event as it was just said; `tags` are those of its job, `data` and they JSON text. */
@@ -28,6 +28,7 @@ export function listen(core: Core, { type, subject, data, tags }: Said): void {
       atMs: core.nowMs,
       data,
       dataOmitted: false,
+      trace: traceOf(tags),
     };
     addDelivery(core, event, { webhook: webhook.id });
   }

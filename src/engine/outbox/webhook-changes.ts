@@ -62,7 +62,7 @@ export function testWebhook(core: Core, { id }: TestWebhook): Outcome {
   }
   const event = {
     ...{ number: 0, type: "test", seq: 0, jobCreatedAtMs: 0, queue: "", atMs: nowMs },
-    ...{ data: undefined, dataOmitted: false },
+    ...{ data: undefined, dataOmitted: false, trace: undefined },
   };
   const { number, createdAtMs } = addDelivery(core, event, { webhook: id, isTest: true });
   return { kind: "delivery", number, createdAtMs };

@@ -17,6 +17,7 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { foreignCalls } from "../adapters/all.ts";
 import { Admission } from "./admission.ts";
+import { CallStats } from "./call-stats.ts";
 import { type Drain, draining } from "./drain.ts";
 import { EventStreams } from "./event-streams.ts";
 import { Forwarder } from "./forward.ts";
@@ -39,6 +40,8 @@ export interface AppDeps {
   /** The single shards, for other nodes that split a call; only where there are several. */
   readonly shards?: (shard: number) => ShardPart | undefined;
   readonly drain: Drain;
+  /** What a Prometheus server is told. */
+  readonly metrics: (seen: CallsSeen) => Promise<string>;
   readonly limits: HttpLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -52,6 +55,13 @@ export interface ShardPart {
   readonly handlers: Handlers;
   readonly stream: StreamService;
   readonly leadership: Leadership;
+}
+
+/** What the server itself counts. */
+export interface CallsSeen {
+  readonly calls: readonly CallStats[];
+  readonly inFlight: number;
+  readonly streams: number;
 }
 
 export interface App {
@@ -70,6 +80,8 @@ export interface App {
  * abandoned connection still ends.
  */
 const idleSeconds = 120;
+/** As 0.3 has it, and where it is looked for by default. */
+const metricsPaths = ["/api/v1/metrics", "/metrics"];
 const streamIdleSeconds = 60;
 
 export function createApp(deps: AppDeps): App {
@@ -90,6 +102,7 @@ class HttpApp implements App {
    * more requests a second than through the router. What this table does not know falls through to elysia.
    */
   readonly #fixedPaths: Record<string, Partial<Record<Method, ServeOperation>>> = {};
+  readonly #calls: CallStats[] = [];
   readonly #runId: string;
   #server: Server<OpenStream> | undefined;
   #faults = 0;
@@ -125,6 +138,7 @@ class HttpApp implements App {
       this.#mount(operation, handler as AnyHandler, { shared });
     }
     this.#add("GET", "/openapi.json", () => this.#openApi());
+    for (const path of metricsPaths) this.#add("GET", path, (request) => this.#metrics(request));
     this.#add("GET", streamPath, (request) => this.#upgrade(request));
     this.#add("GET", eventsPath, (request) => this.#readEvents(request));
     this.#elysia.all("/*", ({ request }) => this.#other(request), { parse: "none" });
@@ -145,7 +159,16 @@ class HttpApp implements App {
         : this.#forwarder.serve(operation, request);
     const answer =
       shards === undefined || name === undefined ? whole : this.#byShard(name, route, whole);
-    const serve = operation.claims ? unlessDraining(drain, answer) : answer;
+    const allowed = operation.claims ? unlessDraining(drain, answer) : answer;
+    const stats = new CallStats(operation.method, operation.path);
+    this.#calls.push(stats);
+    const { clock } = this.#deps;
+    const serve: ServeOperation = async (request) => {
+      const startMs = clock.monotonicMs();
+      const response = await allowed(request);
+      stats.note(response.status, clock.monotonicMs() - startMs);
+      return response;
+    };
     this.#add(operation.method, operation.path, serve);
     if (operation.path.includes("{")) return;
     const methods = this.#fixedPaths[operation.path];
@@ -241,6 +264,20 @@ class HttpApp implements App {
     this.#elysia.route(method, pattern, ({ request }) => serve(request), options);
     if (method === "GET")
       this.#elysia.route("HEAD", pattern, ({ request }) => serve(request), options);
+  }
+
+  async #metrics(request: Request): Promise<Response> {
+    try {
+      const text = await this.#deps.metrics({
+        calls: this.#calls,
+        inFlight: this.#admission.requests,
+        streams: this.#streams.size,
+      });
+      const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
+      return new Response(request.method === "HEAD" ? null : text, { headers });
+    } catch (thrown) {
+      return errorReply(this.#explain(thrown, request), 0);
+    }
   }
 
   #openApi(): Response {

@@ -6,8 +6,9 @@
  * a job that matches all the time is given exactly once, as with one shard.
  */
 import type { CallContext, Handlers } from "../../api/operations.ts";
+import { must } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
-import { pageLimitOf } from "../filter.ts";
+import { orderOf, pageLimitOf } from "../filter/body.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Page = ResultFor<"searchJobs">;
@@ -33,41 +34,55 @@ type Standing = Place | Ended;
 const begin: Place = { cursor: undefined, after: undefined };
 const textLimitDefault = 50;
 
-export function createSearchParts(calls: ShardCalls): Pick<Handlers, "searchJobs" | "searchText"> {
-  return {
-    async searchJobs(
-      input: InputFor<"searchJobs">,
-      context: CallContext,
-    ): Promise<ResultFor<"searchJobs">> {
-      const { body } = input;
-      const limit = pageLimitOf(body);
-      const standings =
-        body.cursor == null || body.cursor === ""
-          ? calls.all.map(() => begin)
-          : decodeCursor(body.cursor, calls.count);
-      const sources = await Promise.all(
-        standings.map((standing, shard) =>
-          openSource(
-            standing,
-            (cursor) => {
-              const part = { ...body, limit, cursor: cursor ?? null };
-              return calls.body(shard, "searchJobs", { ...input, body: part }, context);
-            },
-            body,
-          ),
+export function createSearchParts(
+  calls: ShardCalls,
+): Pick<Handlers, "searchJobs" | "listJobs" | "searchText"> {
+  const searchJobs = async (
+    input: InputFor<"searchJobs">,
+    context: CallContext,
+  ): Promise<ResultFor<"searchJobs">> => {
+    const { body } = input;
+    const limit = pageLimitOf(body);
+    const order = orderOf(body);
+    const standings =
+      body.cursor == null || body.cursor === ""
+        ? calls.all.map(() => begin)
+        : decodeCursor(body.cursor, calls.count);
+    const sources = await Promise.all(
+      standings.map((standing, shard) =>
+        openSource(
+          standing,
+          (cursor) => {
+            const part = { ...body, limit, cursor: cursor ?? null };
+            return calls.body(shard, "searchJobs", { ...input, body: part }, context);
+          },
+          order,
         ),
-      );
-      const jobs = merge(sources, limit, body.order === "asc");
-      const left = sources.map((source) => source.standing());
-      const hasMore = left.some((standing) => !("total" in standing));
-      return {
-        jobs,
-        total: sources.reduce((sum, source) => sum + source.total, 0),
-        total_exact: sources.every((source) => source.isExact),
-        ...(hasMore ? { cursor: encodeCursor(left) } : {}),
-        has_more: hasMore,
-        duration_ms: Math.max(...sources.map((source) => source.durationMs)),
-      };
+      ),
+    );
+    const jobs = merge(sources, limit, order.isAscending);
+    const left = sources.map((source) => source.standing());
+    const hasMore = left.some((standing) => !("total" in standing));
+    return {
+      jobs,
+      total: sources.reduce((sum, source) => sum + source.total, 0),
+      total_exact: sources.every((source) => source.isExact),
+      ...(hasMore ? { cursor: encodeCursor(left) } : {}),
+      has_more: hasMore,
+      ...reachOf(sources.flatMap((source) => source.reach ?? [])),
+      filter: must(
+        sources.find((source) => source.filter !== undefined)?.filter,
+        "a search that goes on has a shard to ask",
+      ),
+      duration_ms: Math.max(...sources.map((source) => source.durationMs)),
+    };
+  };
+  return {
+    searchJobs,
+
+    listJobs({ query: { consistency, ...filter } }, context) {
+      const query = consistency === undefined ? {} : { consistency };
+      return searchJobs({ params: {}, query, body: filter }, context);
     },
 
     async searchText(
@@ -80,8 +95,27 @@ export function createSearchParts(calls: ShardCalls): Pick<Handlers, "searchJobs
       const results = parts.flatMap((part) => part.results);
       // Ids begin with the time of creation.
       results.sort((one, other) => (one.id > other.id ? -1 : 1));
-      return { q: input.query.q, results: results.slice(0, input.query.limit ?? textLimitDefault) };
+      return {
+        q: input.query.q,
+        results: results.slice(0, input.query.limit ?? textLimitDefault),
+        total: parts.reduce((sum, part) => sum + part.total, 0),
+        total_exact: parts.every((part) => part.total_exact),
+        ...reachOf(parts),
+      };
     },
+  };
+}
+
+type Reach = Pick<Page, "indexed" | "scanned" | "indexed_through">;
+
+/** Together no shard reaches further than the one that reaches least far. */
+function reachOf(parts: readonly Reach[]): Reach {
+  const through = parts.flatMap((part) => part.indexed_through ?? []).sort();
+  const [least] = through;
+  return {
+    indexed: parts.every((part) => part.indexed),
+    scanned: parts.reduce((sum, part) => sum + part.scanned, 0),
+    ...(least === undefined ? {} : { indexed_through: least }),
   };
 }
 
@@ -90,6 +124,9 @@ interface Source {
   readonly total: number;
   readonly isExact: boolean;
   readonly durationMs: number;
+  /** Undefined for a shard that was not asked any more. */
+  readonly reach: Reach | undefined;
+  readonly filter: string | undefined;
   /** The next job; `unknown` when the page is used up and there are more. */
   head(): { readonly job: Summary; readonly position: Position } | "unknown" | undefined;
   take(): void;
@@ -101,15 +138,15 @@ type Fetch = (cursor: string | undefined) => Promise<Page>;
 async function openSource(
   standing: Standing,
   fetch: Fetch,
-  order: { readonly sort?: string | null; readonly order?: string | null },
+  order: { readonly sort: string; readonly isAscending: boolean },
 ): Promise<Source> {
   if ("total" in standing) return endedSource(standing);
   let { cursor, after } = standing;
-  const isAscending = order.order === "asc";
+  const { isAscending } = order;
   for (;;) {
     const page = await fetch(cursor);
     const items = page.jobs
-      .map((job) => ({ job, position: positionOf(job, order.sort ?? "created_at") }))
+      .map((job) => ({ job, position: positionOf(job, order.sort) }))
       .filter(
         ({ position }) =>
           after === undefined || comesAfter(inShard(position), inShard(after), isAscending),
@@ -128,6 +165,8 @@ function endedSource(ended: Ended): Source {
   return {
     ...ended,
     durationMs: 0,
+    reach: undefined,
+    filter: undefined,
     head: () => undefined,
     take: () => {},
     standing: () => ended,
@@ -144,6 +183,8 @@ function pageSource(
     total: page.total,
     isExact: page.total_exact,
     durationMs: page.duration_ms,
+    reach: page,
+    filter: page.filter,
     head: () => items[used] ?? (page.cursor === undefined ? undefined : "unknown"),
     take: () => {
       used++;

@@ -115,13 +115,21 @@ export function createSystemParts(
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
       view.events = feedView(events);
-      return view;
+      return { ...view, ...textIndexOf(parts) };
     },
 
     /** Well, or ready, when every shard of this node is. */
     health: (input, context) => worstOf(calls, "health", input, context),
     ready: (input, context) => worstOf(calls, "ready", input, context),
   };
+}
+
+function textIndexOf(parts: readonly StatusView[]): Pick<StatusView, "text_index"> {
+  const texts = parts.flatMap(({ text_index }) => text_index ?? []);
+  if (texts.length === 0) return {};
+  const bytes = texts.reduce((sum, one) => sum + one.bytes, 0);
+  const behind = texts.reduce((sum, one) => sum + one.behind, 0);
+  return { text_index: { bytes, behind } };
 }
 
 type WorkerView = ResultFor<"listWorkers">[number];

@@ -1,0 +1,257 @@
+/**
+ * What a node tells of itself to a Prometheus server. Everything is read when it is asked for, from what the node keeps
+ * anyway; counters begin with the process. Jobs, queues and events are of all shards, as this node has them, so on every node of
+ * a cluster they are nearly the same; ask one of them for those, and all for the rest.
+ *
+ * Queues are many: those beyond a bound are left out, the ones with the fewest unfinished jobs first, and counted.
+ */
+import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { typeOfCode } from "../../engine/event-types.ts";
+import { jobStates } from "../../engine/job.ts";
+import type { QueueRecord } from "../../engine/state.ts";
+import type { CallStats } from "../../net/http/call-stats.ts";
+import { durationBounds } from "../../net/http/call-stats.ts";
+import type { Node } from "../../service/node.ts";
+import type { ShardCore } from "./shard.ts";
+
+/** Queues that have series of their own. */
+export const queuesShownMax = 1000;
+
+export interface Measured {
+  readonly cores: readonly ShardCore[];
+  readonly nodes: readonly Node[];
+  readonly calls: readonly CallStats[];
+  /** Calls that are being served. */
+  readonly inFlight: number;
+  readonly streams: number;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+export function metricsText(measured: Measured): Promise<string> {
+  const registry = new Registry();
+  const page = new Page(registry);
+  tellJobs(page, measured.nodes);
+  tellEvents(page, measured.nodes);
+  tellWorkers(page, measured);
+  tellConsensus(page, measured.cores);
+  tellCalls(page, measured);
+  tellProcess(page, measured);
+  return registry.metrics();
+}
+
+class Page {
+  readonly #registry: Registry;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  gauge(name: string, help: string, rows: Iterable<readonly [Labels, number]>): void {
+    const all = [...rows];
+    const labelNames = Object.keys(all[0]?.[0] ?? {});
+    const gauge = new Gauge({ name, help, labelNames, registers: [this.#registry] });
+    for (const [labels, value] of all) gauge.set(labels, value);
+  }
+
+  counter(name: string, help: string, rows: Iterable<readonly [Labels, number]>): void {
+    const all = [...rows];
+    const labelNames = Object.keys(all[0]?.[0] ?? {});
+    const counter = new Counter({ name, help, labelNames, registers: [this.#registry] });
+    for (const [labels, value] of all) counter.inc(labels, value);
+  }
+
+  /** Series of a histogram that was added up elsewhere, with the ends of their names. */
+  histogram(
+    name: string,
+    help: string,
+    rows: readonly (readonly [string, Labels, number])[],
+  ): void {
+    const values = rows.map(([end, labels, value]) => ({
+      metricName: name + end,
+      labels,
+      value,
+    }));
+    const get = async () => ({ name, help, type: "histogram", values, aggregator: "sum" });
+    this.#registry.registerMetric({ name, get } as unknown as Metric);
+  }
+
+  one(name: string, help: string, value: number): void {
+    this.gauge(name, help, [[{}, value]]);
+  }
+}
+
+function tellJobs(page: Page, nodes: readonly Node[]): void {
+  const queues = nodes.flatMap(({ replica }) => [...replica.engine.state.queues()]);
+  const shown = busiest(queues);
+  page.one("corvo_queues_total", "Queues that exist.", queues.length);
+  page.one(
+    "corvo_queues_omitted",
+    "Queues without series of their own here.",
+    queues.length - shown.length,
+  );
+  page.gauge(
+    "corvo_jobs",
+    "Jobs by state.",
+    jobStates.map((state) => [
+      { state },
+      queues.reduce((sum, { counts }) => sum + counts[state], 0),
+    ]),
+  );
+  page.gauge(
+    "corvo_queue_jobs",
+    "Jobs by queue and state.",
+    shown.flatMap(({ name, counts }) =>
+      jobStates.map((state) => [{ queue: name, state }, counts[state]] as const),
+    ),
+  );
+  page.gauge(
+    "corvo_queue_paused",
+    "1 for a queue that is paused.",
+    shown.map(({ name, paused }) => [{ queue: name }, paused ? 1 : 0]),
+  );
+}
+
+function busiest(queues: readonly QueueRecord[]): readonly QueueRecord[] {
+  if (queues.length <= queuesShownMax) return queues;
+  const unfinished = ({ counts }: QueueRecord) =>
+    counts.pending + counts.active + counts.scheduled + counts.retrying + counts.held;
+  return [...queues]
+    .sort((one, other) => unfinished(other) - unfinished(one) || (one.name < other.name ? -1 : 1))
+    .slice(0, queuesShownMax);
+}
+
+function tellEvents(page: Page, nodes: readonly Node[]): void {
+  const added = new Map<string, number>();
+  for (const { replica } of nodes) {
+    replica.engine.state.events.added.forEach((count, code) => {
+      const type = typeOfCode(code);
+      if (type !== undefined) added.set(type, (added.get(type) ?? 0) + count);
+    });
+  }
+  page.counter(
+    "corvo_events_total",
+    "Life-cycle events that this node applied, by type: enqueued, started, completed, failed and so on.",
+    [...added].map(([type, count]) => [{ type }, count]),
+  );
+}
+
+function tellWorkers(page: Page, { nodes, streams }: Measured): void {
+  page.one("corvo_lifecycle_streams_open", "Streams of workers and producers.", streams);
+  const sum = (count: (node: Node) => number) =>
+    nodes.reduce((total, node) => total + count(node), 0);
+  page.one(
+    "corvo_waiting_workers",
+    "Claims that wait for jobs, of the shards that this node leads.",
+    sum(({ claims }) => claims.waiterCount),
+  );
+  page.one(
+    "corvo_workers_registered",
+    "Workers that were heard of, by the shards that this node leads.",
+    sum(({ workers }) => [...workers.all()].length),
+  );
+  page.gauge(
+    "corvo_idle_workers_with_ready_jobs",
+    "Workers that wait at a queue which has ready jobs, for more than five seconds; corvo explain QUEUE says why.",
+    nodes
+      .flatMap(({ idleWatch }) => idleWatch.idle)
+      .map(({ queue, workers }) => [{ queue }, workers]),
+  );
+}
+
+const raftStates: Readonly<Record<string, number>> = { follower: 0, candidate: 1, leader: 2 };
+
+function tellConsensus(page: Page, cores: readonly ShardCore[]): void {
+  const each = (value: (core: ShardCore) => number) =>
+    cores.map((core) => [{ shard: String(core.shard) }, value(core)] as const);
+  page.gauge(
+    "corvo_cluster_is_leader",
+    "1 where this node leads.",
+    each(({ replica }) => (replica.isLeader ? 1 : 0)),
+  );
+  page.gauge(
+    "corvo_raft_state",
+    "0 follower, 1 candidate, 2 leader.",
+    each(({ group }) => raftStates[group.state.role] ?? 0),
+  );
+  page.gauge(
+    "corvo_raft_term",
+    "Term of consensus.",
+    each(({ group }) => group.state.term),
+  );
+  page.gauge(
+    "corvo_raft_commit_index",
+    "Last log entry that a majority holds, as far as this node knows.",
+    each(({ group }) => group.state.log.committed),
+  );
+  page.gauge(
+    "corvo_raft_applied_index",
+    "Last log entry that this node applied.",
+    each(({ replica }) => replica.appliedIndex),
+  );
+  page.gauge(
+    "corvo_state_stored_index",
+    "Last log entry that the state database has.",
+    each(({ replica }) => replica.checkpointedIndex),
+  );
+  page.gauge(
+    "corvo_raft_apply_pending",
+    "Changes that wait for the log or are on their way through it.",
+    each(({ replica }) => replica.pendingChanges),
+  );
+  page.gauge(
+    "corvo_read_only",
+    "1 while writes are refused, as with a full disk.",
+    each(({ replica }) => (replica.readOnlyReason === undefined ? 0 : 1)),
+  );
+}
+
+function tellCalls(page: Page, { calls, inFlight }: Measured): void {
+  const used = calls.filter(({ answers }) => answers.size > 0);
+  page.one("corvo_http_requests_in_flight", "Requests that are being served.", inFlight);
+  page.counter(
+    "corvo_http_requests_total",
+    "Requests that were answered.",
+    used.flatMap(({ method, route, answers }) =>
+      [...answers].map(
+        ([status, count]) => [{ method, route, status: String(status) }, count] as const,
+      ),
+    ),
+  );
+  page.histogram(
+    "corvo_http_request_duration_seconds",
+    "Seconds from request to answer, waits of long polls included.",
+    used.flatMap(({ method, route, durations, secondsTotal }) => {
+      const labels = { method, route };
+      let count = 0;
+      const buckets = [...durations].map((added, i) => {
+        count += added;
+        return ["_bucket", { ...labels, le: String(durationBounds[i] ?? "+Inf") }, count] as const;
+      });
+      return [
+        ...buckets,
+        ["_sum", labels, secondsTotal] as const,
+        ["_count", labels, count] as const,
+      ];
+    }),
+  );
+}
+
+function tellProcess(page: Page, { nodes }: Measured): void {
+  const [first] = nodes;
+  const memory = process.memoryUsage();
+  const cpu = process.cpuUsage();
+  page.one("corvo_process_resident_memory_bytes", "Resident memory.", memory.rss);
+  page.one("corvo_process_heap_inuse_bytes", "Heap in use.", memory.heapUsed);
+  page.counter("corvo_process_cpu_seconds_total", "Time on processors.", [
+    [{}, (cpu.user + cpu.system) / 1e6],
+  ]);
+  if (first === undefined) return;
+  page.one("corvo_process_uptime_seconds", "Since the start.", first.uptimeMs / 1000);
+  const sizes = first.deps.sizes();
+  page.one("corvo_log_bytes", "Size of the log.", sizes.logBytes);
+  page.one("corvo_state_bytes", "Size of the state databases.", sizes.stateBytes);
+  page.gauge("corvo_info", "Version of this node.", [
+    [{ version: first.options.serverVersion, node: first.options.nodeId }, 1],
+  ]);
+}

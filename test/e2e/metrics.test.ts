@@ -1,0 +1,78 @@
+/** What a Prometheus server is told, read as one reads it: names, labels with escapes, numbers. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type LiveServer, liveServer } from "../support/live-server.ts";
+
+let server: LiveServer;
+beforeAll(async () => {
+  server = await liveServer();
+});
+afterAll(() => server.stop());
+
+/** Values by name and labels; throws at a line that is none. */
+async function scrape(path = "/metrics"): Promise<Map<string, number>> {
+  const response = await fetch(server.url + path);
+  expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
+  const series = new Map<string, number>();
+  for (const line of (await response.text()).split("\n")) {
+    if (line === "" || line.startsWith("#")) continue;
+    const match = /^([a-z_]+(?:\{.*\})?) (\S+)$/.exec(line);
+    if (match === null) throw new Error(`no series: ${line}`);
+    series.set(match[1] ?? "", Number(match[2]));
+  }
+  return series;
+}
+
+test("jobs, events, calls and consensus are counted as they are", async () => {
+  const queue = "metrics/of@this";
+  for (let i = 0; i < 3; i++) await server.post("/enqueue", { queue, payload: i });
+  const job = await server.post<{ job_id: string; lease_token: string }>("/fetch", {
+    queues: [queue],
+    worker_id: "w",
+    wait_ms: 0,
+  });
+  await server.post(`/ack/${job.job_id}`, { lease_token: job.lease_token });
+  await server.call("GET", "/api/v1/jobs/unknown");
+
+  const series = await scrape();
+  const value = (name: string) => series.get(name);
+  expect(value(`corvo_queue_jobs{queue="${queue}",state="pending"}`)).toBe(2);
+  expect(value('corvo_jobs{state="completed"}')).toBe(1);
+  expect(value('corvo_events_total{type="enqueued"}')).toBe(3);
+  expect(value('corvo_events_total{type="completed"}')).toBe(1);
+  expect(value("corvo_workers_registered")).toBe(1);
+  const call = 'method="POST",route="/api/v1/enqueue"';
+  expect(value(`corvo_http_requests_total{${call},status="201"}`)).toBe(3);
+  expect(value(`corvo_http_request_duration_seconds_count{${call}}`)).toBe(3);
+  expect(value(`corvo_http_request_duration_seconds_bucket{${call},le="+Inf"}`)).toBe(3);
+  const missed = 'method="GET",route="/api/v1/jobs/{job_id}",status="404"';
+  expect(value(`corvo_http_requests_total{${missed}}`)).toBe(1);
+  expect(value('corvo_cluster_is_leader{shard="0"}')).toBe(1);
+  const applied = value('corvo_raft_applied_index{shard="0"}') ?? 0;
+  expect(applied).toBeGreaterThan(4);
+  expect(value("corvo_process_resident_memory_bytes")).toBeGreaterThan(10_000_000);
+  expect(value("corvo_process_uptime_seconds")).toBeGreaterThan(0);
+});
+
+test("buckets of a histogram grow, and both paths tell the same names", async () => {
+  await server.get("/status");
+  const [one, other] = [await scrape(), await scrape("/api/v1/metrics")];
+  const call = 'method="GET",route="/api/v1/status"';
+  const buckets = [...one].filter(([name]) =>
+    name.startsWith(`corvo_http_request_duration_seconds_bucket{${call}`),
+  );
+  expect(buckets.length).toBeGreaterThan(5);
+  for (let i = 1; i < buckets.length; i++) {
+    expect(buckets[i]?.[1]).toBeGreaterThanOrEqual(buckets[i - 1]?.[1] ?? 0);
+  }
+  for (const name of one.keys()) expect(other.has(name)).toBe(true);
+});
+
+test("of very many queues the busiest are told, and how many are not", async () => {
+  const jobs = Array.from({ length: 1100 }, (_, i) => ({ queue: `many-${i}`, payload: 1 }));
+  await server.post("/enqueue/batch", { jobs: [...jobs, { queue: "many-1099", payload: 2 }] });
+  const series = await scrape();
+  const shown = [...series.keys()].filter((name) => name.startsWith("corvo_queue_paused{"));
+  expect(shown).toHaveLength(1000);
+  expect(series.get("corvo_queues_omitted")).toBe((series.get("corvo_queues_total") ?? 0) - 1000);
+  expect(series.get('corvo_queue_jobs{queue="many-1099",state="pending"}')).toBe(2);
+});
