@@ -11,15 +11,20 @@ import { Engine } from "../../src/engine/engine.ts";
 import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
+import type { Place } from "../../src/engine/place.ts";
 import { hashState } from "../../src/engine/state-hash.ts";
 import { refuseIllFormed } from "../../src/engine/well-formed.ts";
 import { fullChanges, leanChanges } from "../support/change-examples.ts";
 import { startMs } from "../support/histories.ts";
 
-const ids = [1, 2, 3, 4, 9].flatMap((seq) => [
-  formatJobId(seq, startMs, 0),
-  formatGroupId("batch", { seq, createdAtMs: startMs, shard: 0 }),
-]);
+/** Of this shard, and of another one. */
+const ids = [1, 2, 3, 4, 9].flatMap((seq) =>
+  [0, 1].flatMap((shard) => [
+    formatJobId(seq, startMs, shard),
+    formatGroupId("batch", { seq, createdAtMs: startMs, shard }),
+    formatGroupId("chn", { seq, createdAtMs: startMs, shard }),
+  ]),
+);
 /** Every word that some member may be. */
 const words =
   "retry requeue cancel delete move hold approve reject changePriority queue key resource eachKey eachGroup group allow skip buffer none latest all ended completed dead cancelled missing refused continue existing replace keep_last waiting done period";
@@ -46,7 +51,8 @@ function other(value: unknown): fc.Arbitrary<unknown> {
   if (typeof value !== "object" || value === null) return same;
   const members = Object.entries(value).map(([name, member]) =>
     fc
-      .tuple(fc.integer({ min: 0, max: 3 }), other(member))
+      // Ids of what is made here name the shard that makes it.
+      .tuple(fc.integer({ min: 0, max: 3 }), name === "shard" ? fc.constant(0) : other(member))
       .map(([draw, made]) => (draw === 0 && name !== "kind" ? [] : [[name, made] as const])),
   );
   return fc.tuple(...members).map((made) => Object.fromEntries(made.flat()));
@@ -59,8 +65,17 @@ function changeFrom(example: Change, least: Change): fc.Arbitrary<Change> {
     .map(([made, isWhole]) => ({ ...(isWhole ? example : least), ...(made as Change) }) as Change);
 }
 
+/** The same with everything made in shard 0. */
+function ofFirstShard<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value), (name, member: unknown) =>
+    name === "shard" ? 0 : member,
+  ) as T;
+}
+
 const kinds = Object.keys(fullChanges) as Change["kind"][];
-const strange = fc.oneof(...kinds.map((kind) => changeFrom(fullChanges[kind], leanChanges[kind])));
+const strange = fc.oneof(
+  ...kinds.map((kind) => changeFrom(ofFirstShard<Change>(fullChanges[kind]), leanChanges[kind])),
+);
 /** What gives the strange ones something to work on. */
 const plain: fc.Arbitrary<Change> = fc.oneof(
   fc.constant<Change>({
@@ -91,18 +106,20 @@ const step = fc.record({
   ),
 });
 
-function engineOf(): { state: MemoryState; engine: Engine } {
+const histories = fc.array(step, { minLength: 5, maxLength: 40, size: "max" });
+
+function engineOf(place: Place): { state: MemoryState; engine: Engine } {
   const state = new MemoryState();
   state.meta.featureLevel = newestFeatureLevel;
-  return { state, engine: new Engine(state) };
+  return { state, engine: new Engine(state, 3, place) };
 }
 
 test("[W1] [W4] whatever passes the door is applied by every node alike, and ends none", () => {
   const seen = new Map<string, number>();
   fc.assert(
-    fc.property(fc.array(step, { minLength: 5, maxLength: 40, size: "max" }), (steps) => {
-      const one = engineOf();
-      const two = engineOf();
+    fc.property(histories, fc.constantFrom(1, 3), (steps, shards) => {
+      const one = engineOf({ shard: 0, shards });
+      const two = engineOf({ shard: 0, shards });
       let nowMs = startMs;
       for (const { afterMs, change } of steps) {
         nowMs += afterMs;
