@@ -124,6 +124,12 @@ export const systemOperations = {
       ),
       /** Where there are several; the counts and sizes are then of all of them, the indexes added up. */
       shards: Type.Optional(Type.Integer()),
+      messages_waiting: Type.Optional(
+        Type.Integer({
+          description:
+            "What shards have written for each other and is not known to be taken. More than a few for long: a shard has no leader.",
+        }),
+      ),
     }),
   }),
 };

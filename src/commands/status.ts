@@ -60,6 +60,10 @@ export default command({
       ["writes in flight", String(status.pending_proposals)],
       ["deliveries", deliveriesOf(status.deliveries)],
       ["workers waiting", String(status.waiting_workers)],
+      [
+        "messages between shards",
+        status.messages_waiting === undefined ? undefined : String(status.messages_waiting),
+      ],
       ["events", status.events && eventsText(status.events)],
     ]);
     return undefined;

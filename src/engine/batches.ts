@@ -36,6 +36,7 @@ import {
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
+import { isReuniting } from "./reuniting.ts";
 
 export const batchStates = [
   "open",
@@ -233,7 +234,8 @@ export function takeCount(core: Core, { batch, by }: Count): void {
 export function takeJoin(core: Core, from: number, { batch: id, jobs }: Join): void {
   const state = findBatch(core, id)?.batch.state;
   const answer: Joined = { kind: "joined", batch: id, jobs };
-  if (state === "open") {
+  const isAnew = isReuniting(core) && findBatch(core, id)?.batch.finishedAtMs === 0;
+  if (state === "open" || isAnew) {
     const by = { total: jobs.length, pending: jobs.length, completed: 0, dead: 0, cancelled: 0 };
     addUp(core, id, by);
     core.post.send(from, answer);
@@ -272,6 +274,7 @@ export function stepBatchEnded(core: Core, work: BatchEnded): undefined {
   const key = String(work.batch);
   const batch = table.get(key);
   if (batch === undefined || batch.pending > 0 || batch.finishedAtMs > 0) return;
+  if (batch.state === "open" || isReuniting(core)) return;
   const state = endOf(batch);
   const call = (slot: Slot) => named(slot, callBack(core, work.batch, batch, slot));
   const ended = {
@@ -281,6 +284,14 @@ export function stepBatchEnded(core: Core, work: BatchEnded): undefined {
   };
   table.put(key, { ...batch, ...ended, state, finishedAtMs: core.nowMs });
   core.finishedGroups.add(core, "batch", work.batch, core.nowMs);
+}
+
+/** What follows the end and was on its way to another shard may have got lost there: better twice than never. */
+export function callAgain(core: Core, seq: number, batch: JobBatch): void {
+  const slots: readonly Slot[] = ["successJob", "failureJob", "completeJob"];
+  for (const slot of slots) {
+    if (batch[slot]?.[0] === 0) callBack(core, seq, batch, slot);
+  }
 }
 
 function endOf(batch: JobBatch): BatchState {

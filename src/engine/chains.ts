@@ -145,10 +145,21 @@ export function takeStep(core: Core, mail: StepMoved): void {
   const { plan, belongs } = away;
   const { chain: chainId, job: id } = mail;
   const step = { ...mail, id, chainId, plan, belongs };
-  if (mail.how === "completed") advance(core, found, step);
-  else if (mail.how === "dead") failChain(core, found, step);
+  if (mail.how === "completed") {
+    // Lost for a time, it was taken for dead.
+    resume(core, found);
+    advance(core, chainOf(core, mail.chain) ?? found, step);
+  } else if (mail.how === "dead") failChain(core, found, step);
   else if (mail.how === "cancelled") finish(core, found, { state: "cancelled" });
   else resume(core, found);
+}
+
+/** The job of the step that is away will not be heard of. */
+export function loseStep(core: Core, chainId: string, reason: string): void {
+  const found = chainOf(core, chainId);
+  const { plan, belongs } = found?.chain.away ?? {};
+  if (found === undefined || plan === undefined || belongs === undefined) return;
+  failChain(core, found, { id: "", chainId, plan, belongs, reason });
 }
 
 /** A job of the chain was added in another shard, or could not be. */

@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { EntryTooNew, newestFeatureLevel, versionOfLevel } from "./feature-levels.ts";
 import type { LimitTarget, LimitValues } from "./limits/setting.ts";
-import type { DeliverMail, ForgetMail } from "./mail.ts";
+import type { MailChange } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { OutboxChange } from "./outbox/changes.ts";
 import type { JobFilter } from "./query.ts";
@@ -424,8 +424,7 @@ export type Change =
   | SealBatch
   | CancelBatch
   | OutboxChange
-  | DeliverMail
-  | ForgetMail
+  | MailChange
   | RaiseFeatureLevel;
 
 export interface Batch {

@@ -7,11 +7,13 @@ import { takeCancelled, takeFollow, takeUnfollow } from "./following.ts";
 import { insertNew } from "./insert.ts";
 import { takeJoined } from "./joining.ts";
 import { engineLimits } from "./limits.ts";
-import type { Add, DeliverMail, ForgetMail, Mail } from "./mail.ts";
+import type { Add, DeliverMail, Mail, MailChange } from "./mail.ts";
 import type { Outcome } from "./outcome.ts";
+import { reunite, takeFindStep, takeReunited } from "./reunion.ts";
 
-export function changeMail(core: Core, change: DeliverMail | ForgetMail): Outcome {
+export function changeMail(core: Core, change: MailChange): Outcome {
   if (change.kind === "deliver") return deliverMail(core, change);
+  if (change.kind === "reunite") return reunite(core);
   core.post.forget(change.to, change.through);
   return { kind: "ok" };
 }
@@ -58,6 +60,12 @@ function take(core: Core, from: number, mail: Mail): void {
       break;
     case "step":
       takeStep(core, mail);
+      break;
+    case "findStep":
+      takeFindStep(core, from, mail);
+      break;
+    case "reunited":
+      takeReunited(core);
       break;
     case "join":
       takeJoin(core, from, mail);

@@ -134,6 +134,14 @@ export class Dependencies {
     this.#watchers.put(String(seq), { id, at: { ...known, [shard]: at } });
   }
 
+  /** What the other shards want to know they will say again. */
+  unwatchAll(): void {
+    for (const key of [...this.#watchers.entries()].map(([seq]) => seq)) {
+      this.#watchers.delete(key);
+      if (!this.hasDependents(Number(key))) this.forgetRemoval(Number(key));
+    }
+  }
+
   /** None of that shard does any more. */
   unwatch(seq: number, shard: number): void {
     const known = this.watchersOf(seq);

@@ -259,6 +259,7 @@ function applyChange(core: Core, change: Change): Outcome {
       return cancelBatch(core, change);
     case "deliver":
     case "forgetMail":
+    case "reunite":
       return changeMail(core, change);
     case "raiseFeatureLevel":
       return raiseFeatureLevel(core, change);

@@ -33,6 +33,9 @@ export const featureLevels = [
 
 export const newestFeatureLevel: number = featureLevels.length;
 
+/** From here on shards write to each other. */
+export const mailLevel = 3;
+
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
 
@@ -120,6 +123,7 @@ const changes: {
   cancelBatch: { level: 2, members: { batch: 2, reason: 2 } },
   deliver: { level: 3, members: { from: 3, first: 3, mails: 3 } },
   forgetMail: { level: 3, members: { to: 3, through: 3 } },
+  reunite: { level: 3, members: {} },
   setWebhook: { level: 3, members: { id: 3, spec: 3, secret: 3 } },
   controlWebhook: { level: 3, members: { id: 3, action: 3 } },
   testWebhook: { level: 3, members: { id: 3 } },

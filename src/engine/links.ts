@@ -11,6 +11,14 @@ export class Links {
     return this.#lists.has(owner);
   }
 
+  owners(): Iterable<Owner> {
+    return this.#lists.keys();
+  }
+
+  count(owner: Owner): number {
+    return this.#lists.get(owner)?.size ?? 0;
+  }
+
   add(owner: Owner, seq: number): void {
     let list = this.#lists.get(owner);
     if (list === undefined) {

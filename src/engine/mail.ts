@@ -95,6 +95,14 @@ export interface StepMoved {
   readonly reason?: string;
 }
 
+/** What has become of the job of this number, which is a step of the chain? Silence means that it has not ended. */
+export interface FindStep {
+  readonly kind: "findStep";
+  readonly chain: string;
+  readonly step: number;
+  readonly seq: number;
+}
+
 /** New jobs of the sender, by their numbers, want to be counted in a batch. They run when they are. */
 export interface Join {
   readonly kind: "join";
@@ -127,6 +135,18 @@ export interface Count {
   readonly by: Tally;
 }
 
+/** All that the sender had to say anew (`reunion.ts`) came before this. */
+export interface Reunited {
+  readonly kind: "reunited";
+}
+
+/** The states of the shards are not of one moment. */
+export interface Reunite {
+  readonly kind: "reunite";
+}
+
+export type MailChange = DeliverMail | ForgetMail | Reunite;
+
 export type Mail =
   | Watch
   | Unwatch
@@ -137,6 +157,8 @@ export type Mail =
   | Add
   | Added
   | StepMoved
+  | FindStep
+  | Reunited
   | Join
   | Joined
   | PartDone

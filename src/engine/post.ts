@@ -73,6 +73,11 @@ export class Post {
     return this.#markOf(shard).taken;
   }
 
+  /** Number of the last message that was written to a shard. */
+  sentTo(shard: number): number {
+    return this.#markOf(shard).sent;
+  }
+
   /** The number of the oldest message to a shard that is not forgotten; undefined when there is none. */
   firstTo(shard: number): number | undefined {
     return this.#boxes.get(shard)?.first;
@@ -131,6 +136,17 @@ export class Post {
     const found = this.#counts.get(key) ?? { to, batch, by: { ...noTally } };
     this.#counts.set(key, found);
     for (const place of Object.keys(noTally) as Place[]) found.by[place] += by[place];
+  }
+
+  /** Begins anew with all shards: what was written and not taken is gone. */
+  forgetAll(): void {
+    for (const [to, { first, mails }] of this.#boxes) {
+      for (let i = 0; i < mails.length; i++) this.#mail.delete(keyOf(to, first + i));
+    }
+    for (const key of [...this.#marks.entries()].map(([shard]) => shard)) this.#marks.delete(key);
+    this.#boxes.clear();
+    this.#size = 0;
+    this.hasMoved = true;
   }
 
   /** Stores what the batch has written. */

@@ -68,6 +68,8 @@ export interface RecordTypes {
   followers: Followers;
   /** By the number of a job that waits to be counted in a batch of another shard: the id of the batch. */
   joining: string;
+  /** How many shards have not said yet what holds; none when all have. */
+  reunion: number;
   webhook: Webhook;
   /** By the id of the webhook, or `callbacksId`. */
   deliveryStats: DeliveryStats;

@@ -46,6 +46,15 @@ export class Ties {
     this.#table.delete(String(seq));
   }
 
+  /** Batches and parents that have members, in an order that is the same on all replicas. */
+  owners(): Owner[] {
+    return [...this.#members.owners()].sort((one, other) => (String(one) < String(other) ? -1 : 1));
+  }
+
+  count(owner: Owner): number {
+    return this.#members.count(owner);
+  }
+
   hasMembers(owner: Owner): boolean {
     return this.#members.has(owner);
   }

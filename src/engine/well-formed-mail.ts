@@ -111,6 +111,8 @@ export const mail: Shape<Mail> = variants<Mail>({
     error: optional(longText),
     reason: optional(longText),
   },
+  findStep: { chain: id, step: integer(0, bounds.listMax), seq },
+  reunited: {},
   join: { batch: id, jobs },
   joined: { batch: id, jobs, refusal: optional(longText) },
   partDone: { batch: id },

@@ -359,6 +359,7 @@ const kinds: Shape<Change> = variants<Change>({
     mails: list(mail, 1, bounds.listMax),
   },
   forgetMail: { to: shard, through: count },
+  reunite: {},
   setWebhook: { id: name, spec: webhookSpec, secret: optional(shortText) },
   controlWebhook: { id: name, action: word({ pause: true, enable: true, delete: true }) },
   testWebhook: { id: name },

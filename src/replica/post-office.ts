@@ -27,6 +27,7 @@ export class PostOffice {
   readonly #deps: PostOfficeDeps;
   /** Pairs of shards, and directions, of which a proposal is under way. */
   readonly #busy = new Set<string>();
+  readonly #complaints = new Set<string>();
   #isLooking = false;
   #cancelRetry: (() => void) | undefined;
   #isStopped = false;
@@ -35,7 +36,26 @@ export class PostOffice {
     this.#deps = deps;
   }
 
-  /** Something has moved, or a shard is led by this node now. */
+  /**
+   * A shard is led by this node now. In states that were restored from copies of different moments a reader may have taken more than
+   * its writer knows to have sent; what that writes from now on must come behind.
+   */
+  lead(): void {
+    const { replicas } = this.#deps;
+    replicas.forEach((writer, from) => {
+      if (!writer.isLeader) return;
+      replicas.forEach((reader, to) => {
+        const through = reader.engine.post.takenFrom(from);
+        if (to === from || through <= writer.engine.post.sentTo(to)) return;
+        this.#run(`forget ${from} ${to}`, () =>
+          writer.submit({ kind: "forgetMail", to, through }, 64),
+        );
+      });
+    });
+    this.look();
+  }
+
+  /** Something has moved. */
   look(): void {
     if (this.#isLooking || this.#isStopped) return;
     this.#isLooking = true;
@@ -98,12 +118,18 @@ export class PostOffice {
       },
       (error: unknown) => {
         this.#busy.delete(key);
-        if (!(error instanceof CorvoError)) {
-          this.#deps.logger.error("messages between shards could not be delivered", { error });
-        }
+        this.#complain(key, error);
         this.#lookLater();
       },
     );
+  }
+
+  /** A log that takes nothing at the moment is expected. What will not be taken later either is said once. */
+  #complain(key: string, error: unknown): void {
+    if (error instanceof CorvoError && error.code !== "VALIDATION_ERROR") return;
+    if (this.#complaints.has(key)) return;
+    this.#complaints.add(key);
+    this.#deps.logger.error("messages between shards could not be delivered", { key, error });
   }
 
   /** A refusal by the log. Where another node leads now, it is that node's matter, and the look finds nothing to do. */

@@ -46,6 +46,7 @@ export function createSystemHandlers(
         memory_bytes: sizes.memoryBytes,
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
+        ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
         deliveries: deliveriesView(node),
         events: feedView(events),
         ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),

@@ -4,7 +4,9 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { formatGroupId } from "../../src/base/ids.ts";
 import { isFinished } from "../../src/engine/job.ts";
+import { MemoryState } from "../../src/engine/memory-state.ts";
 import { HistoryWorld, historyStep } from "../support/shards-history.ts";
 import type { ShardsRig } from "../support/shards-rig.ts";
 
@@ -141,3 +143,60 @@ test("[F55] when messages travel at their own pace all agree in the end, and not
     { numRuns: 150, endOnFailure: true },
   );
 }, 60_000);
+
+test("[F57] shards that are restored from copies of different moments agree again, and nothing waits for what was lost", () => {
+  const moves = fc.array(fc.oneof(historyStep, travel), {
+    minLength: 10,
+    maxLength: 60,
+    size: "max",
+  });
+  fc.assert(
+    fc.property(moves, fc.array(fc.nat(60), { minLength: 3, maxLength: 3 }), (history, moments) => {
+      const world = new HistoryWorld(shards);
+      const copies: MemoryState[] = [];
+      history.forEach((move, at) => {
+        if (move.kind === "take" || move.kind === "forget" || move.kind === "restart") {
+          carry(world.rig, move);
+        } else {
+          world.act(move);
+          world.claimAll();
+        }
+        moments.forEach((moment, of) => {
+          if (moment >= at) copies[of] = new MemoryState(world.rig.at(of).state);
+        });
+      });
+
+      world.restore(copies);
+      world.rig.settle();
+      world.claimAll();
+      world.rig.settle();
+
+      expectSettled(world);
+      expectNobodyLost(world);
+    }),
+    { numRuns: 100, endOnFailure: true },
+  );
+}, 60_000);
+
+/** Every chain that runs has a job that does, and no batch that is sealed and empty goes on. */
+function expectNobodyLost(world: HistoryWorld): void {
+  const jobs = [...world.jobs().values()].map(({ job }) => job);
+  world.rig.shards.forEach(({ state }, of) => {
+    for (const [key, chain] of state.records("chain").entries()) {
+      if (chain.state !== "running") continue;
+      const id = formatGroupId("chn", {
+        seq: Number(key),
+        createdAtMs: chain.createdAtMs,
+        shard: of,
+      });
+      const isRun = (job: (typeof jobs)[number]) =>
+        job.options.chainId === id && job.options.chainStep === chain.at && !isFinished(job.state);
+      expect([id, chain.at, jobs.some(isRun)]).toEqual([id, chain.at, true]);
+    }
+    for (const [, batch] of state.records("batch").entries()) {
+      const isLeft = batch.state !== "open" && batch.pending === 0 && batch.finishedAtMs === 0;
+      expect([batch.name, isLeft]).toEqual([batch.name, false]);
+    }
+    expect([...state.records("reunion").entries()]).toEqual([]);
+  });
+}

@@ -138,6 +138,28 @@ test("[F51] a chain goes from shard to shard, and each step is told the result o
   expectQuiet(rig);
 });
 
+test("[F51] a step of another shard that is run again after the chain went on begins nothing", () => {
+  const rig = new ShardsRig(3);
+  const [a = "", b = "", c = ""] = rig.queues("q");
+  const steps = [b, c, a].map((queue) => ({ queue, payload: "{}" }));
+  rig.enqueue([{ queue: a, payload: "{}", options: { chain: { steps, shard: 0 } } }]);
+  rig.run(a);
+  rig.settle();
+  const job = rig.run(b);
+  rig.settle();
+
+  rig.manage("retry", rig.idOf(1, job));
+  rig.run(b);
+  rig.settle();
+  expect(rig.jobsOf(c)).toHaveLength(1);
+  rig.manage("retry", rig.idOf(1, job));
+  rig.manage("cancel", rig.idOf(1, job));
+  rig.settle();
+
+  const [chain] = [...rig.at(0).state.records("chain").entries()].map(([, found]) => found);
+  expect(chain).toMatchObject({ state: "running", at: 2 });
+});
+
 test("[F51] a worker of another shard ends a chain, and one that fails runs its handler once", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
@@ -309,6 +331,27 @@ test("[F54] a dead job is passed on to a queue of another shard, and no further"
 
   expect(copy.options.deadOf).toEqual([seq, createdAtMs, 0]);
   expect(rig.jobsOf(a)).toHaveLength(1);
+});
+
+test("[F55] a shard of an older copy than the others writes behind what they have taken", () => {
+  const rig = new ShardsRig(2);
+  const older = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  for (let i = 0; i < 3; i++) {
+    rig.add(a, { deadQueue: b });
+    rig.run(a, "fail");
+  }
+  rig.settle();
+  for (const mail of [rig.at(1).engine.post.takenFrom(0), 0]) {
+    older.apply(0, { kind: "forgetMail", to: 1, through: mail });
+  }
+  older.add(a, { deadQueue: b });
+  older.run(a, "fail");
+  const { first, mails } = older.at(0).engine.post.after(1, 3, 10);
+  rig.apply(1, { kind: "deliver", from: 0, first, mails });
+
+  expect([first, mails.length]).toEqual([4, 1]);
+  expect(rig.jobsOf(b)).toHaveLength(4);
 });
 
 test("[F55] what is brought twice is taken once, and an engine that starts anew goes on where it was", () => {

@@ -18,6 +18,11 @@ export interface Claimed {
 
 export type Shown = Record<string, unknown> & { readonly id: string; readonly state: string };
 
+/** A call that does no more when it comes twice. */
+function isRepeatable(body: unknown): boolean {
+  return typeof body === "string" && /"(idempotency_key|lease_token)":/.test(body);
+}
+
 export class Api {
   readonly #place: Place;
   readonly #urls: readonly string[];
@@ -45,7 +50,10 @@ export class Api {
         const response = await fetch(this.url + path, init);
         const text = await response.text();
         const parsed = text.startsWith("{") ? JSON.parse(text) : {};
-        if (parsed.code !== "UNAVAILABLE") return { status: response.status, body: parsed, text };
+        const isOpen = parsed.code === "OUTCOME_UNKNOWN" && isRepeatable(init.body);
+        if (parsed.code !== "UNAVAILABLE" && !isOpen) {
+          return { status: response.status, body: parsed, text };
+        }
       } catch {
         // The node is gone; what the call asked for has not been answered yet, and stories are made so that it may come twice.
       }
@@ -75,7 +83,9 @@ export class Api {
 
   /** Adds a job; its id. */
   async add(queue: string, options: object = {}): Promise<string> {
-    const answer = await this.json("POST", "/api/v1/enqueue", { queue, payload: {}, ...options });
+    const idempotency_key = crypto.randomUUID();
+    const body = { queue, payload: {}, idempotency_key, ...options };
+    const answer = await this.json("POST", "/api/v1/enqueue", body);
     return String(answer["job_id"]);
   }
 

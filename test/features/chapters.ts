@@ -4,6 +4,7 @@ import { admission } from "./admission.ts";
 import { delivery } from "./delivery.ts";
 import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
+import { finding } from "./finding.ts";
 import { flow } from "./flow.ts";
 import { foreign } from "./foreign.ts";
 import { limits } from "./limits.ts";
@@ -21,6 +22,7 @@ export const chapters: readonly Chapter[] = [
   admission,
   delivery,
   streaming,
+  finding,
   events,
   webhooks,
   workers,

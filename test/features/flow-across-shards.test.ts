@@ -1,12 +1,22 @@
-/** What is promised of jobs that belong together, on servers with three shards: the queues of a story are wherever their names put them. */
+/** What is promised of jobs that belong together, on servers with three shards: each story has queues in all of them. */
 import { test } from "bun:test";
+import { shardOfQueue } from "../../src/base/placement.ts";
 import { testShards } from "../support/binary.ts";
 import { Cluster } from "../support/cluster/cluster.ts";
 import { flow } from "./flow.ts";
 import { tell } from "./stories.ts";
 
 const { features } = flow;
-const stemOf = (id: string) => `f-${id}`;
+
+/** A stem whose queues are in several shards. */
+function stemOf(id: string): string {
+  for (let i = 0; ; i++) {
+    const stem = `f${i}-${id}`;
+    const places = ["", "-later", "-end", "-good"].map((name) => shardOfQueue(stem + name, 3));
+    if (new Set(places).size === 3 && places[0] !== places[1]) return stem;
+  }
+}
+
 const words = testShards() === undefined ? ["--shards", "3"] : [];
 
 test("[F50] [F51] [F52] [F53] what is promised of flow holds across the shards of a node", async () => {

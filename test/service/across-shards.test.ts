@@ -200,6 +200,12 @@ describe("batches", () => {
     const over = await until(batch, ({ complete_job }) => complete_job !== undefined);
     expect(over).toMatchObject({ state: "failed", pending: 0, ...counts });
     expect(over["failure_job"]).toEqual({ job_id: follower.job_id, queue: c, state: "active" });
+    const { batches } = await server.get<{ batches: Shown[] }>("/batches");
+    expect(batches.find(({ id }) => id === batch_id)).toEqual(over);
+    await until(
+      () => server.get<{ messages_waiting: number }>("/status"),
+      ({ messages_waiting }) => messages_waiting === 0,
+    );
     const none = await server.call("POST", "/api/v1/fetch", { queues: [b, c], wait_ms: 0 });
     expect(none.status).toBe(204);
   });

@@ -250,8 +250,11 @@ export class SimLog implements Log {
       writeWork(this.#image, work);
       this.#pendingBytes -= bytes;
     }
-    const cuts = this.#queue.map(({ work }) => work.truncateFrom ?? Number.POSITIVE_INFINITY);
-    this.#shownLast = Math.min(Number.POSITIVE_INFINITY, ...cuts.map((cut) => cut - 1));
+    this.#shownLast = Number.POSITIVE_INFINITY;
+    for (const { work } of this.#queue) {
+      if (work.truncateFrom === undefined) continue;
+      this.#shownLast = Math.min(this.#shownLast, work.truncateFrom - 1);
+    }
     this.#inFlight = [];
     this.#flush();
     for (const { done } of batch) done(undefined);

@@ -108,6 +108,7 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   cancelBatch: { kind: "cancelBatch", batch: 1 },
   deliver: { kind: "deliver", from: 1, first: 1, mails: [{ kind: "unwatch", id: "job_1" }] },
   forgetMail: { kind: "forgetMail", to: 1, through: 3 },
+  reunite: { kind: "reunite" },
   setWebhook: {
     kind: "setWebhook",
     id: "w",
@@ -285,6 +286,8 @@ const mails: DeliverMail["mails"] = [
     ...{ kind: "step", chain: "chn_1", step: 1, how: "dead", job: "job_1" },
     ...{ result: json, exit: "", error: "e", reason: "r" },
   },
+  { kind: "findStep", chain: "chn_1", step: 1, seq: 2 },
+  { kind: "reunited" },
   { kind: "join", batch: "batch_1", jobs: [1, 2] },
   { kind: "joined", batch: "batch_1", jobs: [1, 2], refusal: "no" },
   { kind: "partDone", batch: "batch_1" },

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { formatGroupId } from "../../src/base/ids.ts";
 import type { NewJob } from "../../src/engine/change.ts";
 import type { Job } from "../../src/engine/job.ts";
+import type { MemoryState } from "../../src/engine/memory-state.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import { ShardsRig } from "./shards-rig.ts";
 
@@ -75,7 +76,7 @@ interface Known {
 }
 
 export class HistoryWorld {
-  readonly rig: ShardsRig;
+  rig: ShardsRig;
   /** Ids of jobs and batches in the order in which the history made them; undefined when they were refused. */
   readonly #jobs: (string | undefined)[] = [];
   readonly #batches: (string | undefined)[] = [];
@@ -95,10 +96,11 @@ export class HistoryWorld {
       case "finish":
         return this.#finish(step);
       case "manage": {
-        const found = pickOf([...this.jobs().values()], step.pick);
-        if (found !== undefined && !isParted(step.action, found.job)) {
-          this.rig.manage(step.action, found.id);
-        }
+        const all = [...this.jobs().values()];
+        const found = pickOf(all, step.pick);
+        if (found === undefined || isParted(step.action, found.job)) return true;
+        const heirs = all.some(({ job }) => job.options.parentId === found.id && isHeir(job));
+        if (step.action !== "delete" || !heirs) this.rig.manage(step.action, found.id);
         return true;
       }
       case "batch": {
@@ -110,6 +112,14 @@ export class HistoryWorld {
         return true;
       }
     }
+  }
+
+  /** Goes on with copies that were made of the shards at different moments. */
+  restore(copies: readonly MemoryState[]): void {
+    const { nowMs } = this.rig;
+    this.rig = new ShardsRig(copies.length, copies);
+    this.rig.nowMs = nowMs;
+    for (const shard of copies.keys()) this.rig.apply(shard, { kind: "reunite" });
   }
 
   /** Gives out everything that is ready, so that the order of lines does not matter. */
@@ -171,8 +181,10 @@ export class HistoryWorld {
           onFailure === "continue" ? ("continue" as const) : follower(onFailure, "failure"),
       }),
     };
+    // Two that are cancelled together, one of which waits for the other, hear of both in an order that is up to their shards.
+    const isTied = batch !== undefined || (parent !== undefined && step.cascades);
     const options: Partial<JobOptions> = {
-      ...(named.length > 0 && { dependsOn: [...new Set(named)] }),
+      ...(named.length > 0 && !isTied && { dependsOn: [...new Set(named)] }),
       onDependencyFailure: step.policy,
       ...(parent !== undefined && { parentId: parent, cascadeCancel: step.cascades }),
       ...(batch !== undefined && { batchId: batch }),
@@ -242,6 +254,11 @@ export class HistoryWorld {
 function isParted(action: string, { state, options }: Job): boolean {
   const belongs = options.batchId !== undefined || options.cascadeCancel;
   return action === "retry" && state === "cancelled" && options.chainId !== undefined && belongs;
+}
+
+/** What follows from a child after its parent was deleted finds no parent: elsewhere nobody can tell that from one that had ended. */
+function isHeir({ options }: Job): boolean {
+  return options.cascadeCancel && options.chainId !== undefined;
 }
 
 function nameOf(job: Job): string {

@@ -22,9 +22,10 @@ export class ShardsRig {
   readonly shards: readonly Shard[];
   nowMs = 1_800_000_000_000;
 
-  constructor(count: number) {
+  /** New ones, or as they are in these states. */
+  constructor(count: number, states?: readonly MemoryState[]) {
     this.shards = Array.from({ length: count }, (_, shard) => {
-      const state = new MemoryState();
+      const state = new MemoryState(states?.[shard]);
       state.meta.featureLevel = newestFeatureLevel;
       return { state, engine: new Engine(state, undefined, { shard, shards: count }) };
     });

@@ -4,7 +4,7 @@
  *
  *   identity with the next recovery epoch      from now on nodes of the old cluster are refused
  *   entries that remove the others, one by one     committed by decree, together with all that the log holds
- *   an entry that forgets who they were
+ *   an entry that forgets who they were, and with several shards has them say anew what they are to each other
  *
  * The epoch comes first: a crash in between leaves a node that nobody can reach, and that is recovered once more.
  * Everything in the log is kept. The end of it may never have been acknowledged, but it may have been.
@@ -14,7 +14,8 @@ import { must } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
 import type { AppendWork, Log, LogEntry } from "../../base/log.ts";
 import type { Clock, Logger } from "../../base/ports.ts";
-import { decodeBatch, encodeBatch } from "../../engine/change.ts";
+import { type Change, decodeBatch, encodeBatch } from "../../engine/change.ts";
+import { mailLevel } from "../../engine/feature-levels.ts";
 import type { Member } from "../../engine/state.ts";
 import { type ChangeBase, changeMembership, restoreMembership } from "../../raft/changer.ts";
 import {
@@ -124,15 +125,24 @@ export async function cutDown(
   storage: Storage,
   env: { readonly self: number; readonly forgotten: readonly number[]; readonly clock: Clock },
 ): Promise<void> {
+  // Each shard may have been cut off at another moment. Before they could write to each other there is nothing to put right.
+  const mayWrite = storage.shards.every(({ store }) => store.state.meta.featureLevel >= mailLevel);
+  const reunites = storage.shards.length > 1 && mayWrite;
   // Shard 0 comes last: who the others were is known until all is done.
   for (const shard of storage.shards.toReversed()) {
-    await recoverShard(shard, { ...env, forgotten: shard.shard === 0 ? env.forgotten : [] });
+    const forgotten = shard.shard === 0 ? env.forgotten : [];
+    await recoverShard(shard, { ...env, forgotten, reunites });
   }
 }
 
 async function recoverShard(
   storage: ShardStorage,
-  env: { readonly self: number; readonly forgotten: readonly number[]; readonly clock: Clock },
+  env: {
+    readonly self: number;
+    readonly forgotten: readonly number[];
+    readonly clock: Clock;
+    readonly reunites: boolean;
+  },
 ): Promise<void> {
   const { log, store, shard: group } = storage;
   const { last, hardState } = log.bounds(group);
@@ -142,16 +152,11 @@ async function recoverShard(
     const data = encodeConfChange(change);
     return { term, index: last + 1 + i, type: "EntryConfChangeV2", data };
   });
-  if (env.forgotten.length > 0) {
-    const forget = encodeBatch(
-      {
-        nowMs: Math.max(env.clock.nowMs(), plan.nowMs),
-        seed: 0,
-        changes: env.forgotten.map((id) => ({ kind: "forgetMember", id })),
-      },
-      store.state.meta.featureLevel,
-    );
-    const data = new TextEncoder().encode(forget);
+  const changes: Change[] = env.forgotten.map((id) => ({ kind: "forgetMember", id }));
+  if (env.reunites) changes.push({ kind: "reunite" });
+  if (changes.length > 0) {
+    const batch = { nowMs: Math.max(env.clock.nowMs(), plan.nowMs), seed: 0, changes };
+    const data = new TextEncoder().encode(encodeBatch(batch, store.state.meta.featureLevel));
     entries.push({ term, index: last + 1 + entries.length, type: "EntryNormal", data });
   }
   await append(log, {

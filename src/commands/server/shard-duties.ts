@@ -36,7 +36,9 @@ export function createShardDuties(
   const look = () => postOffice.look();
   const all = others.length === 0 ? [] : [...members, balance];
   // A shard may be led before the duties start.
-  if (others.length > 0) for (const { group } of cores) group.whenReady(look);
+  if (others.length > 0) {
+    for (const { group } of cores) group.whenReady(() => postOffice.lead());
+  }
   return {
     start: () => {
       for (const duty of all) duty.start();

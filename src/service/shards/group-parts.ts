@@ -78,7 +78,7 @@ export function createGroupParts(
 }
 
 /** The shard of a group has no more of a job elsewhere than its id. */
-async function fillIn(
+export async function fillIn(
   calls: ShardCalls,
   shown: readonly (Shown | undefined)[],
   context: CallContext,

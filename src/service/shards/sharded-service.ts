@@ -84,9 +84,9 @@ export function createShardedHandlers(
   const placedHandlers = { ...handlers } as unknown as Handlers;
   Object.assign(handlers, parts, {
     moveJob: guardMove(calls, placedHandlers.moveJob),
+    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
     // Of all shards, as this node has them.
     clusterEvents: createEventPages(ports.events),
-    ...createGroupParts(calls, placedHandlers, searchParts.searchJobs),
   });
   return handlers as unknown as Handlers;
 }

@@ -7,6 +7,7 @@ import type { EventFeed } from "../event-feed.ts";
 import { limitListing } from "../limit-handlers.ts";
 import { pageOf } from "../page.ts";
 import { feedView } from "../system-handlers.ts";
+import { fillIn } from "./group-parts.ts";
 import type { AnswerFor, InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type StatusView = ResultFor<"status">;
@@ -72,6 +73,8 @@ export function createSystemParts(
       const found = parts.flatMap(({ batches }) => batches);
       const hasMore = parts.some(({ has_more }) => has_more);
       const { rows, end } = pageOf(batchListing, input.query, found, hasMore);
+      const followers = rows.flatMap((row) => [row.success_job, row.failure_job, row.complete_job]);
+      await fillIn(calls, followers, context, input.query);
       return {
         batches: rows,
         total: parts.reduce((sum, { total }) => sum + total, 0),
@@ -114,6 +117,7 @@ export function createSystemParts(
       view.deliveries = sumOfDeliveries(parts);
       view.read_only = parts.some((part) => part.read_only);
       view.shards = calls.count;
+      view.messages_waiting = parts.reduce((sum, part) => sum + (part.messages_waiting ?? 0), 0);
       view.events = feedView(events);
       return { ...view, ...textIndexOf(parts) };
     },
