@@ -1,3 +1,4 @@
+/** `corvo status`: what a server holds and does, in one look; who asks for JSON gets it as the server said it. */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatDuration } from "../base/time.ts";

@@ -18,14 +18,12 @@ import {
 } from "./shape.ts";
 import {
   count,
-  duration,
   followingRows,
+  jobRows,
   json,
   key,
   longText,
-  name,
   optionRows,
-  priority,
   seq,
   shard,
   time,
@@ -34,21 +32,15 @@ import {
 const id = key;
 const change = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
+const numberAndTime = pair(seq, time);
 const ref: Shape<JobRef> = (value) =>
   Array.isArray(value) && value.length === 3
-    ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
-    : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
+    ? (numberAndTime(value.slice(0, 2)) ?? shard(value[2]))
+    : numberAndTime(value);
 
 /** What an engine adds in another shard: never a chain, which is kept where it began. */
 const addedJob: Shape<NewJob> = members<NewJob>({
-  queue: name,
-  payload: json,
-  priority: optional(priority),
-  delayMs: optional(duration),
-  scheduledAtMs: optional(time),
-  expireMs: optional(duration),
-  deadlineMs: optional(duration),
-  checkpoint: optional(json),
+  ...jobRows,
   options: optional(
     members<Partial<JobOptions>>({
       ...optionRows,
