@@ -60,6 +60,7 @@ import {
   seq,
   shard,
   shortText,
+  storedValue,
   targetUrl,
   time,
 } from "./well-formed-job.ts";
@@ -88,7 +89,7 @@ const pause: Shape<RaisedPause> = checked(
 const ackItem: Shape<AckItem> = members<AckItem>({
   ...leased,
   exit: optional(longText),
-  result: optional(json),
+  result: optional(storedValue),
   checkpoint: optional(json),
   output: optional(longText),
 });
@@ -292,6 +293,8 @@ const kinds: Shape<Change> = variants<Change>({
     defaults: optional(queueDefaults),
     written: optional(json),
   },
+  setQueueBytes: { queue: name, maxBytes: optional(count), keepBytes: optional(count) },
+  trimQueue: { queue: name, seqs },
   startRedrive: {
     queue: name,
     filter,
