@@ -26,7 +26,7 @@ import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
-import { clusterSecret } from "./secret.ts";
+import { peerSecrets } from "./secret.ts";
 import {
   countLive,
   openShard,
@@ -108,8 +108,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const peerBind = await choosePeerBind(options.cluster.peerBind);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
   const { self, port, identity, firstPeers, storage } = await openNode(options, peerBind, logger);
-  const { secret: clusterText, tls } = options.cluster;
-  const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
+  const { secrets, tls } = options.cluster;
+  const known = peerSecrets(secrets, identity.clusterId, peerBind.host);
 
   // A node that was away is told of others, and given entries to apply, while its shards are being opened.
   let shards: readonly Shard[] = [];
@@ -132,7 +132,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     {
       ...identity,
       uuid: self.uuid,
-      secret,
+      ...known,
       tls,
       files: storage.shards.map(({ files }) => files),
       snapshotDirectory: first.storage.files.snapshotPath,
@@ -156,8 +156,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
   const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
-  const cluster = createClusterControl(membership, cores, known);
+  const control = { ...identity, conditionOf: conditionOfNode, secrets, snapshot };
+  const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
