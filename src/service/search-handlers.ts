@@ -7,6 +7,7 @@ import { filterLimits } from "../engine/limits.ts";
 import type { JobPage } from "../engine/query.ts";
 import { type ApiFilter, toPageRequest } from "./filter/body.ts";
 import type { Node } from "./node.ts";
+import { jsonTextOf } from "./packed-values.ts";
 import { summaryView } from "./views.ts";
 
 const defaultTextLimit = 50;
@@ -51,7 +52,7 @@ export function createSearchHandlers(node: Node): SearchHandlers {
           id: node.idOf(job),
           queue: job.queue,
           state: job.state,
-          payload: job.payload,
+          payload: jsonTextOf(job.payload),
           tags: job.options.tags ?? "{}",
           created_at: formatTime(job.createdAtMs),
         })),

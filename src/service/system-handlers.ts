@@ -44,6 +44,7 @@ export function createSystemHandlers(
         log_bytes: sizes.logBytes,
         state_bytes: sizes.stateBytes,
         memory_bytes: sizes.memoryBytes,
+        ...diskOf(node),
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
         ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
@@ -52,6 +53,16 @@ export function createSystemHandlers(
         ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
       };
     },
+  };
+}
+
+function diskOf({ deps: { disk } }: Node) {
+  if (disk === undefined) return {};
+  const { usedBytes, budgetBytes, fullReason } = disk;
+  return {
+    disk_used_bytes: usedBytes,
+    ...(budgetBytes === undefined ? {} : { disk_budget_bytes: budgetBytes }),
+    ...(fullReason === undefined ? {} : { disk_full: fullReason }),
   };
 }
 

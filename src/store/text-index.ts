@@ -10,6 +10,8 @@ import type { FromTextWorker, ToTextWorker } from "./text-worker.ts";
 /** A thread that ended is started again when the state advanced so often since. */
 const restartAfter = 10;
 
+const closeMsMax = 3000;
+
 export interface TextIndexOptions {
   readonly path: string;
   readonly statePath: string;
@@ -54,11 +56,13 @@ export class TextIndex {
 
   async close(): Promise<void> {
     const worker = this.#worker;
-    await new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
       if (worker === undefined) resolve();
       else post(worker, { kind: "close" });
     });
+    // A step of a thread that gives way to all others may take long; what it did not finish is done at the next start.
+    await Promise.race([closed, Bun.sleep(closeMsMax)]);
     worker?.terminate();
   }
 

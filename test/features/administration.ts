@@ -221,24 +221,6 @@ export const administration: Chapter = {
       },
     },
     {
-      id: "search",
-      what: "Search by filter and by text",
-      shows: "corvo jobs list --queue QUEUE; GET /api/v1/search/fulltext?q=",
-      async story(api, queue) {
-        const id = await api.add(queue, { payload: { note: `needle-${queue}` } });
-        await api.add(queue);
-        return async () => {
-          const found = await api.json("GET", `/api/v1/search/fulltext?q=needle-${queue}`);
-          expect(found["results"]).toMatchObject([{ id }]);
-          const by = { queue, payload_contains: "needle" };
-          expect(await api.json("POST", "/api/v1/jobs/search", by)).toMatchObject({
-            jobs: [{ id }],
-            total: 1,
-          });
-        };
-      },
-    },
-    {
       id: "metrics",
       what: "Metrics for Prometheus: jobs, queues, events, workers, consensus, calls with durations",
       shows: "GET /metrics",

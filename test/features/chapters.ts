@@ -4,9 +4,11 @@ import { admission } from "./admission.ts";
 import { delivery } from "./delivery.ts";
 import { events } from "./events.ts";
 import type { Chapter } from "./feature.ts";
+import { finding } from "./finding.ts";
 import { flow } from "./flow.ts";
 import { foreign } from "./foreign.ts";
 import { limits } from "./limits.ts";
+import { payloads } from "./payloads.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
@@ -15,12 +17,14 @@ import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
   submitting,
+  payloads,
   flow,
   schedules,
   limits,
   admission,
   delivery,
   streaming,
+  finding,
   events,
   webhooks,
   workers,

@@ -10,6 +10,12 @@ export interface ClusterSecrets {
   readonly also: string | undefined;
 }
 
+/** As bytes, for proofs that nodes make when they talk to each other. */
+export interface PeerSecrets {
+  readonly secret: Uint8Array;
+  readonly alsoAccepted: Uint8Array | undefined;
+}
+
 /**
  * What nodes prove to each other on the peer port. Nodes that are only reachable on this machine need no secret; then the cluster's
  * id stands for it, which keeps strangers apart but keeps nobody out.
@@ -18,7 +24,7 @@ export function peerSecrets(
   { own, also }: ClusterSecrets,
   clusterId: string,
   peerHost: string,
-): { readonly secret: Uint8Array; readonly alsoAccepted: Uint8Array | undefined } {
+): PeerSecrets {
   if (own === undefined && !isLoopback(peerHost)) {
     throw new CorvoError(
       "VALIDATION_ERROR",

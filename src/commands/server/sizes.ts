@@ -1,6 +1,7 @@
 /** What a node takes up on disk and in memory, and what is left. */
 import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
+import type { Blobs } from "./blobs.ts";
 import type { ShardStorage, Storage } from "./storage.ts";
 
 export interface Sizes {
@@ -37,6 +38,7 @@ function bytesOf(path: string): number {
 export function conditionOf(
   { dir, shards }: Storage,
   drain: { readonly isOn: boolean },
+  blobs: Blobs,
 ): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
@@ -44,6 +46,10 @@ export function conditionOf(
     (sum, size) => sum + size.stateBytes + (size.texts?.bytes ?? 0),
     0,
   );
-  const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
-  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
+  return {
+    diskFreeBytes: bavail * bsize,
+    dataBytes: (sizes[0]?.logBytes ?? 0) + stateBytes + blobs.store.totalBytes,
+    isDraining: drain.isOn,
+    lacksBlobs: blobs.keeper.missing > 0,
+  };
 }

@@ -8,6 +8,7 @@ import { BulkOperation } from "../../api/bulk.ts";
 import { Event } from "../../api/events.ts";
 import { Cause } from "../../api/explaining.ts";
 import { Limit } from "../../api/limiting.ts";
+import { Queue } from "../../api/queue-schema.ts";
 import { Schedule } from "../../api/schedules.ts";
 import * as shared from "../../api/schemas.ts";
 import { Filter } from "../../api/search.ts";
@@ -41,7 +42,7 @@ const named: Readonly<Record<string, TSchema>> = {
   NewBatch: shared.NewBatch,
   NewJob: shared.NewJob,
   Priority: shared.Priority,
-  Queue: shared.Queue,
+  Queue,
   QueueDefaults: shared.QueueDefaults,
   Schedule,
   SnoozeItem,

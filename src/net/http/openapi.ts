@@ -3,6 +3,7 @@
  * several of them share is said once (`openapi-components.ts`).
  */
 import type { TSchema } from "@sinclair/typebox";
+import { type BytesOperation, bytesOperations } from "../../api/bytes.ts";
 import { Event, EventsQuery, eventsPath } from "../../api/events.ts";
 import type { Operation } from "../../api/operation.ts";
 import { operations } from "../../api/operations.ts";
@@ -23,6 +24,11 @@ export function openApiDocument(): Json {
     path[operation.method.toLowerCase()] = operationObject(name, operation, failures);
     paths[operation.path] = path;
   }
+  for (const [name, operation] of Object.entries<BytesOperation>(bytesOperations)) {
+    const path = paths[operation.path] ?? {};
+    path[operation.method.toLowerCase()] = bytesOperationObject(name, operation, failures);
+    paths[operation.path] = path;
+  }
   paths[eventsPath] = { get: eventStreamObject(failures) };
   return {
     openapi: "3.1.0",
@@ -32,11 +38,34 @@ export function openApiDocument(): Json {
       description: "Durable background jobs over HTTP. Unknown members of a body are ignored.",
       license: { name: "MIT", identifier: "MIT" },
     },
-    tags: [...new Set(Object.values(operations).map((operation) => operation.tag))].map((tag) => ({
-      name: tag,
-    })),
+    tags: [...new Set(allOperations().map(({ tag }) => tag))].map((tag) => ({ name: tag })),
     paths,
     components: { schemas: namedSchemas(), responses: failures.responses },
+  };
+}
+
+function allOperations(): readonly { readonly tag: string }[] {
+  return [...Object.values(operations), ...Object.values(bytesOperations)];
+}
+
+/** Whatever their type is, the document can only say that they are bytes. */
+const bytesContent: Json = { "*/*": { schema: { type: "string", format: "binary" } } };
+
+function bytesOperationObject(name: string, operation: BytesOperation, failures: Failures): Json {
+  const parameters = [
+    ...parametersOf("path", operation.params),
+    ...parametersOf("query", operation.query),
+  ];
+  const { result, status, errors } = operation;
+  const content = result === undefined ? bytesContent : jsonContent(toSchema(result));
+  const codes = [...errors, ...inputErrors, ...generalErrors];
+  return {
+    operationId: name,
+    tags: [operation.tag],
+    summary: operation.summary,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(operation.takesBytes ? { requestBody: { required: true, content: bytesContent } } : {}),
+    responses: { [status]: { description: "Success.", content }, ...failuresOf(codes, failures) },
   };
 }
 
@@ -114,8 +143,13 @@ function responsesOf(
     ...(hasBody ? bodyErrors : []),
     ...generalErrors,
   ]);
+  return { ...responses, ...failuresOf(codes, failures) };
+}
+
+function failuresOf(codes: Iterable<ErrorCode>, failures: Failures): Json {
+  const responses: Json = {};
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes) {
+  for (const code of new Set(codes)) {
     const { status } = errorTable[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
