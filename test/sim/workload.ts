@@ -230,8 +230,8 @@ export class Workload {
       note(outcome);
       if (outcome.kind === "enqueued") this.#batches.add(outcome.batch);
       done();
-      // Someone along the way sends it once more.
-      if (this.#chance(20)) this.#repeat(change, note);
+      // Someone along the way sends it once more. What was refused as a whole may be taken then: no key is kept for it.
+      if (outcome.kind === "enqueued" && this.#chance(20)) this.#repeat(change, note);
     });
   }
 
@@ -386,7 +386,7 @@ export class Workload {
       jitterMs: this.#chance(30) ? below(this.#random, everyMs) : 0,
       startMs: 0,
       endMs: 0,
-      maxRuns: 0,
+      maxRuns: this.#chance(25) ? 1 + below(this.#random, 6) : 0,
     };
   }
 
