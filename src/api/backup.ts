@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation, Pieces } from "./operation.ts";
+import { BlobHash, ContentType } from "./payload-fields.ts";
 import { Maybe, Priority, QueueName, State, Tags, Time } from "./schemas.ts";
 
 const Text = Maybe(Type.String({ maxLength: 1024 }));
@@ -14,6 +15,9 @@ const JobDocument = Type.Object({
   queue: QueueName,
   state: Maybe(State),
   payload: Maybe(Json("As it was sent.")),
+  payload_base64: Maybe(Type.String()),
+  payload_blob: Maybe(BlobHash),
+  content_type: Maybe(ContentType),
   priority: Maybe(Priority),
   attempt: Count,
   max_retries: Count,
@@ -42,6 +46,9 @@ const JobDocument = Type.Object({
   checkpoint: Maybe(Json("The last one.")),
   progress: Maybe(Json("The last one.")),
   result: Maybe(Json("Of a completed job.")),
+  result_base64: Maybe(Type.String()),
+  result_blob: Maybe(BlobHash),
+  result_type: Maybe(ContentType),
   errors: Maybe(
     Type.Array(
       Type.Object({

@@ -4,6 +4,10 @@ export const requestLimits = {
   bodyBytesMax: 16 * 1024 * 1024,
   /** Bytes of one payload, result, checkpoint or progress value (flag `--max-payload-size`). */
   payloadBytesMax: 256 * 1024,
+  /** Payloads and results longer than this are kept compressed (flag `--compress-above`). */
+  compressAboveBytes: 4096,
+  /** Bytes of one blob (flag `--blob-bytes-max`). */
+  blobBytesMax: 64 * 1024 * 1024,
   /** Nesting of one JSON document. */
   jsonDepthMax: 128,
   /** Jobs in one enqueue call. */

@@ -1,7 +1,8 @@
 /** Operations on queues. A queue exists from its first use. */
 import { Type } from "@sinclair/typebox";
 import { operation, readOperation } from "./operation.ts";
-import { Maybe, Queue, QueueDefaults, QueueName, Status } from "./schemas.ts";
+import { Queue } from "./queue-schema.ts";
+import { Maybe, QueueDefaults, QueueName, Status } from "./schemas.ts";
 
 const QueueParams = Type.Object({ name: QueueName });
 const action = (name: string, summary: string) => ({
@@ -21,6 +22,21 @@ const Drain = Type.Object({
   left: Type.Optional(Type.Integer()),
 });
 const Defaults = Type.Object({ queue: Type.String(), defaults: QueueDefaults });
+const QueueBytes = Type.Object({
+  queue: Type.String(),
+  /** Of payloads and results of all its jobs, and of its finished jobs alone. */
+  bytes: Type.Integer(),
+  finished_bytes: Type.Integer(),
+  max_bytes: Type.Optional(Type.Integer()),
+  keep_bytes: Type.Optional(Type.Integer()),
+});
+const ofBytes = {
+  path: "/api/v1/queues/{name}/bytes",
+  tag: "queues" as const,
+  placement: "queue" as const,
+  params: QueueParams,
+  result: QueueBytes,
+};
 const ofDefaults = {
   path: "/api/v1/queues/{name}/defaults",
   tag: "queues" as const,
@@ -84,6 +100,31 @@ export const queueOperations = {
     method: "DELETE",
     summary: "Remove them; jobs that are there keep what they have",
     result: Status,
+  }),
+  getQueueBytes: readOperation({
+    ...ofBytes,
+    method: "GET",
+    summary: "How many bytes the payloads and results of the queue take up, and its bounds on them",
+  }),
+  setQueueBytes: operation({
+    ...ofBytes,
+    method: "PUT",
+    summary: "Set both bounds; one that is not given is removed",
+    body: Type.Object({
+      max_bytes: Maybe(
+        Type.Integer({
+          description: "New jobs are refused that would bring the queue beyond this.",
+          minimum: 1,
+        }),
+      ),
+      keep_bytes: Maybe(
+        Type.Integer({
+          description: "Finished jobs beyond this are removed, the oldest first.",
+          minimum: 0,
+        }),
+      ),
+    }),
+    errors: ["LIMIT_EXCEEDED", "UNSUPPORTED"],
   }),
   clearQueue: operation({
     ...action("clear", "Delete the waiting jobs of the queue (pending, scheduled, retrying)"),

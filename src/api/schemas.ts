@@ -2,6 +2,7 @@
 import { type ObjectOptions, type TSchema, Type } from "@sinclair/typebox";
 import { requestLimits as limits, queueNamePattern } from "./limits.ts";
 import { Json } from "./operation.ts";
+import { BlobHash, bytesFacts, ContentType } from "./payload-fields.ts";
 import { TargetHeaders, TargetSecret, TargetUrl } from "./targets.ts";
 
 export const jobStates = [
@@ -259,6 +260,16 @@ const stepFields = {
   ),
 };
 
+/** A payload that is not JSON. */
+const bytesFields = {
+  payload_base64: Maybe(
+    Type.String(),
+    "Instead of payload: bytes in base64, which workers get with their content_type.",
+  ),
+  payload_blob: Maybe(BlobHash, "Instead of payload: a blob that was uploaded before."),
+  content_type: Maybe(ContentType),
+};
+
 export const ChainStep = Type.Object(stepFields);
 
 const Chain = Type.Object(
@@ -278,6 +289,7 @@ const Chain = Type.Object(
 /** One job to add. To add an option: here, `engine/options.ts`, and `docs/reference/job-options.md`. */
 export const NewJob = Type.Object({
   ...stepFields,
+  ...bytesFields,
   scheduled_at: Maybe(Time, "When the job may run; instead of a delay."),
   ...uniqueFields,
   checkpoint: Maybe(Json("Initial checkpoint.")),
@@ -351,6 +363,8 @@ export const ClaimedJob = Type.Object({
   job_id: Type.String(),
   queue: Type.String(),
   payload: Json("The payload as it was sent."),
+  ...bytesFacts,
+  payload_base64: Type.Optional(Type.String()),
   attempt: Type.Integer(),
   max_retries: Type.Integer(),
   /** Seconds, as 0.3 has it. */
@@ -388,6 +402,7 @@ const summaryFields = {
   queue: Type.String(),
   state: State,
   payload: Json("The payload as it was sent."),
+  ...bytesFacts,
   priority: Type.Integer(),
   attempt: Type.Integer(),
   max_retries: Type.Integer(),
@@ -437,7 +452,13 @@ export const Job = Type.Object({
   hostname: Type.Optional(Type.String()),
   progress: Type.Optional(Json("Last reported progress.")),
   checkpoint: Type.Optional(Json("Last checkpoint.")),
+  payload_base64: Type.Optional(Type.String()),
   result: Type.Optional(Json("Result of the last attempt.")),
+  /** What is said of a result that is not JSON; `result` is null then. */
+  result_type: Type.Optional(Type.String()),
+  result_bytes: Type.Optional(Type.Integer()),
+  result_blob: Type.Optional(Type.String()),
+  result_base64: Type.Optional(Type.String()),
   limit_key: Type.Optional(Type.String()),
   limit_cost: Type.Optional(Type.Integer()),
   resources: Type.Optional(Type.Record(Type.String(), Type.Integer())),
@@ -462,29 +483,6 @@ export const Job = Type.Object({
   errors: Type.Optional(Type.Array(Attempt)),
   /** Attempts of any outcome that left something to show (output, error). */
   attempts: Type.Optional(Type.Array(Attempt)),
-});
-
-export const Queue = Type.Object({
-  name: Type.String(),
-  paused: Type.Boolean(),
-  /** It takes no new jobs. */
-  draining: Type.Optional(Type.Boolean()),
-  created_at: Type.String(),
-  pending: Type.Integer(),
-  active: Type.Integer(),
-  held: Type.Integer(),
-  completed: Type.Integer(),
-  dead: Type.Integer(),
-  scheduled: Type.Integer(),
-  retrying: Type.Integer(),
-  cancelled: Type.Integer(),
-  /** All jobs of the queue that are kept. */
-  enqueued: Type.Integer(),
-  failed: Type.Integer(),
-  oldest_pending_at: Type.Optional(Type.String()),
-  max_concurrency: Type.Optional(Type.Integer()),
-  rate_limit: Type.Optional(Type.Integer()),
-  rate_window_ms: Type.Optional(Type.Integer()),
 });
 
 /** Answer of one item in a batch call: `ok`, or the code and text of what was wrong with it. */

@@ -95,6 +95,11 @@ export const systemOperations = {
       log_bytes: Type.Integer(),
       state_bytes: Type.Integer(),
       memory_bytes: Type.Integer(),
+      /** Bytes of jobs and blobs on this node, and its bound on them. */
+      disk_used_bytes: Type.Optional(Type.Integer()),
+      disk_budget_bytes: Type.Optional(Type.Integer()),
+      /** Why this node takes no new payloads at the moment. */
+      disk_full: Type.Optional(Type.String()),
       pending_proposals: Type.Integer(),
       waiting_workers: Type.Integer(),
       /** Messages to webhooks and results of jobs. Servers before 0.6 do not say it. */

@@ -2,6 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "./limits.ts";
 import { Json, operation } from "./operation.ts";
+import { BlobHash, ContentType } from "./payload-fields.ts";
 import {
   BatchId,
   ClaimedJob,
@@ -29,6 +30,9 @@ const Output = Maybe(
 const ackFields = {
   lease_token: Maybe(LeaseToken),
   result: Maybe(Json("Result of the job.")),
+  result_base64: Maybe(Type.String(), "Instead of result: bytes in base64."),
+  result_blob: Maybe(BlobHash, "Instead of result: a blob that was uploaded before."),
+  result_type: Maybe(ContentType),
   checkpoint: Maybe(Json("Last checkpoint.")),
   output: Output,
   step_status: Maybe(
@@ -157,10 +161,13 @@ const HeartbeatAnswer = Type.Object({
 
 const enqueueErrors = [
   "NOT_FOUND",
+  "BLOB_NOT_FOUND",
   "BATCH_ERROR",
   "PARENT_ERROR",
   "PAYLOAD_TOO_LARGE",
   "LIMIT_EXCEEDED",
+  "QUEUE_FULL_BYTES",
+  "DISK_BUDGET",
   "CONFLICT",
   "UNSUPPORTED",
   "OVERLOADED",

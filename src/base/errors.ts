@@ -107,6 +107,24 @@ export const errorTable = {
     retryable: false,
     hint: "Keep large data elsewhere and send a reference, or raise the limit that the message names.",
   },
+  BLOB_NOT_FOUND: {
+    status: 404,
+    exit: exitCodes.notFound,
+    retryable: false,
+    hint: "Upload it with POST /api/v1/blobs and use the hash of the answer.",
+  },
+  QUEUE_FULL_BYTES: {
+    status: 507,
+    exit: exitCodes.unavailable,
+    retryable: true,
+    hint: "Send it again when workers have made room, or raise the bound with `corvo queue bytes`.",
+  },
+  DISK_BUDGET: {
+    status: 507,
+    exit: exitCodes.unavailable,
+    retryable: true,
+    hint: "Nothing has to be started again once there is room: delete jobs, shorten the retention, or give the node more disk.",
+  },
   LIMIT_EXCEEDED: {
     status: 400,
     exit: exitCodes.usage,
@@ -150,7 +168,7 @@ export const errorTable = {
     hint: "See /openapi.json for the methods of this path.",
   },
   UNSUPPORTED: {
-    status: 501,
+    status: 422,
     exit: exitCodes.failed,
     retryable: false,
     hint: "Leave out what the message names.",

@@ -56,6 +56,11 @@ export function jsonOf(form: string): string | undefined {
   return kind === "j" ? utf8.decode(unpack(data, bytes)) : undefined;
 }
 
+/** JSON that stands for the value where JSON is wanted: itself, or what the bytes are. */
+export function jsonFor(form: string): string {
+  return jsonOf(form) ?? JSON.stringify(bytesValueOf(form));
+}
+
 /** What there is to know of a value that is not JSON in itself; undefined for JSON. */
 export function bytesValueOf(form: string): BytesValue | undefined {
   if (!isPacked(form)) return undefined;

@@ -7,6 +7,7 @@ import { command } from "./_shared/command.ts";
 import { type EnqueueBody, enqueueOne } from "./_shared/enqueue-one.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { readPayload } from "./_shared/payload.ts";
+import { readPayloadFile } from "./_shared/payload-file.ts";
 import { readQueue } from "./_shared/queue-args.ts";
 import { schemaFlags, schemaValues } from "./_shared/schema-args.ts";
 
@@ -14,7 +15,8 @@ const schema = operations.enqueueJob.body;
 
 export default command({
   details: [
-    "PAYLOAD is any JSON value and is sent as it is typed; `-` reads it from standard input, @FILE from a file.",
+    "PAYLOAD is any JSON value and is sent as it is typed; `-` reads it from standard input, @FILE from a file. Bytes that",
+    "are no JSON come with --payload-file.",
     "With --file, many jobs come from a file or from standard input: a JSON array, or one JSON object per line, of",
     "{id, queue, payload, …} with the fields that the flags are made from. QUEUE and the flags are the defaults of",
     "each. An id becomes the unique key. Importing the same file with the same defaults again within 24 hours adds",
@@ -37,6 +39,10 @@ export default command({
     {
       line: `corvo enqueue build --chain '{"steps":[{"queue":"build"},{"queue":"deploy"}]}'`,
       says: "Two jobs, one after the other",
+    },
+    {
+      line: "corvo enqueue scan --payload-file page.png",
+      says: "The bytes of a file as the payload; a large one is kept as a blob",
     },
     { line: "corvo enqueue mail --file jobs.ndjson", says: "Many jobs, one JSON object per line" },
     {
@@ -61,6 +67,12 @@ export default command({
       valueHint: "FILE",
       description: "Add the jobs of a file, or of standard input with -.",
     },
+    "payload-file": {
+      type: "string",
+      valueHint: "FILE",
+      description:
+        "The bytes of a file, or of standard input with -, as the payload; with --content-type, otherwise by its name.",
+    },
     "dry-run": { type: "boolean", description: "Check the jobs of --file and add none." },
     ...schemaFlags(schema, {
       omit: ["queue", "payload"],
@@ -83,10 +95,16 @@ export default command({
     if (args.queue === undefined) {
       throw new UsageError("QUEUE is missing", "Write `corvo enqueue QUEUE PAYLOAD`.");
     }
+    const ways = [args.payload, args["payload-file"], options["payload_base64"]];
+    if ([...ways, options["payload_blob"]].filter((way) => way !== undefined).length > 1) {
+      throw new UsageError("more than one payload is given", "Leave all but one out.");
+    }
     const payload =
-      args.payload === undefined
-        ? {}
-        : { payload: await readPayload(context.system, args.payload) };
+      args["payload-file"] !== undefined
+        ? await readPayloadFile(context, args["payload-file"], options["content_type"])
+        : args.payload === undefined
+          ? {}
+          : { payload: await readPayload(context.system, args.payload) };
     // The flags were read and checked by the schema of this very body.
     return enqueueOne(context, { queue: args.queue, ...payload, ...options } as EnqueueBody);
   },

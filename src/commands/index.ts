@@ -27,6 +27,14 @@ const jobs: Group = {
     retry: { summary: "Run finished or waiting jobs now", load: () => import("./jobs/retry.ts") },
     cancel: { summary: "Cancel jobs", load: () => import("./jobs/cancel.ts") },
     delete: { summary: "Remove jobs in any state", load: () => import("./jobs/delete.ts") },
+    payload: {
+      summary: "Write the payload of a job to standard output",
+      load: () => import("./jobs/payload.ts"),
+    },
+    result: {
+      summary: "Write the result of a job to standard output",
+      load: () => import("./jobs/result.ts"),
+    },
     move: { summary: "Move jobs to another queue", load: () => import("./jobs/move.ts") },
     requeue: {
       summary: "Run dead jobs again with the attempts they have left",
@@ -67,6 +75,10 @@ const queue: Group = {
     defaults: {
       summary: "Show or set the options that jobs of a queue have by default",
       load: () => import("./queue/defaults.ts"),
+    },
+    bytes: {
+      summary: "Show or bound what the payloads and results of a queue take up",
+      load: () => import("./queue/bytes.ts"),
     },
     blocked: {
       summary: "Keys whose jobs wait for an older one",

@@ -173,12 +173,47 @@ export default command({
       default: String(requestLimits.payloadBytesMax),
       read: readBytes,
     },
+    "compress-above": {
+      type: "string",
+      description: "Payloads and results that are larger are kept compressed; 0 means never.",
+      valueHint: "BYTES",
+      default: String(requestLimits.compressAboveBytes),
+      read: readBytesOrNone,
+    },
     "max-body-size": {
       type: "string",
       description: "Largest request body or stream frame.",
       valueHint: "BYTES",
       default: String(requestLimits.bodyBytesMax),
       read: readBytes,
+    },
+    "blob-bytes-max": {
+      type: "string",
+      description: "Largest payload or result that is kept as a blob, outside of the log.",
+      valueHint: "BYTES",
+      default: String(requestLimits.blobBytesMax),
+      read: readBytes,
+    },
+    "blob-grace": {
+      type: "string",
+      description: "How long a blob that no job uses is kept.",
+      valueHint: "DURATION",
+      default: "10m",
+      read: readDuration,
+    },
+    "disk-budget": {
+      type: "string",
+      description:
+        "Bytes of jobs and blobs on this node beyond which new payloads are refused. Default: none.",
+      valueHint: "BYTES",
+      read: readBytes,
+    },
+    "min-free-disk": {
+      type: "string",
+      description:
+        "Free bytes of the disk that new payloads leave; 0 means they may fill it. Default: a twentieth of the disk, 64MiB at most.",
+      valueHint: "BYTES",
+      read: readBytesOrNone,
     },
     "webhook-allow": {
       type: "string",
@@ -257,6 +292,10 @@ export default command({
         requireLeaseToken: args["require-lease-token"] === true,
         payloadBytesMax: args["max-payload-size"],
         bodyBytesMax: args["max-body-size"],
+        compressAboveBytes: args["compress-above"],
+        blobBytesMax: args["blob-bytes-max"],
+        blobGraceMs: args["blob-grace"],
+        disk: { budgetBytes: args["disk-budget"], minFreeBytes: args["min-free-disk"] },
         webhookAllow: args["webhook-allow"],
         retention: {
           doneMs: args.retention,
@@ -274,6 +313,10 @@ export default command({
     );
   },
 });
+
+function readBytesOrNone(text: string): number {
+  return text === "0" ? 0 : readBytes(text);
+}
 
 function readShards(text: string): number {
   const shards = readCount(text);

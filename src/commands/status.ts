@@ -1,6 +1,6 @@
 /**
- * What one server says of itself, for people. A row whose value is undefined is left out, since older servers do not say everything;
- * with --json the answer passes through unread.
+ * `corvo status`: what a server holds and does, as lines for a person. What there is nothing to say about has no line; with
+ * `--json` everything is there, as the server sent it.
  */
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
@@ -59,6 +59,17 @@ export default command({
         `${formatBytes(status.log_bytes)}, applied ${status.applied_index}, checkpoint ${status.checkpoint_index}`,
       ],
       ["state", formatBytes(status.state_bytes)],
+      [
+        "jobs on disk",
+        status.disk_used_bytes === undefined
+          ? undefined
+          : `${formatBytes(status.disk_used_bytes)} with blobs${
+              status.disk_budget_bytes === undefined
+                ? ""
+                : ` of ${formatBytes(status.disk_budget_bytes)}`
+            }`,
+      ],
+      ["new payloads", status.disk_full === undefined ? undefined : `refused: ${status.disk_full}`],
       ["index of texts", status.text_index && textIndexText(status.text_index)],
       ["memory", formatBytes(status.memory_bytes)],
       ["writes in flight", String(status.pending_proposals)],

@@ -113,7 +113,7 @@ const args = {
 } as const;
 
 export default command({
-  details: `The command gets the payload on standard input and CORVO_JOB_ID, CORVO_QUEUE, CORVO_ATTEMPT, CORVO_MAX_RETRIES, CORVO_LEASE_TOKEN, CORVO_TAGS, CORVO_CHECKPOINT_FILE and CORVO_RESULT_FILE in its environment. Exit code 0 finishes the job, 75 retries it, 65 sends it to dead at once, any other fails the attempt. docs/guides/workers.md has all of it.
+  details: `The command gets the payload on standard input and CORVO_JOB_ID, CORVO_QUEUE, CORVO_ATTEMPT, CORVO_MAX_RETRIES, CORVO_LEASE_TOKEN, CORVO_TAGS, CORVO_CHECKPOINT_FILE and CORVO_RESULT_FILE in its environment, and CORVO_CONTENT_TYPE with a payload that is no JSON. Exit code 0 finishes the job, 75 retries it, 65 sends it to dead at once, any other fails the attempt. docs/guides/workers.md has all of it.
 
 Without a command each job is printed and finished; with --json as one line of JSON.
 

@@ -18,6 +18,8 @@ function ackJob(core: Core, item: AckItem): ItemResult {
     return reject("LEASE_LOST", `this lease is over: it ended with the job ${job.state}`);
   }
 
+  const refusal = item.result === undefined ? undefined : core.values.refuse(item.result);
+  if (refusal !== undefined) return refusal;
   const history =
     item.output === undefined
       ? job.history

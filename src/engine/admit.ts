@@ -27,6 +27,7 @@ import {
   pinKey,
   takeKey,
 } from "./unique-key.ts";
+import { refuseBytes } from "./values.ts";
 
 export function admit(core: Core, spec: NewJob, options: JobOptions): EnqueueResult {
   const key = options.uniqueKey ?? "";
@@ -73,19 +74,21 @@ function replaceAll(core: Core, spec: NewJob, options: JobOptions, holder: Job):
   return addHolder(core, spec, options);
 }
 
-/** Why the group of a new job may not get one more, which it does not if one of `gone` leaves it. */
+/** Why a new job finds no room in its queue or its group; those that are `gone` then make some. */
 function backlogFull(
   core: Core,
-  { queue }: NewJob,
+  spec: NewJob,
   { lane }: JobOptions,
   ...gone: readonly (Job | undefined)[]
 ): Rejection | undefined {
+  const full = refuseBytes(core, spec, gone);
+  if (full !== undefined) return full;
   const group = lane?.group;
   if (group === undefined) return undefined;
   const makesRoom = gone.some(
     (job) => job !== undefined && job.state !== "active" && job.options.lane?.group === group,
   );
-  return makesRoom ? undefined : backlogRefusal(core, queue, group);
+  return makesRoom ? undefined : backlogRefusal(core, spec.queue, group);
 }
 
 function addHolder(core: Core, spec: NewJob, options: JobOptions): EnqueueResult {

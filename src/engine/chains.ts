@@ -7,6 +7,7 @@
  * becomes of the job, with what is left.
  */
 import { formatJobId, parseGroupId } from "../base/ids.ts";
+import { jsonFor } from "../base/stored-value.ts";
 import { countSpawned } from "./batches.ts";
 import { mergePayload } from "./chain-payload.ts";
 import type { NewJob } from "./change.ts";
@@ -255,7 +256,7 @@ function currentChain(core: Core, { options: { chainId, chainStep } }: Job): Fou
 function advance(core: Core, found: Found, step: Step): void {
   const { plan, result, exit } = step;
   const given: [string, string][] = [["previous_job_id", JSON.stringify(step.id)]];
-  if (result !== undefined) given.push(["previous_result", result]);
+  if (result !== undefined) given.push(["previous_result", jsonFor(result)]);
   const [next] = plan.steps;
   if (next !== undefined && exit === undefined) {
     beginStep(core, found, { step, next, given });

@@ -12,8 +12,10 @@ import type { MailChange } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import type { OutboxChange } from "./outbox/changes.ts";
 import type { JobFilter } from "./query.ts";
+import type { DrainQueue, SetQueueBytes } from "./queue-settings.ts";
 import type { RestoreJobs } from "./restored-job.ts";
 import type { ScheduleSpec } from "./schedule.ts";
+import type { TrimQueue } from "./trim.ts";
 import type { Order } from "./worker-orders.ts";
 
 export interface NewJob {
@@ -165,13 +167,6 @@ export interface PauseQueue {
   readonly kind: "pauseQueue";
   readonly queue: string;
   readonly paused: boolean;
-}
-
-/** Lets no new jobs into a queue, or does so again. */
-export interface DrainQueue {
-  readonly kind: "drainQueue";
-  readonly queue: string;
-  readonly draining: boolean;
 }
 
 /** Options of jobs of a queue that do not give them; none removes them. */
@@ -405,6 +400,8 @@ export type Change =
   | EndBulk
   | RestoreJobs
   | SetQueueDefaults
+  | SetQueueBytes
+  | TrimQueue
   | ClearQueue
   | DeleteQueue
   | SetLimit

@@ -13,7 +13,7 @@ import { letGo } from "./depend.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { draftOf, isFinished, type Job, type JobState, lifecycle, type Transition } from "./job.ts";
+import { draftOf, isFinished, type Job, lifecycle, type Transition } from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
@@ -38,6 +38,7 @@ import {
 } from "./state.ts";
 import { type Followers, Ties } from "./ties.ts";
 import { TimeHeap } from "./time-heap.ts";
+import { sameValues, Values } from "./values.ts";
 
 export class Core {
   readonly state: State;
@@ -72,6 +73,8 @@ export class Core {
   /** Error of the attempt that was recorded last: the reason of the transition that follows it. */
   lastError: string | undefined;
   lastErrorClass: string | undefined;
+  /** Bytes of queues, and uses of blobs. */
+  readonly values: Values;
   /** When schedules have something to do next. */
   readonly schedules = new NamedTimes();
   /** When subscriptions end. */
@@ -105,6 +108,9 @@ export class Core {
     for (const [key, { sealAtMs }] of state.records("batch").entries()) {
       if (sealAtMs > 0) this.sealTimes.add(sealAtMs, Number(key));
     }
+    this.values = new Values(state, () => {
+      this.effects.blobsChanged = true;
+    });
     for (const [name, record] of state.records("schedule").entries()) {
       this.schedules.note(name, nextStepMs(record));
     }
@@ -134,6 +140,7 @@ export class Core {
   insert(job: Job, queue: QueueRecord): void {
     queue.counts[job.state]++;
     countLane(queue, job, 1);
+    this.values.enter(job, queue);
     this.state.touchQueue(queue);
     this.state.putJob(job);
     this.#index(job);
@@ -146,11 +153,10 @@ export class Core {
   /** Adds a job that was elsewhere before, as it was there. Nothing follows from it. */
   restore(job: Job, queue: QueueRecord): Job {
     this.state.noteRestored(job.seq);
-    const restored = isFinished(job.state)
-      ? { ...job, finish: this.#takeFinish(job.state, job.queue) }
-      : job;
+    const restored = isFinished(job.state) ? { ...job, finish: this.#takeFinish(job) } : job;
     queue.counts[restored.state]++;
     countLane(queue, restored, 1);
+    this.values.enter(restored, queue);
     this.state.touchQueue(queue);
     this.state.putJob(restored);
     this.#index(restored);
@@ -186,11 +192,19 @@ export class Core {
     if (!isSameLane(job.options.lane, next.options.lane)) this.#changeLane(job, next);
     if (job.expireAtMs > 0) this.lives.remove(job.expireAtMs, job.seq);
     if (next.expireAtMs > 0) this.lives.add(next.expireAtMs, next.seq);
+    if (!sameValues(job, next)) this.#changeValues(job, next);
     this.state.putJob(next);
     this.lines.settle();
     sayReplaced(this, next);
     react(this, job, next);
     return next;
+  }
+
+  #changeValues(job: Job, next: Job): void {
+    const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
+    this.values.leave(job, queue);
+    this.values.enter(next, queue);
+    this.state.touchQueue(queue);
   }
 
   #changeLane(job: Job, next: Job): void {
@@ -213,6 +227,7 @@ export class Core {
   delete(job: Job): void {
     const queue = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, queue);
+    this.values.leave(job, queue);
     this.state.touchQueue(queue);
     this.state.deleteJob(job.seq);
     this.lines.settle();
@@ -244,7 +259,7 @@ export class Core {
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
     next.order = stands ? this.takeNumber() : 0;
-    next.finish = finishes ? this.#takeFinish(next.state, next.queue) : 0;
+    next.finish = finishes ? this.#takeFinish(next) : 0;
     if (next.state !== "active") {
       next.leaseMs = 0;
       next.leaseExpiresAtMs = 0;
@@ -253,6 +268,11 @@ export class Core {
     assert(to !== undefined, "the queue to move to was made before");
     to.counts[next.state]++;
     countLane(to, next, 1);
+    const isCountedAlike = from === to && job.finish === next.finish && sameValues(job, next);
+    if (!isCountedAlike) {
+      this.values.leave(job, from);
+      this.values.enter(next, to);
+    }
     this.state.touchQueue(from);
     this.state.touchQueue(to);
     this.state.putJob(next);
@@ -318,7 +338,8 @@ export class Core {
     }
   }
 
-  #takeFinish(state: JobState, queueName: string): number {
+  #takeFinish(job: Job): number {
+    const { state } = job;
     const kind = retentionClassOf(state);
     const meta = this.state.meta;
     const number = meta.nextFinish[kind]++;
@@ -331,7 +352,7 @@ export class Core {
     bucket.count++;
     meta.kept[kind]++;
     bucket.endMs = this.nowMs;
-    const queue = must(this.state.getQueue(queueName), "a finishing job's queue exists");
+    const queue = must(this.state.getQueue(job.queue), "a finishing job's queue exists");
     const finished = queue.finished[kind];
     let counts = finished.get(bucket.first);
     if (counts === undefined) {
@@ -339,6 +360,14 @@ export class Core {
       finished.set(bucket.first, counts);
     }
     counts[state as "completed" | "cancelled" | "dead"]++;
+    const bytes = this.values.bytesOf(job);
+    if (bytes !== 0) {
+      counts.bytes = (counts.bytes ?? 0) + bytes;
+      const settings = this.queueSettings;
+      if (settings.size > 0 && settings.get(job.queue)?.keepBytes !== undefined) {
+        this.effects.trimsWanted = true;
+      }
+    }
     return number;
   }
 
@@ -370,6 +399,7 @@ export class Core {
     this.state.meta.kept[kind]--;
     const counts = must(queue.finished[kind].get(bucket.first), "its queue counts it there");
     counts[job.state as "completed" | "cancelled" | "dead"]--;
+    counts.bytes = (counts.bytes ?? 0) - this.values.bytesOf(job) || undefined;
     if (counts.completed + counts.cancelled + counts.dead === 0) {
       queue.finished[kind].delete(bucket.first);
     }

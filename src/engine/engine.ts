@@ -29,7 +29,7 @@ import { createEffects, type Effects, type Outcome } from "./outcome.ts";
 import { onlyPlace, type Place } from "./place.ts";
 import type { Post } from "./post.ts";
 import { applyToQueue } from "./queue-changes.ts";
-import { drainQueue, setQueueDefaults } from "./queue-settings.ts";
+import { applyToSettings } from "./queue-settings.ts";
 import { releaseJobs } from "./release.ts";
 import { restoreJobs } from "./restore.ts";
 import { configure } from "./retention.ts";
@@ -37,6 +37,7 @@ import { applyToSchedule } from "./schedules.ts";
 import { snoozeJobs } from "./snooze.ts";
 import type { State } from "./state.ts";
 import { applySweep } from "./sweeps.ts";
+import { trimQueue } from "./trim.ts";
 import { Why } from "./why.ts";
 import { orderWorker } from "./worker-orders.ts";
 
@@ -219,9 +220,11 @@ function applyChange(core: Core, change: Change): Outcome {
     case "deleteQueue":
       return applyToQueue(core, change);
     case "drainQueue":
-      return drainQueue(core, change);
     case "setQueueDefaults":
-      return setQueueDefaults(core, change);
+    case "setQueueBytes":
+      return applyToSettings(core, change);
+    case "trimQueue":
+      return trimQueue(core, change);
     case "restoreJobs":
       return restoreJobs(core, change);
     case "startRedrive":

@@ -23,6 +23,7 @@ import { refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
 import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
+import { refuseBytes } from "./values.ts";
 
 export function enqueueJobs(core: Core, change: EnqueueJobs): Outcome {
   const { idempotency } = change;
@@ -160,6 +161,8 @@ export function addJob(core: Core, spec: NewJob): EnqueueResult {
   const unknown = requirementsRefusal(core, spec.queue, options.lane);
   if (unknown !== undefined) return unknown;
   if (options.uniqueKey !== undefined) return admit(core, spec, options);
+  const large = refuseBytes(core, spec);
+  if (large !== undefined) return large;
   const group = options.lane?.group;
   const refusal = group === undefined ? undefined : backlogRefusal(core, spec.queue, group);
   return refusal ?? added(insertJob(core, spec, options));

@@ -10,6 +10,7 @@
  * To add a kind of change, a member of one, or a job option, give it its level below; the compiler asks for it. What
  * comes after a release that knows level N belongs to level N+1, with a row of its own in `featureLevels`.
  */
+import { isPacked } from "../base/stored-value.ts";
 import type {
   AckItem,
   Change,
@@ -39,6 +40,8 @@ export const mailLevel = 3;
 /** From here on the parent of a new job must exist. */
 export const parentsLevel = 2;
 
+/** From here on payloads and results may have other forms than JSON text (`base/stored-value.ts`). */
+export const packedLevel = 3;
 /** From here on life-cycle events are counted. */
 export const eventsLevel = 3;
 
@@ -68,6 +71,8 @@ const changes: {
   manage: { level: 1, members: { action: 1, seqs: 1, queue: 1, priority: 1, reason: 1 } },
   pauseQueue: { level: 1, members: { queue: 1, paused: 1 } },
   drainQueue: { level: 2, members: { queue: 2, draining: 2 } },
+  setQueueBytes: { level: 3, members: { queue: 3, maxBytes: 3, keepBytes: 3 } },
+  trimQueue: { level: 3, members: { queue: 3, seqs: 3 } },
   setQueueDefaults: { level: 2, members: { queue: 2, across: 3, defaults: 2, written: 2 } },
   startRedrive: {
     level: 2,
@@ -286,6 +291,10 @@ export function needOf(change: Change): Need {
     case "setQueueDefaults":
       return higher(own, change.defaults ?? {}, jobOptions, "job");
     case "ack":
+      return change.items.reduce<Need>(
+        (need, item) => higherForm(higher(need, item, itemMembers.ack, "ack"), item.result ?? ""),
+        own,
+      );
     case "fail":
     case "release":
     case "heartbeat": {
@@ -309,7 +318,7 @@ export function needOf(change: Change): Need {
 /** That of a job with all that is to follow it. */
 function needOfJob(need: Need, job: NewJob | "continue" | undefined): Need {
   if (job === undefined || job === "continue") return need;
-  const own = higher(need, job, jobMembers, "job");
+  const own = higherForm(higher(need, job, jobMembers, "job"), job.payload);
   if (job.options === undefined) return own;
   const { chain, lane } = job.options;
   const options = higher(own, job.options, jobOptions, "job");
@@ -334,6 +343,12 @@ function higher(
     if (level > most.level) most = { level, because: `${member} of ${what}` };
   }
   return most;
+}
+
+/** Programs before this level take every payload and result for JSON text. */
+function higherForm(need: Need, form: string): Need {
+  if (need.level >= packedLevel || !isPacked(form)) return need;
+  return { level: packedLevel, because: "a payload or result that is not plain JSON" };
 }
 
 /** The highest level that programs of this version know. A version that cannot be read counts as the oldest. */

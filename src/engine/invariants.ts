@@ -14,6 +14,7 @@ import { checkOutbox } from "./outbox/outbox-checks.ts";
 import { checkRelations } from "./relation-checks.ts";
 import { type Meta, type QueueRecord, retentionClasses, retentionClassOf } from "./state.ts";
 import type { StateContents } from "./state-hash.ts";
+import { checkValues } from "./value-checks.ts";
 
 /** One sentence for each violation; empty when all is in order. */
 export function findViolations(contents: StateContents, engine: Engine): string[] {
@@ -54,6 +55,7 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     engine.place,
   );
   checkSchedules(report, jobs, engine);
+  checkValues((holds, violation) => report.check(holds, violation), contents, { jobs, queues });
   checkOutbox((holds, violation) => report.check(holds, violation), jobs, engine);
   return report.found;
 }

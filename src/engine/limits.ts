@@ -19,6 +19,9 @@ export const engineLimits = {
   membersMax: 31,
   /** Attempt records kept with a job; the oldest go first. */
   attemptsKeptMax: 32,
+  /** Blobs that jobs use at once, and how often in all: a payload or result is one use. */
+  blobsMax: 100_000,
+  blobUsesMax: 1_000_000,
   /** How long an idempotency key is remembered, and how many at once. */
   idempotencyMs: 24 * 3_600_000,
   idempotencyKeysMax: 250_000,

@@ -1,7 +1,7 @@
 /** The nodes of the cluster as replicated data: who they are and where they are reached. Voting is consensus' own matter. */
 import type { AdmitMember, ForgetMember, RaiseFeatureLevel, SetStandby } from "./change.ts";
 import type { Core } from "./core.ts";
-import { levelOfVersion, versionOfLevel } from "./feature-levels.ts";
+import { levelOfVersion, packedLevel, versionOfLevel } from "./feature-levels.ts";
 import { engineLimits } from "./limits.ts";
 import { type Outcome, reject } from "./outcome.ts";
 
@@ -59,5 +59,7 @@ export function raiseFeatureLevel(core: Core, change: RaiseFeatureLevel): Outcom
     );
   }
   meta.featureLevel = change.level;
+  // Counted from here on by all replicas alike: what is there was never counted by older programs.
+  if (change.level >= packedLevel) meta.bytesFrom ??= meta.nextNumber;
   return { kind: "ok" };
 }

@@ -3,6 +3,7 @@
  * inside stay the texts that were sent, and of a member that both have, the place of the older.
  */
 import { parseJson, type RawJson, stringifyJson } from "../base/json.ts";
+import { jsonOf } from "../base/stored-value.ts";
 import { engineLimits } from "./limits.ts";
 import type { Merge } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
@@ -42,7 +43,9 @@ function joinItems(older: string, newer: string): string | undefined {
 
 type Value = RawJson | null;
 
-function valuesOf(text: string): Readonly<Record<string, Value>> | readonly Value[] | undefined {
+function valuesOf(form: string): Readonly<Record<string, Value>> | readonly Value[] | undefined {
+  const text = jsonOf(form);
+  if (text === undefined) return undefined;
   const parsed = parseJson(text, { elements: "raw" }, Number.POSITIVE_INFINITY);
   if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) return undefined;
   return parsed.value as Readonly<Record<string, Value>> | readonly Value[];

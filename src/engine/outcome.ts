@@ -62,6 +62,10 @@ export interface Effects {
   readonly finished: number[];
   /** Schedules that need more due times. */
   readonly plansWanted: Set<string>;
+  /** A queue may keep more bytes of finished jobs than it is to. */
+  trimsWanted: boolean;
+  /** A blob got its first use, or lost its last. */
+  blobsChanged: boolean;
   /** A redrive was begun, has got on or is over. */
   redrivesWanted: boolean;
   /** Messages to or from other shards were written, taken or forgotten. */
@@ -90,6 +94,8 @@ export function createEffects(): Effects {
     readyQueues: new Set(),
     finished: [],
     plansWanted: new Set(),
+    blobsChanged: false,
+    trimsWanted: false,
     redrivesWanted: false,
     mailMoved: false,
     deliveries: [],

@@ -25,6 +25,7 @@ import type { RestoredNote } from "./restore.ts";
 import type { ScheduleRecord, ScheduleRun } from "./schedule.ts";
 import type { Subscription } from "./subscriptions.ts";
 import type { Followers, Tie } from "./ties.ts";
+import type { FinishedBlobs, KeptBlob } from "./values.ts";
 import type { WorkerOrder } from "./worker-orders.ts";
 
 /** What a table of each kind holds. The names are on disk. */
@@ -55,6 +56,10 @@ export interface RecordTypes {
   queueSettings: QueueSettings;
   /** Key: number of the schedule and place in its history. */
   scheduleRun: ScheduleRun;
+  /** By hash. */
+  blobs: KeptBlob;
+  /** By class and finish number of a job with blobs. */
+  finishedBlobs: FinishedBlobs;
   limits: LimitSetting;
   limitStates: LimitState;
   turns: Turn;

@@ -48,6 +48,10 @@ function refuse(core: Core, { seq, createdAtMs, ...asked }: RestoredJob): Reject
   if (createdAtMs > core.nowMs) {
     return reject("VALIDATION_ERROR", "the job was created later than it is now");
   }
+  for (const form of [asked.payload, asked.result]) {
+    const refusal = form === undefined ? undefined : core.values.refuse(form);
+    if (refusal !== undefined) return refusal;
+  }
   const taken = seq === undefined ? undefined : core.state.getJob(seq);
   if (taken !== undefined) {
     return reject(

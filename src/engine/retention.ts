@@ -40,11 +40,13 @@ export function removeOldest(core: Core): boolean {
     queue.counts.completed -= counts.completed;
     queue.counts.cancelled -= counts.cancelled;
     queue.counts.dead -= counts.dead;
+    queue.bytes = (queue.bytes ?? 0) - (counts.bytes ?? 0) || undefined;
     core.state.touchQueue(queue);
   }
   meta.kept[kind] -= bucket.count;
   meta.floor[kind] = below;
   core.state.purgeFinished(kind, below);
+  core.values.removed(kind, below);
   noteRemoval(core, { of: kind, from: bucket.first, below });
   return true;
 }

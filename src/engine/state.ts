@@ -56,6 +56,8 @@ export interface Meta {
   nextMemberId: number;
   /** Which changes the log may hold (`feature-levels.ts`). Only rises. */
   featureLevel: number;
+  /** Jobs with a smaller number are not counted in the bytes of their queues; undefined while none is. */
+  bytesFrom: number | undefined;
   readonly nextFinish: Record<RetentionClass, number>;
   /** Finished jobs with a smaller finish number no longer exist. */
   readonly floor: Record<RetentionClass, number>;
@@ -66,6 +68,14 @@ export interface Meta {
 
 export type Counts = Record<JobState, number>;
 
+export interface FinishedCounts {
+  completed: number;
+  cancelled: number;
+  dead: number;
+  /** Of their payloads and results; undefined when there are none. */
+  bytes?: number | undefined;
+}
+
 /** A queue and its counters. Mutated in place by the engine, which then calls `touchQueue`. */
 export interface QueueRecord {
   readonly name: string;
@@ -74,11 +84,10 @@ export interface QueueRecord {
   /** Unfinished jobs with a lane, which a start has to read; undefined when there are none, as before there were lanes. */
   lanedJobs: number | undefined;
   readonly counts: Counts;
+  /** Of the payloads and results of its jobs; undefined when there are none. */
+  bytes: number | undefined;
   /** Per class and bucket: how many finished jobs of each final state this queue has in it. */
-  readonly finished: Record<
-    RetentionClass,
-    Map<number, { completed: number; cancelled: number; dead: number }>
-  >;
+  readonly finished: Record<RetentionClass, Map<number, FinishedCounts>>;
 }
 
 export interface UniqueLock {
@@ -169,6 +178,7 @@ export function createMeta(): Meta {
     members: [],
     nextMemberId: 1,
     featureLevel: 1,
+    bytesFrom: undefined,
     nextFinish: { done: 1, dead: 1 },
     floor: { done: 0, dead: 0 },
     buckets: { done: [], dead: [] },
@@ -182,6 +192,7 @@ export function createQueue(name: string, createdAtMs: number): QueueRecord {
     createdAtMs,
     paused: false,
     lanedJobs: undefined,
+    bytes: undefined,
     counts: {
       pending: 0,
       scheduled: 0,

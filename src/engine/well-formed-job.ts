@@ -1,4 +1,5 @@
 /** The shapes of jobs in changes: what producers ask for, with everything in it. */
+import { problemOfForm } from "../base/stored-value.ts";
 import type { ChainPlan } from "./chains.ts";
 import type { NewBatch, NewJob } from "./change.ts";
 import type { Lane } from "./limits/lane.ts";
@@ -33,6 +34,8 @@ export const shortText: Shape<string> = text(0, bounds.shortCharsMax);
 export const longText: Shape<string> = text(0, bounds.textCharsMax);
 /** JSON as it was written. */
 export const json: Shape<string> = text(1, bounds.textCharsMax);
+/** JSON as it was written, or another form of a value. */
+export const storedValue: Shape<string> = checked(json, problemOfForm);
 export const count: Shape<number> = integer(0, Number.MAX_SAFE_INTEGER);
 export const seq: Shape<number> = integer(0, Number.MAX_SAFE_INTEGER);
 export const duration: Shape<number> = integer(0, bounds.durationMsMax);
@@ -127,7 +130,7 @@ export const queueDefaults: Shape<Partial<JobOptions>> = only(optionRows, [
 
 const jobRows: Rows<NewJob> = {
   queue: name,
-  payload: json,
+  payload: storedValue,
   priority: optional(priority),
   delayMs: optional(duration),
   scheduledAtMs: optional(time),

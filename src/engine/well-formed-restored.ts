@@ -11,6 +11,7 @@ import {
   optionRows,
   priority,
   shortText,
+  storedValue,
   time,
 } from "./well-formed-job.ts";
 
@@ -44,7 +45,7 @@ export const restoredJob: Shape<RestoredJob> = members<RestoredJob>({
   seq: optional(restoredSeq),
   createdAtMs: time,
   queue: name,
-  payload: json,
+  payload: storedValue,
   state: word({
     pending: true,
     scheduled: true,
@@ -79,7 +80,7 @@ export const restoredJob: Shape<RestoredJob> = members<RestoredJob>({
   hostname: optional(shortText),
   checkpoint: optional(json),
   progress: optional(json),
-  result: optional(json),
+  result: optional(storedValue),
   reason: optional(longText),
   attempts: optional(list(restoredAttempt, 0, engineLimits.attemptsKeptMax)),
 });

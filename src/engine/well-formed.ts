@@ -59,6 +59,7 @@ import {
   seq,
   shard,
   shortText,
+  storedValue,
   targetUrl,
   time,
 } from "./well-formed-job.ts";
@@ -87,7 +88,7 @@ const pause: Shape<RaisedPause> = checked(
 const ackItem: Shape<AckItem> = members<AckItem>({
   ...leased,
   exit: optional(longText),
-  result: optional(json),
+  result: optional(storedValue),
   checkpoint: optional(json),
   output: optional(longText),
 });
@@ -278,6 +279,8 @@ const change: Shape<Change> = variants<Change>({
     defaults: optional(queueDefaults),
     written: optional(json),
   },
+  setQueueBytes: { queue: name, maxBytes: optional(count), keepBytes: optional(count) },
+  trimQueue: { queue: name, seqs },
   startRedrive: {
     queue: name,
     filter,

@@ -2,7 +2,8 @@
  * The members of the cluster: who joins, votes, leaves, and who they are. Data about members is replicated like any other
  * (engine/members.ts); who votes is consensus' own configuration. The leader keeps the two in step:
  *
- * - a node joins as a learner, and is promoted by the leader once its log is nearly as long as the leader's;
+ * - a node joins as a learner, and is promoted by the leader once its log is nearly as long as the leader's and it has the
+ *   blobs that its jobs use;
  * - a node that is removed leaves the configuration first and is forgotten then;
  * - at most one change is under way; a further one waits for its turn or is refused;
  * - once every node runs a version that knows the next feature level, the leader raises the cluster to it; nobody joins
@@ -44,6 +45,8 @@ interface MembershipDeps {
   readonly logger: Logger;
   /** Milliseconds since a peer was last heard from; undefined when never. */
   readonly lastContactMs: (nodeId: number) => number | undefined;
+  /** It knows of blobs that jobs use and that it has not got yet: a majority with it would not be one for them. */
+  readonly lacksBlobs?: (nodeId: number) => boolean;
   /** Members or their addresses changed. */
   readonly onMembers: (members: readonly Member[]) => void;
   /** Has this node's record corrected through any of these HTTP addresses. */
@@ -373,6 +376,7 @@ export class Membership {
     for (const id of this.conf.learners) {
       const member = this.members.find((candidate) => candidate.id === id);
       if (member === undefined || member.standby || !isCaughtUp(state, id)) continue;
+      if (this.#deps.lacksBlobs?.(id) === true) continue;
       await this.#changeConf("addVoter", id, () => this.conf.voters.includes(id));
       this.#deps.logger.info(
         `node ${id} votes now: ${this.conf.voters.length} voters, tolerates ${Math.floor((this.conf.voters.length - 1) / 2)} failures`,

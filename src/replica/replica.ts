@@ -50,6 +50,8 @@ export interface ReplicaDeps {
   /** The log can no longer be trusted: the process must end. */
   readonly onFatal: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  /** A blob got its first use, or lost its last; on every node. */
+  readonly onBlobsChanged?: () => void;
   /** Which of the cluster's shards this is; the only one when absent. */
   readonly place?: Place;
   /** Messages to or from other shards were written, taken or forgotten, whoever leads. */
@@ -283,6 +285,7 @@ export class Replica {
     const effects = this.engine.takeEffects();
     this.#isApplying = false;
     if (this.isLeader) this.#deps.onEffects(effects);
+    if (effects.blobsChanged) this.#deps.onBlobsChanged?.();
     if (effects.mailMoved) this.#deps.onMail?.();
     if (meta.nextEvent !== nextEvent) this.#deps.onEvents?.();
     this.#alarm.arm();

@@ -2,6 +2,8 @@
 export type { ErrorCode } from "../base/errors.ts";
 export { CorvoError } from "../base/errors.ts";
 export { RawJson } from "../base/json.ts";
+export type { BytesClient, KeptBlob } from "./bytes.ts";
+export { createBytesClient } from "./bytes.ts";
 export type { CallInput, CallOptions, Client, ClientOptions, Fetch } from "./client.ts";
 export { createClient } from "./client.ts";
 export type { EventsOptions, ReceivedEvent } from "./events.ts";

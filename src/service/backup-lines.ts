@@ -9,7 +9,7 @@ import { formatTime } from "../base/time.ts";
 import { type Attempt, isFinished, type Job } from "../engine/job.ts";
 import type { LimitSetting } from "../engine/limits/setting.ts";
 import { type JobOptions, packOptions } from "../engine/options.ts";
-import type { QueueSettings } from "../engine/queue-settings.ts";
+import type { QueueSettings, SetQueueBytes } from "../engine/queue-settings.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
 import type { ScheduleRecord, ScheduleSpec } from "../engine/schedule.ts";
 import { type JobView, jobView } from "./views.ts";
@@ -31,6 +31,7 @@ export interface RestoredQueue {
   readonly draining: boolean;
   readonly defaults?: Partial<JobOptions>;
   readonly written?: string;
+  readonly bytes?: Pick<SetQueueBytes, "maxBytes" | "keepBytes">;
   readonly limits: readonly Omit<LimitSetting, "revision">[];
   readonly schedules: readonly {
     readonly name: string;
@@ -52,6 +53,7 @@ export function queueLine({ name, createdAtMs, paused, ...records }: QueueRecord
     draining: settings?.draining === true,
     ...(settings?.defaults === undefined ? {} : { defaults: settings.defaults }),
     ...(settings?.written === undefined ? {} : { written: settings.written }),
+    ...(settings === undefined ? {} : { bytes: bytesOf(settings) }),
     limits: limits.map(({ revision: _, ...limit }) => limit),
     schedules: schedules.map((schedule) => ({
       name: schedule.name,
@@ -65,6 +67,13 @@ export function queueLine({ name, createdAtMs, paused, ...records }: QueueRecord
     draining: restored.draining,
     created_at: formatTime(createdAtMs),
     corvo: JSON.stringify(restored),
+  };
+}
+
+function bytesOf({ maxBytes, keepBytes }: QueueSettings): NonNullable<RestoredQueue["bytes"]> {
+  return {
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(keepBytes === undefined ? {} : { keepBytes }),
   };
 }
 

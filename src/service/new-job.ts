@@ -9,6 +9,7 @@ import type { Backoff, DependencyFailure, JobOptions } from "../engine/options.t
 import { firstJobOf, sizeOfPlan, toChainPlan } from "./chain-plan.ts";
 import { knownMembers, refuseOtherOptions } from "./known-members.ts";
 import { toLabels } from "./labels.ts";
+import { payloadForm } from "./packed-values.ts";
 import { type JobPlace, refuseBadRelations } from "./relations.ts";
 import { toCallback } from "./targets.ts";
 import { refuseContradictions, uniqueReaders } from "./unique-options.ts";
@@ -27,7 +28,7 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   refuseBadRelations(spec, place);
   const job: Writable<NewJob> = {
     queue: spec.queue,
-    payload: spec.payload == null ? "{}" : spec.payload.text,
+    payload: payloadForm(spec),
   };
   if (spec.priority != null) job.priority = toPriority(spec.priority);
   if (spec.scheduled_at != null) {

@@ -18,6 +18,7 @@ import type { LeaderPart } from "../replica/duty.ts";
 import { Planner } from "../replica/planner.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Sweeper } from "../replica/sweeper.ts";
+import { Trimmer } from "../replica/trimmer.ts";
 import { Waker } from "../replica/waker.ts";
 import type { BackupControl } from "./backup.ts";
 import type { ClusterControl, DrainControl } from "./cluster.ts";
@@ -27,6 +28,7 @@ import { IdleWatch } from "./idle-watch.ts";
 import type { Hmac } from "./incoming-signature.ts";
 import { messageOf, type Post, wakeMessageOf } from "./outbound-message.ts";
 
+import { defaultPacking, type Packing } from "./packed-values.ts";
 import { isAcross, refuseScattered } from "./relations.ts";
 import { dueTimes } from "./timetable.ts";
 import { WorkerRegistry } from "./worker-registry.ts";
@@ -43,6 +45,8 @@ export interface ServiceOptions {
   readonly nodeId: string;
   /** How durable an acknowledged write is, in words. */
   readonly durability: string;
+  /** Bounds of what is packed; the defaults when absent. */
+  readonly packing?: typeof defaultPacking;
 }
 
 export interface ServiceDeps {
@@ -55,6 +59,10 @@ export interface ServiceDeps {
   readonly isCurrent: () => boolean;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  /** The blobs of this node; a node without any takes none. */
+  readonly blobs?: BlobControl;
+  /** Bounds what the node keeps; without it nothing does. */
+  readonly disk?: DiskControl;
   readonly backup: BackupControl;
   readonly attemptsOf: (job: Job) => Attempt[];
   /** Makes what the engine holds readable by `search`. */
@@ -69,6 +77,21 @@ export interface ServiceDeps {
     /** The index of texts, and the last job in it; undefined when there is none. */
     readonly texts: { readonly bytes: number; readonly throughSeq: number } | undefined;
   };
+}
+
+export interface DiskControl {
+  /** Throws DISK_BUDGET when there is no room for new payloads of so many bytes. */
+  admit(bytes: number): void;
+  readonly fullReason: string | undefined;
+  readonly usedBytes: number;
+  readonly budgetBytes: number | undefined;
+}
+
+export interface BlobControl {
+  /** Size of a blob that is here. */
+  bytesOf(hash: string): number | undefined;
+  /** Resolves when the blob is as durable as a job of this shard would be. */
+  ensure(hash: string, shard: number): Promise<number>;
 }
 
 /** Hears that a lease which a worker holds ended by something else than that worker. */
@@ -94,6 +117,8 @@ export class Node {
   /** What is seen to while this node leads. */
   readonly #duties: readonly LeaderPart[];
   readonly startedAtMs: number;
+  /** How payloads and results become what the log holds. */
+  readonly packing: Packing;
   readonly #startedMs: number;
   readonly #finishWatchers = new Map<number, Set<() => void>>();
   readonly #bulkWatchers = new Map<string, Set<() => void>>();
@@ -133,6 +158,7 @@ export class Node {
         },
       }),
       new Planner({ ...deps, replica, dueTimes }),
+      new Trimmer({ ...deps, replica }),
       new Sweeper({ ...deps, replica }),
       this.idleWatch,
     ];
@@ -143,6 +169,13 @@ export class Node {
     });
     this.workers = new WorkerRegistry(replica.engine, deps.clock);
     this.startedAtMs = deps.clock.nowMs();
+    this.packing = {
+      ...(options.packing ?? defaultPacking),
+      get featureLevel() {
+        return replica.engine.featureLevel;
+      },
+      blobBytes: (hash) => deps.blobs?.bytesOf(hash),
+    };
     this.#startedMs = deps.clock.monotonicMs();
   }
 

@@ -44,7 +44,7 @@ export function createQueueHandlers(node: Node): QueueHandlers {
     queueView(queue, {
       oldestPendingMs: oldestPendingMs(node, queue),
       limit: limitOf(node, queue),
-      isDraining: settings().get(queue.name)?.draining === true,
+      settings: settings().get(queue.name),
     });
   return {
     listQueues: async () => {

@@ -10,7 +10,9 @@ import type { RestoredJob } from "../engine/restored-job.ts";
 import { shown } from "../engine/shape.ts";
 import { restoredJob } from "../engine/well-formed-restored.ts";
 import type { RestoredQueue } from "./backup-lines.ts";
+import { ensureBlobs } from "./named-blobs.ts";
 import { type Node, shorten } from "./node.ts";
+import { packValues } from "./packed-values.ts";
 import { type JobDocument, parseRecord, type RestoreBody, toRestored } from "./restored.ts";
 
 export type RestoreResult = ResultOf<Operations["adminRestore"]>;
@@ -48,7 +50,12 @@ async function restoreJobs(
     refused.push({ job_id: document.id ?? "", code: error.code, error: error.message });
   for (const document of jobs ?? []) {
     try {
-      prepared.push({ document, job: prepare(node, document, new_ids === true) });
+      const { payload_blob, result_blob } = document;
+      if (payload_blob != null || result_blob != null) {
+        await ensureBlobs(node, [payload_blob, result_blob]);
+      }
+      const [job] = packValues(node.packing, [prepare(node, document, new_ids === true)]);
+      if (job !== undefined) prepared.push({ document, job });
     } catch (error) {
       if (!(error instanceof CorvoError)) throw error;
       refuse(document, error);
@@ -115,9 +122,10 @@ async function restoreQueue(node: Node, document: QueueDocument): Promise<string
 }
 
 function changesOf({ name: queue, paused }: QueueDocument, restored: RestoredQueue): Change[] {
-  const { draining, defaults, written } = restored;
+  const { draining, defaults, written, bytes } = restored;
   return [
     { kind: "pauseQueue", queue, paused: paused === true },
+    ...(bytes === undefined ? [] : [{ kind: "setQueueBytes" as const, queue, ...bytes }]),
     ...(draining ? [{ kind: "drainQueue" as const, queue, draining }] : []),
     ...(defaults === undefined || written === undefined
       ? []

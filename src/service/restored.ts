@@ -6,6 +6,7 @@ import { parseJobId } from "../base/ids.ts";
 import type { JobOptions } from "../engine/options.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
 import type { JobRecord } from "./backup-lines.ts";
+import { payloadForm, resultForm } from "./packed-values.ts";
 import { toPriority, toTime } from "./values.ts";
 
 export type RestoreBody = InputOf<Operations["adminRestore"]>["body"];
@@ -15,11 +16,12 @@ export type JobDocument = NonNullable<RestoreBody["jobs"]>[number];
 const attemptsMax = 32;
 
 export function toRestored(document: JobDocument, hasNewId: boolean): RestoredJob {
+  const result = resultForm(document);
   const texts = {
-    payload: document.payload?.text ?? "{}",
+    payload: payloadForm(document),
     ...(document.checkpoint == null ? {} : { checkpoint: document.checkpoint.text }),
     ...(document.progress == null ? {} : { progress: document.progress.text }),
-    ...(document.result == null ? {} : { result: document.result.text }),
+    ...(result === undefined ? {} : { result }),
   };
   const record = document.corvo == null ? foreign(document) : parseRecord(document.corvo);
   const { seq, ...rest } = record;

@@ -110,6 +110,10 @@ function toSpec(body: Settings, nowMs: number, shard: number): ScheduleSpec {
     if (body.job[name] == null || body.job[name] === false) continue;
     throw invalid(`job.${name}: a schedule outlives jobs and batches; its jobs belong to none`);
   }
+  for (const name of ["payload_base64", "payload_blob"] as const) {
+    if (body.job[name] == null) continue;
+    throw invalid(`job.${name}: the payload of a schedule's jobs is JSON`);
+  }
   return {
     ...toTimetable(body, nowMs),
     ...toRange(body),

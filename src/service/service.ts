@@ -15,6 +15,7 @@ import { createIncomingHandlers } from "./incoming-handlers.ts";
 import { createJobHandlers } from "./job-handlers.ts";
 import { createLimitHandlers } from "./limit-handlers.ts";
 import type { Node } from "./node.ts";
+import { createQueueBytesHandlers } from "./queue-bytes-handlers.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 import { createRedriveHandlers } from "./redrive-handlers.ts";
 import { createRestoreHandlers } from "./restore-handlers.ts";
@@ -47,6 +48,7 @@ export function createService(node: Node): Service {
         ...createFlowHandlers(node),
         ...createBatchHandlers(node),
         ...createQueueHandlers(node),
+        ...createQueueBytesHandlers(node),
         ...createLimitHandlers(node),
         ...createRedriveHandlers(node),
         ...createExplainHandlers(node),

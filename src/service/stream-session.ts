@@ -8,6 +8,7 @@
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
 import { shardOfQueue } from "../base/placement.ts";
+import { isPacked } from "../base/stored-value.ts";
 import { formatTime } from "../base/time.ts";
 import type {
   AckJobs,
@@ -22,8 +23,10 @@ import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { Order } from "../engine/worker-orders.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
 import { claimRequestOf, giveBack, introductionOf } from "./fetch.ts";
+import { blobsOfFrame, ensureBlobs } from "./named-blobs.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
+import { jsonTextOf, packValues, payloadFacts } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
@@ -73,6 +76,15 @@ class Session implements StreamSession {
   }
 
   frame(frame: ClientFrame): Promise<string> {
+    const blobs = blobsOfFrame(frame);
+    if (blobs === undefined) return this.#carryOut(frame);
+    return ensureBlobs(this.#node, blobs).then(
+      () => this.#carryOut(frame),
+      (error: unknown) => refusal(frame, error),
+    );
+  }
+
+  #carryOut(frame: ClientFrame): Promise<string> {
     return new Promise((resolve) => {
       const answer = new Answer(frame.id, resolve);
       try {
@@ -128,7 +140,10 @@ class Session implements StreamSession {
     if (frame.enqueue != null && frame.enqueue.length > 0)
       steps.push(this.#enqueueStep(frame.enqueue));
     if (frame.ack != null && frame.ack.length > 0) {
-      const items = frame.ack.map((item) => toAck(node, item));
+      const items = packValues(
+        node.packing,
+        frame.ack.map((item) => toAck(node, item)),
+      );
       steps.push(this.#itemStep("ack", { kind: "ack", items }, frame.ack, "ok"));
     }
     if (frame.fail != null && frame.fail.length > 0) {
@@ -160,8 +175,9 @@ class Session implements StreamSession {
       bytes += sizeOf(job);
     }
     const expected = expectedIn(jobs);
+    const change = enqueueChange(node, jobs);
     return (answer) => {
-      node.replica.propose(enqueueChange(node, jobs), bytes, (outcome, fault) => {
+      node.replica.propose(change, bytes, (outcome, fault) => {
         for (const [queue, count] of expected) node.claims.arrived(queue, count);
         answer.add("enqueue", outcome, fault, (done) =>
           done.kind === "enqueued" ? enqueueTexts(node, jobs, done.results) : "[]",
@@ -275,6 +291,14 @@ class Session implements StreamSession {
       `{"revoked":[{"job_id":"${lease.jobId}","lease_token":"${formatToken(lease.token)}","reason":"${lease.reason}"}]}`,
     );
   };
+}
+
+function refusal(frame: ClientFrame, error: unknown): Promise<string> {
+  return new Promise((resolve) => {
+    const answer = new Answer(frame.id, resolve);
+    answer.refuse(error);
+    answer.release();
+  });
 }
 
 function holdAnswer(waiter: Waiter, answer: Answer): void {
@@ -396,7 +420,9 @@ function itemTexts(
 
 /** The same members as `claimedView`; a test holds the two together. */
 export function claimedText(id: string, job: Job): string {
-  let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${job.payload},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
+  let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${jsonTextOf(job.payload)},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
+  const facts = isPacked(job.payload) ? payloadFacts(job.payload, true) : undefined;
+  if (facts !== undefined) text += `,${JSON.stringify(facts).slice(1, -1)}`;
   if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
   if (job.options.deadlineAtMs > 0) {
     text += `,"deadline_at":"${formatTime(job.options.deadlineAtMs)}"`;

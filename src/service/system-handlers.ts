@@ -44,20 +44,35 @@ export function createSystemHandlers(
         log_bytes: sizes.logBytes,
         state_bytes: sizes.stateBytes,
         memory_bytes: sizes.memoryBytes,
+        ...diskOf(node),
         pending_proposals: node.replica.pendingChanges,
         waiting_workers: node.claims.waiterCount,
         ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
         deliveries: deliveriesView(node),
         events: feedView(events),
-        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
+        ...textIndexView(node),
       };
     },
   };
 }
 
-function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+function diskOf({ deps: { disk } }: Node) {
+  if (disk === undefined) return {};
+  const { usedBytes, budgetBytes, fullReason } = disk;
+  return {
+    disk_used_bytes: usedBytes,
+    ...(budgetBytes === undefined ? {} : { disk_budget_bytes: budgetBytes }),
+    ...(fullReason === undefined ? {} : { disk_full: fullReason }),
+  };
+}
+
+/** How far the index of texts is; empty when the node keeps none. */
+export function textIndexView(node: Node) {
+  const { texts } = node.deps.sizes();
+  if (texts === undefined) return {};
   const { nextNumber } = node.replica.engine.state.meta;
-  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
+  const behind = Math.max(0, nextNumber - 1 - texts.throughSeq);
+  return { text_index: { bytes: texts.bytes, behind } };
 }
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {

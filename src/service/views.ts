@@ -3,14 +3,17 @@ import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatJobId, parseJobId } from "../base/ids.ts";
 import { RawJson } from "../base/json.ts";
+import { isPacked } from "../base/stored-value.ts";
 import { formatTime } from "../base/time.ts";
 import type { NewJob } from "../engine/change.ts";
 import type { Attempt, Job } from "../engine/job.ts";
 import type { LimitValues } from "../engine/limits/setting.ts";
 import { defaultOptions, type JobOptions } from "../engine/options.ts";
 import type { EnqueueResult, ItemResult } from "../engine/outcome.ts";
+import type { QueueSettings } from "../engine/queue-settings.ts";
 import type { QueueRecord } from "../engine/state.ts";
 import { labelsView } from "./labels.ts";
+import { payloadFacts, resultFacts, shownJson } from "./packed-values.ts";
 
 export type JobView = ResultOf<Operations["getJob"]>;
 type Summary = ResultOf<Operations["searchJobs"]>["jobs"][number];
@@ -43,12 +46,13 @@ export function summaryView(id: string, job: Job): Summary {
     id,
     queue: job.queue,
     state: job.state,
-    payload: new RawJson(job.payload),
+    payload: shownJson(job.payload),
     priority: job.priority,
     attempt: job.attempt,
     max_retries: job.options.maxRetries,
     created_at: formatTime(job.createdAtMs),
   };
+  if (isPacked(job.payload)) Object.assign(view, payloadFacts(job.payload, false));
   set(view, "unique_key", job.options.uniqueKey);
   set(view, "worker_id", job.workerId);
   set(view, "tags", tagsOf(job));
@@ -68,6 +72,7 @@ export function summaryView(id: string, job: Job): Summary {
 export function jobView(id: string, job: Job, attempts: readonly Attempt[]): JobView {
   const view: JobView = {
     ...summaryView(id, job),
+    ...payloadFacts(job.payload, true),
     retry_backoff: job.options.backoff,
     retry_base_delay_ms: job.options.baseDelayMs,
     retry_max_delay_ms: job.options.maxDelayMs,
@@ -79,7 +84,10 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "hostname", job.hostname);
   set(view, "progress", raw(job.progress));
   set(view, "checkpoint", raw(job.checkpoint));
-  set(view, "result", raw(job.result));
+  if (job.result !== undefined) {
+    view.result = shownJson(job.result);
+    Object.assign(view, resultFacts(job.result));
+  }
   set(view, "lease_expires_at", time(job.leaseExpiresAtMs));
   set(view, "expire_at", time(job.expireAtMs));
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
@@ -155,7 +163,8 @@ export function claimedView(id: string, job: Job): ClaimedView {
   const view: ClaimedView = {
     job_id: id,
     queue: job.queue,
-    payload: new RawJson(job.payload),
+    payload: shownJson(job.payload),
+    ...(isPacked(job.payload) ? payloadFacts(job.payload, true) : undefined),
     attempt: job.attempt,
     max_retries: job.options.maxRetries,
     lease_duration: job.leaseMs / 1000,
@@ -193,11 +202,11 @@ export function queueView(
   of: {
     readonly oldestPendingMs: number | undefined;
     readonly limit: LimitValues | undefined;
-    readonly isDraining: boolean;
+    readonly settings: QueueSettings | undefined;
   },
 ): QueueView {
   const { counts } = queue;
-  const { oldestPendingMs, limit, isDraining } = of;
+  const { oldestPendingMs, limit, settings } = of;
   const view: QueueView = {
     name: queue.name,
     paused: queue.paused,
@@ -205,11 +214,14 @@ export function queueView(
     ...counts,
     enqueued: Object.values(counts).reduce((sum, count) => sum + count, 0),
     failed: counts.dead,
+    bytes: queue.bytes ?? 0,
   };
+  set(view, "max_bytes", settings?.maxBytes);
+  set(view, "keep_bytes", settings?.keepBytes);
   set(view, "max_concurrency", limit?.concurrency);
   set(view, "rate_limit", limit?.rate?.count);
   set(view, "rate_window_ms", limit?.rate?.windowMs);
-  if (isDraining) view.draining = true;
+  if (settings?.draining === true) view.draining = true;
   set(view, "oldest_pending_at", oldestPendingMs === undefined ? undefined : time(oldestPendingMs));
   return view;
 }

@@ -8,9 +8,11 @@ import { formatTime } from "../base/time.ts";
 import type { EnqueueJobs, NewBatch, NewJob } from "../engine/change.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import { fetchJobs, introductionOf, orderOf } from "./fetch.ts";
+import { ensureBlobs } from "./named-blobs.ts";
 import { sizeOfBatch, toNewBatch } from "./new-batch.ts";
 import { isReadyAtOnce, sizeOf, toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
+import { packValues } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
 import { refuseAgentVerdict } from "./unsupported.ts";
 import { type ClaimedView, claimedView, enqueueView, itemView } from "./views.ts";
@@ -39,6 +41,7 @@ export function createWorkerHandlers(node: Node): WorkerHandlers {
 function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enqueueJobs"> {
   return {
     async enqueueJob({ body }) {
+      if (body.payload_blob != null) await ensureBlobs(node, [body.payload_blob]);
       const job = toNewJob(body, { index: 0, shard: node.options.shard });
       const { results } = await enqueue(node, { jobs: [job] }, body.idempotency_key);
       const done = accepted(results[0]);
@@ -47,6 +50,8 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
     },
     async enqueueJobs({ body }) {
       const { shard } = node.options;
+      const blobs = body.jobs.map((job) => job.payload_blob);
+      if (blobs.some((hash) => hash != null)) await ensureBlobs(node, blobs);
       const jobs = checkJobs(body, () => shard);
       const call =
         body.batch == null
@@ -162,8 +167,11 @@ function fingerprintOf(
   return node.deps.fingerprint(JSON.stringify(isPlain ? jobs : { jobs, batch, partOf }));
 }
 
-export function enqueueChange(node: Node, jobs: readonly NewJob[]): EnqueueJobs {
+export function enqueueChange(node: Node, given: readonly NewJob[]): EnqueueJobs {
   const { shard, shards } = node.options;
+  const jobs = packValues(node.packing, given);
+  const { disk } = node.deps;
+  if (disk !== undefined) disk.admit(jobs.reduce((bytes, job) => bytes + job.payload.length, 0));
   if (shards === 1) return { kind: "enqueue", jobs };
   const change = { kind: "enqueue" as const, jobs, ...node.acrossOf(jobs) };
   return shard === 0 ? change : { ...change, shard };
@@ -242,13 +250,19 @@ function finishHandlers(
   return {
     async ackJob({ params, body }) {
       refuseAgentVerdict(body);
-      const item = toAck(node, { ...body, job_id: params.job_id });
-      await node.proposeOne({ kind: "ack", items: [item] }, sizeOfItems([item]));
-      node.disownLease(item.token);
+      if (body.result_blob != null) await ensureBlobs(node, [body.result_blob]);
+      const items = packValues(node.packing, [toAck(node, { ...body, job_id: params.job_id })]);
+      await node.proposeOne({ kind: "ack", items }, sizeOfItems(items));
+      node.disownLease(items[0]?.token);
       return { status: "ok" };
     },
     async ackJobs({ body }) {
-      const items = body.acks.map((item) => toAck(node, item));
+      const blobs = body.acks.map((item) => item.result_blob);
+      if (blobs.some((hash) => hash != null)) await ensureBlobs(node, blobs);
+      const items = packValues(
+        node.packing,
+        body.acks.map((item) => toAck(node, item)),
+      );
       const results = await node.proposeItems({ kind: "ack", items }, sizeOfItems(items));
       for (const item of items) node.disownLease(item.token);
       return {

@@ -18,6 +18,7 @@ import type {
   SnoozeItem,
 } from "../engine/change.ts";
 import type { Node } from "./node.ts";
+import { resultForm } from "./packed-values.ts";
 import { toDuration } from "./values.ts";
 import { parseToken } from "./views.ts";
 
@@ -44,7 +45,8 @@ function leased(node: Node, jobId: string, token: string | null | undefined): Le
 
 export function toAck(node: Node, item: Static<typeof AckSchema>): AckItem {
   const ack: Writable<AckItem> = leased(node, item.job_id, item.lease_token);
-  if (item.result != null) ack.result = item.result.text;
+  const result = resultForm(item);
+  if (result !== undefined) ack.result = result;
   if (item.checkpoint != null) ack.checkpoint = item.checkpoint.text;
   if (item.output != null && item.output !== "") ack.output = tail(item.output);
   if (item.step_status === "exit") ack.exit = item.exit_reason ?? "";

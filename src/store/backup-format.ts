@@ -12,7 +12,8 @@
  * with anything behind its end.
  *
  * A section is the state database of a shard (`state`), what follows in its log up to a moment that all shards have in common
- * (`entries`), or what was chosen of queues (`queues`); the latter two are lines of JSON.
+ * (`entries`), a blob that jobs of them use (`blob`), or what was chosen of queues (`queues`); entries and queues are lines of
+ * JSON.
  */
 
 export const backupVersion = 1;
@@ -48,6 +49,13 @@ export interface StateSection {
   readonly bytes: number;
 }
 
+/** The payload or result of jobs, under its own SHA-256. */
+export interface BlobSection {
+  readonly kind: "blob";
+  readonly hash: string;
+  readonly bytes: number;
+}
+
 /** Queues of a shard with their jobs, settings, limits and schedules. */
 export interface QueuesSection {
   readonly kind: "queues";
@@ -63,7 +71,7 @@ export interface EntriesSection {
   readonly to: number;
 }
 
-export type SectionHead = StateSection | QueuesSection | EntriesSection;
+export type SectionHead = StateSection | BlobSection | QueuesSection | EntriesSection;
 
 export interface SectionEnd {
   readonly bytes: number;

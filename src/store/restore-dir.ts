@@ -14,7 +14,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import type { StateSection } from "./backup-format.ts";
+import { BackupDamaged, type BlobSection, type StateSection } from "./backup-format.ts";
 import { type DataDir, DataDirError, openDataDir, restoringMark } from "./data-dir.ts";
 import { writeDurably } from "./durable-file.ts";
 import { shardFiles } from "./shard-files.ts";
@@ -62,6 +62,11 @@ export class RestoreDir {
     return new StateTarget(this.#path, section);
   }
 
+  /** A blob that is to come. */
+  blob(section: BlobSection): BlobTarget {
+    return new BlobTarget(this.#path, section);
+  }
+
   /** From now on it is a data directory like any other. */
   finish(): void {
     rmSync(join(this.#path, restoringMark));
@@ -86,7 +91,45 @@ export class RestoreDir {
   }
 }
 
-class StateTarget {
+/** Where something of the backup goes. */
+export interface RestoreTarget {
+  write(piece: Uint8Array): void;
+  /** It is whole, with this SHA-256. */
+  place(sha256: string): void;
+}
+
+/** Written in its place at once: nobody looks at it before the whole directory is done. */
+class BlobTarget implements RestoreTarget {
+  readonly #section: BlobSection;
+  readonly #folder: string;
+  readonly #fd: number;
+
+  constructor(directory: string, section: BlobSection) {
+    if (!/^[0-9a-f]{64}$/.test(section.hash)) {
+      throw new BackupDamaged(`"${String(section.hash).slice(0, 80)}" is not the hash of a blob`);
+    }
+    this.#section = section;
+    this.#folder = join(directory, "blobs", section.hash.slice(0, 2));
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    this.#fd = openSync(join(this.#folder, section.hash), "w", 0o600);
+  }
+
+  write(piece: Uint8Array): void {
+    for (let at = 0; at < piece.length; ) at += writeSync(this.#fd, piece, at);
+  }
+
+  place(sha256: string): void {
+    fsyncSync(this.#fd);
+    closeSync(this.#fd);
+    if (sha256 !== this.#section.hash) {
+      throw new BackupDamaged(`blob ${this.#section.hash} has the SHA-256 ${sha256}`);
+    }
+    syncDirectory(this.#folder);
+    syncDirectory(join(this.#folder, ".."));
+  }
+}
+
+class StateTarget implements RestoreTarget {
   readonly #section: StateSection;
   readonly #directory: string;
   readonly #path: string;

@@ -292,6 +292,15 @@ export class SqliteState implements State {
     );
   }
 
+  /** Bytes of the pages of the database that hold something, and of those that can be used again. */
+  pageBytes(): { readonly used: number; readonly free: number } {
+    const number = (pragma: string): number =>
+      Object.values(this.#db.query(`PRAGMA ${pragma}`).get() as Record<string, number>)[0] ?? 0;
+    const size = number("page_size");
+    const free = number("freelist_count");
+    return { used: (number("page_count") - free) * size, free: free * size };
+  }
+
   get cachedJobs(): number {
     return this.#jobs.size;
   }

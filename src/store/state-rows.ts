@@ -4,7 +4,7 @@ import { must } from "../base/assert.ts";
 import { type Attempt, type JobState, stateCode } from "../engine/job.ts";
 import { defaultOptions } from "../engine/options.ts";
 import type { AnyRecord } from "../engine/records.ts";
-import type { IdempotencyRecord, LiveJob, QueueRecord } from "../engine/state.ts";
+import type { FinishedCounts, IdempotencyRecord, LiveJob, QueueRecord } from "../engine/state.ts";
 import { readRest, stateOf } from "./state-schema.ts";
 
 export interface StoredQueue {
@@ -12,7 +12,7 @@ export interface StoredQueue {
   readonly record: QueueRecord;
 }
 
-type Buckets = [number, { completed: number; cancelled: number; dead: number }][];
+type Buckets = [number, FinishedCounts][];
 type QueueBody = Omit<QueueRecord, "name" | "finished"> & { done: Buckets; dead: Buckets };
 
 export function writeQueue(record: QueueRecord): string {
@@ -20,6 +20,7 @@ export function writeQueue(record: QueueRecord): string {
     createdAtMs: record.createdAtMs,
     paused: record.paused,
     lanedJobs: record.lanedJobs,
+    bytes: record.bytes,
     counts: record.counts,
     done: [...record.finished.done],
     dead: [...record.finished.dead],
@@ -34,11 +35,17 @@ export function readQueues(db: Database): StoredQueue[] {
     body: string;
   }[];
   return rows.map(({ id, name, body }) => {
-    // Written before there were lanes, a body lacks their count.
-    const { done, dead, lanedJobs, ...rest } = JSON.parse(body) as QueueBody;
+    // Written before there were lanes, or bytes were counted, a body lacks their numbers.
+    const { done, dead, lanedJobs, bytes, ...rest } = JSON.parse(body) as QueueBody;
     return {
       id,
-      record: { name, ...rest, lanedJobs, finished: { done: new Map(done), dead: new Map(dead) } },
+      record: {
+        name,
+        ...rest,
+        lanedJobs,
+        bytes,
+        finished: { done: new Map(done), dead: new Map(dead) },
+      },
     };
   });
 }

@@ -30,7 +30,10 @@ const all = (Object.entries(operations) as [string, Operation][]).filter(
   ([name]) => name !== "drainNode",
 );
 const writes = all.filter(([, operation]) => operation.method !== "GET");
-const withBody = writes.filter(([, operation]) => propertiesOf(operation.body).length > 0);
+// What takes any bytes has nothing to refuse.
+const withBody = writes.filter(
+  ([, operation]) => operation.takes === "json" && propertiesOf(operation.body).length > 0,
+);
 
 function propertiesOf(schema: TSchema): string[] {
   return Object.keys((schema["properties"] ?? {}) as object);

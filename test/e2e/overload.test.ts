@@ -7,7 +7,8 @@ import { Place, type Server } from "../support/binary.ts";
 
 test("a flood is answered with 429 and Retry-After, serves on, and loses nothing that it acknowledged", async () => {
   await using place = await Place.create();
-  await using server = await place.serve();
+  // Compressed, so many equal bytes would be no flood.
+  await using server = await place.serve(["--compress-above", "0"]);
   const jobs = Array.from({ length: 48 }, () => ({ queue: "flood", payload: "x".repeat(250_000) }));
   const body = JSON.stringify({ jobs });
   let refused = 0;
@@ -49,10 +50,12 @@ function mountTmpfs(path: string, size: string): boolean {
 async function enqueueUntilRefused(
   server: Server,
 ): Promise<{ ids: string[]; unknown: number; refusal: string }> {
-  const body = JSON.stringify({ queue: "full", payload: "y".repeat(100_000) });
   const ids: string[] = [];
   let unknown = 0;
   for (;;) {
+    // What compresses would not fill a disk.
+    const payload = crypto.getRandomValues(Buffer.alloc(48_000)).toString("hex");
+    const body = JSON.stringify({ queue: "full", payload });
     const answer = await server.call("POST", "/api/v1/enqueue", body);
     if (answer.status === 201) ids.push((JSON.parse(answer.text) as { job_id: string }).job_id);
     else if (answer.text.includes('"code":"OUTCOME_UNKNOWN"') && unknown === 0) unknown++;
@@ -81,7 +84,7 @@ test.if(canMount)(
     const data = join(place.path, "data");
     mountTmpfs(data, "96m");
     try {
-      const server = await place.serve();
+      const server = await place.serve(["--min-free-disk", "0", "--compress-above", "0"]);
       const ballast = join(data, "ballast");
       const free = statfsSync(data);
       writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize - 16 * 1024 * 1024));
@@ -109,6 +112,54 @@ test.if(canMount)(
       expect(read.status).toBe(200);
       expect(found.jobs).toHaveLength(ids.length);
       expect(queue.pending).toBeWithin(ids.length, ids.length + unknown + 1);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);
+
+test.if(canMount)(
+  "[V9] before the disk is full new payloads are refused, work goes on, and room lets them in again without a restart",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    mountTmpfs(data, "96m");
+    try {
+      await using server = await place.serve(["--min-free-disk", "6MiB", "--compress-above", "0"]);
+      const ballast = join(data, "ballast");
+      const free = statfsSync(data);
+      writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize - 22 * 1024 * 1024));
+
+      const { ids, unknown, refusal } = await enqueueUntilRefused(server);
+      const upload = await server.call("POST", "/api/v1/blobs", "z".repeat(100_000));
+      const health = await server.call("GET", "/healthz");
+      const status = await server.json<{ disk_full?: string }>("GET", "/api/v1/status");
+      const claimed = await server.json<{ job_id: string; lease_token: string }>(
+        "POST",
+        "/api/v1/fetch",
+        { queues: ["full"], wait_ms: 0 },
+      );
+      const acked = await server.call(
+        "POST",
+        `/api/v1/ack/${claimed.job_id}`,
+        JSON.stringify({ lease_token: claimed.lease_token, result: 1 }),
+      );
+      const deleted = await server.call("DELETE", "/api/v1/queues/full");
+      rmSync(ballast);
+      await until("there is room again", async () => {
+        const answer = await server.call("POST", "/api/v1/enqueue", '{"queue":"after"}');
+        return answer.status === 201;
+      });
+
+      expect(ids.length).toBeGreaterThan(20);
+      expect(unknown).toBe(0);
+      expect(refusal).toStartWith("507 ");
+      expect(refusal).toContain('"code":"DISK_BUDGET"');
+      expect(refusal).toContain("new payloads leave 6291456 (--min-free-disk)");
+      const statuses = [upload, health, acked, deleted].map((answer) => answer.status);
+      expect(statuses).toEqual([507, 200, 200, 200]);
+      expect(status.disk_full).toContain("bytes are free on the disk");
     } finally {
       spawnSync("umount", ["-l", data]);
     }

@@ -8,6 +8,7 @@ import { finding } from "./finding.ts";
 import { flow } from "./flow.ts";
 import { foreign } from "./foreign.ts";
 import { limits } from "./limits.ts";
+import { payloads } from "./payloads.ts";
 import { schedules } from "./schedules.ts";
 import { streaming } from "./streaming.ts";
 import { submitting } from "./submitting.ts";
@@ -16,6 +17,7 @@ import { workers } from "./workers.ts";
 
 export const chapters: readonly Chapter[] = [
   submitting,
+  payloads,
   flow,
   schedules,
   limits,

@@ -37,6 +37,8 @@ export const leanChanges: { readonly [K in Kind]: ChangeOf<K> } = {
   pauseQueue: { kind: "pauseQueue", queue: "q", paused: true },
   drainQueue: { kind: "drainQueue", queue: "q", draining: true },
   setQueueDefaults: { kind: "setQueueDefaults", queue: "q" },
+  setQueueBytes: { kind: "setQueueBytes", queue: "q" },
+  trimQueue: { kind: "trimQueue", queue: "q", seqs: [1] },
   startRedrive: { kind: "startRedrive", queue: "q", filter: {}, total: 1, totalExact: true },
   stepRedrive: { kind: "stepRedrive", queue: "q", id: 1, afterSeq: 0, seqs: [1], isLast: true },
   cancelRedrive: { kind: "cancelRedrive", queue: "q" },
@@ -319,6 +321,8 @@ export const fullChanges: { readonly [K in Kind]: Required<ChangeOf<K>> } = {
   snooze: { kind: "snooze", items: [snooze] },
   heartbeat: { kind: "heartbeat", items: [heartbeat] },
   manage: { ...leanChanges.manage, queue: "r", priority: 1, reason: "why" },
+  setQueueBytes: { kind: "setQueueBytes", queue: "q", maxBytes: 10, keepBytes: 0 },
+  trimQueue: { kind: "trimQueue", queue: "q", seqs: [1, 2] },
   setQueueDefaults: {
     kind: "setQueueDefaults",
     queue: "q",

@@ -10,9 +10,14 @@ const startMs = 1_800_000_000_000;
 
 export class EngineRig {
   readonly state = new MemoryState();
-  readonly engine = new Engine(this.state);
+  readonly engine: Engine;
   nowMs = startMs;
   seed = 0;
+
+  constructor() {
+    this.state.meta.bytesFrom = 1;
+    this.engine = new Engine(this.state);
+  }
 
   /** Lets time pass; what it causes happens when `tick` is called, or in the next change that looks. */
   pass(ms: number): this {

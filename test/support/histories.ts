@@ -12,6 +12,7 @@ import type { Lane } from "../../src/engine/limits/lane.ts";
 import type { Rate } from "../../src/engine/limits/rate.ts";
 import type { LimitTarget } from "../../src/engine/limits/setting.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
+import { blob, payload } from "./history-payloads.ts";
 
 const queue = fc.constantFrom("a", "b", "c/d");
 /** Numbers of jobs; most histories have about as many. Above that, one of the jobs that are not finished. */
@@ -19,7 +20,6 @@ export const seqsMax = 12;
 const seq = fc.integer({ min: 1, max: 2 * seqsMax });
 const token = fc.integer({ min: 1, max: 6 });
 const shortMs = fc.integer({ min: 0, max: 6000 });
-export const payload = fc.constantFrom('"x"', '{"n":1}', '{"m":2,"n":[3]}', "[]", "[1,2]", "[3]");
 const text = fc.constantFrom('"x"', '{"n":12345678901234567890}', '"\u00e9\u{1f600}"', "[]");
 
 /** Few keys, groups and resources, so that most jobs have one in common with another. */
@@ -302,7 +302,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
       leased(
         fc.record(
           {
-            result: text,
+            result: fc.oneof(text, fc.constantFrom(blob("a"), blob("c"))),
             checkpoint: text,
             output: fc.constant("out"),
             exit: fc.constantFrom("", "done"),

@@ -8,6 +8,7 @@ import type { StreamService } from "../../src/api/stream.ts";
 import type { AssertionError } from "../../src/base/assert.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { type App, createApp } from "../../src/net/http/app.ts";
+import { type BlobAccess, refusingBlobs } from "../../src/net/http/blob-access.ts";
 import { Drain } from "../../src/net/http/drain.ts";
 import type { Leadership } from "../../src/net/http/leader-watch.ts";
 import { defaultHttpLimits, type HttpLimits } from "../../src/net/http/limits.ts";
@@ -35,6 +36,7 @@ interface FixtureOptions {
   /** Default: the node leads. */
   readonly forward?: Leadership;
   readonly drain?: Drain;
+  readonly blobs?: BlobAccess;
 }
 
 /** Sessions that answer each frame with its id. */
@@ -68,6 +70,7 @@ export function httpFixture(options: FixtureOptions = {}): HttpFixture {
     drain:
       options.drain ??
       new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
+    blobs: options.blobs ?? refusingBlobs(() => new CorvoError("BLOB_NOT_FOUND", "no blobs here")),
     metrics: () => Promise.resolve("corvo_up 1\n"),
     limits: { ...defaultHttpLimits, ...options.limits },
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },

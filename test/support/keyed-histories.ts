@@ -1,7 +1,8 @@
 /** Random histories of jobs that compete for unique keys, with every other kind of change among them. */
 import fc from "fast-check";
 import type { Change, NewJob } from "../../src/engine/change.ts";
-import { type BatchStep, chain, change, lane, payload } from "./histories.ts";
+import { type BatchStep, chain, change, lane } from "./histories.ts";
+import { payload } from "./history-payloads.ts";
 
 /** Once in `weight + 1` times. */
 function seldom<T>(weight: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {

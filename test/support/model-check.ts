@@ -13,6 +13,7 @@ import { NaiveModel } from "./naive-model.ts";
 export function expectAnswersOfTheModel(steps: readonly BatchStep[], stepsMax: number): void {
   const state = new MemoryState();
   state.meta.featureLevel = newestFeatureLevel;
+  state.meta.bytesFrom = 1;
   let engine = new Engine(state, stepsMax);
   const model = new NaiveModel(state.meta.retention, stepsMax);
   let nowMs = startMs;

@@ -1,6 +1,7 @@
 /** What is set for whole queues, as the naive model keeps it. */
-import type { DrainQueue, NewJob, SetQueueDefaults } from "../../src/engine/change.ts";
+import type { NewJob, SetQueueDefaults } from "../../src/engine/change.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
+import type { DrainQueue } from "../../src/engine/queue-settings.ts";
 
 export class NaiveSettings {
   #draining: string[] = [];

@@ -71,6 +71,7 @@ export function startRunner(
       },
       onExit: () => {},
       countWaiting: (queues) => Promise.resolve(server.waiting(queues)),
+      openBlob: (hash) => Promise.reject(new Error(`no blob ${hash}`)),
       ...system,
     },
   );

@@ -1,4 +1,5 @@
 /** Clients of the command line: the person waits, so a server that is not there is reported after a moment. */
+import { type BytesClient, createBytesClient } from "../../sdk/bytes.ts";
 import { type Client, createClient, type Fetch } from "../../sdk/client.ts";
 import type { RetryPolicy } from "../../sdk/retry.ts";
 import type { Context } from "./context.ts";
@@ -20,6 +21,15 @@ export function connect(wiring: Wiring, retry: Partial<RetryPolicy> = interactiv
     timers: system.timers,
     random: system.random,
     retry,
+  });
+}
+
+/** For what is no JSON. */
+export function connectBytes({ globals, fetch }: Wiring): BytesClient {
+  return createBytesClient({
+    server: globals.server,
+    ...(globals.apiKey === undefined ? {} : { apiKey: globals.apiKey }),
+    fetch,
   });
 }
 

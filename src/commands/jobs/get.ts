@@ -4,8 +4,9 @@
  */
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
-import type { RawJson } from "../../base/json.ts";
+import { RawJson } from "../../base/json.ts";
 import { formatDuration } from "../../base/time.ts";
+import { formatBytes } from "../_shared/bytes.ts";
 import { command } from "../_shared/command.ts";
 import { printFields } from "../_shared/grid.ts";
 import { type Output, printable, printableBlock } from "../_shared/output.ts";
@@ -61,10 +62,18 @@ function printJob(output: Output, job: Job): void {
     ["dead because", job.dead_reason],
     ["cancelled because", job.cancel_reason],
   ]);
-  printJson(output, "Payload", job.payload);
+  printValue(output, "Payload", {
+    json: job.payload,
+    type: job.content_type,
+    bytes: job.payload_bytes,
+  });
   printJson(output, "Progress", job.progress);
   printJson(output, "Checkpoint", job.checkpoint);
-  printJson(output, "Result", job.result);
+  printValue(output, "Result", {
+    json: job.result,
+    type: job.result_type,
+    bytes: job.result_bytes,
+  });
   printAttempts(output, attemptsOf(job));
 }
 
@@ -79,6 +88,25 @@ function tagText(tags: Job["tags"]): string | undefined {
   return Object.entries(tags)
     .map(([name, value]) => `${name}=${value}`)
     .join(" ");
+}
+
+/** Bytes are named here and written by `corvo jobs payload` and `corvo jobs result`. */
+function printValue(
+  output: Output,
+  title: string,
+  value: {
+    readonly json: RawJson | null | undefined;
+    readonly type: string | undefined;
+    readonly bytes: number | undefined;
+  },
+): void {
+  if (value.type === undefined) {
+    printJson(output, title, value.json === null ? new RawJson("null") : value.json);
+    return;
+  }
+  output.line("");
+  output.line(output.style.bold(title));
+  output.line(indent(printable(`${value.type}, ${formatBytes(value.bytes ?? 0)}`)));
 }
 
 function printJson(output: Output, title: string, value: RawJson | undefined): void {

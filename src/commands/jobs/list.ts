@@ -1,3 +1,7 @@
+/**
+ * `corvo jobs list`: the jobs that match, newest first, one line each. What clients sent is shown as text that cannot steer a
+ * terminal; a payload that is bytes is named instead of shown.
+ */
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { parseTime } from "../../base/time.ts";
@@ -6,6 +10,7 @@ import type { Context } from "../_shared/context.ts";
 import { filterOf, listArgs } from "../_shared/filter-args.ts";
 import { printGrid } from "../_shared/grid.ts";
 import { count, formatAge, printable } from "../_shared/output.ts";
+import { shownPayload } from "../_shared/shown-payload.ts";
 import { paintState } from "../_shared/states.ts";
 
 type Page = ResultOf<Operations["searchJobs"]>;
@@ -67,7 +72,7 @@ function printPage(context: Context, page: Page): void {
     `${job.attempt}/${job.max_retries}`,
     String(job.priority),
     formatAge(nowMs - (parseTime(job.created_at) ?? nowMs)),
-    printable(job.payload.text),
+    printable(shownPayload(job)),
   ]);
   if (rows.length > 0)
     printGrid(output, ["ID", "QUEUE", "STATE", "TRY", "PRIO", "AGE", "PAYLOAD"], rows);

@@ -11,10 +11,12 @@ import { CorvoError } from "../../base/errors.ts";
 import { formatJobId } from "../../base/ids.ts";
 import { stringifyJson } from "../../base/json.ts";
 import { formatTime } from "../../base/time.ts";
+import type { BlobAccess } from "../../net/http/blob-access.ts";
 import type { BackupControl } from "../../service/backup.ts";
 import { jobLine, queueLine } from "../../service/backup-lines.ts";
 import { type BackupManifest, pieceBytes, type StateSection } from "../../store/backup-format.ts";
 import { type BackupSection, encodeBackup } from "../../store/backup-writer.ts";
+import { blobsInState } from "../../store/blobs/blobs-in-state.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { QueueExport } from "../../store/queue-export.ts";
 import { makeSnapshot, type SnapshotFile } from "../../store/snapshots.ts";
@@ -22,6 +24,10 @@ import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import type { ShardCore } from "./shard.ts";
 
+interface BackupEnv {
+  readonly identity: NodeIdentity;
+  readonly blobs: { readonly access: Pick<BlobAccess, "open"> };
+}
 type Queues = readonly string[] | undefined;
 
 /** A connection on which nothing comes for two minutes is closed. */
@@ -29,7 +35,7 @@ const beatMs = 10_000;
 
 export function createBackupControl(
   cores: readonly ShardCore[],
-  { identity }: { readonly identity: NodeIdentity },
+  { identity, blobs }: BackupEnv,
 ): BackupControl {
   let isBusy = false;
   /** Nothing else is begun until the pieces are over. */
@@ -56,7 +62,7 @@ export function createBackupControl(
       begin(queues, () =>
         encodeBackup(
           manifestOf(cores, identity, queues),
-          queues === undefined ? stateSections(cores) : queueSections(cores, queues),
+          queues === undefined ? stateSections(cores, blobs.access) : queueSections(cores, queues),
         ),
       ),
     document: (queues) => begin(queues, () => documentOf(cores, queues)),
@@ -110,7 +116,12 @@ function manifestOf(
   };
 }
 
-async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<BackupSection | "beat"> {
+/** The states, each followed by the blobs that it is the first to name. */
+async function* stateSections(
+  cores: readonly ShardCore[],
+  access: Pick<BlobAccess, "open">,
+): AsyncGenerator<BackupSection | "beat"> {
+  const given = new Set<string>();
   for (const core of cores) {
     for await (const copy of copied(core)) {
       if (copy === "beat") {
@@ -120,8 +131,31 @@ async function* stateSections(cores: readonly ShardCore[]): AsyncGenerator<Backu
       const { path, index, bytes } = copy;
       const { term } = core.group.state;
       const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
+      // Those of the copy itself: what jobs use by now may be others.
+      const used = blobsInState(path);
       yield { head, content: piecesOf(path) };
+      for (const hash of used) {
+        if (given.has(hash)) continue;
+        given.add(hash);
+        yield await blobSection(hash, access);
+      }
     }
+  }
+}
+
+/** A backup without a blob that its jobs use is none. */
+async function blobSection(hash: string, access: Pick<BlobAccess, "open">): Promise<BackupSection> {
+  const content = await access.open(hash);
+  if (content === undefined) {
+    throw new CorvoError("BLOB_NOT_FOUND", `no node that could be asked has blob ${hash}`);
+  }
+  return { head: { kind: "blob", hash, bytes: content.size }, content: cut(content.stream()) };
+}
+
+/** In pieces that are small enough. */
+async function* cut(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of content) {
+    for (let at = 0; at < piece.length; at += pieceBytes) yield piece.subarray(at, at + pieceBytes);
   }
 }
 

@@ -22,6 +22,7 @@ export interface ConsensusEnv {
   /** Ends the node: the log can no longer be trusted. */
   readonly fail: (reason: string) => void;
   readonly onEffects: (effects: Effects) => void;
+  readonly onBlobsChanged: () => void;
   readonly onEvents: () => void;
   readonly peers: () => Pick<Peers, "send" | "sendSnapshot">;
   readonly onConf: () => void;
@@ -58,6 +59,7 @@ export function createConsensus(
     },
     onFatal: env.fail,
     onEffects: env.onEffects,
+    onBlobsChanged: env.onBlobsChanged,
     onEvents: env.onEvents,
     place: { shard: storage.shard, shards: identity.shards },
     onMail: env.onMail,

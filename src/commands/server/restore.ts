@@ -6,11 +6,11 @@
 import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger } from "../../base/ports.ts";
 import { newestFeatureLevel } from "../../engine/feature-levels.ts";
-import { BackupDamaged, type BackupManifest } from "../../store/backup-format.ts";
+import { BackupDamaged, type BackupManifest, type SectionHead } from "../../store/backup-format.ts";
 import { type BackupPart, readBackup } from "../../store/backup-reader.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
-import { RestoreDir } from "../../store/restore-dir.ts";
+import { RestoreDir, type RestoreTarget } from "../../store/restore-dir.ts";
 import { cutDown } from "./recover.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -97,26 +97,31 @@ async function place(
   count: number,
   { target, onProgress }: RestoreEnv & { readonly target: RestoreDir },
 ): Promise<void> {
-  let state: ReturnType<RestoreDir["state"]> | undefined;
+  let section: RestoreTarget | undefined;
   const shards = new Set<number>();
   let bytes = 0;
   for await (const part of parts) {
     if (part.kind === "begin") {
-      if (part.head.kind !== "state") throw new BackupDamaged("it is not of everything");
-      shards.add(part.head.shard);
-      state = target.state(part.head);
+      section = open(part.head, target);
+      if (part.head.kind === "state") shards.add(part.head.shard);
     } else if (part.kind === "data") {
-      state?.write(part.bytes);
+      section?.write(part.bytes);
       bytes += part.bytes.length;
       onProgress(bytes);
     } else if (part.kind === "end") {
-      state?.place();
-      state = undefined;
+      section?.place(part.end.sha256);
+      section = undefined;
     }
   }
   for (let shard = 0; shard < count; shard++) {
     if (!shards.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
   }
+}
+
+function open(head: SectionHead, target: RestoreDir): RestoreTarget {
+  if (head.kind === "state") return target.state(head);
+  if (head.kind === "blob") return target.blob(head);
+  throw new BackupDamaged("it is not of everything");
 }
 
 export function refuseUnknown({ featureLevel, version }: BackupManifest): void {

@@ -1,4 +1,5 @@
 /** What one shard is on this node: its replica and consensus, its search, and the operations on its jobs. */
+import { requestLimits } from "../../api/limits.ts";
 import type { Logger } from "../../base/ports.ts";
 import type { Retention } from "../../engine/change.ts";
 import type { AllowRule } from "../../net/outbound/address.ts";
@@ -11,6 +12,7 @@ import { createService, type Service } from "../../service/service.ts";
 import { QueryStore } from "../../store/query-store.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
+import type { Blobs } from "./blobs.ts";
 import type { Consensus } from "./consensus.ts";
 import { sizesOf } from "./sizes.ts";
 import type { ShardStorage } from "./storage.ts";
@@ -31,11 +33,14 @@ interface ShardEnv {
   readonly logger: Logger;
   readonly cluster: ClusterControl;
   readonly drain: DrainControl;
+  readonly blobs: Blobs;
   readonly backup: BackupControl;
   readonly storeId: string;
   /** Shards of the cluster. */
   readonly shards: number;
   readonly requireLeaseToken: boolean;
+  readonly payloadBytesMax: number;
+  readonly compressAboveBytes?: number;
   /** Addresses that may be called besides public ones. */
   readonly webhookAllow?: readonly AllowRule[];
 }
@@ -68,6 +73,11 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       sizes: () => sizesOf(storage),
       cluster: env.cluster,
       drain: env.drain,
+      blobs: {
+        bytesOf: (hash) => env.blobs.store.bytesOf(hash),
+        ensure: (hash, of) => env.blobs.keeper.ensure(hash, of),
+      },
+      disk: env.blobs.disk,
       backup: env.backup,
     },
     {
@@ -78,6 +88,10 @@ export async function openShard(core: ShardCore, env: ShardEnv): Promise<Shard> 
       commit: buildCommit,
       nodeId: env.storeId,
       durability: "fsync before every acknowledgement",
+      packing: {
+        payloadBytesMax: env.payloadBytesMax,
+        compressAboveBytes: env.compressAboveBytes ?? requestLimits.compressAboveBytes,
+      },
     },
   );
   return { ...core, search, node, service: createService(node) };

@@ -1,6 +1,7 @@
 /** What a node takes up on disk and in memory, and what is left. */
 import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
+import type { Blobs } from "./blobs.ts";
 import type { ShardStorage, Storage } from "./storage.ts";
 
 export interface Sizes {
@@ -28,15 +29,17 @@ export function sizesOf({
   };
 }
 
-/** Its thread makes the file, and makes it anew when it must. */
+/** Its thread makes the files, and makes them anew when it must. */
 function bytesOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const sizes = [path, `${path}-wal`].map((one) => statSync(one, { throwIfNoEntry: false })?.size);
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
 /** How this node is, as it tells the others. */
 export function conditionOf(
   { dir, shards }: Storage,
   drain: { readonly isOn: boolean },
+  blobs: Blobs,
 ): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
@@ -44,6 +47,10 @@ export function conditionOf(
     (sum, size) => sum + size.stateBytes + (size.texts?.bytes ?? 0),
     0,
   );
-  const dataBytes = (sizes[0]?.logBytes ?? 0) + stateBytes;
-  return { diskFreeBytes: bavail * bsize, dataBytes, isDraining: drain.isOn };
+  return {
+    diskFreeBytes: bavail * bsize,
+    dataBytes: (sizes[0]?.logBytes ?? 0) + stateBytes + blobs.store.totalBytes,
+    isDraining: drain.isOn,
+    lacksBlobs: blobs.keeper.missing > 0,
+  };
 }

@@ -17,6 +17,7 @@ import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { choosePeerBind, reachableHost } from "./addresses.ts";
 import { createBackupControl } from "./backup.ts";
+import { type BlobOptions, type Blobs, openBlobs } from "./blobs.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
 import type { FormingGate } from "./forming-gate.ts";
@@ -40,7 +41,7 @@ import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
 import type { Storage } from "./storage.ts";
 
-export interface ServerOptions {
+export interface ServerOptions extends BlobOptions {
   readonly host: string;
   readonly port: number;
   readonly dataDir: string;
@@ -54,6 +55,8 @@ export interface ServerOptions {
   readonly requireLeaseToken: boolean;
   readonly payloadBytesMax: number;
   readonly bodyBytesMax: number;
+  /** Payloads and results longer than this are kept compressed; 0 means never. Default 4 KiB. */
+  readonly compressAboveBytes?: number;
   /** Addresses that webhooks may have besides public ones. Default: none. */
   readonly webhookAllow?: readonly AllowRule[];
   readonly retention: Retention;
@@ -100,6 +103,7 @@ interface Parts {
   readonly shards: readonly Shard[];
   readonly drain: Drain;
   readonly gate: FormingGate;
+  readonly blobs: Blobs;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -116,6 +120,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const cores = createCores(storage, identity, {
     logger,
     fail: (reason) => end({ kind: "failed", reason }),
+    onBlobsChanged: () => blobs?.keeper.changed(),
     node: (shard) => shards[shard]?.node,
     peers: () => peers,
     onConf: () => {
@@ -125,49 +130,44 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
   });
-  const [first] = cores as [ShardCore, ...ShardCore[]];
   const drain = createDrain(cores, () => shards);
   const gate: FormingGate = createGate(storage, identity, { cores, logger });
   const peers: Peers = createPeers(
-    {
-      ...identity,
-      uuid: self.uuid,
-      secret,
-      tls,
-      files: storage.shards.map(({ files }) => files),
-      snapshotDirectory: first.storage.files.snapshotPath,
-      firstPeers,
-    },
+    { ...identity, uuid: self.uuid, secret, tls, ...snapshotFiles(storage), firstPeers },
     {
       logger,
       shards: () => cores,
-      condition: () => conditionOf(storage, drain),
+      condition: () => conditionOf(storage, drain, blobs),
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
+    lacksBlobs: (id) => peers.conditionOf(id)?.lacksBlobs === true,
   });
   const conditionOfNode = (id: number) =>
-    id === identity.nodeId ? conditionOf(storage, drain) : peers.conditionOf(id);
+    id === identity.nodeId ? conditionOf(storage, drain, blobs) : peers.conditionOf(id);
   const duties: ShardDuties = createShardDuties(cores, {
     logger,
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
+  const blobs: Blobs = openBlobs(storage, cores, {
+    ...{ options, secret, logger, selfId: identity.nodeId },
+    membership: () => membership,
+  });
   const snapshot = () => snapshotNow(cores, systemClock);
   const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
   const cluster = createClusterControl(membership, cores, known);
-  const shardEnv = { ...options, identity, logger, cluster, drain, storeId: self.uuid };
+  const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
   for (const { replica } of cores) replica.start();
-  membership.start();
-  duties.start();
+  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs };
+  for (const part of [membership, duties, blobs.keeper]) part.start();
 
-  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate };
   const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
   membership.setHttpUrl(options.cluster.advertiseUrl ?? reachableUrl(url));
@@ -185,6 +185,12 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
+}
+
+function snapshotFiles({ shards }: Storage) {
+  const [first, ...others] = shards.map(({ files }) => files);
+  if (first === undefined) throw new Error("a node has one shard at least");
+  return { files: [first, ...others], snapshotDirectory: first.snapshotPath };
 }
 
 async function openShards(
@@ -243,7 +249,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, duties, shards } = parts;
+  const { storage, peers, membership, duties, shards, blobs } = parts;
+  blobs.keeper.stop();
   for (const { node } of shards) node.stop();
   membership.stop();
   duties.stop();
@@ -278,7 +285,11 @@ function reachableUrl(url: string): string {
 function createMembership(
   cores: readonly ShardCore[],
   peers: Peers,
-  env: { self: ConstructorParameters<typeof Membership>[1]; logger: Logger },
+  env: {
+    readonly self: ConstructorParameters<typeof Membership>[1];
+    readonly logger: Logger;
+    readonly lacksBlobs: (nodeId: number) => boolean;
+  },
 ): Membership {
   const [{ group, replica }, ...others] = cores as [ShardCore, ...ShardCore[]];
   return new Membership(
@@ -289,6 +300,7 @@ function createMembership(
       timers: systemTimers,
       clock: systemClock,
       logger: env.logger,
+      lacksBlobs: env.lacksBlobs,
       lastContactMs: (nodeId) => peers.lastContactMs(nodeId),
       onMembers: (members) => peers.setMembers(members),
       announce,
@@ -305,6 +317,7 @@ function openApp(
   parts.drain.whenChanged(() => parts.peers.transport.tellCondition());
   return createApp({
     ...createRouting(parts),
+    blobs: parts.blobs.access,
     metrics: (seen) =>
       metricsText({ ...seen, cores: env.cores, nodes: parts.shards.map(({ node }) => node) }),
     limits: {

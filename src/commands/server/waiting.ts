@@ -7,6 +7,7 @@ import { type Handlers, type OperationName, operations } from "../../api/operati
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger } from "../../base/ports.ts";
 import { type App, createApp } from "../../net/http/app.ts";
+import { refusingBlobs } from "../../net/http/blob-access.ts";
 import { Drain } from "../../net/http/drain.ts";
 import { defaultHttpLimits } from "../../net/http/limits.ts";
 import { meetRequestOf, meetView } from "../../service/cluster-handlers.ts";
@@ -138,6 +139,7 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
     },
     forward: { isLeader: () => true, leaderUrl: () => undefined },
     drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
+    blobs: refusingBlobs(waits),
     limits: defaultHttpLimits,
     logger,
     clock: systemClock,

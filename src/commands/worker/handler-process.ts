@@ -77,6 +77,31 @@ export class HandlerProcess {
     }
   }
 
+  /**
+   * Writes all of this to a piped standard input, as fast as it is read, and closes it. Resolves with what broke it off, if
+   * anything did; then the process is stopped, since it would take a part for the whole.
+   */
+  async feed(content: AsyncIterable<Uint8Array>): Promise<unknown> {
+    const sink = this.#child.stdin as FileSink;
+    try {
+      for await (const piece of content) {
+        if (this.hasExited) return undefined;
+        try {
+          sink.write(piece);
+          await sink.flush();
+        } catch {
+          // It reads no more, which is its right.
+          return undefined;
+        }
+      }
+      this.closeInput();
+      return undefined;
+    } catch (error) {
+      this.terminate();
+      return error;
+    }
+  }
+
   closeInput(): void {
     try {
       Promise.resolve((this.#child.stdin as FileSink).end()).catch(() => {});

@@ -142,6 +142,9 @@ class Slot {
       lease_token: job.lease_token,
       tags: job.tags,
       payload,
+      content_type: job.content_type,
+      payload_base64: job.payload_base64,
+      payload_blob: job.payload_blob,
       checkpoint: job.checkpoint ?? undefined,
     });
     if (this.#current !== undefined) this.#current.child = this.#child;

@@ -9,6 +9,7 @@ import type { Handler, JobOutcome, JobRun } from "../../sdk/worker-run.ts";
 import type { JobEcho } from "./echo.ts";
 import { describeExit, type ExitStatus, HandlerProcess } from "./handler-process.ts";
 import { JobFiles, jsonOf } from "./job-files.ts";
+import { type OpenBlob, openInput } from "./job-input.ts";
 import { ByteTail, lastLines, MarkFilter } from "./output.ts";
 
 export interface CommandOptions {
@@ -21,6 +22,7 @@ export interface CommandOptions {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly live: Set<HandlerProcess>;
+  readonly openBlob: OpenBlob;
   echo(run: JobRun): JobEcho | undefined;
 }
 
@@ -68,10 +70,12 @@ function jobEnvironment(run: JobRun, server: string): Record<string, string> {
     CORVO_MAX_RETRIES: String(job.max_retries),
     CORVO_LEASE_TOKEN: job.lease_token,
     CORVO_TAGS: JSON.stringify(job.tags ?? {}),
+    ...(job.content_type == null ? {} : { CORVO_CONTENT_TYPE: job.content_type }),
   };
 }
 
 async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): Promise<JobOutcome> {
+  const input = await openInput(run, options.openBlob);
   const output = new ByteTail(limits.outputBytesMax);
   const stderr = new ByteTail(errorCharsMax);
   const stdout = new ByteTail(limits.payloadBytesMax + 1);
@@ -97,7 +101,7 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
       CORVO_CHECKPOINT_FILE: files.checkpointPath,
       CORVO_RESULT_FILE: files.resultPath,
     },
-    input: new TextEncoder().encode(run.payload.text),
+    input: input.kind === "bytes" ? input.bytes : "pipe",
     onStdout: (bytes) => filter.add(bytes),
     onStderr: (bytes) => {
       stderr.add(bytes);
@@ -105,6 +109,13 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
       echo?.stderr(bytes);
     },
   });
+  let lost: unknown;
+  if (input.kind === "stream") {
+    // Never rejects, and is not waited for: the command may end without reading all of it.
+    void child.feed(input.content).then((error) => {
+      lost = error;
+    });
+  }
   run.watchCheckpoint(() => files.readCheckpoint());
   const stop = () => child.terminate();
   if (run.signal.aborted) stop();
@@ -114,6 +125,8 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
   filter.end();
   echo?.end();
   keepLastCheckpoint(run, files);
+  // The command saw the beginning of its payload only: what it made of that says nothing about the job.
+  if (lost !== undefined && run.signal.aborted === false) return notStarted(run, lost);
   const kept = { output: output.text() };
   const detail = lastLines(stderr.text(), errorLines, errorCharsMax);
   if (!child.isStopped && status.code === 0) {

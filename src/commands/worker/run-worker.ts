@@ -15,6 +15,7 @@ import type { WorkerReport } from "../../sdk/worker-reports.ts";
 import type { Handler } from "../../sdk/worker-run.ts";
 import { Echo, JobEcho, type Out } from "./echo.ts";
 import type { HandlerProcess } from "./handler-process.ts";
+import type { OpenBlob } from "./job-input.ts";
 import { persistentHandler } from "./persistent.ts";
 import { printHandler } from "./print-jobs.ts";
 import { type CommandOptions, commandHandler } from "./run-command.ts";
@@ -53,6 +54,7 @@ export interface RunnerSystem {
   onSignal(callback: () => void): () => void;
   /** Calls back when the process ends, for whatever reason it still can. */
   onExit(callback: () => void): void;
+  readonly openBlob: OpenBlob;
   /** Jobs of the queues that are pending, scheduled or retrying. */
   countWaiting(queues: readonly string[]): Promise<number>;
 }

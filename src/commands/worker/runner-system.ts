@@ -4,6 +4,7 @@ import { hostname, tmpdir } from "node:os";
 import { CorvoError } from "../../base/errors.ts";
 import type { Logger, Random } from "../../base/ports.ts";
 import type { Client } from "../../sdk/client.ts";
+import { connectBytes } from "../_shared/client.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
 import type { Out } from "./echo.ts";
@@ -14,6 +15,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function createRunnerSystem(context: Context): RunnerSystem {
   const { system } = context;
   const counter = new WaitingCounter(context.client(), context.log);
+  const bytes = connectBytes(context);
   return {
     env: definedOf(system.env),
     temporaryFolder: tmpdir(),
@@ -31,6 +33,11 @@ export function createRunnerSystem(context: Context): RunnerSystem {
     },
     onExit(callback) {
       process.on("exit", callback);
+    },
+    async openBlob(hash, signal) {
+      const { body } = await bytes.blob(hash, signal);
+      if (body === null) throw new CorvoError("INTERNAL_ERROR", `blob ${hash} came without a body`);
+      return body;
     },
     async countWaiting(queues) {
       const counts = await Promise.all(queues.map((queue) => counter.waitingIn(queue)));

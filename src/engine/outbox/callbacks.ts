@@ -2,6 +2,7 @@
  * Jobs that name a URL for their result. When such a job has come to its end, one delivery with the result is made in the
  * same batch. A place for it is kept from the enqueue on, so that there is room when the time comes.
  */
+import { jsonFor } from "../../base/stored-value.ts";
 import type { Core } from "../core.ts";
 import { isFinished, type Job } from "../job.ts";
 import { engineLimits } from "../limits.ts";
@@ -65,12 +66,12 @@ function tellEnd(core: Core, job: Job, type: string): void {
   addDelivery(core, event, { webhook: callbacksId, callback });
 }
 
-/** The result goes in as the text that the worker sent. */
+/** The result goes in as the text that the worker sent; bytes are named, and the job has them. */
 function dataOf({ state, attempt, result, reason, options }: Job): string {
   const members = [
     `"state":${JSON.stringify(state)}`,
     `"attempt":${attempt}`,
-    ...(result === undefined ? [] : [`"result":${result}`]),
+    ...(result === undefined ? [] : [`"result":${jsonFor(result)}`]),
     ...(reason === undefined ? [] : [`"error":${JSON.stringify(reason)}`]),
     ...(options.tags === undefined ? [] : [`"tags":${options.tags}`]),
   ];

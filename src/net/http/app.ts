@@ -17,6 +17,8 @@ import { CorvoError } from "../../base/errors.ts";
 import type { Clock, Logger, Timers } from "../../base/ports.ts";
 import { foreignCalls } from "../adapters/all.ts";
 import { Admission } from "./admission.ts";
+import type { BlobAccess } from "./blob-access.ts";
+import { ByteRoutes } from "./byte-routes.ts";
 import { CallStats } from "./call-stats.ts";
 import { type Drain, draining } from "./drain.ts";
 import { EventStreams } from "./event-streams.ts";
@@ -26,6 +28,7 @@ import { splitUrl } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { openApiDocument } from "./openapi.ts";
+import { peerBlobRoutes } from "./peer-blob-routes.ts";
 import { errorReply, jsonReply } from "./reply.ts";
 import { type AnyHandler, Route, type RouteDeps } from "./route.ts";
 import { StreamConnections } from "./stream.ts";
@@ -40,6 +43,7 @@ export interface AppDeps {
   /** The single shards, for other nodes that split a call; only where there are several. */
   readonly shards?: (shard: number) => ShardPart | undefined;
   readonly drain: Drain;
+  readonly blobs: BlobAccess;
   /** What a Prometheus server is told. */
   readonly metrics: (seen: CallsSeen) => Promise<string>;
   readonly limits: HttpLimits;
@@ -136,6 +140,14 @@ class HttpApp implements App {
     }
     for (const { operation, handler } of foreignCalls(deps.handlers, clock)) {
       this.#mount(operation, handler as AnyHandler, { shared });
+    }
+    const ask = (request: Request) => this.#elysia.handle(request);
+    const byteRoutes = new ByteRoutes({ ...shared, blobs: deps.blobs, ask });
+    for (const { operation, serve } of byteRoutes.all()) {
+      this.#add(operation.method, operation.path, serve);
+    }
+    for (const { method, path, serve } of peerBlobRoutes({ blobs: deps.blobs, explain })) {
+      this.#add(method, path, serve);
     }
     this.#add("GET", "/openapi.json", () => this.#openApi());
     for (const path of metricsPaths) this.#add("GET", path, (request) => this.#metrics(request));

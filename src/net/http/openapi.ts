@@ -4,9 +4,11 @@
  * takes and which errors it answers.
  */
 import type { TSchema } from "@sinclair/typebox";
+import { type BytesOperation, bytesOperations } from "../../api/bytes.ts";
 import { Event, EventsQuery, eventsPath } from "../../api/events.ts";
 import type { Operation } from "../../api/operation.ts";
 import { operations } from "../../api/operations.ts";
+import { Queue } from "../../api/queue-schema.ts";
 import * as shared from "../../api/schemas.ts";
 import { Filter } from "../../api/search.ts";
 import { apiVersion } from "../../api/version.ts";
@@ -30,7 +32,7 @@ const named: Readonly<Record<string, TSchema>> = {
   JobSummary: shared.JobSummary,
   NewJob: shared.NewJob,
   Priority: shared.Priority,
-  Queue: shared.Queue,
+  Queue,
   Status: shared.Status,
   Tags: shared.Tags,
 };
@@ -62,6 +64,11 @@ export function openApiDocument(): Json {
     path[operation.method.toLowerCase()] = operationObject(name, operation, names);
     paths[operation.path] = path;
   }
+  for (const [name, operation] of Object.entries<BytesOperation>(bytesOperations)) {
+    const path = paths[operation.path] ?? {};
+    path[operation.method.toLowerCase()] = bytesOperationObject(name, operation, names);
+    paths[operation.path] = path;
+  }
   paths[eventsPath] = { get: eventStreamObject(names) };
   const schemas: Json = { Error: bodySchema };
   for (const [name, inner] of Object.entries(named)) schemas[name] = expand(inner, names);
@@ -73,11 +80,38 @@ export function openApiDocument(): Json {
       description: "Durable background jobs over HTTP. Unknown members of a body are ignored.",
       license: { name: "MIT", identifier: "MIT" },
     },
-    tags: [...new Set(Object.values(operations).map((operation) => operation.tag))].map((tag) => ({
-      name: tag,
-    })),
+    tags: [...new Set(allOperations().map(({ tag }) => tag))].map((tag) => ({ name: tag })),
     paths,
     components: { schemas },
+  };
+}
+
+function allOperations(): readonly { readonly tag: string }[] {
+  return [...Object.values(operations), ...Object.values(bytesOperations)];
+}
+
+/** Whatever their type is, the document can only say that they are bytes. */
+const bytesContent: Json = { "*/*": { schema: { type: "string", format: "binary" } } };
+
+function bytesOperationObject(
+  name: string,
+  operation: BytesOperation,
+  names: ReadonlyMap<string, string>,
+): Json {
+  const parameters = [
+    ...parametersOf("path", operation.params, names),
+    ...parametersOf("query", operation.query, names),
+  ];
+  const { result, status, errors } = operation;
+  const content = result === undefined ? bytesContent : jsonContent(toSchema(result, names));
+  const codes = [...errors, ...inputErrors, ...generalErrors];
+  return {
+    operationId: name,
+    tags: [operation.tag],
+    summary: operation.summary,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(operation.takesBytes ? { requestBody: { required: true, content: bytesContent } } : {}),
+    responses: { [status]: { description: "Success.", content }, ...failuresOf(codes) },
   };
 }
 
@@ -167,8 +201,13 @@ function responsesOf(
     ...(hasBody ? bodyErrors : []),
     ...generalErrors,
   ]);
+  return { ...responses, ...failuresOf(codes) };
+}
+
+function failuresOf(codes: Iterable<ErrorCode>): Json {
+  const responses: Json = {};
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of codes) {
+  for (const code of new Set(codes)) {
     const { status } = errorTable[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

@@ -8,15 +8,20 @@ export interface NodeCondition {
   readonly dataBytes: number;
   /** It gives out no work, because somebody wants to stop it. */
   readonly isDraining: boolean;
+  /** Jobs use blobs that it has not fetched yet. */
+  readonly lacksBlobs: boolean;
 }
 
+/** Bits of one number; readers skip those that they do not know. */
 const drainingFlag = 1;
+const blobsFlag = 2;
 
 export function encodeCondition(condition: NodeCondition): Uint8Array {
   const writer = new ByteWriter(32);
   writer.varint(condition.diskFreeBytes);
   writer.varint(condition.dataBytes);
-  writer.varint(condition.isDraining ? drainingFlag : 0);
+  const { isDraining, lacksBlobs } = condition;
+  writer.varint((isDraining ? drainingFlag : 0) | (lacksBlobs ? blobsFlag : 0));
   return writer.written();
 }
 
@@ -24,5 +29,11 @@ export function encodeCondition(condition: NodeCondition): Uint8Array {
 export function readCondition(reader: ByteReader): NodeCondition {
   const diskFreeBytes = reader.varint();
   const dataBytes = reader.varint();
-  return { diskFreeBytes, dataBytes, isDraining: (reader.varint() & drainingFlag) !== 0 };
+  const flags = reader.varint();
+  return {
+    diskFreeBytes,
+    dataBytes,
+    isDraining: (flags & drainingFlag) !== 0,
+    lacksBlobs: (flags & blobsFlag) !== 0,
+  };
 }

@@ -7,7 +7,7 @@ test("[P28] a node that drains is known for it without waiting for a ping", asyn
   using one = openPeerNode(1, {
     clock,
     timers,
-    condition: () => ({ diskFreeBytes: 1, dataBytes: 1, isDraining }),
+    condition: () => ({ diskFreeBytes: 1, dataBytes: 1, isDraining, lacksBlobs: false }),
   });
   using two = openPeerNode(2);
   connectAll([one, two]);
@@ -22,7 +22,10 @@ test("[P28] a node that drains is known for it without waiting for a ping", asyn
 test("[P28] how a node is reaches the others with its pings", async () => {
   let isDraining = false;
   using one = openPeerNode(1, {
-    condition: () => ({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining }),
+    condition: () => ({
+      ...{ diskFreeBytes: 2 ** 40, dataBytes: 17 },
+      ...{ isDraining, lacksBlobs: !isDraining },
+    }),
   });
   using two = openPeerNode(2);
   connectAll([one, two]);
@@ -32,6 +35,7 @@ test("[P28] how a node is reaches the others with its pings", async () => {
   isDraining = true;
   await two.until("it is told again", () => two.peer(1).condition?.isDraining === true);
 
-  expect(first).toEqual({ diskFreeBytes: 2 ** 40, dataBytes: 17, isDraining: false });
+  const numbers = { diskFreeBytes: 2 ** 40, dataBytes: 17 };
+  expect(first).toEqual({ ...numbers, isDraining: false, lacksBlobs: true });
   expect(one.peer(2).condition).toBeUndefined();
 });

@@ -291,6 +291,6 @@ export class ClusterLoad {
 function judge(call: Call, event: JobEvent, answer: Answer | undefined): void {
   if (answer === undefined || answer.code === "OUTCOME_UNKNOWN") return;
   call.verdict = answer.status < 300 ? "ok" : "refused";
-  const isTurnedAway = answer.status === 503 || answer.status === 429;
+  const isTurnedAway = [429, 503, 507].includes(answer.status);
   settle(event, isTurnedAway ? "unavailable" : call.verdict);
 }

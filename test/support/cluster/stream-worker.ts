@@ -152,6 +152,8 @@ function verdictOf(
   if (code === "OUTCOME_UNKNOWN") return { verdict: "unknown", item };
   if (item === undefined) return { verdict: "unavailable", item };
   if (item.status !== "error") return { verdict: "ok", item };
-  const isTurnedAway = code === "UNAVAILABLE" || code === "OVERLOADED" || code === "READ_ONLY";
+  const isTurnedAway = ["UNAVAILABLE", "OVERLOADED", "READ_ONLY", "DISK_BUDGET"].includes(
+    code ?? "",
+  );
   return { verdict: isTurnedAway ? "unavailable" : "refused", item };
 }

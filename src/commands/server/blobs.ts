@@ -1,0 +1,148 @@
+/** Wires the blobs of a node: the store on its disk, the others, and who keeps both in step with the jobs. */
+import { join } from "node:path";
+import { requestLimits } from "../../api/limits.ts";
+import { CorvoError } from "../../base/errors.ts";
+import type { Logger } from "../../base/ports.ts";
+import type { BlobAccess } from "../../net/http/blob-access.ts";
+import { none } from "../../raft/message.ts";
+import { BlobKeeper, type BlobShard } from "../../replica/blob-keeper.ts";
+import type { Membership } from "../../replica/membership.ts";
+import { BlobStore } from "../../store/blobs/blob-store.ts";
+import { systemClock, systemTimers } from "../_shared/system.ts";
+import { createBlobPeers, isProven } from "./blob-peers.ts";
+import { DiskGuard, type DiskLimits } from "./disk-guard.ts";
+import type { ShardCore } from "./shard.ts";
+import type { Storage } from "./storage.ts";
+
+export interface BlobOptions {
+  readonly blobBytesMax?: number;
+  /** How long a blob that no job uses is kept. */
+  readonly blobGraceMs?: number;
+  readonly disk?: DiskLimits;
+}
+
+interface BlobsEnv {
+  readonly options: BlobOptions;
+  readonly selfId: number;
+  readonly secret: Uint8Array;
+  readonly membership: () => Membership;
+  readonly logger: Logger;
+}
+
+/** Blobs that are being written at once; each holds a few pieces in memory. */
+const uploadsMax = 64;
+const blobGraceMs = 600_000;
+/** So often an upload asks whether there is still room. */
+const admitBytes = 1024 * 1024;
+
+export interface Blobs {
+  readonly store: BlobStore;
+  readonly keeper: BlobKeeper;
+  readonly access: BlobAccess;
+  readonly disk: DiskGuard;
+}
+
+export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: BlobsEnv): Blobs {
+  const { options, selfId, secret, logger } = env;
+  const store = BlobStore.open(join(storage.dir.path, "blobs"), {
+    clock: systemClock,
+    blobBytesMax: options.blobBytesMax ?? requestLimits.blobBytesMax,
+    uploadsMax,
+  });
+  const disk = new DiskGuard(
+    { path: storage.dir.path, clock: systemClock, use: () => diskUse(storage, store) },
+    options.disk ?? { budgetBytes: undefined, minFreeBytes: undefined },
+  );
+  const keeper = new BlobKeeper({
+    selfId,
+    local: store,
+    peers: createBlobPeers({
+      secret,
+      urlOf: (nodeId) => env.membership().httpUrlOf(nodeId),
+      read: (hash) => store.read(hash),
+    }),
+    shards: cores.map(blobShard),
+    others: () =>
+      env
+        .membership()
+        .members.map(({ id }) => id)
+        .filter((id) => id !== selfId),
+    timers: systemTimers,
+    logger,
+    graceMs: options.blobGraceMs ?? blobGraceMs,
+  });
+  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secret) };
+}
+
+function diskUse({ shards }: Storage, store: BlobStore) {
+  let usedBytes = store.totalBytes;
+  let reusableBytes = 0;
+  for (const shard of shards) {
+    const { used, free } = shard.store.state.pageBytes();
+    usedBytes += used;
+    reusableBytes += free;
+  }
+  return { usedBytes, reusableBytes };
+}
+
+function blobShard({ group, replica }: ShardCore): BlobShard {
+  const blobs = replica.engine.state.records("blobs");
+  return {
+    get isLeader() {
+      return replica.isLeader;
+    },
+    get leaderId() {
+      const { leader } = group.state;
+      return leader === none ? undefined : leader;
+    },
+    get conf() {
+      return replica.conf;
+    },
+    uses: (hash) => blobs.has(hash),
+    *used() {
+      for (const [hash] of blobs.entries()) yield hash;
+    },
+    readBarrier: () => replica.readBarrier(),
+  };
+}
+
+function createAccess(
+  { store, keeper, disk }: Pick<Blobs, "store" | "keeper" | "disk">,
+  secret: Uint8Array,
+): BlobAccess {
+  return {
+    put: (content) => store.put({ content: metered(content, disk) }),
+    async open(hash) {
+      return store.read(hash) ?? ((await keeper.fetch(hash)) ? store.read(hash) : undefined);
+    },
+    peer: {
+      isProven: (request, path) => isProven(secret, request, path),
+      read: (hash) => store.read(hash),
+      async keep(hash, content) {
+        await store.put({ content, hash });
+      },
+      needed: (shard, hashes) => {
+        if (!Number.isSafeInteger(shard)) {
+          throw new CorvoError("VALIDATION_ERROR", `${shard} is no shard`);
+        }
+        return keeper.neededBy(shard, hashes);
+      },
+    },
+  };
+}
+
+/** What comes from clients stops when the disk has no more room for it. What comes from other nodes belongs to jobs. */
+async function* metered(
+  content: AsyncIterable<Uint8Array>,
+  disk: DiskGuard,
+): AsyncIterable<Uint8Array> {
+  let ahead = 0;
+  for await (const piece of content) {
+    while (ahead < piece.length) {
+      disk.admit(admitBytes);
+      ahead += admitBytes;
+    }
+    ahead -= piece.length;
+    yield piece;
+  }
+}
