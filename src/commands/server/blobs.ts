@@ -11,6 +11,7 @@ import { BlobStore } from "../../store/blobs/blob-store.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createBlobPeers, isProven } from "./blob-peers.ts";
 import { DiskGuard, type DiskLimits } from "./disk-guard.ts";
+import type { PeerSecrets } from "./secret.ts";
 import type { ShardCore } from "./shard.ts";
 import type { Storage } from "./storage.ts";
 
@@ -24,7 +25,7 @@ export interface BlobOptions {
 interface BlobsEnv {
   readonly options: BlobOptions;
   readonly selfId: number;
-  readonly secret: Uint8Array;
+  readonly secrets: PeerSecrets;
   readonly membership: () => Membership;
   readonly logger: Logger;
 }
@@ -32,8 +33,6 @@ interface BlobsEnv {
 /** Blobs that are being written at once; each holds a few pieces in memory. */
 const uploadsMax = 64;
 const blobGraceMs = 600_000;
-/** So often an upload asks whether there is still room. */
-const admitBytes = 1024 * 1024;
 
 export interface Blobs {
   readonly store: BlobStore;
@@ -43,7 +42,7 @@ export interface Blobs {
 }
 
 export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: BlobsEnv): Blobs {
-  const { options, selfId, secret, logger } = env;
+  const { options, selfId, secrets, logger } = env;
   const store = BlobStore.open(join(storage.dir.path, "blobs"), {
     clock: systemClock,
     blobBytesMax: options.blobBytesMax ?? requestLimits.blobBytesMax,
@@ -57,7 +56,7 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     selfId,
     local: store,
     peers: createBlobPeers({
-      secret,
+      secret: secrets.secret,
       urlOf: (nodeId) => env.membership().httpUrlOf(nodeId),
       read: (hash) => store.read(hash),
     }),
@@ -71,7 +70,7 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     logger,
     graceMs: options.blobGraceMs ?? blobGraceMs,
   });
-  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secret) };
+  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) };
 }
 
 function diskUse({ shards }: Storage, store: BlobStore) {
@@ -108,7 +107,7 @@ function blobShard({ group, replica }: ShardCore): BlobShard {
 
 function createAccess(
   { store, keeper, disk }: Pick<Blobs, "store" | "keeper" | "disk">,
-  secret: Uint8Array,
+  { secret, alsoAccepted }: PeerSecrets,
 ): BlobAccess {
   return {
     put: (content) => store.put({ content: metered(content, disk) }),
@@ -116,7 +115,9 @@ function createAccess(
       return store.read(hash) ?? ((await keeper.fetch(hash)) ? store.read(hash) : undefined);
     },
     peer: {
-      isProven: (request, path) => isProven(secret, request, path),
+      isProven: (request, path) =>
+        isProven(secret, request, path) ||
+        (alsoAccepted !== undefined && isProven(alsoAccepted, request, path)),
       read: (hash) => store.read(hash),
       async keep(hash, content) {
         await store.put({ content, hash });
@@ -136,13 +137,8 @@ async function* metered(
   content: AsyncIterable<Uint8Array>,
   disk: DiskGuard,
 ): AsyncIterable<Uint8Array> {
-  let ahead = 0;
   for await (const piece of content) {
-    while (ahead < piece.length) {
-      disk.admit(admitBytes);
-      ahead += admitBytes;
-    }
-    ahead -= piece.length;
+    disk.admit(piece.length);
     yield piece;
   }
 }

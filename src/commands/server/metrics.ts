@@ -13,6 +13,7 @@ import type { CallStats } from "../../net/http/call-stats.ts";
 import { durationBounds } from "../../net/http/call-stats.ts";
 import type { Node } from "../../service/node.ts";
 import { textIndexView } from "../../service/system-handlers.ts";
+import type { Blobs } from "./blobs.ts";
 import type { ShardCore } from "./shard.ts";
 
 /** Queues that have series of their own. */
@@ -25,6 +26,7 @@ export interface Measured {
   /** Calls that are being served. */
   readonly inFlight: number;
   readonly streams: number;
+  readonly blobs: Pick<Blobs, "store" | "keeper" | "disk">;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -38,6 +40,7 @@ export function metricsText(measured: Measured): Promise<string> {
   tellWorkers(page, measured);
   tellConsensus(page, measured.cores);
   tellCalls(page, measured);
+  tellRoom(page, measured.blobs);
   tellProcess(page, measured);
   return registry.metrics();
 }
@@ -108,9 +111,33 @@ function tellJobs(page: Page, nodes: readonly Node[]): void {
     ),
   );
   page.gauge(
+    "corvo_queue_bytes",
+    "Bytes of payloads and results by queue, blobs included.",
+    shown.map(({ name, bytes }) => [{ queue: name }, bytes ?? 0]),
+  );
+  page.gauge(
     "corvo_queue_paused",
     "1 for a queue that is paused.",
     shown.map(({ name, paused }) => [{ queue: name }, paused ? 1 : 0]),
+  );
+}
+
+function tellRoom(page: Page, { store, keeper, disk }: Measured["blobs"]): void {
+  page.one("corvo_blobs", "Blobs on the disk of this node.", store.count);
+  page.one("corvo_blob_bytes", "Bytes of those.", store.totalBytes);
+  page.one(
+    "corvo_blobs_missing",
+    "Blobs that jobs use and that this node has not fetched yet.",
+    keeper.missing,
+  );
+  page.one("corvo_disk_used_bytes", "Bytes of jobs and blobs on this node.", disk.usedBytes);
+  if (disk.budgetBytes !== undefined) {
+    page.one("corvo_disk_budget_bytes", "Bound on those (--disk-budget).", disk.budgetBytes);
+  }
+  page.one(
+    "corvo_disk_refusing",
+    "1 while large payloads are refused for want of room.",
+    disk.fullReason === undefined ? 0 : 1,
   );
 }
 
