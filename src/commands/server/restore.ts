@@ -160,7 +160,8 @@ async function makeAlone(
       if (shard.shard === 0) numbers.see(entry);
     });
   }
-  await cutDown(storage, { self: numbers.next, forgotten: numbers.ids, clock });
+  const env = { self: numbers.next, forgotten: numbers.ids, clock };
+  await cutDown(storage, { ...env, isOfOneMoment: true });
   return numbers.next;
 }
 
