@@ -45,10 +45,12 @@ export const BulkBody = Type.Object({
   dry_run: Maybe(Type.Boolean({ description: "Only count the jobs that the action would touch." })),
 });
 
-const BulkOperation = Type.Object({
+export const BulkOperation = Type.Object({
   id: Type.String(),
   status: BulkState,
   action: Action,
+  /** Which jobs, as a filter is written; absent when they were named. */
+  filter: Type.Optional(Type.String()),
   /** Jobs that matched at the start. Exact when `total_exact`; otherwise at least this many. */
   total: Type.Integer(),
   total_exact: Type.Boolean(),

@@ -18,41 +18,34 @@ import {
 } from "./shape.ts";
 import {
   count,
-  duration,
-  followingRows,
+  jobRows,
   json,
   key,
   longText,
-  name,
   optionRows,
-  priority,
+  restOfChain,
   seq,
   shard,
+  shortText,
   time,
 } from "./well-formed-job.ts";
 
 const id = key;
 const change = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
+const numberAndTime = pair(seq, time);
 const ref: Shape<JobRef> = (value) =>
   Array.isArray(value) && value.length === 3
-    ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
-    : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
+    ? (numberAndTime(value.slice(0, 2)) ?? shard(value[2]))
+    : numberAndTime(value);
 
-/** What an engine adds in another shard: never a chain, which is kept where it began. */
+/** What an engine adds in another shard. */
 const addedJob: Shape<NewJob> = members<NewJob>({
-  queue: name,
-  payload: json,
-  priority: optional(priority),
-  delayMs: optional(duration),
-  scheduledAtMs: optional(time),
-  expireMs: optional(duration),
-  deadlineMs: optional(duration),
-  checkpoint: optional(json),
+  ...jobRows,
   options: optional(
     members<Partial<JobOptions>>({
       ...optionRows,
-      ...followingRows,
+      chain: optional(restOfChain),
       chainId: optional(id),
       chainStep: optional(integer(-2, bounds.listMax)),
       deadOf: optional(ref),
@@ -106,6 +99,10 @@ export const mail: Shape<Mail> = variants<Mail>({
     step: integer(0, bounds.listMax),
     how: word({ completed: true, dead: true, cancelled: true, runsAgain: true }),
     job: id,
+    plan: optional(restOfChain),
+    parentId: optional(shortText),
+    cascadeCancel: optional(yes),
+    batchId: optional(id),
     result: optional(json),
     exit: optional(longText),
     error: optional(longText),
