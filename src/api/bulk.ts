@@ -49,6 +49,8 @@ const BulkOperation = Type.Object({
   id: Type.String(),
   status: BulkState,
   action: Action,
+  /** Which jobs, as a filter is written; absent when they were named. */
+  filter: Type.Optional(Type.String()),
   /** Jobs that matched at the start. Exact when `total_exact`; otherwise at least this many. */
   total: Type.Integer(),
   total_exact: Type.Boolean(),

@@ -39,6 +39,8 @@ const Redrive = Type.Object({
     Type.Literal("completed"),
     Type.Literal("cancelled"),
   ]),
+  /** Which of the dead jobs, as a filter is written. */
+  filter: Type.Optional(Type.String()),
   to_queue: Type.Optional(Type.String()),
   rate_per_second: Type.Optional(Type.Integer()),
   /** Dead jobs that matched at the start. Exact when `total_exact`; otherwise at least this many. */

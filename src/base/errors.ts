@@ -168,7 +168,7 @@ export const errorTable = {
     hint: "See /openapi.json for the methods of this path.",
   },
   UNSUPPORTED: {
-    status: 501,
+    status: 422,
     exit: exitCodes.failed,
     retryable: false,
     hint: "Leave out what the message names.",

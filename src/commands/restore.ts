@@ -4,7 +4,7 @@
  */
 import { exitCodes } from "../base/errors.ts";
 import { formatBytes } from "./_shared/bytes.ts";
-import { connect, patientRetry } from "./_shared/client.ts";
+import { connect, connectBytes, patientRetry } from "./_shared/client.ts";
 import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
@@ -150,6 +150,7 @@ async function intoServer(
   const progress = createProgress(context);
   const target = {
     client: connect(context, patientRetry),
+    bytes: connectBytes(context),
     signal,
     hasNewIds: how.hasNewIds,
     onProgress: (jobs: number) => progress.update(undefined, count(jobs, "job")),
@@ -162,7 +163,7 @@ async function intoServer(
       );
     }
     await summarize(open(), () => undefined);
-    return report(context, await restoreBackup(open(), target));
+    return report(context, await restoreBackup(open, target));
   } catch (error) {
     throw damaged(error);
   } finally {

@@ -10,7 +10,6 @@
  */
 import type { Core } from "./core.ts";
 import { isFinished, type Job } from "./job.ts";
-import { engineLimits } from "./limits.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { reactForCallbacks, refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -140,6 +139,3 @@ function putAttempt(core: Core, { seq }: Job, attempt: RestoredAttempt, ordinal:
     endedAtMs: attempt.endedAtMs,
   });
 }
-
-/** Attempts that a restored job may have. */
-export const restoredAttemptsMax = engineLimits.attemptsKeptMax;

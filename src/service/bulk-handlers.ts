@@ -1,4 +1,5 @@
 /** Handlers of bulk actions. Those in the background are records; what is told of them is read from there. */
+
 import { type ResultOf, Streamed } from "../api/operation.ts";
 import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
@@ -6,6 +7,7 @@ import { formatTime } from "../base/time.ts";
 import type { Bulk } from "../engine/bulk.ts";
 import { BulkOperations } from "./bulk.ts";
 import { bulkEvents } from "./bulk-events.ts";
+import { printStored } from "./filter/body.ts";
 import { type Node, shorten } from "./node.ts";
 import { type Listing, pageOf } from "./page.ts";
 
@@ -26,7 +28,7 @@ export function createBulkHandlers(
   const view = (id: string): BulkView => {
     const found = records().get(id);
     if (found === undefined) throw noBulk(id);
-    return bulkView(id, found);
+    return bulkView(id, found, node.options.shard);
   };
   return {
     bulkJobs: ({ body }) => bulk.run(body),
@@ -39,7 +41,7 @@ export function createBulkHandlers(
       const { status } = query;
       const found = [...records().entries()]
         .filter(([, { state }]) => status === undefined || state === status)
-        .map(([id, one]) => bulkView(id, one));
+        .map(([id, one]) => bulkView(id, one, node.options.shard));
       const { rows, end } = pageOf(bulkListing, query, found);
       return { bulk_operations: rows, total: found.length, ...end };
     },
@@ -62,12 +64,13 @@ export function noBulk(id: string): CorvoError {
   return new CorvoError("NOT_FOUND", `no bulk action "${shorten(id)}"`);
 }
 
-function bulkView(id: string, bulk: Bulk): BulkView {
+function bulkView(id: string, bulk: Bulk, shard: number): BulkView {
   const { processed, affected, error, startedAtMs, updatedAtMs, finishedAtMs } = bulk;
   return {
     id,
     status: bulk.state,
     action: bulk.action === "changePriority" ? "change_priority" : bulk.action,
+    ...(bulk.filter === undefined ? {} : { filter: printStored(bulk.filter, shard) }),
     total: bulk.total,
     total_exact: bulk.totalExact,
     ...{ processed, affected, skipped: processed - affected, errors: 0 },

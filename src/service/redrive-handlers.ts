@@ -6,7 +6,7 @@ import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { ErrorGroupCount } from "../engine/query.ts";
 import { refuseUnknownMembers } from "./bulk.ts";
-import { toFilter } from "./filter/body.ts";
+import { printStored, toFilter } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 
 type RedriveHandlers = Pick<
@@ -83,6 +83,7 @@ function redriveView(node: Node, queue: string): RedriveView {
   return {
     queue,
     state: redrive.state,
+    filter: printStored(redrive.filter, node.options.shard),
     ...(redrive.toQueue === undefined ? {} : { to_queue: redrive.toQueue }),
     ...(redrive.perSecond === 0 ? {} : { rate_per_second: redrive.perSecond }),
     total: redrive.total,

@@ -4,13 +4,39 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import { filterLimits } from "../engine/limits.ts";
-import type { JobPage } from "../engine/query.ts";
+import type { JobPage, JobPageRequest } from "../engine/query.ts";
 import { type ApiFilter, toPageRequest } from "./filter/body.ts";
 import type { Node } from "./node.ts";
 import { jsonTextOf } from "./packed-values.ts";
 import { summaryView } from "./views.ts";
 
 const defaultTextLimit = 50;
+
+/** How long a search goes on behind a page that its budget left short. Others have their turn after each step. */
+const patienceMs = 2000;
+
+/** A page that has so many jobs at least, unless there are no more or it takes too long. */
+async function pageOfSome(node: Node, request: JobPageRequest, wanted: number): Promise<JobPage> {
+  const { clock, search } = node.deps;
+  const endMs = clock.monotonicMs() + patienceMs;
+  let page = await search.page(request);
+  while (
+    page.jobs.length < wanted &&
+    page.cursor !== undefined &&
+    page.jobs.length < request.limit &&
+    clock.monotonicMs() < endMs
+  ) {
+    const { jobs, reach } = page;
+    const limit = request.limit - jobs.length;
+    const next = await search.page({ ...request, limit, cursor: page.cursor });
+    page = {
+      ...next,
+      jobs: [...jobs, ...next.jobs],
+      reach: { ...next.reach, scanned: reach.scanned + next.reach.scanned },
+    };
+  }
+  return page;
+}
 
 /** A page of the jobs that match. */
 export async function searchJobs(
@@ -19,7 +45,7 @@ export async function searchJobs(
 ): Promise<ResultOf<Operations["searchJobs"]>> {
   const startedMs = node.deps.clock.monotonicMs();
   const { request, writeCursor, shown } = toPageRequest(filter, node.filterEnv);
-  const page = await node.deps.search.page(request);
+  const page = await pageOfSome(node, request, 1);
   return {
     jobs: page.jobs.map((job) => summaryView(node.idOf(job), job)),
     total: page.total,
@@ -40,12 +66,9 @@ export function createSearchHandlers(node: Node): SearchHandlers {
     searchJobs: ({ body }) => searchJobs(node, body),
     async searchText({ query }) {
       const words = wordsOf(query.q);
-      const page = await node.deps.search.page({
-        filter: { words },
-        sort: "created_at",
-        descending: true,
-        limit: query.limit ?? defaultTextLimit,
-      });
+      const limit = query.limit ?? defaultTextLimit;
+      const request = { filter: { words }, sort: "created_at", descending: true, limit } as const;
+      const page = await pageOfSome(node, request, limit);
       return {
         q: query.q,
         results: page.jobs.map((job) => ({

@@ -50,7 +50,7 @@ export function createSystemHandlers(
         ...(node.options.shards > 1 && { messages_waiting: node.replica.engine.post.size }),
         deliveries: deliveriesView(node),
         events: feedView(events),
-        ...(sizes.texts === undefined ? {} : { text_index: textIndexView(node, sizes.texts) }),
+        ...textIndexView(node),
       };
     },
   };
@@ -66,9 +66,13 @@ function diskOf({ deps: { disk } }: Node) {
   };
 }
 
-function textIndexView(node: Node, texts: { readonly bytes: number; readonly throughSeq: number }) {
+/** How far the index of texts is; empty when the node keeps none. */
+export function textIndexView(node: Node) {
+  const { texts } = node.deps.sizes();
+  if (texts === undefined) return {};
   const { nextNumber } = node.replica.engine.state.meta;
-  return { bytes: texts.bytes, behind: Math.max(0, nextNumber - 1 - texts.throughSeq) };
+  const behind = Math.max(0, nextNumber - 1 - texts.throughSeq);
+  return { text_index: { bytes: texts.bytes, behind } };
 }
 
 export function feedView({ next, readerCount, lagMax }: EventFeed) {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { Place, Server, shardWords } from "../support/binary.ts";
-import { Cluster, freePort, until } from "../support/cluster/cluster.ts";
+import { Cluster, type ClusterNode, freePort, until } from "../support/cluster/cluster.ts";
 
 interface Jobs {
   readonly jobs: ({ readonly id: string } & Record<string, unknown>)[];
@@ -94,6 +94,75 @@ test("[BU1] [BU3] everything that three nodes acknowledged is in a backup of any
 
   const again = await place.run(["restore", "all.backup", "--data-dir", "new"]);
   expect(again).toMatchObject({ code: 5, stderr: expect.stringContaining("is not empty") });
+}, 60_000);
+
+interface Batches {
+  readonly batches: {
+    readonly state: string;
+    readonly pending: number;
+    readonly created_at: string;
+  }[];
+  readonly total: number;
+}
+
+test("[BU1] shards that tell each other are at one moment in a backup: what follows a batch over all of them follows once", async () => {
+  const queues = Array.from({ length: 6 }, (_, i) => `q${i}`);
+  await using cluster = await Cluster.of(
+    3,
+    shardWords().length > 0 ? {} : { words: ["--shards", "3"] },
+  );
+  const { place } = cluster;
+  const leader = await cluster.leader();
+  const [follower] = await cluster.followers();
+  let isOver = false;
+  const add = async () => {
+    const jobs = queues.map((queue) => ({ queue }));
+    const batch = { on_complete: { queue: "done" } };
+    while (!isOver) await leader.json("POST", "/api/v1/enqueue/batch", { jobs, batch });
+  };
+  const work = async (call: ClusterNode["json"]) => {
+    const body = { queues, count: 100, wait_ms: 20, lease_ms: 5000 };
+    const { jobs } = await call<{ jobs: { job_id: string; lease_token: string }[] }>(
+      "POST",
+      "/api/v1/fetch/batch",
+      body,
+    );
+    const acks = jobs.map(({ job_id, lease_token }) => ({ job_id, lease_token }));
+    if (acks.length > 0) await call("POST", "/api/v1/ack/batch", { acks });
+  };
+  const eat = async () => {
+    while (!isOver) await work((...call) => leader.json(...call));
+  };
+  const busy = [add(), eat()];
+  await until("a batch is over", async () => {
+    const { batches } = await leader.json<Batches>("GET", "/api/v1/batches");
+    return batches.filter(({ state }) => state === "completed").length > 3;
+  });
+  const saved = await place.run(["backup", "b", "--server", follower?.url ?? "", "--json"]);
+  isOver = true;
+  await Promise.all(busy);
+  for (const node of cluster.nodes) await node.kill();
+  const restored = await place.run(["restore", "b", "--data-dir", "new", "--json"]);
+  await using server = await startIn(place, "new", await freePort());
+
+  expect([saved.code, restored.code]).toEqual([0, 0]);
+  expect(JSON.parse(saved.stdout).sections).toBeGreaterThan(3);
+  const ended = await until("all batches are over", async () => {
+    await work((...call) => server.json(...call));
+    const list = await server.json<Batches>("GET", "/api/v1/batches?limit=1000");
+    // A call that was under way when the backup was made has left a batch that is open until its time is over.
+    const rest = list.batches.filter(({ state }) => state !== "completed");
+    return rest.every(({ state, pending }) => state === "open" && pending === 0) ? list : undefined;
+  });
+  const completed = ended.batches.filter(({ state }) => state === "completed").length;
+  expect(completed).toBeGreaterThan(3);
+  expect(ended.total - completed).toBeLessThan(2);
+  // What follows is told to its shard, which takes a moment.
+  const followed = await until("each is followed", async () => {
+    const { enqueued } = await server.json<{ enqueued: number }>("GET", "/api/v1/queues/done");
+    return enqueued >= completed ? enqueued : undefined;
+  });
+  expect(followed).toBe(completed);
 }, 60_000);
 
 test("[BU4] a server that is killed in the middle of a backup leaves nothing, and neither does a file that was cut", async () => {

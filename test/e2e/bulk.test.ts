@@ -54,6 +54,11 @@ test("[BK3] an action on many jobs whose leader is killed again and again is don
   const queue = await (await cluster.leader()).json<object>("GET", "/api/v1/queues/many");
   expect(queue).toMatchObject({ held: count, pending: 0 });
 
+  // Any node tells the end.
+  const [follower] = await cluster.followers();
+  const events = await (await fetch(`${follower?.url}/api/v1/bulk/${id}/progress`)).text();
+  expect(events).toStartWith("id: 1\nevent: bulk.async.completed\ndata: {");
+
   // All of them at once, in the middle of another one.
   const last = await begin(await cluster.leader(), { filter: { queue: "many" }, action: "delete" });
   await Promise.all(cluster.nodes.map((node) => node.kill()));

@@ -1,5 +1,6 @@
 /** What a Prometheus server is told, read as one reads it: names, labels with escapes, numbers. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { until } from "../support/cluster/cluster.ts";
 import { type LiveServer, liveServer } from "../support/live-server.ts";
 
 let server: LiveServer;
@@ -75,4 +76,22 @@ test("of very many queues the busiest are told, and how many are not", async () 
   expect(shown).toHaveLength(1000);
   expect(series.get("corvo_queues_omitted")).toBe((series.get("corvo_queues_total") ?? 0) - 1000);
   expect(series.get('corvo_queue_jobs{queue="many-1099",state="pending"}')).toBe(2);
+});
+
+test("messages to webhooks are counted: those that wait, those that ended, and the calls", async () => {
+  const wait = { id: "waits", url: "http://127.0.0.1/", events: ["enqueued"] };
+  await server.post("/webhooks", wait);
+  await server.post("/webhooks/waits/pause");
+  await server.post("/webhooks", { ...wait, id: "fails", retry_limit: 1 });
+  await server.post("/enqueue", { queue: "told", payload: 1 });
+
+  const series = await until("it was given up", async () => {
+    const found = await scrape();
+    return found.get('corvo_deliveries{result="failed"}') === 1 ? found : undefined;
+  });
+  expect(series.get("corvo_deliveries_waiting")).toBe(1);
+  expect(series.get("corvo_deliveries_oldest_seconds")).toBeGreaterThan(0);
+  expect(series.get('corvo_delivery_tries_total{result="failed"}')).toBe(1);
+  expect(series.get('corvo_delivery_tries_total{result="delivered"}')).toBe(0);
+  expect(series.get("corvo_webhooks_disabled")).toBe(0);
 });

@@ -397,6 +397,7 @@ test("queues are counted by state", async () => {
     retrying: 0,
     cancelled: 0,
     enqueued: 3,
+    bytes: expect.any(Number),
     failed: 0,
     oldest_pending_at: expect.any(String),
   } as { name: string });

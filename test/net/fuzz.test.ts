@@ -195,7 +195,7 @@ test("the worded check and the compiled one give the same verdict", () => {
     }),
     { numRuns: 5000 },
   );
-});
+}, 30_000);
 
 const refusals: readonly {
   readonly what: string;

@@ -123,7 +123,7 @@ describe.each([1, 3])("with %d shards", (shards) => {
     expect(all.queues.map(({ name }) => name).sort()).toEqual(["mail", "other"]);
     expect(all.jobs).toHaveLength(7);
     expect((await from.call("GET", "/api/v1/admin/backup?queues=nope")).status).toBe(404);
-    expect((await from.call("GET", "/api/v1/admin/backup?namespace=x")).status).toBe(501);
+    expect((await from.call("GET", "/api/v1/admin/backup?namespace=x")).status).toBe(422);
     expect((await from.call("GET", "/api/v1/backup?queues=nope")).status).toBe(404);
   });
 

@@ -110,6 +110,17 @@ test("a bulk action and a redrive take a text, and an empty one is no choice", a
     filter: { q: "queue:mail sort:created" },
   });
 
+  const background = await server.call("POST", "/api/v1/jobs/bulk", {
+    action: "hold",
+    async: true,
+    filter: { q: "queue:sms -payload.n<29" },
+  });
+  const { bulk_operation_id: id } = background.body as { bulk_operation_id: string };
+
+  expect(await server.get(`/bulk/${id}`)).toMatchObject({
+    filter: 'queue:"sms" -(payload.n<29)',
+    total: 1,
+  });
   expect(cancelled.affected).toBe(5);
   expect([empty.status, sorted.status]).toEqual([400, 400]);
   expect((await server.get<Found>(q("state:cancelled"))).total).toBe(5);

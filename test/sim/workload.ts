@@ -230,8 +230,8 @@ export class Workload {
       note(outcome);
       if (outcome.kind === "enqueued") this.#batches.add(outcome.batch);
       done();
-      // Someone along the way sends it once more.
-      if (this.#chance(20)) this.#repeat(change, note);
+      // Someone along the way sends it once more. What was refused as a whole may be taken then: no key is kept for it.
+      if (outcome.kind === "enqueued" && this.#chance(20)) this.#repeat(change, note);
     });
   }
 

@@ -13,13 +13,14 @@ function received(dir: TempDir): ShardFiles {
   const { statePath } = files;
   writeFileSync(statePath, "old");
   writeFileSync(`${statePath}-wal`, "old too");
+  writeFileSync(files.textPath, "of the old one");
   const file = join(dir.path, "received.db");
   writeFileSync(file, "new");
   keepIncoming(files, file, point);
   return files;
 }
 
-test("a received snapshot takes the place of the state and of its write-ahead log", () => {
+test("[Q13] a received snapshot takes the place of the state and of its write-ahead log, and the index of its texts goes", () => {
   using dir = new TempDir();
   const files = received(dir);
   const { statePath } = files;
@@ -29,6 +30,7 @@ test("a received snapshot takes the place of the state and of its write-ahead lo
   expect(placed).toEqual(point);
   expect(readFileSync(statePath, "utf8")).toBe("new");
   expect(existsSync(`${statePath}-wal`)).toBe(false);
+  expect(existsSync(files.textPath)).toBe(false);
 });
 
 test("an installation that a crash cut short between its two halves is done again", () => {

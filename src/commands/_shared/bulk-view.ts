@@ -18,6 +18,7 @@ export function printBulk(output: Output, bulk: Bulk): void {
   output.line("");
   printFields(output, [
     ["action", bulk.action],
+    ["filter", bulk.filter === undefined ? undefined : printable(bulk.filter)],
     ["jobs", `${bulk.total_exact ? "" : "at least "}${bulk.total}`],
     ["processed", String(bulk.processed)],
     ["affected", String(bulk.affected)],

@@ -12,6 +12,7 @@ import { formatJobId } from "../../base/ids.ts";
 import { stringifyJson } from "../../base/json.ts";
 import { formatTime } from "../../base/time.ts";
 import type { BlobAccess } from "../../net/http/blob-access.ts";
+import { isGap } from "../../raft/storage.ts";
 import type { BackupControl } from "../../service/backup.ts";
 import { jobLine, queueLine } from "../../service/backup-lines.ts";
 import { type BackupManifest, pieceBytes, type StateSection } from "../../store/backup-format.ts";
@@ -22,6 +23,7 @@ import { QueueExport } from "../../store/queue-export.ts";
 import { makeSnapshot, type SnapshotFile } from "../../store/snapshots.ts";
 import { buildVersion } from "../_shared/build.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
+import { type Cut, entriesOf, findCut, pinLog } from "./backup-cut.ts";
 import type { ShardCore } from "./shard.ts";
 
 interface BackupEnv {
@@ -62,7 +64,9 @@ export function createBackupControl(
       begin(queues, () =>
         encodeBackup(
           manifestOf(cores, identity, queues),
-          queues === undefined ? stateSections(cores, blobs.access) : queueSections(cores, queues),
+          queues === undefined
+            ? stateSections(cores, blobs.access)
+            : queueSections(cores, queues, blobs.access),
         ),
       ),
     document: (queues) => begin(queues, () => documentOf(cores, queues)),
@@ -116,44 +120,83 @@ function manifestOf(
   };
 }
 
-/** The states, each followed by the blobs that it is the first to name. */
+/**
+ * The states, each followed by the blobs that it is the first to name; and where there are several, what happened to each until
+ * all were copied.
+ */
 async function* stateSections(
   cores: readonly ShardCore[],
   access: Pick<BlobAccess, "open">,
 ): AsyncGenerator<BackupSection | "beat"> {
+  const unpin: (() => void)[] = [];
+  const ends: number[] = [];
   const given = new Set<string>();
-  for (const core of cores) {
-    for await (const copy of copied(core)) {
-      if (copy === "beat") {
-        yield copy;
-        continue;
-      }
-      const { path, index, bytes } = copy;
-      const { term } = core.group.state;
-      const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
-      // Those of the copy itself: what jobs use by now may be others.
-      const used = blobsInState(path);
-      yield { head, content: piecesOf(path) };
-      for (const hash of used) {
-        if (given.has(hash)) continue;
-        given.add(hash);
-        yield await blobSection(hash, access);
+  try {
+    for (const core of cores) {
+      unpin.push(pinLog(core, core.replica.checkpointedIndex));
+      for await (const copy of copied(core)) {
+        if (copy === "beat") {
+          yield copy;
+          continue;
+        }
+        const { path, index, bytes } = copy;
+        const term = termOf(core, index);
+        const head: StateSection = { kind: "state", shard: core.shard, index, term, bytes };
+        // Those of the copy itself: what jobs use by now may be others.
+        const used = blobsInState(path);
+        yield { head, content: piecesOf(path) };
+        yield* blobSections(used, given, access);
+        ends.push(index);
       }
     }
+    if (cores.length > 1) {
+      const cut = await findCut(cores);
+      yield* entriesSections(cores, ends, cut);
+      yield* blobSections(cut.blobs, given, access);
+    }
+  } finally {
+    for (const release of unpin) release();
   }
+}
+
+async function* entriesSections(
+  cores: readonly ShardCore[],
+  ends: readonly number[],
+  cut: Cut,
+): AsyncGenerator<BackupSection> {
+  for (const [i, core] of cores.entries()) {
+    const from = (ends[i] ?? 0) + 1;
+    const head = { kind: "entries" as const, shard: core.shard, from, to: cut.ends[i] ?? 0 };
+    if (head.to >= from) yield { head, content: packed(entriesOf(core, head)) };
+  }
+}
+
+/** Of the entry that a state ends with. One that is gone from the log is older than all that follow. */
+function termOf({ group }: ShardCore, index: number): number {
+  const term = group.storage.term(index);
+  return isGap(term) ? group.state.term : term;
 }
 
 /** A backup without a blob that its jobs use is none. */
-async function blobSection(hash: string, access: Pick<BlobAccess, "open">): Promise<BackupSection> {
-  const content = await access.open(hash);
-  if (content === undefined) {
-    throw new CorvoError("BLOB_NOT_FOUND", `no node that could be asked has blob ${hash}`);
+async function* blobSections(
+  hashes: Iterable<string>,
+  given: Set<string>,
+  access: Pick<BlobAccess, "open">,
+): AsyncGenerator<BackupSection> {
+  for (const hash of hashes) {
+    if (given.has(hash)) continue;
+    given.add(hash);
+    const content = await access.open(hash);
+    if (content === undefined) {
+      throw new CorvoError("BLOB_NOT_FOUND", `no node that could be asked has blob ${hash}`);
+    }
+    const head = { kind: "blob" as const, hash, bytes: content.size };
+    yield { head, content: inPieces(content.stream()) };
   }
-  return { head: { kind: "blob", hash, bytes: content.size }, content: cut(content.stream()) };
 }
 
 /** In pieces that are small enough. */
-async function* cut(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const piece of content) {
     for (let at = 0; at < piece.length; at += pieceBytes) yield piece.subarray(at, at + pieceBytes);
   }
@@ -162,15 +205,20 @@ async function* cut(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Arr
 async function* queueSections(
   cores: readonly ShardCore[],
   queues: Queues,
+  access: Pick<BlobAccess, "open">,
 ): AsyncGenerator<BackupSection | "beat"> {
+  const given = new Set<string>();
   for (const core of cores) {
+    const named = new Set<string>();
     for await (const copy of copied(core)) {
       if (copy === "beat") yield copy;
       else {
         const head = { kind: "queues" as const, shard: core.shard };
-        yield { head, content: packed(linesOf(core, copy.path, queues)) };
+        const note = (hash: string) => named.add(hash);
+        yield { head, content: packed(linesOf(core, copy.path, { queues, note })) };
       }
     }
+    yield* blobSections(named, given, access);
   }
 }
 
@@ -219,8 +267,18 @@ function* piecesOf(path: string): Generator<Uint8Array> {
   }
 }
 
+interface Wanted {
+  readonly queues: Queues;
+  /** Hears of each blob that a job names. */
+  readonly note?: (hash: string) => void;
+}
+
 /** A line of JSON for each queue and job; a queue comes before its jobs. Lines come in groups that cost little each. */
-async function* linesOf(core: ShardCore, path: string, queues: Queues): AsyncGenerator<string> {
+async function* linesOf(
+  core: ShardCore,
+  path: string,
+  { queues, note }: Wanted,
+): AsyncGenerator<string> {
   const source = new QueueExport(path);
   try {
     for (const queue of source.queues(queues)) {
@@ -228,7 +286,10 @@ async function* linesOf(core: ShardCore, path: string, queues: Queues): AsyncGen
       for (const jobs of source.jobs(queue.name)) {
         const lines = jobs.map(({ job, attempts }) => {
           const id = formatJobId(job.seq, job.createdAtMs, core.shard);
-          return `${stringifyJson({ job: jobLine(id, job, attempts) })}\n`;
+          const line = jobLine(id, job, attempts);
+          if (line.payload_blob !== undefined) note?.(line.payload_blob);
+          if (line.result_blob !== undefined) note?.(line.result_blob);
+          return `${stringifyJson({ job: line })}\n`;
         });
         yield lines.join("");
         // Others have their turn.
@@ -263,7 +324,7 @@ async function* documentOf(cores: readonly ShardCore[], queues: Queues): AsyncGe
         yield " ";
         continue;
       }
-      for await (const group of linesOf(core, copy.path, queues)) {
+      for await (const group of linesOf(core, copy.path, { queues })) {
         const jobs: string[] = [];
         for (const line of group.split("\n")) {
           if (line.startsWith(queueStart)) found.push(line.slice(queueStart.length, -1));

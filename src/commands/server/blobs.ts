@@ -32,8 +32,6 @@ interface BlobsEnv {
 /** Blobs that are being written at once; each holds a few pieces in memory. */
 const uploadsMax = 64;
 const blobGraceMs = 600_000;
-/** So often an upload asks whether there is still room. */
-const admitBytes = 1024 * 1024;
 
 export interface Blobs {
   readonly store: BlobStore;
@@ -136,13 +134,8 @@ async function* metered(
   content: AsyncIterable<Uint8Array>,
   disk: DiskGuard,
 ): AsyncIterable<Uint8Array> {
-  let ahead = 0;
   for await (const piece of content) {
-    while (ahead < piece.length) {
-      disk.admit(admitBytes);
-      ahead += admitBytes;
-    }
-    ahead -= piece.length;
+    disk.admit(piece.length);
     yield piece;
   }
 }

@@ -112,7 +112,8 @@ export function createConsensus(
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */
 export function compactLog(storage: ShardStorage, snapshots: Snapshots, wanted: number): void {
-  const through = Math.min(wanted, snapshots.neededAfter);
+  const pinned = [...storage.pins].map(({ afterIndex }) => afterIndex);
+  const through = Math.min(wanted, snapshots.neededAfter, ...pinned);
   if (through > 0) storage.log.compact(storage.shard, through);
 }
 

@@ -12,6 +12,8 @@ import type { QueueRecord } from "../../engine/state.ts";
 import type { CallStats } from "../../net/http/call-stats.ts";
 import { durationBounds } from "../../net/http/call-stats.ts";
 import type { Node } from "../../service/node.ts";
+import { textIndexView } from "../../service/system-handlers.ts";
+import type { Blobs } from "./blobs.ts";
 import type { ShardCore } from "./shard.ts";
 
 /** Queues that have series of their own. */
@@ -24,6 +26,7 @@ export interface Measured {
   /** Calls that are being served. */
   readonly inFlight: number;
   readonly streams: number;
+  readonly blobs: Pick<Blobs, "store" | "keeper" | "disk">;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -33,9 +36,11 @@ export function metricsText(measured: Measured): Promise<string> {
   const page = new Page(registry);
   tellJobs(page, measured.nodes);
   tellEvents(page, measured.nodes);
+  tellDeliveries(page, measured.nodes);
   tellWorkers(page, measured);
   tellConsensus(page, measured.cores);
   tellCalls(page, measured);
+  tellRoom(page, measured.blobs);
   tellProcess(page, measured);
   return registry.metrics();
 }
@@ -106,9 +111,33 @@ function tellJobs(page: Page, nodes: readonly Node[]): void {
     ),
   );
   page.gauge(
+    "corvo_queue_bytes",
+    "Bytes of payloads and results by queue, blobs included.",
+    shown.map(({ name, bytes }) => [{ queue: name }, bytes ?? 0]),
+  );
+  page.gauge(
     "corvo_queue_paused",
     "1 for a queue that is paused.",
     shown.map(({ name, paused }) => [{ queue: name }, paused ? 1 : 0]),
+  );
+}
+
+function tellRoom(page: Page, { store, keeper, disk }: Measured["blobs"]): void {
+  page.one("corvo_blobs", "Blobs on the disk of this node.", store.count);
+  page.one("corvo_blob_bytes", "Bytes of those.", store.totalBytes);
+  page.one(
+    "corvo_blobs_missing",
+    "Blobs that jobs use and that this node has not fetched yet.",
+    keeper.missing,
+  );
+  page.one("corvo_disk_used_bytes", "Bytes of jobs and blobs on this node.", disk.usedBytes);
+  if (disk.budgetBytes !== undefined) {
+    page.one("corvo_disk_budget_bytes", "Bound on those (--disk-budget).", disk.budgetBytes);
+  }
+  page.one(
+    "corvo_disk_refusing",
+    "1 while large payloads are refused for want of room.",
+    disk.fullReason === undefined ? 0 : 1,
   );
 }
 
@@ -134,6 +163,44 @@ function tellEvents(page: Page, nodes: readonly Node[]): void {
     "Life-cycle events that this node applied, by type: enqueued, started, completed, failed and so on.",
     [...added].map(([type, count]) => [{ type }, count]),
   );
+}
+
+function tellDeliveries(page: Page, nodes: readonly Node[]): void {
+  const all = nodes.map(({ replica }) => replica.engine.deliveries());
+  const sum = (name: "waiting" | "delivered" | "failed" | "missed") =>
+    all.reduce((total, one) => total + one[name], 0);
+  page.one("corvo_deliveries_waiting", "Messages to webhooks and results to send.", sum("waiting"));
+  const nowMs = nodes[0]?.deps.clock.nowMs() ?? 0;
+  const oldestMs = Math.min(nowMs, ...all.map((one) => one.oldestMs ?? nowMs));
+  page.one(
+    "corvo_deliveries_oldest_seconds",
+    "How long the first of them has been waiting.",
+    (nowMs - oldestMs) / 1000,
+  );
+  page.gauge(
+    "corvo_deliveries",
+    "Messages that ended: delivered, failed (given up), missed (no room).",
+    (["delivered", "failed", "missed"] as const).map((result) => [{ result }, sum(result)]),
+  );
+  const sent = nodes.map(({ courier }) => courier.sent);
+  page.counter(
+    "corvo_delivery_tries_total",
+    "Calls that this node made to webhooks and for results.",
+    (["delivered", "failed"] as const).map((result) => [
+      { result },
+      sent.reduce((total, one) => total + one[result], 0),
+    ]),
+  );
+  page.one(
+    "corvo_webhooks_disabled",
+    "Webhooks that were disabled by themselves, in any shard.",
+    new Set(nodes.flatMap(disabledOf)).size,
+  );
+}
+
+function disabledOf({ replica }: Node): readonly string[] {
+  const all = [...replica.engine.state.records("webhook").entries()];
+  return all.filter(([, { disabledBecause }]) => disabledBecause !== undefined).map(([id]) => id);
 }
 
 function tellWorkers(page: Page, { nodes, streams }: Measured): void {
@@ -237,6 +304,15 @@ function tellCalls(page: Page, { calls, inFlight }: Measured): void {
   );
 }
 
+function tellTexts(page: Page, nodes: Measured["nodes"]): void {
+  const texts = nodes.flatMap((node) => textIndexView(node).text_index ?? []);
+  if (texts.length === 0) return;
+  const bytes = texts.reduce((sum, one) => sum + one.bytes, 0);
+  const behind = texts.reduce((sum, one) => sum + one.behind, 0);
+  page.one("corvo_text_index_bytes", "Size of the index of texts.", bytes);
+  page.one("corvo_text_index_behind_jobs", "Numbers of jobs that it has not come to yet.", behind);
+}
+
 function tellProcess(page: Page, { nodes }: Measured): void {
   const [first] = nodes;
   const memory = process.memoryUsage();
@@ -250,7 +326,9 @@ function tellProcess(page: Page, { nodes }: Measured): void {
   page.one("corvo_process_uptime_seconds", "Since the start.", first.uptimeMs / 1000);
   const sizes = first.deps.sizes();
   page.one("corvo_log_bytes", "Size of the log.", sizes.logBytes);
-  page.one("corvo_state_bytes", "Size of the state databases.", sizes.stateBytes);
+  const stateBytes = nodes.reduce((sum, { deps }) => sum + deps.sizes().stateBytes, 0);
+  page.one("corvo_state_bytes", "Size of the state databases.", stateBytes);
+  tellTexts(page, nodes);
   page.gauge("corvo_info", "Version of this node.", [
     [{ version: first.options.serverVersion, node: first.options.nodeId }, 1],
   ]);

@@ -7,6 +7,7 @@ import { type BodyOf, rawTreeOf } from "../../api/operation.ts";
 import { operations } from "../../api/operations.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { parseJson, stringifyJson } from "../../base/json.ts";
+import type { BytesClient } from "../../sdk/bytes.ts";
 import type { Client } from "../../sdk/client.ts";
 import { readBackup } from "../../store/backup-reader.ts";
 
@@ -25,6 +26,7 @@ export interface QueuesRestored {
 
 export interface QueuesTarget {
   readonly client: Client;
+  readonly bytes: Pick<BytesClient, "upload">;
   readonly signal: AbortSignal;
   readonly hasNewIds: boolean;
   readonly onProgress: (jobs: number) => void;
@@ -45,18 +47,44 @@ const lineTree =
     ? { members: { job: jobTree.elements } }
     : undefined;
 
-/** The lines of the sections of a backup of queues, one after the other. */
+/** The blobs of a backup of queues, then the lines of its sections, one after the other: it is read twice. */
 export async function restoreBackup(
-  chunks: AsyncIterable<Uint8Array>,
+  open: () => AsyncIterable<Uint8Array>,
   target: QueuesTarget,
 ): Promise<QueuesRestored> {
+  await uploadBlobs(open(), target);
   const calls = new RestoreCalls(target);
-  for await (const line of linesOf(chunks)) {
+  for await (const line of linesOf(open())) {
     const { job, queue } = parse(line, lineTree) as { job?: JobDocument; queue?: QueueDocument };
     if (queue !== undefined) await calls.addQueue(queue);
     if (job !== undefined) await calls.addJob(job, line.length);
   }
   return calls.finish();
+}
+
+/** Each is held in memory while it goes up; what is kept for a while is named by jobs soon. */
+async function uploadBlobs(
+  chunks: AsyncIterable<Uint8Array>,
+  { bytes, signal }: QueuesTarget,
+): Promise<void> {
+  let blob: { readonly hash: string; readonly pieces: Uint8Array[] } | undefined;
+  for await (const part of readBackup(chunks)) {
+    if (part.kind === "begin" && part.head.kind === "blob") {
+      blob = { hash: part.head.hash, pieces: [] };
+    } else if (part.kind === "data") blob?.pieces.push(part.bytes);
+    else if (part.kind === "end" && blob !== undefined) {
+      const { hash, pieces } = blob;
+      blob = undefined;
+      const kept = await bytes.upload(async function* () {
+        yield* pieces;
+      }, signal);
+      if (kept.hash === hash) continue;
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        `the backup names a blob ${hash} that is ${kept.hash}`,
+      );
+    }
+  }
 }
 
 /** A document as `GET /api/v1/admin/backup` gives it, or 0.3 did. */
@@ -78,8 +106,10 @@ function parse(text: string, tree: ReturnType<typeof rawTreeOf>): unknown {
 async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let rest = "";
+  let isOfLines = false;
   for await (const part of readBackup(chunks)) {
-    if (part.kind !== "data") continue;
+    if (part.kind === "begin") isOfLines = part.head.kind === "queues";
+    if (part.kind !== "data" || !isOfLines) continue;
     const lines = (rest + decoder.decode(part.bytes, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     if (rest.length > lineLengthMax) {

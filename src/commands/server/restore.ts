@@ -12,6 +12,7 @@ import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
 import { RestoreDir, type RestoreTarget } from "../../store/restore-dir.ts";
 import { cutDown } from "./recover.ts";
+import { appendEntries, keepEntries, MemberNumbers } from "./restore-entries.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
 export interface Restored {
@@ -59,10 +60,14 @@ export async function restoreWhole(
   let storage: Storage | undefined;
   try {
     const { shards } = manifest;
-    await place(parts, shards, { ...env, target });
-    storage = await openStorage(target.dir, { shards, cachedJobsMax }, env.logger);
+    const entries = await place(parts, shards, { ...env, target });
+    storage = await openStorage(
+      target.dir,
+      { shards, cachedJobsMax, textIndex: false },
+      env.logger,
+    );
     const clusterId = crypto.randomUUID();
-    const nodeId = await makeAlone(storage, env.clock);
+    const nodeId = await makeAlone(storage, entries, env.clock);
     writeNodeIdentity(target.dir.path, { clusterId, nodeId, shards, recoveryEpoch: 0 });
     const counted = countIn(storage);
     target.finish();
@@ -96,14 +101,17 @@ async function place(
   parts: AsyncIterable<BackupPart>,
   count: number,
   { target, onProgress }: RestoreEnv & { readonly target: RestoreDir },
-): Promise<void> {
+): Promise<ReadonlySet<number>> {
   let section: RestoreTarget | undefined;
-  const shards = new Set<number>();
+  const states = new Set<number>();
+  const entries = new Set<number>();
   let bytes = 0;
   for await (const part of parts) {
     if (part.kind === "begin") {
-      section = open(part.head, target);
-      if (part.head.kind === "state") shards.add(part.head.shard);
+      const { head } = part;
+      section = open(head, target);
+      if (head.kind === "state") states.add(head.shard);
+      else if (head.kind === "entries") entries.add(head.shard);
     } else if (part.kind === "data") {
       section?.write(part.bytes);
       bytes += part.bytes.length;
@@ -114,13 +122,15 @@ async function place(
     }
   }
   for (let shard = 0; shard < count; shard++) {
-    if (!shards.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
+    if (!states.has(shard)) throw new BackupDamaged(`shard ${shard} is missing`);
   }
+  return entries;
 }
 
 function open(head: SectionHead, target: RestoreDir): RestoreTarget {
   if (head.kind === "state") return target.state(head);
   if (head.kind === "blob") return target.blob(head);
+  if (head.kind === "entries") return keepEntries(target.dir.path, head);
   throw new BackupDamaged("it is not of everything");
 }
 
@@ -135,13 +145,23 @@ export function refuseUnknown({ featureLevel, version }: BackupManifest): void {
 }
 
 /** The only member is a new one, which will admit itself when it starts. */
-async function makeAlone(storage: Storage, clock: Clock): Promise<number> {
+async function makeAlone(
+  storage: Storage,
+  withEntries: ReadonlySet<number>,
+  clock: Clock,
+): Promise<number> {
   const [main] = storage.shards;
   if (main === undefined) throw new BackupDamaged("it has no shard");
   const { members, nextMemberId } = main.store.state.meta;
-  const forgotten = members.map(({ id }) => id);
-  await cutDown(storage, { self: nextMemberId, forgotten, clock });
-  return nextMemberId;
+  const numbers = new MemberNumbers(members, nextMemberId);
+  for (const shard of storage.shards) {
+    if (!withEntries.has(shard.shard)) continue;
+    await appendEntries(shard, storage.dir.path, (entry) => {
+      if (shard.shard === 0) numbers.see(entry);
+    });
+  }
+  await cutDown(storage, { self: numbers.next, forgotten: numbers.ids, clock });
+  return numbers.next;
 }
 
 function countIn({ shards }: Storage): { queues: number; jobs: number } {

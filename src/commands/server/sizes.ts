@@ -29,9 +29,10 @@ export function sizesOf({
   };
 }
 
-/** Its thread makes the file, and makes it anew when it must. */
+/** Its thread makes the files, and makes them anew when it must. */
 function bytesOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const sizes = [path, `${path}-wal`].map((one) => statSync(one, { throwIfNoEntry: false })?.size);
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
 /** How this node is, as it tells the others. */

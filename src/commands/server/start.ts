@@ -319,7 +319,12 @@ function openApp(
     ...createRouting(parts),
     blobs: parts.blobs.access,
     metrics: (seen) =>
-      metricsText({ ...seen, cores: env.cores, nodes: parts.shards.map(({ node }) => node) }),
+      metricsText({
+        ...seen,
+        cores: env.cores,
+        nodes: parts.shards.map(({ node }) => node),
+        blobs: parts.blobs,
+      }),
     limits: {
       ...defaultHttpLimits,
       payloadBytesMax: options.payloadBytesMax,

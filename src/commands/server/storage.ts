@@ -24,6 +24,8 @@ export interface ShardStorage {
   readonly files: ShardFiles;
   readonly log: Log;
   readonly store: StateStore;
+  /** What follows these entries is still to be read, and stays in the log. */
+  readonly pins: Set<{ readonly afterIndex: number }>;
   /** Undefined when there is to be none. */
   readonly texts: TextIndex | undefined;
 }
@@ -84,6 +86,7 @@ export async function openStorage(
       files,
       log,
       store,
+      pins: new Set<{ readonly afterIndex: number }>(),
       texts,
     }));
     for (const shard of shards) checkAlignment(shard);

@@ -43,19 +43,19 @@ const encoder = new TextEncoder();
 
 /**
  * An answer in pieces, as fast as the reader takes them. `end` is called once: at the last piece, when the reader goes away, or
- * when a piece cannot be made, which cuts the connection so that nobody takes the answer for whole.
+ * with the failure when a piece cannot be made, which cuts the connection so that nobody takes the answer for whole.
  */
 export function streamReply(
   { status, produces }: Operation,
   chunks: AsyncIterable<string | Uint8Array>,
-  end: () => void,
+  end: (failure?: unknown) => void,
 ): Response {
   const iterator = chunks[Symbol.asyncIterator]();
   let isOver = false;
-  const finish = () => {
+  const finish = (failure?: unknown) => {
     if (isOver) return;
     isOver = true;
-    end();
+    end(failure);
   };
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -68,7 +68,7 @@ export function streamReply(
         finish();
         controller.close();
       } catch (error) {
-        finish();
+        finish(error);
         controller.error(error);
       }
     },

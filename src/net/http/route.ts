@@ -101,7 +101,11 @@ export class Route {
       const result = await handler(input, context);
       if (result instanceof Streamed) {
         held.isStreaming = true;
-        return streamReply(this.#operation, result.chunks, () => this.#end(context, held));
+        return streamReply(this.#operation, result.chunks, (failure) => {
+          this.#end(context, held);
+          // Nobody can be answered any more, but it is logged.
+          if (failure !== undefined) this.#deps.explain(failure, request);
+        });
       }
       if (result instanceof Reply) {
         const text = result.body === undefined ? undefined : this.#stringify(result.body);

@@ -178,3 +178,27 @@ function toStoredPrefix(prefix: string, shard: number | undefined): string {
 
 /** No id begins so. */
 const noPrefix = "none";
+
+/** A filter that is kept with an action, as text. */
+export function printStored(filter: JobFilter, shard: number): string {
+  return printFilter(fromStored(filter, shard));
+}
+
+function fromStored(filter: JobFilter, shard: number): JobFilter {
+  const { jobIdPrefix: prefix, any: groups, not } = filter;
+  const digits = shard.toString(16).padStart(3, "0");
+  const of = (one: JobFilter) => fromStored(one, shard);
+  return {
+    ...filter,
+    ...(prefix === undefined || prefix.length <= shardFrom
+      ? {}
+      : {
+          jobIdPrefix:
+            prefix.slice(0, shardFrom) +
+            digits.slice(0, prefix.length - shardFrom) +
+            prefix.slice(shardTo),
+        }),
+    ...(groups === undefined ? {} : { any: groups.map((group) => group.map(of)) }),
+    ...(not === undefined ? {} : { not: not.map(of) }),
+  };
+}

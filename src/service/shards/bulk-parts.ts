@@ -209,6 +209,7 @@ function mergeViews(id: string, views: readonly BulkView[]): BulkView {
     id,
     status: isRunning ? "running" : worst.status,
     action: first.action,
+    ...(first.filter === undefined ? {} : { filter: first.filter }),
     total: sum("total"),
     total_exact: views.every(({ total_exact }) => total_exact),
     processed: sum("processed"),

@@ -1,10 +1,13 @@
 /** codeQ's documented calls, sent as its clients send them, against a whole server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { parseAllowRule } from "../../../src/net/outbound/address.ts";
 import { type Answer, type LiveServer, liveServer } from "../../support/live-server.ts";
+import { Receiver } from "../../support/receiver.ts";
 
 let server: LiveServer;
 beforeAll(async () => {
-  server = await liveServer();
+  const loopback = parseAllowRule("127.0.0.1");
+  server = await liveServer({ webhookAllow: loopback === undefined ? [] : [loopback] });
 });
 afterAll(() => server.stop());
 
@@ -156,6 +159,26 @@ test("operators see counts, clean up, set topics, and see who leads", async () =
   expect((await call("DELETE", "/admin/topics/T?deletionPolicy=Delete")).status).toBe(204);
   expect((await call("GET", "/admin/topics/T")).status).toBe(404);
   expect(bodyOf(await call("GET", "/raft/status"))["groups"]).toMatchObject([{ hasLeader: true }]);
+});
+
+test("a worker that subscribes is called when its command has tasks, until it stops renewing", async () => {
+  using receiver = new Receiver();
+  const made = await call("POST", "/workers/subscriptions", {
+    ...{ callbackUrl: receiver.url, eventTypes: ["WAKE"], ttlSeconds: 60 },
+    ...{ deliveryMode: "group", groupId: "g", minIntervalSeconds: 1 },
+  });
+  expect(made.status).toBe(200);
+  const { subscriptionId } = bodyOf(made);
+  await create("WAKE");
+
+  const [woken] = await receiver.until("a call", (calls) => calls.length > 0);
+  expect(JSON.parse(woken?.text ?? "")).toMatchObject({
+    ...{ subscription_id: subscriptionId, queue: "WAKE", ready: 1 },
+  });
+  const path = `/workers/subscriptions/${subscriptionId}/heartbeat`;
+  expect(bodyOf(await call("POST", path, { ttlSeconds: 600 }))).toMatchObject({ subscriptionId });
+  expect((await call("POST", "/workers/subscriptions/unknown/heartbeat")).status).toBe(404);
+  expect((await call("POST", "/workers/subscriptions", { callbackUrl: "x" })).status).toBe(400);
 });
 
 test("what is wrong is answered with an error and a code of the 400s", async () => {

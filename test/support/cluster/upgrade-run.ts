@@ -89,8 +89,8 @@ async function leads(cluster: Cluster, node: ClusterNode): Promise<void> {
 /** What the new program adds does not get into the log, whichever node is asked; and the cluster goes on. */
 async function refused(cluster: Cluster, asked: ClusterNode, when: string): Promise<void> {
   const answer = await asked.request("POST", path, webhook);
-  // A program that has never heard of webhooks has no such path.
-  const isRefused = answer.status === 501 || answer.status === 404;
+  // A program that has never heard of webhooks has no such path; an older leader refuses with 501.
+  const isRefused = [404, 422, 501].includes(answer.status);
   const named = answer.status === 404 || answer.text.includes("needs feature level");
   if (!isRefused || !named) {
     throw new Error(`a webhook was not refused ${when}: ${answer.status} ${answer.text}`);

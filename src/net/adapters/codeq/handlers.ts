@@ -13,6 +13,7 @@ import { type Call, callsOf, type ForeignCall, foreign, priorityOf } from "../fo
 import { codeqAdminCalls } from "./admin.ts";
 import { codeqRows as rows } from "./calls.ts";
 import { workerOf } from "./identity.ts";
+import { codeqSubscriptionCalls } from "./subscriptions.ts";
 import { claimedTask, type JobView, resultOf, resultWith, type TaskView, taskOf } from "./views.ts";
 
 type NewTask = InputOf<typeof rows.create>["body"];
@@ -31,7 +32,12 @@ const resultWaitSecondsMax = 60;
 
 export function codeqCalls(handlers: Handlers, clock: Clock): ForeignCall[] {
   const call = callsOf(handlers);
-  return [...producerCalls(call), ...workerCalls(call, clock), ...codeqAdminCalls(call, clock)];
+  return [
+    ...producerCalls(call),
+    ...workerCalls(call, clock),
+    ...codeqSubscriptionCalls(call),
+    ...codeqAdminCalls(call, clock),
+  ];
 }
 
 function producerCalls(call: Call): ForeignCall[] {
