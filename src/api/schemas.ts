@@ -272,7 +272,7 @@ const bytesFields = {
 
 export const ChainStep = Type.Object(stepFields);
 
-const Chain = Type.Object(
+export const Chain = Type.Object(
   {
     steps: Type.Array(ChainStep, { minItems: 2, maxItems: limits.chainStepsMax }),
     on_failure: Maybe(
@@ -470,6 +470,8 @@ export const Job = Type.Object({
   hold_reason: Type.Optional(Type.String()),
   dead_reason: Type.Optional(Type.String()),
   callback_url: Type.Optional(Type.String()),
+  /** Queues of the steps that its chain has left after it. */
+  chain_next: Type.Optional(Type.Array(Type.String())),
   cascade_cancel: Type.Optional(Type.Boolean()),
   cancel_reason: Type.Optional(Type.String()),
   depends_on: Type.Optional(Type.Array(Type.String())),

@@ -7,6 +7,7 @@ import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
 import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
 import { BadValue, readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+import type { ClusterOptions } from "./server/identity.ts";
 
 export default command({
   examples: [
@@ -93,6 +94,12 @@ export default command({
       type: "string",
       description:
         "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address, unless --token has it.",
+      valueHint: "TEXT",
+    },
+    "also-accept-secret": {
+      type: "string",
+      description:
+        "A second secret that other nodes may show, while the cluster goes over from one to another. Better set by CORVO_CLUSTER_SECRET_ALSO.",
       valueHint: "TEXT",
     },
     "peer-tls-cert": {
@@ -281,6 +288,8 @@ export default command({
           tls: tlsFilesOf(args["peer-tls-cert"], args["peer-tls-key"], args["peer-tls-ca"]),
           ...membershipOf(args.token ?? tokenOfEnv(system.env["CORVO_JOIN_TOKEN"]), {
             secret: args["cluster-secret"] ?? (system.env["CORVO_CLUSTER_SECRET"] || undefined),
+            also:
+              args["also-accept-secret"] ?? (system.env["CORVO_CLUSTER_SECRET_ALSO"] || undefined),
             expect: args.expect,
           }),
         },
@@ -344,22 +353,34 @@ function tokenOfEnv(text: string | undefined): JoinToken | undefined {
   }
 }
 
-/** The secret, and the cluster that the token names. */
+/** The secrets, and the cluster that the token names. */
 function membershipOf(
   token: JoinToken | undefined,
-  given: { readonly secret: string | undefined; readonly expect: number | undefined },
-): { secret: string | undefined; clusterId: string | undefined } {
-  if (token === undefined) return { secret: given.secret, clusterId: undefined };
-  if (given.expect !== undefined) {
+  given: {
+    readonly secret: string | undefined;
+    readonly also: string | undefined;
+    readonly expect: number | undefined;
+  },
+): Pick<ClusterOptions, "secrets" | "clusterId"> {
+  const { secret, also, expect } = given;
+  const own = token?.secret ?? secret;
+  if (also !== undefined && own === undefined) {
+    throw new UsageError(
+      "CORVO_CLUSTER_SECRET_ALSO is a second secret, and this node has no first one",
+      "Set CORVO_CLUSTER_SECRET to the secret that the nodes have now.",
+    );
+  }
+  if (token === undefined) return { secrets: { own, also }, clusterId: undefined };
+  if (expect !== undefined) {
     throw new UsageError(
       "a join token is of a cluster that exists, and --expect forms one",
       "Leave one of them out.",
     );
   }
-  if (given.secret !== undefined && token.secret !== undefined && given.secret !== token.secret) {
+  if (secret !== undefined && token.secret !== undefined && secret !== token.secret) {
     throw new UsageError("the join token has another secret than CORVO_CLUSTER_SECRET");
   }
-  return { secret: token.secret ?? given.secret, clusterId: token.clusterId };
+  return { secrets: { own, also }, clusterId: token.clusterId };
 }
 
 /** All three files, or none. */

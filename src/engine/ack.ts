@@ -39,6 +39,6 @@ function ackJob(core: Core, item: AckItem): ItemResult {
     finishedAtMs: core.nowMs,
     lostLeases: 0,
   });
-  if (job.options.chainId !== undefined) advanceChain(core, next, plan, item.exit);
+  if (plan !== undefined) advanceChain(core, next, plan, item.exit);
   return done(next, job.state);
 }

@@ -3,8 +3,8 @@
  * current job; a record per chain keeps where it stands and which jobs it had. The record is what makes each step begin
  * once, whatever is done to the jobs by hand.
  *
- * The record is where the first job is. While a step runs in another shard the record keeps what is left of the chain as well, and that
- * shard tells it what becomes of the job.
+ * The record is where the first job is. A step may be in another shard: it takes along what is left of the chain, and that shard tells what
+ * becomes of the job, with what is left.
  */
 import { formatJobId, parseGroupId } from "../base/ids.ts";
 import { jsonFor } from "../base/stored-value.ts";
@@ -53,8 +53,6 @@ export interface Chain {
   readonly jobs: readonly JobRef[];
   readonly exitJob?: JobRef;
   readonly failureJob?: JobRef;
-  /** While the current step is in another shard: what is left after it, and to whom the steps belong. */
-  readonly away?: { readonly plan: ChainPlan | undefined; readonly belongs: Belonging };
   /** Why it ended, when that is not plain. */
   readonly reason?: string;
   /** 0 while it runs. */
@@ -84,19 +82,11 @@ function beginChain(core: Core, job: Job, plan: ChainPlan): void {
 }
 
 /** A step is completed: the next begins, unless the worker ended the chain (`exit`, with its reason). */
-export function advanceChain(
-  core: Core,
-  job: Job,
-  plan: ChainPlan | undefined,
-  exit?: string,
-): void {
+export function advanceChain(core: Core, job: Job, plan: ChainPlan, exit?: string): void {
   const { result } = job;
-  if (plan === undefined) {
-    tellChain(core, job, {
-      how: "completed",
-      ...(result !== undefined && { result }),
-      ...(exit !== undefined && { exit }),
-    });
+  if (elsewhere(core.place, job.options.chainId) !== undefined) {
+    const said = { ...(result !== undefined && { result }), ...(exit !== undefined && { exit }) };
+    tellChain(core, job, { how: "completed", ...said, ...handedOver(job, plan) });
     return;
   }
   const found = currentChain(core, job);
@@ -116,51 +106,45 @@ export function reactForChains(core: Core, before: Job | undefined, after: Job |
   const isOver = after === undefined || isFinished(after.state);
   if (wasFinished === isOver || (isOver && job.state === "completed")) return;
   const { reason } = job;
+  const plan = job.options.chain;
+  const died = after?.state === "dead" ? { error: core.lastError, reason } : undefined;
   if (elsewhere(core.place, job.options.chainId) !== undefined) {
-    const how = wasFinished ? "runsAgain" : after?.state === "dead" ? "dead" : "cancelled";
-    const error = core.lastError;
-    tellChain(core, job, {
-      how,
-      ...(reason !== undefined && { reason }),
-      ...(how === "dead" && error !== undefined && { error }),
-    });
+    if (plan !== undefined) tellOfEnd(core, job, { plan, wasFinished, died });
     return;
   }
   const found = currentChain(core, job);
   if (found === undefined) return;
-  const plan = job.options.chain;
   // A step that was completed once has handed the chain on, even if it was run again since and failed.
   if (wasFinished) {
     if (plan !== undefined) resume(core, found);
-  } else if (after?.state !== "dead") finish(core, found, { state: "cancelled" });
-  else if (plan !== undefined) {
-    failChain(core, found, { ...stepOf(after, plan), error: core.lastError, reason });
-  }
+  } else if (died === undefined) finish(core, found, { state: "cancelled" });
+  else if (plan !== undefined) failChain(core, found, { ...stepOf(job, plan), ...died });
 }
 
 /** What became of a step in another shard. */
 export function takeStep(core: Core, mail: StepMoved): void {
   const found = chainOf(core, mail.chain);
-  const { away, at } = found?.chain ?? {};
-  if (found === undefined || away?.plan === undefined || at !== mail.step) return;
-  const { plan, belongs } = away;
-  const { chain: chainId, job: id } = mail;
-  const step = { ...mail, id, chainId, plan, belongs };
-  if (mail.how === "completed") {
-    // Lost for a time, it was taken for dead.
-    resume(core, found);
-    advance(core, chainOf(core, mail.chain) ?? found, step);
-  } else if (mail.how === "dead") failChain(core, found, step);
-  else if (mail.how === "cancelled") finish(core, found, { state: "cancelled" });
-  else resume(core, found);
+  if (found?.chain.at !== mail.step || found.chain.jobs.at(-1)?.[2] === undefined) return;
+  const { plan, how, parentId, cascadeCancel = false, batchId } = mail;
+  if (how === "cancelled") finish(core, found, { state: "cancelled" });
+  else if (how === "runsAgain") resume(core, found);
+  else if (plan === undefined) loseStep(core, mail.chain, mail.reason ?? "");
+  else {
+    const belongs = { parentId, cascadeCancel, batchId };
+    const step = { ...mail, id: mail.job, chainId: mail.chain, plan, belongs };
+    if (how === "dead") failChain(core, found, step);
+    else {
+      // Lost for a time, it was taken for dead.
+      resume(core, found);
+      advance(core, chainOf(core, mail.chain) ?? found, step);
+    }
+  }
 }
 
-/** The job of the step that is away will not be heard of. */
+/** The job of the step that is away will not be heard of, and with it what was to follow. */
 export function loseStep(core: Core, chainId: string, reason: string): void {
   const found = chainOf(core, chainId);
-  const { plan, belongs } = found?.chain.away ?? {};
-  if (found === undefined || plan === undefined || belongs === undefined) return;
-  failChain(core, found, { id: "", chainId, plan, belongs, reason });
+  if (found !== undefined) finish(core, found, { state: "failed", reason });
 }
 
 /** A job of the chain was added in another shard, or could not be. */
@@ -168,26 +152,22 @@ export function takeAddedStep(core: Core, from: number, added: Added): void {
   const { errand, job, problem = "" } = added;
   if (errand.kind !== "step") return;
   const found = chainOf(core, errand.chain);
+  const ref = job === undefined ? undefined : ([job[0], job[1], from] as const);
+  if (ref === undefined && errand.batch !== undefined) countSpawned(core, errand.batch, -1);
   if (found === undefined) return;
   const { chain } = found;
   const { step } = errand;
-  const ref = job === undefined ? undefined : ([job[0], job[1], from] as const);
-  if (ref === undefined && errand.batch !== undefined) countSpawned(core, errand.batch, -1);
-  if (step >= 0) {
-    if (ref !== undefined) {
-      const jobs = chain.jobs.map((one, i) => (i === step ? ref : one));
-      put(core, found, { jobs });
-    } else if (chain.at === step) {
-      const { away: _, ...rest } = chain;
-      const left = { ...found, chain: { ...rest, at: step - 1, jobs: chain.jobs.slice(0, step) } };
-      put(core, left, {});
-      finish(core, left, { state: "failed", reason: problem });
-    }
-    return;
+  if (step < 0) {
+    const name = step === exitStep ? "exitJob" : "failureJob";
+    const { [name]: _, ...rest } = chain;
+    put(core, { ...found, chain: rest }, jobOrProblem(name, ref ?? problem));
+  } else if (ref !== undefined) {
+    put(core, found, { jobs: chain.jobs.map((one, i) => (i === step ? ref : one)) });
+  } else if (chain.at === step) {
+    const left = { ...found, chain: { ...chain, at: step - 1, jobs: chain.jobs.slice(0, step) } };
+    put(core, left, {});
+    finish(core, left, { state: "failed", reason: problem });
   }
-  const name = step === exitStep ? "exitJob" : "failureJob";
-  const { [name]: _, ...rest } = chain;
-  put(core, { ...found, chain: rest }, jobOrProblem(name, ref ?? problem));
 }
 
 interface Found {
@@ -212,6 +192,38 @@ function stepOf({ seq, createdAtMs, options }: Job, plan: ChainPlan): Step {
   const { chainId, parentId, cascadeCancel, batchId } = options;
   const id = formatJobId(seq, createdAtMs, plan.shard);
   return { id, chainId, plan, belongs: { parentId, cascadeCancel, batchId } };
+}
+
+/** A step of a chain of another shard ended without success, or is run again. */
+function tellOfEnd(
+  core: Core,
+  job: Job,
+  of: {
+    readonly plan: ChainPlan;
+    readonly wasFinished: boolean;
+    readonly died: Pick<Step, "error" | "reason"> | undefined;
+  },
+): void {
+  if (of.wasFinished) tellChain(core, job, { how: "runsAgain" });
+  else if (of.died === undefined) tellChain(core, job, { how: "cancelled" });
+  else {
+    const { error, reason } = of.died;
+    const said = { ...(error !== undefined && { error }), ...(reason !== undefined && { reason }) };
+    tellChain(core, job, { how: "dead", ...said, ...handedOver(job, of.plan) });
+  }
+}
+
+/** What the shard of the chain needs to go on after a step. */
+function handedOver(
+  { options: { parentId, cascadeCancel, batchId } }: Job,
+  plan: ChainPlan,
+): Pick<StepMoved, "plan" | "parentId" | "cascadeCancel" | "batchId"> {
+  return {
+    plan,
+    ...(parentId !== undefined && { parentId }),
+    ...(cascadeCancel && { cascadeCancel }),
+    ...(batchId !== undefined && { batchId }),
+  };
 }
 
 /** Tells the shard of the chain what became of its step here. */
@@ -256,9 +268,7 @@ function advance(core: Core, found: Found, step: Step): void {
     plan.onExit === undefined
       ? undefined
       : spawn(core, { spec: plan.onExit, step: exitStep, given, after: step });
-  // It is completed: whatever is done to its last step by hand, the chain has been handed on.
-  const { away: _, ...chain } = found.chain;
-  finish(core, { ...found, chain }, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
+  finish(core, found, { state, ...reason, ...jobOrProblem("exitJob", exitJob) });
 }
 
 function failChain(core: Core, found: Found, step: Step): void {
@@ -296,16 +306,12 @@ interface Next {
 }
 
 function beginStep(core: Core, found: Found, { step, next, given }: Next): void {
-  const { away: _, ...chain } = found.chain;
+  const { chain } = found;
   const at = chain.at + 1;
   const plan = { ...step.plan, steps: step.plan.steps.slice(1) };
   const begun = spawn(core, { spec: next, step: at, given, after: step, plan });
-  if (typeof begun === "string") {
-    finish(core, { ...found, chain }, { state: "failed", reason: begun });
-    return;
-  }
-  const away = begun[2] === undefined ? {} : { away: { plan, belongs: step.belongs } };
-  put(core, { ...found, chain }, { at, jobs: [...chain.jobs, begun], ...away });
+  if (typeof begun === "string") finish(core, found, { state: "failed", reason: begun });
+  else put(core, found, { at, jobs: [...chain.jobs, begun] });
 }
 
 interface Spawn {
@@ -322,7 +328,7 @@ function spawn(core: Core, { spec, step, given, after, plan }: Spawn): JobRef | 
   const job: NewJob = {
     ...spec,
     payload: mergePayload(spec.payload, given),
-    options: { ...spec.options, chainId, chainStep: step, ...belongs },
+    options: { ...spec.options, chainId, chainStep: step, chain: plan, ...belongs },
   };
   const to = queueElsewhere(core.place, spec.queue);
   if (to !== undefined) {
@@ -333,7 +339,7 @@ function spawn(core: Core, { spec, step, given, after, plan }: Spawn): JobRef | 
     if (batch !== undefined) countSpawned(core, batch, 1);
     return [0, 0, to];
   }
-  const added = insertNew(core, { ...job, options: { ...job.options, chain: plan } });
+  const added = insertNew(core, job);
   return added === undefined
     ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`
     : [added.seq, added.createdAtMs];

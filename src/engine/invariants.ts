@@ -8,6 +8,7 @@ import type { Engine } from "./engine.ts";
 import { isFinished, type Job, jobStates } from "./job.ts";
 import { limitName } from "./limits/setting.ts";
 import { engineLimits } from "./limits.ts";
+import { checkMail } from "./mail-checks.ts";
 import { uniqueName } from "./memory-state.ts";
 import { checkOutbox } from "./outbox/outbox-checks.ts";
 import { checkRelations } from "./relation-checks.ts";
@@ -40,6 +41,12 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     jobs,
     [...contents.records()],
     engine,
+  );
+  checkMail(
+    (holds, violation) => report.check(holds, violation),
+    jobs,
+    [...contents.records()],
+    engine.place,
   );
   checkBelonging(
     (holds, violation) => report.check(holds, violation),

@@ -3,7 +3,7 @@
  * another exactly once, in the order of writing (`post.ts`). Jobs, chains and batches are named by their ids, which say where they are.
  */
 
-import type { JobRef } from "./chains.ts";
+import type { ChainPlan, JobRef } from "./chains.ts";
 import type { NewJob } from "./change.ts";
 import type { DependencyEnd } from "./dependencies.ts";
 
@@ -88,6 +88,11 @@ export interface StepMoved {
   readonly step: number;
   readonly how: "completed" | "dead" | "cancelled" | "runsAgain";
   readonly job: string;
+  /** What is left after it, and to whom it belongs: of one that is completed or dead. */
+  readonly plan?: ChainPlan;
+  readonly parentId?: string;
+  readonly cascadeCancel?: true;
+  readonly batchId?: string;
   readonly result?: string;
   /** The worker ended the chain, for this reason. */
   readonly exit?: string;
@@ -194,13 +199,17 @@ export function sizeOfMail(mail: Mail): number {
     case "add":
       return 256 + JSON.stringify(mail.job).length;
     case "step":
-      return 256 + (mail.result?.length ?? 0) + (mail.error?.length ?? 0);
+      return 256 + (mail.result?.length ?? 0) + (mail.error?.length ?? 0) + sizeOfPlan(mail.plan);
     case "join":
     case "joined":
       return 128 + mail.jobs.length * 12;
     default:
       return 160;
   }
+}
+
+function sizeOfPlan(plan: ChainPlan | undefined): number {
+  return plan === undefined ? 0 : JSON.stringify(plan).length;
 }
 
 /** Steps that a message asks for at once. */

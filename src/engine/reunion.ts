@@ -5,7 +5,7 @@
  * the steps of its chains are. No batch ends before all have spoken.
  *
  * After that nothing waits for what was lost. It is not as if nothing had happened: a step or a callback that was on its way may run
- * twice, a job that ended in between may be missing in the counts of its batch, and a step that is nowhere has failed.
+ * twice, a job that ended in between may be missing in the counts of its batch, and a chain whose step ended in between has failed.
  */
 import { formatGroupId, formatJobId } from "../base/ids.ts";
 import { callAgain, type JobBatch } from "./batches.ts";
@@ -57,19 +57,15 @@ export function takeFindStep(core: Core, from: number, { chain, step, seq }: Fin
   const isIt = found?.options.chainId === chain && found.options.chainStep === step;
   const job = isIt ? found : undefined;
   if (job !== undefined && !isFinished(job.state)) return;
-  const { createdAtMs = 0, state = "dead", reason, result } = job ?? {};
-  const id = formatJobId(seq, createdAtMs, core.place.shard);
+  const id = formatJobId(seq, job?.createdAtMs ?? 0, core.place.shard);
   const said = { kind: "step", chain, step, job: id } as const;
-  const how = state === "completed" || state === "cancelled" ? state : "dead";
-  core.post.send(from, {
-    ...said,
-    how,
-    ...(result !== undefined && { result }),
-    ...(how === "dead" && { reason: reason ?? lost }),
-  });
+  if (job?.state === "cancelled") core.post.send(from, { ...said, how: "cancelled" });
+  // What was left of the chain went with the news that did not come.
+  else core.post.send(from, { ...said, how: "dead", reason: job?.reason ?? lost });
 }
 
-const lost = "its job was lost when the shards were restored from copies of different moments";
+const lost =
+  "what became of its job was lost when shards were restored from copies of different moments";
 
 /** Of the jobs that are counted elsewhere the others will say how many there are. */
 function recountOwn(core: Core): void {
@@ -118,11 +114,11 @@ function askAgain(core: Core): void {
 
 function askForStep(core: Core, number: number, chain: Chain): void {
   const [seq = 0, , shard] = chain.jobs.at(-1) ?? [];
-  if (chain.away?.plan === undefined || shard === undefined) return;
+  if (shard === undefined || chain.finishedAtMs > 0) return;
   const { createdAtMs, at } = chain;
   const id = formatGroupId("chn", { seq: number, createdAtMs, shard: core.place.shard });
   if (seq > 0) core.post.send(shard, { kind: "findStep", chain: id, step: at, seq });
-  else if (chain.finishedAtMs === 0) loseStep(core, id, lost);
+  else loseStep(core, id, lost);
 }
 
 /** In an order that is the same on all replicas. */

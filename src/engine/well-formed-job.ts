@@ -143,7 +143,7 @@ export const jobRows: Rows<NewJob> = {
 export const newJob: Shape<NewJob> = members<NewJob>(jobRows);
 
 /** A job that follows others begins no chain, so jobs are not nested without bound. */
-export const followingRows: Pick<Rows<Partial<JobOptions>>, "chain"> = {
+const followingRows: Pick<Rows<Partial<JobOptions>>, "chain"> = {
   chain: absent("it follows other jobs itself"),
 };
 const followingJob: Shape<NewJob> = members<NewJob>({
@@ -151,12 +151,18 @@ const followingJob: Shape<NewJob> = members<NewJob>({
   options: optional(members<Partial<JobOptions>>({ ...optionRows, ...followingRows })),
 });
 
-const chain: Shape<ChainPlan> = members<ChainPlan>({
-  steps: list(followingJob, 1, bounds.listMax),
-  onFailure: optional(either(word({ continue: true }), followingJob)),
-  onExit: optional(followingJob),
-  shard,
-});
+function chainOf(stepsMin: number): Shape<ChainPlan> {
+  return members<ChainPlan>({
+    steps: list(followingJob, stepsMin, bounds.listMax),
+    onFailure: optional(either(word({ continue: true }), followingJob)),
+    onExit: optional(followingJob),
+    shard,
+  });
+}
+
+const chain: Shape<ChainPlan> = chainOf(1);
+/** Of a chain that has begun. */
+export const restOfChain: Shape<ChainPlan> = chainOf(0);
 
 export const newBatch: Shape<NewBatch> = members<NewBatch>({
   openMs: optional(duration),

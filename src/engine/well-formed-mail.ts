@@ -18,14 +18,15 @@ import {
 } from "./shape.ts";
 import {
   count,
-  followingRows,
   jobRows,
   json,
   key,
   longText,
   optionRows,
+  restOfChain,
   seq,
   shard,
+  shortText,
   time,
 } from "./well-formed-job.ts";
 
@@ -38,13 +39,13 @@ const ref: Shape<JobRef> = (value) =>
     ? (numberAndTime(value.slice(0, 2)) ?? shard(value[2]))
     : numberAndTime(value);
 
-/** What an engine adds in another shard: never a chain, which is kept where it began. */
+/** What an engine adds in another shard. */
 const addedJob: Shape<NewJob> = members<NewJob>({
   ...jobRows,
   options: optional(
     members<Partial<JobOptions>>({
       ...optionRows,
-      ...followingRows,
+      chain: optional(restOfChain),
       chainId: optional(id),
       chainStep: optional(integer(-2, bounds.listMax)),
       deadOf: optional(ref),
@@ -98,6 +99,10 @@ export const mail: Shape<Mail> = variants<Mail>({
     step: integer(0, bounds.listMax),
     how: word({ completed: true, dead: true, cancelled: true, runsAgain: true }),
     job: id,
+    plan: optional(restOfChain),
+    parentId: optional(shortText),
+    cascadeCancel: optional(yes),
+    batchId: optional(id),
     result: optional(json),
     exit: optional(longText),
     error: optional(longText),

@@ -50,7 +50,7 @@ function chainView(node: Node, id: string, chain: Chain): ChainView {
   const current = chain.jobs.at(-1);
   const own = current?.[2] === undefined ? current : undefined;
   const job = own && node.replica.engine.state.getJob(own[0]);
-  const plan = chain.away?.plan ?? job?.options.chain;
+  const plan = job?.options.chain;
   for (const spec of plan?.steps ?? []) {
     steps.push({ step: steps.length, queue: spec.queue, state: "waiting" });
   }

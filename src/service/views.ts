@@ -93,6 +93,8 @@ export function jobView(id: string, job: Job, attempts: readonly Attempt[]): Job
   set(view, "hold_reason", job.state === "held" ? job.reason : undefined);
   set(view, "dead_reason", job.state === "dead" ? job.reason : undefined);
   set(view, "cancel_reason", job.state === "cancelled" ? job.reason : undefined);
+  const next = job.options.chain?.steps.map((step) => step.queue) ?? [];
+  if (next.length > 0) view.chain_next = next;
   if (job.options.cascadeCancel) view.cascade_cancel = true;
   if (job.options.dependsOn !== undefined) {
     view.depends_on = [...job.options.dependsOn];

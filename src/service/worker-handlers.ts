@@ -56,7 +56,7 @@ function enqueueHandlers(node: Node): Pick<WorkerHandlers, "enqueueJob" | "enque
       const call =
         body.batch == null
           ? { jobs, ...(body.part_of != null && { partOf: body.part_of }) }
-          : { jobs: jobs.map(refuseOtherBatch), batch: toNewBatch(body.batch, shard) };
+          : { jobs, batch: toNewBatch(body.batch, shard) };
       const { results, batch } = await enqueue(node, call, body.idempotency_key);
       const views = results.map((result, i) =>
         result.kind === "rejected"
@@ -77,7 +77,7 @@ export function checkJobs(
   body: InputOf<Operations["enqueueJobs"]>["body"],
   shardOf: (queue: string) => number,
 ): NewJob[] {
-  return body.jobs.map((spec, i) => {
+  const jobs = body.jobs.map((spec, i) => {
     try {
       const job = toNewJob(spec, { index: i, shard: shardOf(spec.queue) });
       refuseScattered(job, shardOf);
@@ -87,10 +87,20 @@ export function checkJobs(
       throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
     }
   });
+  if (body.batch != null || body.part_of != null) refuseOtherBatch(body, jobs);
+  return jobs;
 }
 
-function refuseOtherBatch(job: NewJob, index: number): NewJob {
-  if (job.options?.batchId === undefined) return job;
+/** A job is in one batch, and a call in one as well. */
+function refuseOtherBatch(
+  { batch, part_of }: InputOf<Operations["enqueueJobs"]>["body"],
+  jobs: readonly NewJob[],
+): void {
+  if (batch != null && part_of != null) {
+    throw new CorvoError("VALIDATION_ERROR", "part_of: the call begins a batch of its own");
+  }
+  const index = jobs.findIndex((job) => job.options?.batchId !== undefined);
+  if (index < 0) return;
   throw new CorvoError(
     "VALIDATION_ERROR",
     `jobs[${index}]: batch_id: the call begins a batch of its own, and a job is in one batch`,

@@ -1,6 +1,9 @@
 /** What jobs of different shards mean to each other, with engines that are joined by hand. */
 import { expect, test } from "bun:test";
 import { formatGroupId } from "../../src/base/ids.ts";
+import type { Change } from "../../src/engine/change.ts";
+import { engineLimits } from "../../src/engine/limits.ts";
+import type { Errand, Mail } from "../../src/engine/mail.ts";
 import { ShardsRig } from "../support/shards-rig.ts";
 
 const records = (rig: ShardsRig, shard: number, kind: "watchers" | "followers" | "mail") => [
@@ -134,7 +137,6 @@ test("[F51] a chain goes from shard to shard, and each step is told the result o
   expect(shown()).toMatchObject({ state: "completed", at: 3 });
   expect(shown()?.jobs.map(([, , shard]) => shard)).toEqual([undefined, 1, 2, undefined]);
   expect(shown()?.exitJob?.[2]).toBe(1);
-  expect(shown()?.away).toBeUndefined();
   expectQuiet(rig);
 });
 
@@ -158,6 +160,44 @@ test("[F51] a step of another shard that is run again after the chain went on be
 
   const [chain] = [...rig.at(0).state.records("chain").entries()].map(([, found]) => found);
   expect(chain).toMatchObject({ state: "running", at: 2 });
+});
+
+test("[F51] [F52] what another shard cannot add fails its chain, is counted no more, and is named by its batch", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const step = { queue: b, payload: "{}" };
+  const { batch } = rig.enqueue([{ queue: a, payload: "{}" }], {
+    batch: { shard: 0, openMs: 5000, onComplete: step },
+  });
+  const [seq = 0, createdAtMs = 0] = batch ?? [];
+  const batchId = formatGroupId("batch", { seq, createdAtMs, shard: 0 });
+  const chain = { steps: [step], shard: 0 };
+  rig.enqueue([{ queue: a, payload: "{}", options: { chain, batchId } }]);
+  rig.apply(0, { kind: "sealBatch", batch: seq });
+  rig.run(a);
+  rig.run(a);
+  const { mails } = rig.at(0).engine.post.after(1, 0, 10);
+  const answer = (errand: Errand, first: number) =>
+    rig.apply(0, {
+      ...{ kind: "deliver", from: 1, first },
+      mails: [{ kind: "added", errand, problem: "no room" }],
+    });
+  const errands = (from: readonly Mail[]) =>
+    from.flatMap((mail) => (mail.kind === "add" && mail.errand ? [mail.errand] : []));
+
+  const [ofStep] = errands(mails);
+  if (ofStep === undefined) throw new Error("a step was sent");
+  answer(ofStep, 1);
+  const [, ofBatch] = errands(rig.at(0).engine.post.after(1, 0, 10).mails);
+  if (ofBatch === undefined) throw new Error("a callback was sent");
+  answer(ofBatch, 2);
+
+  const [[, found] = []] = [...rig.at(0).state.records("chain").entries()];
+  expect(found).toMatchObject({ state: "failed", reason: "no room", at: 0 });
+  expect(found?.jobs).toHaveLength(1);
+  const counted = rig.at(0).state.records("batch").get(String(seq));
+  expect(counted).toMatchObject({ state: "completed", total: 2, completed: 2, reason: "no room" });
+  expect(counted?.completeJob).toBeUndefined();
 });
 
 test("[F51] a worker of another shard ends a chain, and one that fails runs its handler once", () => {
@@ -371,4 +411,34 @@ test("[F55] what is brought twice is taken once, and an engine that starts anew 
 
   expect(rig.jobsOf(b)).toHaveLength(5);
   expectQuiet(rig);
+});
+
+test("[F55] while too many messages wait, only jobs that can give rise to none are added", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const { engine } = rig.at(0);
+  const apply = (change: Change) =>
+    engine.apply({ nowMs: rig.nowMs, seed: 1, changes: [change] })[0];
+  const passedOn = { queue: a, payload: "{}", options: { deadQueue: b } };
+  const count = engineLimits.mailMax;
+  apply({ kind: "enqueue", jobs: Array.from({ length: count }, () => passedOn) });
+  const claimed = apply({ kind: "claim", queues: [a], count, leaseMs: 1000 });
+  const jobs = claimed?.kind === "claimed" ? claimed.jobs : [];
+  const items = jobs.map(({ seq, token }) => ({ seq, token, error: "e", retryable: false }));
+  apply({ kind: "fail", items });
+
+  const chain = { steps: [{ queue: b, payload: "{}" }], shard: 0 };
+  const begins = { queue: a, payload: "{}", options: { chain } };
+  const added = () =>
+    apply({ kind: "enqueue", jobs: [passedOn, begins, { queue: a, payload: "{}" }] });
+  expect(added()).toMatchObject({
+    results: [
+      { code: "OVERLOADED", message: expect.stringContaining("mailMax") },
+      { code: "OVERLOADED" },
+      { kind: "added" },
+    ],
+  });
+  apply({ kind: "forgetMail", to: 1, through: 1 });
+
+  expect(added()).toMatchObject({ results: Array(3).fill({ kind: "added" }) });
 });

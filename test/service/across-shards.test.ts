@@ -1,5 +1,10 @@
 /** Jobs that belong together though they are in different shards of a node, over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
+import type { NewJob } from "../../src/engine/change.ts";
+import { mailLevel, needOf } from "../../src/engine/feature-levels.ts";
+import type { JobOptions } from "../../src/engine/options.ts";
+import { isAcross } from "../../src/service/relations.ts";
 import { type Claimed, type LiveServer, liveServer } from "../support/live-server.ts";
 import { spreadOverThree as spread } from "../support/spread.ts";
 
@@ -200,6 +205,21 @@ describe("batches", () => {
     expect(none.status).toBe(204);
   });
 
+  test("[F52] a job of a call that makes a batch is in no other one, whatever its shard", async () => {
+    const [a, b] = spread("other");
+    const { batch_id } = await server.post<{ batch_id: string }>("/batches", { queue: b });
+    const jobs = [{ queue: a }, { queue: b, batch_id }];
+
+    for (const more of [{ batch: {} }, { part_of: batch_id }]) {
+      const refused = await server.call("POST", "/api/v1/enqueue/batch", { jobs, ...more });
+      expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
+    }
+    const both = { jobs: [{ queue: a }], batch: {}, part_of: batch_id };
+    const refused = await server.call("POST", "/api/v1/enqueue/batch", both);
+    expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
+    expect((await server.call("GET", `/api/v1/queues/${a}`)).status).toBe(404);
+  });
+
   test("[F52] jobs of other shards join an open batch, are cancelled with it, and are refused by a sealed one", async () => {
     const [a, b, c] = spread("open");
     const { batch_id } = await server.post<{ batch_id: string }>("/batches", { queue: a });
@@ -253,4 +273,34 @@ test("[F56] the resources of a job stay where its queue is, and the refusal says
 
   expect(refused.body).toMatchObject({ code: "VALIDATION_ERROR" });
   expect(JSON.stringify(refused.body)).toContain("{tag}");
+});
+
+test("[F2] [F50] a job that has to do with another shard is one that older nodes do not know; any other is not", () => {
+  const [a, b] = spread("level");
+  const place = { shard: 0, shards };
+  const job = (options: Partial<JobOptions>) => ({ queue: a, payload: "{}", options });
+  const [mine, other] = [formatJobId(1, 1000, 0), formatJobId(1, 1000, 1)];
+  const batch = (shard: number) => formatGroupId("batch", { seq: 1, createdAtMs: 1000, shard });
+  const step = (queue: string, options = {}) => ({ queue, payload: "{}", options });
+  const chain = (...steps: NewJob[]) => ({ chain: { steps, shard: 0 } });
+  const own = [
+    job({}),
+    job({ dependsOn: [mine, "$0"], parentId: mine, batchId: batch(0) }),
+    job({ deadQueue: a, ...chain(step(a)) }),
+  ];
+  const across = [
+    job({ dependsOn: [mine, other] }),
+    job({ parentId: other }),
+    job({ batchId: batch(2) }),
+    job({ deadQueue: b }),
+    job(chain(step(a), step(b))),
+    job(chain(step(a, { deadQueue: b }))),
+    job({ chain: { steps: [], onExit: step(b), shard: 0 } }),
+  ];
+
+  expect(own.map((one) => isAcross(place, one))).toEqual(own.map(() => false));
+  expect(across.map((one) => isAcross(place, one))).toEqual(across.map(() => true));
+  const change = { kind: "enqueue", jobs: across, across: true } as const;
+  expect(needOf(change).level).toBe(mailLevel);
+  expect(across.some((one) => isAcross({ shard: 0, shards: 1 }, one))).toBe(false);
 });

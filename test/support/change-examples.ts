@@ -275,7 +275,13 @@ const mails: DeliverMail["mails"] = [
   { kind: "cancelled", id: "batch_1" },
   {
     kind: "add",
-    job: fullJob({ ...optionsOfFollower, chainId: "chn_1", chainStep: 1, deadOf: [1, at, 2] }),
+    job: fullJob({
+      ...optionsOfFollower,
+      chain: options.chain,
+      chainId: "chn_1",
+      chainStep: 1,
+      deadOf: [1, at, 2],
+    }),
     errand: step,
   },
   { kind: "added", errand: step, job: [1, at] },
@@ -287,6 +293,7 @@ const mails: DeliverMail["mails"] = [
   {
     ...{ kind: "step", chain: "chn_1", step: 1, how: "dead", job: "job_1" },
     ...{ result: json, exit: "", error: "e", reason: "r" },
+    ...{ plan: options.chain, parentId: "job_2", cascadeCancel: true, batchId: "batch_1" },
   },
   { kind: "findStep", chain: "chn_1", step: 1, seq: 2 },
   { kind: "reunited" },

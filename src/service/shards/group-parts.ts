@@ -3,8 +3,7 @@
  * those shards know it.
  */
 import type { CallContext, Handlers } from "../../api/operations.ts";
-import { shardOfId } from "../../base/ids.ts";
-import { checkNamed, statesOf } from "./named-jobs.ts";
+import { checkNamed, type JobSeen, statesOf } from "./named-jobs.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Wrapped = "enqueueJob" | "getChain" | "getBatch" | "sealBatch" | "cancelBatch" | "explainJob";
@@ -42,7 +41,11 @@ export function createGroupParts(
       const shard = calls.ofJob(input.params.chain_id);
       const view = await calls.body(shard, "getChain", input, context);
       const shown = [...view.steps, view.exit_job, view.failure_job];
-      await fillIn(calls, shown, context, input.query);
+      const seen = await fillIn(calls, shown, context, input.query);
+      const current = seen.get(view.steps.at(-1)?.job_id ?? "");
+      for (const queue of current?.chain_next ?? []) {
+        view.steps.push({ step: view.steps.length, queue, state: "waiting" });
+      }
       return view;
     },
     getBatch: (input, context) => ofBatch("getBatch", input, context),
@@ -77,19 +80,23 @@ export function createGroupParts(
   };
 }
 
-/** The shard of a group has no more of a job elsewhere than its id. */
+/** The shard of a group has no more of a job elsewhere than its id; what the others say of theirs. */
 export async function fillIn(
   calls: ShardCalls,
   shown: readonly (Shown | undefined)[],
   context: CallContext,
-  query: { readonly consistency?: "strong" | "stale" },
-): Promise<void> {
+  { consistency }: { readonly consistency?: "strong" | "stale" },
+): Promise<ReadonlyMap<string, JobSeen>> {
   const unknown = shown.filter((job) => job?.state === "removed" && job.job_id !== undefined);
   const ids = unknown.flatMap((job) => job?.job_id ?? []);
-  if (ids.every((id) => shardOfId(id) === undefined)) return;
+  // Of the query of the call only this is meant for the jobs.
+  const query = consistency === undefined ? {} : { consistency };
   const states = await statesOf(calls, ids, context, query);
   for (const job of unknown) {
     const found = states.get(job?.job_id ?? "");
-    if (job !== undefined && found !== undefined) Object.assign(job, found);
+    if (job === undefined || found === undefined) continue;
+    job.queue = found.queue;
+    job.state = found.state;
   }
+  return states;
 }

@@ -118,14 +118,21 @@ async function checkBatch(
   throw new CorvoError("BATCH_ERROR", `${where}batch_id: batch "${id}" is sealed, ${state}`);
 }
 
-/** Queue and state of jobs, wherever they are; those that are gone are left out. */
+/** What other shards say of a job of theirs. */
+export interface JobSeen {
+  readonly queue: string;
+  readonly state: string;
+  readonly chain_next?: string[];
+}
+
+/** Jobs, wherever they are; those that are gone are left out. */
 export async function statesOf(
   calls: ShardCalls,
   ids: readonly string[],
   context: CallContext,
   query: InputFor<"bulkGetJobs">["query"] = {},
-): Promise<Map<string, { readonly queue: string; readonly state: string }>> {
-  const found = new Map<string, { queue: string; state: string }>();
+): Promise<Map<string, JobSeen>> {
+  const found = new Map<string, JobSeen>();
   const known = [...new Set(ids)].filter((id) => (shardOfId(id) ?? calls.count) < calls.count);
   const byShard = Map.groupBy(known, (id) => calls.ofJob(id));
   await Promise.all(
@@ -134,7 +141,7 @@ export async function statesOf(
         const body = { job_ids: all.slice(i, i + limits.bulkGetMax) };
         const input = { params: {}, query, body };
         const { jobs } = await calls.body(shard, "bulkGetJobs", input, context);
-        for (const { id, queue, state } of jobs) found.set(id, { queue, state });
+        for (const job of jobs) found.set(job.id, job);
       }
     }),
   );
