@@ -1,12 +1,16 @@
 /** `corvo server`: the flags of a node. What they wire together is loaded only when it runs (`server/`). */
 import { requestLimits } from "../api/limits.ts";
 import { shardsMax } from "../base/placement.ts";
+import type { Logger } from "../base/ports.ts";
 import { type AllowRule, parseAllowRule } from "../net/outbound/address.ts";
 import { command } from "./_shared/command.ts";
+import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
 import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
+import { defaultQueue, readQueue } from "./_shared/queue-args.ts";
 import { BadValue, readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+import type { EmbeddedWorkers } from "./server/embedded-workers.ts";
 import type { ClusterOptions } from "./server/identity.ts";
 
 export default command({
@@ -21,6 +25,10 @@ export default command({
       says: "On another machine, with the word of `corvo cluster token` in CORVO_JOIN_TOKEN",
     },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
+    {
+      line: "corvo server --workers 8 --work mail -- ./send-mail.sh",
+      says: "With eight workers for the jobs of a queue",
+    },
     {
       line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
       says: "The same on three machines: one of them founds the cluster, the others join it",
@@ -51,6 +59,20 @@ export default command({
       description: `Parts that the jobs of a new cluster are spread over, 1 to ${shardsMax}, each queue in one; they cannot change later. Default 1. A node that joins learns it.`,
       valueHint: "N",
       read: readShards,
+    },
+    workers: {
+      type: "string",
+      description:
+        "Run so many jobs at one time with the command after --, beside the server. As `corvo worker` does.",
+      valueHint: "N",
+      read: readCount,
+    },
+    work: {
+      type: "string",
+      description: `Queue that --workers take jobs from; repeatable. Default ${defaultQueue}.`,
+      valueHint: "QUEUE",
+      repeatable: true,
+      read: readQueue,
     },
     join: {
       type: "string",
@@ -259,6 +281,7 @@ export default command({
     },
     "log-level": { type: "enum", description: "Default: info.", options: logLevels },
   },
+  takesCommand: true,
   async run(args, context) {
     const { system } = context;
     const log = createLogger(system, {
@@ -275,6 +298,7 @@ export default command({
         "Name every node with --join, this one too, or one name that has all their addresses.",
       );
     }
+    const workers = await workersOf(args, context, log);
     const { runServer } = await import("./server/run.ts");
     return runServer(
       {
@@ -318,10 +342,47 @@ export default command({
           keepMs: args["events-retention"],
         },
       },
-      { log, context, graceMs: args["shutdown-timeout"] },
+      { log, context, graceMs: args["shutdown-timeout"], workers },
     );
   },
 });
+
+interface WorkersArgs {
+  readonly workers: number | undefined;
+  readonly work: readonly string[];
+  readonly "shutdown-timeout": number;
+}
+
+async function workersOf(
+  args: WorkersArgs,
+  context: Context,
+  log: Logger,
+): Promise<EmbeddedWorkers | undefined> {
+  const { trailing } = context;
+  if (args.workers === undefined || args.workers === 0) {
+    const stray = args.work.length > 0 ? "--work" : trailing === undefined ? undefined : "--";
+    if (stray === undefined) return undefined;
+    throw new UsageError(
+      `${stray} is for the workers of this server, and --workers is not given`,
+      "corvo server --workers 8 -- ./handler.sh",
+    );
+  }
+  if (trailing === undefined || trailing.length === 0) {
+    throw new UsageError(
+      "--workers needs a command to run for each job",
+      "corvo server --workers 8 -- ./handler.sh",
+    );
+  }
+  const { resolveCommand } = await import("./worker/runner-system.ts");
+  const { EmbeddedWorkers } = await import("./server/embedded-workers.ts");
+  const options = {
+    count: args.workers,
+    queues: args.work.length === 0 ? [defaultQueue] : [...new Set(args.work)],
+    command: resolveCommand(trailing, context.system.env),
+    graceMs: args["shutdown-timeout"],
+  };
+  return new EmbeddedWorkers(options, log, context.system.timers);
+}
 
 function readBytesOrNone(text: string): number {
   return text === "0" ? 0 : readBytes(text);

@@ -113,7 +113,7 @@ test("[F50] [F51] [F52] [F55] everything that follows runs once while the leader
   });
 }, 90_000);
 
-test("[F57] what belongs together across shards goes on in a cluster that is restored from a backup", async () => {
+test("[F55] what belongs together across shards goes on in a cluster that is restored from a backup", async () => {
   await using cluster = await Cluster.of(1, { words });
   const [node] = cluster.nodes;
   if (node === undefined) throw new Error("there is a node");
@@ -135,6 +135,44 @@ test("[F57] what belongs together across shards goes on in a cluster that is res
   await api.cli("restore", "all.backup", "--data-dir", "data");
   const server = await cluster.place.serve();
   const again = new Api(cluster.place, [server.url]);
+  const state = { isOver: false };
+  const worker = work(again, state);
+  for (const [i, one] of added.entries()) await checkSet(again, sets[i] ?? "", one);
+  state.isOver = true;
+  await worker;
+}, 60_000);
+
+test("[F57] what belongs together across shards goes on when one node is all that is left", async () => {
+  await using cluster = await Cluster.of(3, { words });
+  const api = new Api(
+    cluster.place,
+    cluster.nodes.map(({ url }) => url),
+  );
+  const added: Added[] = [];
+  for (const set of sets.slice(0, 4)) {
+    const { body } = await api.call("POST", "/api/v1/enqueue/batch", callOf(set));
+    added.push(body as unknown as Added);
+  }
+  await until("all parts are counted", async () => {
+    const shown = await api.json("GET", "/api/v1/batches?state=running");
+    return (shown["batches"] as unknown[]).length === 4;
+  });
+  const [, , kept] = cluster.nodes;
+  if (kept === undefined) throw new Error("there are three nodes");
+  const { cluster_id } = await kept.status();
+  for (const name of ["a", "b", "c", "d"]) {
+    await until("the node that is left has it all", async () => {
+      const path = `/api/v1/queues/set3-${name}?consistency=stale`;
+      return (await kept.json<{ pending: number }>("GET", path)).pending === 1;
+    });
+  }
+  await Promise.all(cluster.nodes.map((node) => node.kill()));
+  const flags = ["--unsafe", "--yes-i-lose-data", cluster_id];
+  const { code } = await cluster.place.run(["recover", "--data-dir", kept.name, ...flags]);
+  expect(code).toBe(0);
+  await kept.start();
+
+  const again = new Api(cluster.place, [kept.url]);
   const state = { isOver: false };
   const worker = work(again, state);
   for (const [i, one] of added.entries()) await checkSet(again, sets[i] ?? "", one);
