@@ -114,12 +114,21 @@ function engineOf(place: Place): { state: MemoryState; engine: Engine } {
   return { state, engine: new Engine(state, 3, place) };
 }
 
-
 const errors = new Map<string, { n: number; ex: string }>();
-const note = (m: string, ex: string) => { const k = errors.get(m) ?? { n: 0, ex }; k.n++; errors.set(m, k); };
-const all = fc.sample(fc.tuple(histories, fc.constantFrom(1, 3)), { numRuns: Number(process.argv[3] ?? 1500), seed: Number(process.argv[2] ?? 1) });
+const note = (m: string, ex: string) => {
+  const k = errors.get(m) ?? { n: 0, ex };
+  k.n++;
+  errors.set(m, k);
+};
+const all = fc.sample(fc.tuple(histories, fc.constantFrom(1, 3)), {
+  numRuns: Number(process.argv[3] ?? 1500),
+  seed: Number(process.argv[2] ?? 1),
+});
 for (const [steps, shards] of all) {
-  const one = engineOf({ shard: 0, shards }); const two = engineOf({ shard: 0, shards }); let nowMs = startMs; let broke = false;
+  const one = engineOf({ shard: 0, shards });
+  const two = engineOf({ shard: 0, shards });
+  let nowMs = startMs;
+  let broke = false;
   for (const { afterMs, change } of steps) {
     nowMs += afterMs;
     try {
@@ -130,10 +139,25 @@ for (const [steps, shards] of all) {
       if (v.length) throw new Error("VIOLATION " + v[0]?.replace(/\d+/g, "N"));
     } catch (e) {
       const error = e as Error;
-      note(shards + " " + change.kind + ": " + error.message.slice(0, 150) + " @ " + error.stack?.split("\n").slice(1, 7).map((l) => l.trim().replace(/.*\/src\//, "")).join(" < "), JSON.stringify(change).slice(0, 900));
-      broke = true; break;
+      note(
+        shards +
+          " " +
+          change.kind +
+          ": " +
+          error.message.slice(0, 150) +
+          " @ " +
+          error.stack
+            ?.split("\n")
+            .slice(1, 7)
+            .map((l) => l.trim().replace(/.*\/src\//, ""))
+            .join(" < "),
+        JSON.stringify(change).slice(0, 900),
+      );
+      broke = true;
+      break;
     }
   }
-  if (!broke && hashState(two.state.contents()) !== hashState(one.state.contents())) note("HASH differs", JSON.stringify(steps.map((s) => s.change)).slice(0, 1500));
+  if (!broke && hashState(two.state.contents()) !== hashState(one.state.contents()))
+    note("HASH differs", JSON.stringify(steps.map((s) => s.change)).slice(0, 1500));
 }
 for (const [m, { n, ex }] of errors) console.log(n, m, "\n     ", ex);
