@@ -21,7 +21,7 @@ const State = Type.Union(
   { description: "State of a batch." },
 );
 
-const Batch = Type.Object({
+export const Batch = Type.Object({
   id: Type.String(),
   name: Type.Optional(Type.String()),
   state: State,

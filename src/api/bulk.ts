@@ -45,7 +45,7 @@ export const BulkBody = Type.Object({
   dry_run: Maybe(Type.Boolean({ description: "Only count the jobs that the action would touch." })),
 });
 
-const BulkOperation = Type.Object({
+export const BulkOperation = Type.Object({
   id: Type.String(),
   status: BulkState,
   action: Action,

@@ -272,7 +272,7 @@ const bytesFields = {
 
 export const ChainStep = Type.Object(stepFields);
 
-const Chain = Type.Object(
+export const Chain = Type.Object(
   {
     steps: Type.Array(ChainStep, { minItems: 2, maxItems: limits.chainStepsMax }),
     on_failure: Maybe(

@@ -1,12 +1,17 @@
 /** `corvo server`: the flags of a node. What they wire together is loaded only when it runs (`server/`). */
 import { requestLimits } from "../api/limits.ts";
 import { shardsMax } from "../base/placement.ts";
+import type { Logger } from "../base/ports.ts";
 import { type AllowRule, parseAllowRule } from "../net/outbound/address.ts";
 import { command } from "./_shared/command.ts";
+import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
 import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
+import { defaultQueue, readQueue } from "./_shared/queue-args.ts";
 import { BadValue, readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+import type { EmbeddedWorkers } from "./server/embedded-workers.ts";
+import type { ClusterOptions } from "./server/identity.ts";
 
 export default command({
   examples: [
@@ -20,6 +25,10 @@ export default command({
       says: "On another machine, with the word of `corvo cluster token` in CORVO_JOIN_TOKEN",
     },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
+    {
+      line: "corvo server --workers 8 --work mail -- ./send-mail.sh",
+      says: "With eight workers for the jobs of a queue",
+    },
     {
       line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
       says: "The same on three machines: one of them founds the cluster, the others join it",
@@ -50,6 +59,20 @@ export default command({
       description: `Parts that the jobs of a new cluster are spread over, 1 to ${shardsMax}, each queue in one; they cannot change later. Default 1. A node that joins learns it.`,
       valueHint: "N",
       read: readShards,
+    },
+    workers: {
+      type: "string",
+      description:
+        "Run so many jobs at one time with the command after --, beside the server. As `corvo worker` does.",
+      valueHint: "N",
+      read: readCount,
+    },
+    work: {
+      type: "string",
+      description: `Queue that --workers take jobs from; repeatable. Default ${defaultQueue}.`,
+      valueHint: "QUEUE",
+      repeatable: true,
+      read: readQueue,
     },
     join: {
       type: "string",
@@ -93,6 +116,12 @@ export default command({
       type: "string",
       description:
         "Proves nodes to each other; the same on all. Better set by CORVO_CLUSTER_SECRET. Needed when --peer-bind is not a loopback address, unless --token has it.",
+      valueHint: "TEXT",
+    },
+    "also-accept-secret": {
+      type: "string",
+      description:
+        "A second secret that other nodes may show, while the cluster goes over from one to another. Better set by CORVO_CLUSTER_SECRET_ALSO.",
       valueHint: "TEXT",
     },
     "peer-tls-cert": {
@@ -252,6 +281,7 @@ export default command({
     },
     "log-level": { type: "enum", description: "Default: info.", options: logLevels },
   },
+  takesCommand: true,
   async run(args, context) {
     const { system } = context;
     const log = createLogger(system, {
@@ -268,6 +298,7 @@ export default command({
         "Name every node with --join, this one too, or one name that has all their addresses.",
       );
     }
+    const workers = await workersOf(args, context, log);
     const { runServer } = await import("./server/run.ts");
     return runServer(
       {
@@ -281,6 +312,8 @@ export default command({
           tls: tlsFilesOf(args["peer-tls-cert"], args["peer-tls-key"], args["peer-tls-ca"]),
           ...membershipOf(args.token ?? tokenOfEnv(system.env["CORVO_JOIN_TOKEN"]), {
             secret: args["cluster-secret"] ?? (system.env["CORVO_CLUSTER_SECRET"] || undefined),
+            also:
+              args["also-accept-secret"] ?? (system.env["CORVO_CLUSTER_SECRET_ALSO"] || undefined),
             expect: args.expect,
           }),
         },
@@ -309,10 +342,47 @@ export default command({
           keepMs: args["events-retention"],
         },
       },
-      { log, context, graceMs: args["shutdown-timeout"] },
+      { log, context, graceMs: args["shutdown-timeout"], workers },
     );
   },
 });
+
+interface WorkersArgs {
+  readonly workers: number | undefined;
+  readonly work: readonly string[];
+  readonly "shutdown-timeout": number;
+}
+
+async function workersOf(
+  args: WorkersArgs,
+  context: Context,
+  log: Logger,
+): Promise<EmbeddedWorkers | undefined> {
+  const { trailing } = context;
+  if (args.workers === undefined || args.workers === 0) {
+    const stray = args.work.length > 0 ? "--work" : trailing === undefined ? undefined : "--";
+    if (stray === undefined) return undefined;
+    throw new UsageError(
+      `${stray} is for the workers of this server, and --workers is not given`,
+      "corvo server --workers 8 -- ./handler.sh",
+    );
+  }
+  if (trailing === undefined || trailing.length === 0) {
+    throw new UsageError(
+      "--workers needs a command to run for each job",
+      "corvo server --workers 8 -- ./handler.sh",
+    );
+  }
+  const { resolveCommand } = await import("./worker/runner-system.ts");
+  const { EmbeddedWorkers } = await import("./server/embedded-workers.ts");
+  const options = {
+    count: args.workers,
+    queues: args.work.length === 0 ? [defaultQueue] : [...new Set(args.work)],
+    command: resolveCommand(trailing, context.system.env),
+    graceMs: args["shutdown-timeout"],
+  };
+  return new EmbeddedWorkers(options, log, context.system.timers);
+}
 
 function readBytesOrNone(text: string): number {
   return text === "0" ? 0 : readBytes(text);
@@ -344,22 +414,34 @@ function tokenOfEnv(text: string | undefined): JoinToken | undefined {
   }
 }
 
-/** The secret, and the cluster that the token names. */
+/** The secrets, and the cluster that the token names. */
 function membershipOf(
   token: JoinToken | undefined,
-  given: { readonly secret: string | undefined; readonly expect: number | undefined },
-): { secret: string | undefined; clusterId: string | undefined } {
-  if (token === undefined) return { secret: given.secret, clusterId: undefined };
-  if (given.expect !== undefined) {
+  given: {
+    readonly secret: string | undefined;
+    readonly also: string | undefined;
+    readonly expect: number | undefined;
+  },
+): Pick<ClusterOptions, "secrets" | "clusterId"> {
+  const { secret, also, expect } = given;
+  const own = token?.secret ?? secret;
+  if (also !== undefined && own === undefined) {
+    throw new UsageError(
+      "CORVO_CLUSTER_SECRET_ALSO is a second secret, and this node has no first one",
+      "Set CORVO_CLUSTER_SECRET to the secret that the nodes have now.",
+    );
+  }
+  if (token === undefined) return { secrets: { own, also }, clusterId: undefined };
+  if (expect !== undefined) {
     throw new UsageError(
       "a join token is of a cluster that exists, and --expect forms one",
       "Leave one of them out.",
     );
   }
-  if (given.secret !== undefined && token.secret !== undefined && given.secret !== token.secret) {
+  if (secret !== undefined && token.secret !== undefined && secret !== token.secret) {
     throw new UsageError("the join token has another secret than CORVO_CLUSTER_SECRET");
   }
-  return { secret: token.secret ?? given.secret, clusterId: token.clusterId };
+  return { secrets: { own, also }, clusterId: token.clusterId };
 }
 
 /** All three files, or none. */

@@ -42,6 +42,10 @@ export const parentsLevel = 2;
 
 /** From here on payloads and results may have other forms than JSON text (`base/stored-value.ts`). */
 export const packedLevel = 3;
+
+/** From here on nothing makes a schedule add more jobs than it may. */
+export const maxRunsLevel = 3;
+
 /** From here on life-cycle events are counted. */
 export const eventsLevel = 3;
 

@@ -32,6 +32,8 @@ export function joiningOf(core: Core, seq: number): string | undefined {
 /** The batch counts these jobs, or does not. */
 export function takeJoined(core: Core, { batch, jobs, refusal }: Joined): void {
   for (const seq of jobs) {
+    // What nobody asked for is no answer.
+    if (joiningOf(core, seq) !== batch) continue;
     const job = core.state.getJob(seq);
     if (refusal === undefined) enter(core, seq, job, batch);
     else stayOut(core, seq, job, `batch_id: ${refusal}`);
@@ -50,10 +52,10 @@ function enter(core: Core, seq: number, job: Job | undefined, batch: string): vo
   if (isReady && job.state === "pending") core.rehome(job, {});
 }
 
-/** It is none of the batch, and does not run: who added it wanted it counted. */
+/** It is none of the batch, and does not run, unless it does already: who added it wanted it counted. */
 function stayOut(core: Core, seq: number, job: Job | undefined, reason: string): void {
   let left = job;
-  if (job !== undefined && !isFinished(job.state)) {
+  if (job !== undefined && !isFinished(job.state) && job.state !== "active") {
     const history = recordAttempt(core, job, {
       outcome: "dependency_failed",
       error: reason,

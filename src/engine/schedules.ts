@@ -9,6 +9,7 @@ import type {
 } from "./change.ts";
 import type { Core } from "./core.ts";
 import { addJob } from "./enqueue.ts";
+import { maxRunsLevel } from "./feature-levels.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
@@ -19,6 +20,7 @@ import {
   nextStepMs,
   type ScheduleRecord,
   type ScheduleRun,
+  type ScheduleSpec,
   wantsPlan,
 } from "./schedule.ts";
 
@@ -64,7 +66,7 @@ function setSchedule(core: Core, change: SetSchedule): Outcome {
     updatedAtMs: nowMs,
     plan: [],
     plannedToMs: nowMs,
-    ends: false,
+    ends: isUsedUp(core, spec, known),
     runs: known?.runs ?? 0,
     missed: known?.missed ?? 0,
     history: known?.history ?? 0,
@@ -99,10 +101,20 @@ function pauseSchedule(core: Core, change: PauseSchedule): Outcome {
     updatedAtMs: core.nowMs,
     plan: [],
     plannedToMs: core.nowMs,
-    ends: false,
+    ends: isUsedUp(core, record.spec, record),
     bufferedMs: 0,
   });
   return { kind: "ok" };
+}
+
+/** Has it added all the jobs that it may? Programs of lower levels let a schedule that was changed or paused add one more. */
+function isUsedUp(
+  { state }: Core,
+  { maxRuns }: ScheduleSpec,
+  record: Pick<ScheduleRecord, "runs"> | undefined,
+): boolean {
+  if (state.meta.featureLevel < maxRunsLevel || maxRuns === 0) return false;
+  return (record?.runs ?? 0) >= maxRuns;
 }
 
 /** Adds a job now, whatever the timetable, a pause and unfinished runs say. */
@@ -119,6 +131,8 @@ function planSchedule(core: Core, change: PlanSchedule): Outcome {
   if (record === undefined) return { kind: "ok" };
   const { version, afterMs, dueMs, ends, missed, missedToMs } = change;
   if (record.version !== version || record.plannedToMs !== afterMs) return { kind: "ok" };
+  // It was made before the last job was added.
+  if (isUsedUp(core, record.spec, record)) return { kind: "ok" };
   let next: ScheduleRecord = {
     ...record,
     plan: [...record.plan, ...dueMs],

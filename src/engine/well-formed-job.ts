@@ -128,7 +128,7 @@ export const queueDefaults: Shape<Partial<JobOptions>> = only(optionRows, [
   "deadQueue",
 ]);
 
-const jobRows: Rows<NewJob> = {
+export const jobRows: Rows<NewJob> = {
   queue: name,
   payload: storedValue,
   priority: optional(priority),

@@ -18,13 +18,11 @@ import {
 } from "./shape.ts";
 import {
   count,
-  duration,
+  jobRows,
   json,
   key,
   longText,
-  name,
   optionRows,
-  priority,
   restOfChain,
   seq,
   shard,
@@ -35,21 +33,15 @@ import {
 const id = key;
 const change = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 
+const numberAndTime = pair(seq, time);
 const ref: Shape<JobRef> = (value) =>
   Array.isArray(value) && value.length === 3
-    ? (pair(seq, time)(value.slice(0, 2)) ?? shard(value[2]))
-    : (pair(seq, time)(value) as ReturnType<Shape<JobRef>>);
+    ? (numberAndTime(value.slice(0, 2)) ?? shard(value[2]))
+    : numberAndTime(value);
 
 /** What an engine adds in another shard. */
 const addedJob: Shape<NewJob> = members<NewJob>({
-  queue: name,
-  payload: json,
-  priority: optional(priority),
-  delayMs: optional(duration),
-  scheduledAtMs: optional(time),
-  expireMs: optional(duration),
-  deadlineMs: optional(duration),
-  checkpoint: optional(json),
+  ...jobRows,
   options: optional(
     members<Partial<JobOptions>>({
       ...optionRows,

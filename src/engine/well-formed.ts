@@ -15,6 +15,7 @@ import type {
   FailItem,
   HeartbeatItem,
   ManageAction,
+  ManageJobs,
   RaisedPause,
   ReleaseItem,
   Retention,
@@ -242,7 +243,20 @@ const subscriptionSpec: Shape<SubscriptionSpec> = members<SubscriptionSpec>({
   ttlMs: leaseMs,
 });
 
-const change: Shape<Change> = variants<Change>({
+/** What an action needs besides the jobs that it is of. */
+function actionRule({
+  action,
+  queue,
+  priority: to,
+}: Pick<ManageJobs, "action" | "queue" | "priority">): string | undefined {
+  if (action === "move" && queue === undefined) return "a queue with the action move";
+  if (action === "changePriority" && to === undefined) {
+    return "a priority with the action changePriority";
+  }
+  return undefined;
+}
+
+const kinds: Shape<Change> = variants<Change>({
   enqueue: {
     jobs: list(newJob, 0, bounds.listMax),
     batch: optional(newBatch),
@@ -360,6 +374,10 @@ const change: Shape<Change> = variants<Change>({
   removeSubscription: { id: name },
   raiseFeatureLevel: { level: count },
 });
+
+const change = checked(kinds, (value) =>
+  value.kind === "manage" || value.kind === "startBulk" ? actionRule(value) : undefined,
+);
 
 /** Throws VALIDATION_ERROR when the change is not one that may reach the log. */
 export function refuseIllFormed(value: Change): void {

@@ -30,9 +30,9 @@ const all = (Object.entries(operations) as [string, Operation][]).filter(
   ([name]) => name !== "drainNode",
 );
 const writes = all.filter(([, operation]) => operation.method !== "GET");
-// What takes any bytes has nothing to refuse.
+/** Those that take JSON. */
 const withBody = writes.filter(
-  ([, operation]) => operation.takes === "json" && propertiesOf(operation.body).length > 0,
+  ([, { body, takes }]) => takes === "json" && propertiesOf(body).length > 0,
 );
 
 function propertiesOf(schema: TSchema): string[] {

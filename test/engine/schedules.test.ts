@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Change } from "../../src/engine/change.ts";
 import { Engine } from "../../src/engine/engine.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { CatchUp, Overlap, ScheduleSpec } from "../../src/engine/schedule.ts";
@@ -34,6 +35,10 @@ class Rig {
   nowMs = startMs;
   /** Every minute of which the job ran, by due time. */
   readonly runs: number[] = [];
+
+  constructor() {
+    this.state.meta.featureLevel = newestFeatureLevel;
+  }
 
   apply(...changes: Change[]) {
     return this.engine.apply({ nowMs: this.nowMs, seed: 1, changes });
@@ -213,6 +218,33 @@ describe("a schedule", () => {
 
     expect(rig.added).toEqual([1, 2]);
     expect(rig.record).toMatchObject({ ends: true, plan: [] });
+  });
+
+  test("adds no more jobs than it may, whether it is paused, given other settings, or planned late meanwhile", () => {
+    const rig = new Rig();
+    rig.set({ maxRuns: 2 });
+    const { version, plannedToMs: afterMs } = rig.record;
+    rig.pass(minute);
+    rig.pass(minute);
+
+    rig.apply({ kind: "pauseSchedule", name: "s", paused: true });
+    rig.apply({ kind: "pauseSchedule", name: "s", paused: false });
+    rig.pass(minute);
+    rig.set({ maxRuns: 1 });
+    rig.pass(minute);
+    const late = { version: rig.record.version, afterMs: rig.record.plannedToMs };
+    for (const from of [late, { version, afterMs }]) {
+      const dueMs = [rig.nowMs + minute, rig.nowMs + 2 * minute, rig.nowMs + 3 * minute];
+      const plan = { dueMs, ends: false, missed: 0, missedToMs: 0 };
+      rig.apply({ kind: "planSchedule", name: "s", ...from, ...plan });
+    }
+    rig.pass(5 * minute);
+
+    expect(rig.added).toEqual([1, 2]);
+    expect(rig.record).toMatchObject({ ends: true, plan: [], runs: 2 });
+    rig.set({ maxRuns: 3 });
+    rig.pass(minute);
+    expect(rig.added).toHaveLength(3);
   });
 
   test("leaves out what comes due while it is paused", () => {

@@ -186,6 +186,11 @@ test("[W2] what goes together only in part is refused", () => {
       { kind: "setQueueDefaults", queue: "q", defaults: { uniqueKey: "k" } },
       "defaults.uniqueKey: expected no member of this name",
     ],
+    [{ kind: "manage", action: "move", seqs: [1] }, "expected a queue with the action move"],
+    [
+      { ...leanChanges.startBulk, action: "changePriority" },
+      "expected a priority with the action changePriority",
+    ],
     [{ kind: "sing" }, "kind: expected one of enqueue, claim"],
   ];
   for (const [change, words] of cases) expect(fault(change)).toContain(words);

@@ -262,6 +262,46 @@ export const limits: Chapter = {
       },
     },
     {
+      id: "limit-misspelt",
+      what: "A call with a misspelt member is refused with the name that was meant, and changes nothing",
+      shows: 'PUT /api/v1/limits/queues/{name} {rate: {knd: "leaky"}}',
+      async story(api, queue) {
+        await api.json("PUT", ofQueue(queue), { concurrency: 7 });
+        const rate = { count: 1, window: "1s", knd: "leaky" };
+        const answer = await api.refused("VALIDATION_ERROR", "PUT", ofQueue(queue), { rate });
+        expect(answer.text).toContain("rate.knd is not known here; did you mean kind?");
+        return async () => {
+          const left = await api.json("GET", ofQueue(queue));
+          expect(left).toMatchObject({ concurrency: 7 });
+          expect(left).not.toHaveProperty("rate");
+        };
+      },
+    },
+    {
+      id: "limit-pages",
+      what: "Long lists come page by page, and a page goes on where the last one ended whoever leads",
+      shows: "GET /api/v1/limits?limit=2&cursor=…",
+      async story(api, queue) {
+        const keys = ["a", "b", "c", "d", "e"];
+        for (const key of keys) await api.json("PUT", ofQueue(queue), { key, concurrency: 1 });
+        const page = async (cursor?: unknown) => {
+          const more = cursor === undefined ? "" : `&cursor=${cursor}`;
+          const path = `/api/v1/limits?queue=${encodeURIComponent(queue)}&limit=2${more}`;
+          const answer = await api.json("GET", path);
+          const names = (answer["limits"] as { key: string }[]).map(({ key }) => key);
+          return { names, cursor: answer["cursor"] };
+        };
+        const first = await page();
+        return async () => {
+          const second = await page(first.cursor);
+          const third = await page(second.cursor);
+          expect([...first.names, ...second.names, ...third.names]).toEqual(keys);
+          expect(third.cursor).toBeUndefined();
+          await api.refused("VALIDATION_ERROR", "GET", "/api/v1/limits?cursor=x");
+        };
+      },
+    },
+    {
       id: "limit-list",
       what: "Every limit and pause, what of it is in use, and when it opens",
       shows: "corvo limit list; GET /api/v1/limits",

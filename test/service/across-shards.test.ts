@@ -1,24 +1,14 @@
 /** Jobs that belong together though they are in different shards of a node, over HTTP. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { formatGroupId, formatJobId } from "../../src/base/ids.ts";
-import { shardOfQueue } from "../../src/base/placement.ts";
 import type { NewJob } from "../../src/engine/change.ts";
 import { mailLevel, needOf } from "../../src/engine/feature-levels.ts";
 import type { JobOptions } from "../../src/engine/options.ts";
 import { isAcross } from "../../src/service/relations.ts";
 import { type Claimed, type LiveServer, liveServer } from "../support/live-server.ts";
+import { spreadOverThree as spread } from "../support/spread.ts";
 
 const shards = 3;
-
-/** Three queues, one in each shard, whose names begin with the given text. */
-function spread(stem: string): [string, string, string] {
-  const names: string[] = [];
-  for (let i = 0; names.filter(Boolean).length < shards; i++) {
-    const name = `${stem}-${i}`;
-    names[shardOfQueue(name, shards)] ??= name;
-  }
-  return names as [string, string, string];
-}
 
 let server: LiveServer;
 beforeAll(async () => {

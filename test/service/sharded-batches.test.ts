@@ -1,17 +1,9 @@
 /** Batches on a node with two shards. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { shardOfQueue } from "../../src/base/placement.ts";
 import { type LiveServer, liveServer } from "../support/live-server.ts";
+import { spreadOverTwo as spread } from "../support/spread.ts";
 
 const shards = 2;
-
-/** A name in each shard. */
-function spread(stem: string): string[] {
-  return Array.from({ length: shards }, (_, shard) => {
-    for (let i = 0; ; i++)
-      if (shardOfQueue(`${stem}-${i}`, shards) === shard) return `${stem}-${i}`;
-  });
-}
 
 let server: LiveServer;
 beforeAll(async () => {

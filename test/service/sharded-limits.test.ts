@@ -1,17 +1,9 @@
 /** Limits and explanations on a node with three shards. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { shardOfQueue } from "../../src/base/placement.ts";
 import { type Claimed, type LiveServer, liveServer } from "../support/live-server.ts";
+import { spreadOverThree as spread } from "../support/spread.ts";
 
 const shards = 3;
-
-/** A name in each shard. */
-function spread(stem: string): string[] {
-  return Array.from({ length: shards }, (_, shard) => {
-    for (let i = 0; ; i++)
-      if (shardOfQueue(`${stem}-${i}`, shards) === shard) return `${stem}-${i}`;
-  });
-}
 
 let server: LiveServer;
 beforeAll(async () => {

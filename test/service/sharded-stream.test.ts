@@ -1,22 +1,13 @@
 /** One streaming connection to a node with three shards is one to a node with a single shard. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { shardOfQueue } from "../../src/base/placement.ts";
 import { type Claim, LentCredits } from "../../src/service/shards/lent-credits.ts";
 import { type LiveServer, liveServer } from "../support/live-server.ts";
 import { ManualTime, settle } from "../support/node-rig.ts";
 import { type StreamClient, streamClient } from "../support/socket.ts";
+import { spreadOverThree as spread } from "../support/spread.ts";
 
 const shards = 3;
-
-/** Three queues, one in each shard. */
-function spread(stem: string): string[] {
-  return [0, 1, 2].map((shard) => {
-    for (let i = 0; ; i++) {
-      if (shardOfQueue(`${stem}-${i}`, shards) === shard) return `${stem}-${i}`;
-    }
-  });
-}
 
 interface Pushed {
   readonly job_id: string;

@@ -1,20 +1,10 @@
 /** A node with three shards answers every call as one with a single shard does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { shardOfQueue } from "../../src/base/placement.ts";
 import { type Claimed, type JobBody, type LiveServer, liveServer } from "../support/live-server.ts";
+import { spreadOverThree as spread } from "../support/spread.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 const shards = 3;
-
-/** Three queues, one in each shard, whose names begin with the given text. */
-function spread(stem: string): [string, string, string] {
-  const names: string[] = [];
-  for (let i = 0; names.filter(Boolean).length < shards; i++) {
-    const name = `${stem}-${i}`;
-    names[shardOfQueue(name, shards)] ??= name;
-  }
-  return names as [string, string, string];
-}
 
 const shardIn = (id: string) => Number.parseInt(id.slice(15, 18), 16);
 

@@ -1,7 +1,7 @@
 /**
  * What became of each due time of each schedule, as the entries that are applied tell, first node first. No due time may
- * add two jobs; none may be called missed that was not late; and between the last change of a schedule and the first
- * due time of its plan, every due time of the timetable must have been dealt with.
+ * add two jobs, and no schedule more than it may; none may be called missed that was not late; and between the last change of
+ * a schedule and the first due time of its plan, every due time of the timetable must have been dealt with.
  */
 import type { Job } from "../../src/engine/job.ts";
 import { lateMs, type ScheduleRecord, type ScheduleRun } from "../../src/engine/schedule.ts";
@@ -22,6 +22,9 @@ export class ScheduleLedger {
   readonly #runs = new Map<string, ScheduleRun>();
   /** Due times that added a job, by schedule. */
   readonly #started = new Set<string>();
+
+  /** Jobs added in all, by schedule. */
+  readonly #added = new Map<number, number>();
 
   constructor(report: (problem: string) => void, note: (event: string) => void) {
     this.#report = report;
@@ -90,10 +93,14 @@ export class ScheduleLedger {
     const known = this.#known.get(id);
     if (!isNew || known === undefined) return;
     this.#note(`schedule_${run.outcome}`);
+    if (run.outcome === "started") this.#added.set(id, (this.#added.get(id) ?? 0) + 1);
     if (run.manual) return;
     known.dealtWith.add(run.dueMs);
     if (run.outcome === "missed") this.#checkMissed(known, run, nowMs);
     if (run.outcome !== "started") return;
+    const { maxRuns } = known.record.spec;
+    const added = this.#added.get(id) ?? 0;
+    if (maxRuns > 0 && added > maxRuns) this.#report(`schedule ${id} added ${added} of ${maxRuns}`);
     if (known.record.paused) this.#report(`schedule ${id} fired ${run.dueMs} while paused`);
     if (run.dueMs > nowMs) this.#report(`schedule ${id} fired ${run.dueMs} at ${nowMs}`);
     const due = `${id} ${run.dueMs}`;

@@ -386,7 +386,7 @@ export class Workload {
       jitterMs: this.#chance(30) ? below(this.#random, everyMs) : 0,
       startMs: 0,
       endMs: 0,
-      maxRuns: 0,
+      maxRuns: this.#chance(25) ? 1 + below(this.#random, 6) : 0,
     };
   }
 

@@ -20,7 +20,7 @@ import { RecordSplitter } from "./record-splitter.ts";
 
 export interface ImportOptions {
   readonly source: string;
-  /** Queue of the records that name none. */
+  /** Queue of the records that name none; without it they go to `defaultQueue`. */
   readonly queue: string | undefined;
   /** Members of every job that does not say otherwise; an idempotency key sets this import apart. */
   readonly options: Readonly<Record<string, unknown>>;

@@ -5,6 +5,7 @@ import { NewJob } from "../../api/schemas.ts";
 import { parseJson } from "../../base/json.ts";
 import type { Client } from "../../sdk/client.ts";
 import { jsonProblem } from "./json-position.ts";
+import { defaultQueue } from "./queue-args.ts";
 import type { TextRecord } from "./record-splitter.ts";
 import { problemOf } from "./schema-check.ts";
 
@@ -32,12 +33,18 @@ export function readRecord(
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return wrong(`a ${Array.isArray(value) ? "list" : typeof value}, not an object`);
   }
-  const { id, ...members } = value as Record<string, unknown>;
+  const { id, timeout_ms: timeoutMs, ...members } = value as Record<string, unknown>;
   if (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number") {
     return wrong("id is neither a text nor a number");
   }
+  if (timeoutMs !== undefined && timeoutMs !== null && typeof timeoutMs !== "number") {
+    return wrong("timeout_ms is not a number");
+  }
   const key = id === undefined || id === null ? {} : { unique_key: String(id) };
-  const job = { ...defaults, ...key, ...members };
+  // As Beaver-Raft's job files have it; 0 is no limit there.
+  const timeout =
+    typeof timeoutMs === "number" && timeoutMs !== 0 ? { timeout: `${timeoutMs}ms` } : {};
+  const job = { queue: defaultQueue, ...defaults, ...key, ...timeout, ...members };
   const problem = problemOf(NewJob, job, "");
   // The schema was checked just now, member by member.
   return problem === undefined ? { line, job: job as unknown as ImportedJob } : wrong(problem);

@@ -26,3 +26,6 @@ export const queuesArg = {
   label: "QUEUE",
   description: "Names of queues.",
 } as const;
+
+/** Of jobs that come without a queue, in files of systems that have only one, and of workers that are told none. */
+export const defaultQueue = "default";

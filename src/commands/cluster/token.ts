@@ -11,7 +11,7 @@ const nowhere = "127.0.0.1:1";
 
 export default command({
   details:
-    "A new node takes it as --token or, better, as CORVO_JOIN_TOKEN, with --join. It has the cluster's id, so that the node joins no other cluster, and its secret: keep it like a password. The server never tells its secret, so this command takes it from CORVO_CLUSTER_SECRET or --cluster-secret, and has the server check it.\nA token does not expire and cannot be revoked. To change the secret, stop all nodes and start them with another one.",
+    "A new node takes it as --token or, better, as CORVO_JOIN_TOKEN, with --join. It has the cluster's id, so that the node joins no other cluster, and its secret: keep it like a password. The server never tells its secret, so this command takes it from CORVO_CLUSTER_SECRET or --cluster-secret, and has the server check it.\nA token does not expire. To revoke it, change the secret of the cluster: docs/operations/cluster.md says how, while it serves.",
   examples: [
     { line: "corvo cluster token", says: "With the secret in CORVO_CLUSTER_SECRET" },
     {

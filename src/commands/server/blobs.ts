@@ -11,6 +11,7 @@ import { BlobStore } from "../../store/blobs/blob-store.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createBlobPeers, isProven } from "./blob-peers.ts";
 import { DiskGuard, type DiskLimits } from "./disk-guard.ts";
+import type { PeerSecrets } from "./secret.ts";
 import type { ShardCore } from "./shard.ts";
 import type { Storage } from "./storage.ts";
 
@@ -24,7 +25,7 @@ export interface BlobOptions {
 interface BlobsEnv {
   readonly options: BlobOptions;
   readonly selfId: number;
-  readonly secret: Uint8Array;
+  readonly secrets: PeerSecrets;
   readonly membership: () => Membership;
   readonly logger: Logger;
 }
@@ -41,7 +42,7 @@ export interface Blobs {
 }
 
 export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: BlobsEnv): Blobs {
-  const { options, selfId, secret, logger } = env;
+  const { options, selfId, secrets, logger } = env;
   const store = BlobStore.open(join(storage.dir.path, "blobs"), {
     clock: systemClock,
     blobBytesMax: options.blobBytesMax ?? requestLimits.blobBytesMax,
@@ -55,7 +56,7 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     selfId,
     local: store,
     peers: createBlobPeers({
-      secret,
+      secret: secrets.secret,
       urlOf: (nodeId) => env.membership().httpUrlOf(nodeId),
       read: (hash) => store.read(hash),
     }),
@@ -69,7 +70,7 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     logger,
     graceMs: options.blobGraceMs ?? blobGraceMs,
   });
-  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secret) };
+  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) };
 }
 
 function diskUse({ shards }: Storage, store: BlobStore) {
@@ -106,7 +107,7 @@ function blobShard({ group, replica }: ShardCore): BlobShard {
 
 function createAccess(
   { store, keeper, disk }: Pick<Blobs, "store" | "keeper" | "disk">,
-  secret: Uint8Array,
+  { secret, alsoAccepted }: PeerSecrets,
 ): BlobAccess {
   return {
     put: (content) => store.put({ content: metered(content, disk) }),
@@ -114,7 +115,9 @@ function createAccess(
       return store.read(hash) ?? ((await keeper.fetch(hash)) ? store.read(hash) : undefined);
     },
     peer: {
-      isProven: (request, path) => isProven(secret, request, path),
+      isProven: (request, path) =>
+        isProven(secret, request, path) ||
+        (alsoAccepted !== undefined && isProven(alsoAccepted, request, path)),
       read: (hash) => store.read(hash),
       async keep(hash, content) {
         await store.put({ content, hash });

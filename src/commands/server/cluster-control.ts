@@ -15,13 +15,13 @@ import type {
 } from "../../service/cluster.ts";
 import type { Consensus } from "./consensus.ts";
 import { snapshotAt } from "./join.ts";
-import { checkProof } from "./secret.ts";
+import { type ClusterSecrets, checkProof } from "./secret.ts";
 
 /** A member that was silent for this long counts as unreachable. */
 const silentMs = 3000;
 
 interface ControlEnv {
-  readonly secret: string | undefined;
+  readonly secrets: ClusterSecrets;
   readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
   /** How a node is by its own word, this one included. */
@@ -35,16 +35,16 @@ export function createClusterControl(
   env: ControlEnv,
 ): ClusterControl {
   const [{ group, replica }] = shards as [Consensus];
-  const { secret } = env;
+  const { secrets } = env;
   return {
     view: () => viewOf(membership, group, { ...env, replica, shards }),
     meet: (request) => {
-      checkProof(secret, request);
+      checkProof(secrets, request);
       const { uuid, httpUrl, clusterId } = membership.self;
-      return { uuid, httpUrl, clusterId, hasSecret: secret !== undefined, knows: [] };
+      return { uuid, httpUrl, clusterId, hasSecret: secrets.own !== undefined, knows: [] };
     },
     async join({ proof, shards: asked, ...request }) {
-      checkProof(secret, proof === undefined ? request : { ...request, proof });
+      checkProof(secrets, proof === undefined ? request : { ...request, proof });
       if (asked !== undefined && asked !== shards.length) {
         throw new CorvoError(
           "CONFLICT",

@@ -8,6 +8,7 @@ import {
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
 import { joinCluster, refuseOtherCluster } from "./join.ts";
+import type { ClusterSecrets } from "./secret.ts";
 import { type WaitingOptions, waitForCluster } from "./waiting.ts";
 
 export interface ClusterOptions {
@@ -20,7 +21,7 @@ export interface ClusterOptions {
   readonly peerAdvertise: string | undefined;
   /** URL under which the others reach the HTTP API. */
   readonly advertiseUrl: string | undefined;
-  readonly secret: string | undefined;
+  readonly secrets: ClusterSecrets;
   /** The only cluster to be part of, from a join token. */
   readonly clusterId: string | undefined;
   /** PEM files for the peer port; both sides of a connection show a certificate then. */
@@ -34,7 +35,7 @@ export const aloneOptions: ClusterOptions = {
   peerBind: undefined,
   peerAdvertise: undefined,
   advertiseUrl: undefined,
-  secret: undefined,
+  secrets: { own: undefined, also: undefined },
   clusterId: undefined,
   tls: undefined,
 };

@@ -55,7 +55,7 @@ function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): J
   const { cluster } = options;
   const uuid = dir.storeId;
   const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
-  const proof = joinProof(cluster.secret, uuid, peerAddress);
+  const proof = joinProof(cluster.secrets.own, uuid, peerAddress);
   return {
     uuid,
     httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,

@@ -21,6 +21,7 @@ export interface PeerSettings {
   readonly nodeId: number;
   readonly recoveryEpoch: number;
   readonly secret: Uint8Array;
+  readonly alsoAccepted: Uint8Array | undefined;
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
   /** Of each shard, by its number. */
   readonly files: readonly ShardFiles[];
@@ -75,6 +76,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
   const transport = createPeerTransport({
     self: identityOf(settings),
     secret: settings.secret,
+    ...(settings.alsoAccepted === undefined ? {} : { alsoAccepted: settings.alsoAccepted }),
     ...(settings.tls === undefined ? {} : { tls: readTls(settings.tls) }),
     clock: systemClock,
     timers: systemTimers,

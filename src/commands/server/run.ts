@@ -6,12 +6,14 @@ import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
 import { isLoopback } from "./addresses.ts";
+import type { EmbeddedWorkers } from "./embedded-workers.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
 
 interface Run {
   readonly log: Logger;
   readonly context: Context;
   readonly graceMs: number;
+  readonly workers: EmbeddedWorkers | undefined;
 }
 
 /** A node that takes on a newer state serves nobody that cannot go to another node. */
@@ -31,7 +33,10 @@ export async function runServer(options: ServerOptions, run: Run): Promise<numbe
     } catch (error) {
       return refuseStart(error, options, run.log);
     }
-    if (isFirst) announce(server, options, run.context);
+    if (isFirst) {
+      announce(server, options, run.context);
+      run.workers?.start(server.url);
+    }
     const code = await serve(server, stopping, run);
     if (code !== undefined) return code;
   }
@@ -46,11 +51,12 @@ function stoppedEarly(log: Logger): number {
 async function serve(
   server: RunningServer,
   stopping: Promise<undefined>,
-  { log, graceMs }: Run,
+  { log, graceMs, workers }: Run,
 ): Promise<number | undefined> {
   const ended = await Promise.race([stopping, server.ended]);
   if (ended?.kind === "failed") {
     // The log can no longer be trusted: nothing may be acknowledged after this, so nothing is finished either.
+    workers?.kill();
     log.error(`stopped: ${ended.reason}`);
     return exitCodes.bug;
   }
@@ -61,8 +67,11 @@ async function serve(
   }
   log.info("stopping: finishing what runs; a second signal stops at once");
   const forced = nextSignal().then(() => "forced" as const);
-  const result = await Promise.race([server.stop(graceMs), forced]);
+  // Workers report what they finish, so the server ends after them.
+  const stopped = Promise.resolve(workers?.stop()).then(() => server.stop(graceMs));
+  const result = await Promise.race([stopped, forced]);
   if (result === "forced") {
+    workers?.kill();
     log.warn("stopped at once; the log has everything that was acknowledged");
     return exitCodes.interrupted;
   }

@@ -3,16 +3,29 @@ import { timingSafeEqual } from "node:crypto";
 import { CorvoError } from "../../base/errors.ts";
 import { isLoopback } from "./addresses.ts";
 
+export interface ClusterSecrets {
+  /** What this node shows to others. */
+  readonly own: string | undefined;
+  /** What others may show instead, while the cluster goes over from one secret to another. */
+  readonly also: string | undefined;
+}
+
+/** As bytes, for proofs that nodes make when they talk to each other. */
+export interface PeerSecrets {
+  readonly secret: Uint8Array;
+  readonly alsoAccepted: Uint8Array | undefined;
+}
+
 /**
- * The secret of the cluster. Nodes that are only reachable on this machine need none; then the cluster's id stands for it,
- * which keeps strangers apart but keeps nobody out.
+ * What nodes prove to each other on the peer port. Nodes that are only reachable on this machine need no secret; then the cluster's
+ * id stands for it, which keeps strangers apart but keeps nobody out.
  */
-export function clusterSecret(
-  secret: string | undefined,
+export function peerSecrets(
+  { own, also }: ClusterSecrets,
   clusterId: string,
   peerHost: string,
-): Uint8Array {
-  if (secret === undefined && !isLoopback(peerHost)) {
+): PeerSecrets {
+  if (own === undefined && !isLoopback(peerHost)) {
     throw new CorvoError(
       "VALIDATION_ERROR",
       `the peer port listens on ${peerHost}, beyond this machine, and no cluster secret is set`,
@@ -21,7 +34,14 @@ export function clusterSecret(
       },
     );
   }
-  return new Bun.CryptoHasher("sha256").update(`corvo cluster ${secret ?? clusterId}`).digest();
+  return {
+    secret: secretBytes(own ?? clusterId),
+    alsoAccepted: also === undefined ? undefined : secretBytes(also),
+  };
+}
+
+function secretBytes(text: string): Uint8Array {
+  return new Bun.CryptoHasher("sha256").update(`corvo cluster ${text}`).digest();
 }
 
 /**
@@ -41,11 +61,12 @@ export function joinProof(
 
 /** Refuses a node that does not show that it knows the cluster's secret. */
 export function checkProof(
-  secret: string | undefined,
+  { own, also }: ClusterSecrets,
   node: { readonly uuid: string; readonly peerAddress: string; readonly proof?: string },
 ): void {
   const { uuid, peerAddress, proof } = node;
-  if (isProven(proof, joinProof(secret, uuid, peerAddress))) return;
+  if (isProven(proof, joinProof(own, uuid, peerAddress))) return;
+  if (also !== undefined && isProven(proof, joinProof(also, uuid, peerAddress))) return;
   throw new CorvoError(
     "UNAUTHORIZED",
     `node ${uuid} ${proof === undefined ? "has no cluster secret" : "has another cluster secret"}`,

@@ -27,7 +27,7 @@ import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
 import { createRouting } from "./routing.ts";
-import { clusterSecret } from "./secret.ts";
+import { peerSecrets } from "./secret.ts";
 import {
   countLive,
   openShard,
@@ -112,8 +112,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const peerBind = await choosePeerBind(options.cluster.peerBind);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
   const { self, port, identity, firstPeers, storage } = await openNode(options, peerBind, logger);
-  const { secret: clusterText, tls } = options.cluster;
-  const secret = clusterSecret(clusterText, identity.clusterId, peerBind.host);
+  const { secrets, tls } = options.cluster;
+  const known = peerSecrets(secrets, identity.clusterId, peerBind.host);
 
   // A node that was away is told of others, and given entries to apply, while its shards are being opened.
   let shards: readonly Shard[] = [];
@@ -133,7 +133,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const drain = createDrain(cores, () => shards);
   const gate: FormingGate = createGate(storage, identity, { cores, logger });
   const peers: Peers = createPeers(
-    { ...identity, uuid: self.uuid, secret, tls, ...snapshotFiles(storage), firstPeers },
+    { ...identity, uuid: self.uuid, ...known, tls, ...snapshotFiles(storage), firstPeers },
     {
       logger,
       shards: () => cores,
@@ -153,12 +153,12 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
   });
   const blobs: Blobs = openBlobs(storage, cores, {
-    ...{ options, secret, logger, selfId: identity.nodeId },
+    ...{ options, secrets: known, logger, selfId: identity.nodeId },
     membership: () => membership,
   });
   const snapshot = () => snapshotNow(cores, systemClock);
-  const known = { ...identity, conditionOf: conditionOfNode, secret: clusterText, snapshot };
-  const cluster = createClusterControl(membership, cores, known);
+  const control = { ...identity, conditionOf: conditionOfNode, secrets, snapshot };
+  const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);
   peers.transport.listen(peerBind.host, peerBind.port);

@@ -14,7 +14,7 @@ import { meetRequestOf, meetView } from "../../service/cluster-handlers.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { checkExpect, Formation } from "./form.ts";
 import { askOne, type Joined, type JoinSelf, meetAt, resolveAddress } from "./join.ts";
-import { checkProof } from "./secret.ts";
+import { type ClusterSecrets, checkProof } from "./secret.ts";
 
 export interface WaitingOptions {
   readonly expect: number;
@@ -22,7 +22,7 @@ export interface WaitingOptions {
   readonly self: JoinSelf;
   readonly host: string;
   readonly port: number;
-  readonly secret: string | undefined;
+  readonly secrets: ClusterSecrets;
 }
 
 const roundMs = 500;
@@ -115,12 +115,12 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
     health: async () => ({ status: "ok" }),
     meetNode: async ({ body }) => {
       const request = meetRequestOf(body);
-      checkProof(options.secret, request);
+      checkProof(options.secrets, request);
       return meetView({
         ...formation.answer(request),
         httpUrl: options.self.httpUrl,
         clusterId: undefined,
-        hasSecret: options.secret !== undefined,
+        hasSecret: options.secrets.own !== undefined,
       });
     },
   };

@@ -10,6 +10,9 @@
  * the two labels keep a proof from being reflected to its maker. The caller proves first: whoever only listens on the
  * port gets no sample of the secret. Payloads may be longer than a reader knows: later versions append, and the proof
  * covers what they appended.
+ *
+ * An acceptor may know a second secret, while a cluster goes over from one to another, and answers with the one that the caller showed.
+ * So two nodes trust each other when each accepts the secret that the other one shows when it calls.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { ByteReader, ByteWriter } from "./bytes.ts";
@@ -50,6 +53,8 @@ export interface KnownPeer {
 export interface HandshakeConfig {
   readonly self: PeerIdentity;
   readonly secret: Uint8Array;
+  /** Callers may show this one instead. */
+  readonly alsoAccepted?: Uint8Array;
   readonly versions: { readonly min: number; readonly max: number };
   readonly groups?: () => readonly number[];
 }
@@ -257,9 +262,13 @@ export class AcceptorHandshake {
   }
 
   #onProof(payload: Uint8Array, hello: Hello): HandshakeStep {
-    const { secret, self } = this.#config;
+    const { secret: own, alsoAccepted, self } = this.#config;
     const { uuid, nodeId } = hello.from;
-    if (!isProof(payload, proofOf(secret, callerLabel, this.#helloBytes, this.#challengeBytes))) {
+    const accepted = alsoAccepted === undefined ? [own] : [own, alsoAccepted];
+    const secret = accepted.find((known) =>
+      isProof(payload, proofOf(known, callerLabel, this.#helloBytes, this.#challengeBytes)),
+    );
+    if (secret === undefined) {
       return refusal(
         `wrong cluster secret: ${describe(hello.from)} could not prove that it knows the one of this node`,
       );

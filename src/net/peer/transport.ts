@@ -24,6 +24,8 @@ export interface PeerTransportOptions {
   readonly self: PeerIdentity;
   /** Known to every node of the cluster and never sent. At least 16 bytes; better 32 random ones. */
   readonly secret: Uint8Array;
+  /** Others may show this one instead, while the cluster goes over to another secret. */
+  readonly alsoAccepted?: Uint8Array;
   readonly tls?: PeerTls;
   /** The groups this node hosts, told to others when a connection is made. */
   readonly groups?: () => readonly number[];
@@ -111,10 +113,11 @@ class Transport implements PeerTransport {
       );
     }
     this.#options = options;
-    const { self, secret, groups, tls, clock, timers, random, logger } = options;
+    const { self, secret, alsoAccepted, groups, tls, clock, timers, random, logger } = options;
     const handshake = {
       self,
       secret,
+      ...(alsoAccepted !== undefined && { alsoAccepted }),
       versions: peerVersions,
       ...(groups !== undefined && { groups }),
     };

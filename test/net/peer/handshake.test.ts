@@ -133,6 +133,29 @@ test("[P33] a wrong secret is refused, and neither secret is ever sent", () => {
   expect(sent.includes("a secret of the cluster")).toBe(false);
 });
 
+test("[P33] while a secret is changed, two nodes trust each other when each accepts what the other one shows", () => {
+  const [old, next, third] = ["the old secret", "the new secret", "a third secret"].map(secretOf);
+  if (old === undefined || next === undefined || third === undefined) throw new Error("no secrets");
+  const stages = [
+    { secret: old },
+    { secret: old, alsoAccepted: next },
+    { secret: next, alsoAccepted: old },
+    { secret: next },
+  ];
+  const meets = stages.map((caller) =>
+    stages.map((acceptor) => talk(configOf(1, caller), configOf(2, acceptor)).caller.kind),
+  );
+  const stranger = talk(configOf(1, { secret: third }), configOf(2, stages[1]));
+
+  expect(meets).toEqual([
+    ["ready", "ready", "ready", "failed"],
+    ["ready", "ready", "ready", "failed"],
+    ["failed", "ready", "ready", "ready"],
+    ["failed", "ready", "ready", "ready"],
+  ]);
+  expect(reasonOf(stranger.caller)).toContain("wrong cluster secret");
+});
+
 test("[P33] an acceptor that does not know the secret is not believed", () => {
   const run = talk(configOf(1), configOf(2), (bytes, turn) =>
     turn === 3

@@ -93,7 +93,7 @@ export class ClusterNode {
   log = "";
   isPaused = false;
   readonly #place: Place;
-  readonly #env: Readonly<Record<string, string>>;
+  #env: Readonly<Record<string, string>>;
 
   constructor(
     place: Place,
@@ -117,6 +117,11 @@ export class ClusterNode {
   get #options() {
     const { program } = this;
     return program === undefined ? { env: this.#env } : { env: this.#env, program };
+  }
+
+  /** From the next start on. */
+  setEnv(env: Readonly<Record<string, string>>): void {
+    this.#env = { ...this.machine?.env, ...env };
   }
 
   get isRunning(): boolean {
