@@ -1,6 +1,6 @@
 /**
- * Shards whose states are not of one moment: they were restored from a backup, which copies one after the other, or recovered from
- * what one node had of each. What one of them has said another may never have heard, or have heard before it was said. So each
+ * Shards whose states are not of one moment: they were recovered from what one node had of each. What one of them has said another
+ * may never have heard, or have heard before it was said. So each
  * forgets the messages and says anew what holds: for whom it waits, whom it follows, how many jobs it has of each batch, where
  * the steps of its chains are. No batch ends before all have spoken.
  *

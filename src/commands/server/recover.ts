@@ -116,22 +116,28 @@ export async function recover(
 ): Promise<number> {
   const recoveryEpoch = identity.recoveryEpoch + 1;
   writeNodeIdentity(storage.dir.path, { ...identity, recoveryEpoch });
-  await cutDown(storage, { self: identity.nodeId, forgotten: others, clock });
+  // Each shard may have been cut off at another moment. Before they could write to each other there is nothing to put right.
+  const mayWrite = storage.shards.every(({ store }) => store.state.meta.featureLevel >= mailLevel);
+  const reunites = storage.shards.length > 1 && mayWrite;
+  await cutDown(storage, { self: identity.nodeId, forgotten: others, clock, reunites });
   return recoveryEpoch;
 }
 
 /** Makes a node the only voter of every shard, and has the members of these numbers forgotten. */
 export async function cutDown(
   storage: Storage,
-  env: { readonly self: number; readonly forgotten: readonly number[]; readonly clock: Clock },
+  env: {
+    readonly self: number;
+    readonly forgotten: readonly number[];
+    readonly clock: Clock;
+    /** The states of the shards may not fit together. */
+    readonly reunites: boolean;
+  },
 ): Promise<void> {
-  // Each shard may have been cut off at another moment. Before they could write to each other there is nothing to put right.
-  const mayWrite = storage.shards.every(({ store }) => store.state.meta.featureLevel >= mailLevel);
-  const reunites = storage.shards.length > 1 && mayWrite;
   // Shard 0 comes last: who the others were is known until all is done.
   for (const shard of storage.shards.toReversed()) {
     const forgotten = shard.shard === 0 ? env.forgotten : [];
-    await recoverShard(shard, { ...env, forgotten, reunites });
+    await recoverShard(shard, { ...env, forgotten });
   }
 }
 
