@@ -5,13 +5,20 @@ import { CorvoError } from "../../base/errors.ts";
 
 const defaultPeer = { host: "127.0.0.1", port: 9000 };
 
+/** A port that nobody else can take until it is let go, right before it is listened on. */
+export interface HeldPort {
+  readonly host: string;
+  readonly port: number;
+  release(): Promise<void>;
+}
+
 /** The address to bind the peer port to. The default gives way when it is taken; one that was asked for does not. */
-export async function choosePeerBind(
+export async function holdPeerPort(
   asked: { readonly host: string; readonly port: number } | undefined,
-): Promise<{ host: string; port: number }> {
+): Promise<HeldPort> {
   const wanted = asked ?? defaultPeer;
   try {
-    return { host: wanted.host, port: await tryPort(wanted.host, wanted.port) };
+    return await holdPort(wanted.host, wanted.port);
   } catch (error) {
     if (asked !== undefined) {
       throw new CorvoError(
@@ -20,22 +27,29 @@ export async function choosePeerBind(
         { hint: "Choose another with --peer-bind." },
       );
     }
-    return { host: wanted.host, port: await tryPort(wanted.host, 0) };
+    return holdPort(wanted.host, 0);
   }
 }
 
-/** The port, or a free one for 0. It is let go again, so that it can be told to others before it is listened on. */
-export function tryPort(host: string, port: number): Promise<number> {
+/** Holds the port, or a free one for 0. Whoever connects meanwhile is turned away. */
+function holdPort(host: string, wanted: number): Promise<HeldPort> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
+    const server = createServer((socket) => socket.destroy());
     server.once("error", reject);
-    server.listen(port, host, () => {
+    server.listen(wanted, host, () => {
       const address = server.address();
-      server.close(() =>
-        resolve(typeof address === "object" && address !== null ? address.port : port),
-      );
+      const port = typeof address === "object" && address !== null ? address.port : wanted;
+      const release = () => new Promise<void>((done) => server.close(() => done()));
+      resolve({ host, port, release });
     });
   });
+}
+
+/** A free port, which is let go again, so that it can be told to others before it is listened on. */
+export async function freePort(host: string): Promise<number> {
+  const held = await holdPort(host, 0);
+  await held.release();
+  return held.port;
 }
 
 export function isLoopback(host: string): boolean {

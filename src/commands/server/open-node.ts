@@ -6,7 +6,7 @@ import { parseToken } from "../../service/views.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
 import { buildVersion } from "../_shared/build.ts";
-import { reachableHost, tryPort } from "./addresses.ts";
+import { freePort, reachableHost } from "./addresses.ts";
 import { FormingGate } from "./forming-gate.ts";
 import { type Membered, openIdentity } from "./identity.ts";
 import type { JoinSelf } from "./join.ts";
@@ -48,7 +48,7 @@ export async function openNode(
 
 /** A node that joins tells the others where it listens before it does; any other takes a free port when it listens. */
 async function httpPortToTell({ host, port, cluster }: FullOptions): Promise<number> {
-  return port === 0 && cluster.join.length > 0 ? tryPort(host, 0) : port;
+  return port === 0 && cluster.join.length > 0 ? freePort(host) : port;
 }
 
 function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): JoinSelf {

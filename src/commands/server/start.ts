@@ -15,7 +15,7 @@ import type { Node } from "../../service/node.ts";
 import type { EventRetention } from "../../store/event-rows.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
-import { choosePeerBind, reachableHost } from "./addresses.ts";
+import { holdPeerPort, reachableHost } from "./addresses.ts";
 import { createBackupControl } from "./backup.ts";
 import { type BlobOptions, type Blobs, openBlobs } from "./blobs.ts";
 import { createClusterControl } from "./cluster-control.ts";
@@ -109,9 +109,11 @@ interface Parts {
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
   const startedMs = systemClock.monotonicMs();
   const options = { ...asked, cluster: asked.cluster ?? aloneOptions };
-  const peerBind = await choosePeerBind(options.cluster.peerBind);
+  const peerBind = await holdPeerPort(options.cluster.peerBind);
   const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
-  const { self, port, identity, firstPeers, storage } = await openNode(options, peerBind, logger);
+  const opened = openNode(options, peerBind, logger);
+  opened.catch(() => peerBind.release());
+  const { self, port, identity, firstPeers, storage } = await opened;
   const { secrets, tls } = options.cluster;
   const known = peerSecrets(secrets, identity.clusterId, peerBind.host);
 
@@ -161,6 +163,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);
+  await peerBind.release();
   peers.transport.listen(peerBind.host, peerBind.port);
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
