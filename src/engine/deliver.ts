@@ -8,7 +8,7 @@ import { insertNew } from "./insert.ts";
 import { takeJoined } from "./joining.ts";
 import { engineLimits } from "./limits.ts";
 import type { Add, DeliverMail, Mail, MailChange } from "./mail.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, reject } from "./outcome.ts";
 import { reunite, takeFindStep, takeReunited } from "./reunion.ts";
 
 export function changeMail(core: Core, change: MailChange): Outcome {
@@ -20,6 +20,10 @@ export function changeMail(core: Core, change: MailChange): Outcome {
 
 /** Takes messages of another shard, those that were not taken before. */
 function deliverMail(core: Core, { from, first, mails }: DeliverMail): Outcome {
+  const { shard, shards } = core.place;
+  if (from === shard || from >= shards) {
+    return reject("VALIDATION_ERROR", `shard ${from} is none of the others of shard ${shard}`);
+  }
   let through = core.post.takenFrom(from);
   const before = through;
   mails.forEach((mail, i) => {

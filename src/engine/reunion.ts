@@ -1,5 +1,6 @@
 /**
- * Shards whose states are not of one moment: they were recovered by force from what one node had of each. What one of them has said another may never have heard, or have heard before it was said. So each
+ * Shards whose states are not of one moment: they were recovered from what one node had of each. What one of them has said another
+ * may never have heard, or have heard before it was said. So each
  * forgets the messages and says anew what holds: for whom it waits, whom it follows, how many jobs it has of each batch, where
  * the steps of its chains are. No batch ends before all have spoken.
  *
@@ -64,7 +65,7 @@ export function takeFindStep(core: Core, from: number, { chain, step, seq }: Fin
 }
 
 const lost =
-  "what became of its job was lost when the shards were recovered from what one node had";
+  "what became of its job was lost when shards were restored from copies of different moments";
 
 /** Of the jobs that are counted elsewhere the others will say how many there are. */
 function recountOwn(core: Core): void {

@@ -24,8 +24,8 @@ export class EventSearcher {
   /** The database must exist and have its tables. */
   constructor(path: string) {
     this.#db = new Database(path, { readonly: true });
-    this.#db.exec("PRAGMA cache_size = -2048");
     this.#db.exec("PRAGMA busy_timeout = 10000");
+    this.#db.exec("PRAGMA cache_size = -2048");
   }
 
   read(request: StoredEventsRequest): StoredEvents {

@@ -93,8 +93,9 @@ export class JobSearcher {
   /** The database must exist and have its tables. */
   constructor(path: string, options: JobSearcherOptions) {
     this.#db = new Database(path, { readonly: true });
-    this.#db.exec("PRAGMA cache_size = -32768");
+    // First of all: what follows reads the schema, and would not wait for a writer that is about to end.
     this.#db.exec("PRAGMA busy_timeout = 10000");
+    this.#db.exec("PRAGMA cache_size = -32768");
     this.#db.exec("PRAGMA temp_store = MEMORY");
     this.#budget = options.budget;
     this.#nowMs = options.nowMs;

@@ -238,9 +238,9 @@ export function readJob(row: JobRow, queue: string): Job {
  * one commit a second it costs nothing, and a confirmed checkpoint is then what the log may be compacted to.
  */
 export function configureConnection(db: Database, cacheKib: number): void {
+  db.exec("PRAGMA busy_timeout = 10000");
   db.exec("PRAGMA journal_mode = WAL");
   db.exec("PRAGMA synchronous = FULL");
   db.exec(`PRAGMA cache_size = -${cacheKib}`);
-  db.exec("PRAGMA busy_timeout = 10000");
   db.exec("PRAGMA temp_store = MEMORY");
 }

@@ -77,8 +77,8 @@ export class TextIndexReader {
     this.close();
     this.#db = new Database(this.#path, { readonly: true });
     this.#inode = ino;
-    this.#db.exec("PRAGMA cache_size = -16384");
     this.#db.exec("PRAGMA busy_timeout = 10000");
+    this.#db.exec("PRAGMA cache_size = -16384");
     return this.#db;
   }
 }

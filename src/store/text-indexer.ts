@@ -44,8 +44,8 @@ export class TextIndexer {
     this.#path = path;
     this.#partJobs = options.partJobs ?? partJobs;
     this.#state = new Database(statePath, { readonly: true });
-    this.#state.exec("PRAGMA cache_size = -8192");
     this.#state.exec("PRAGMA busy_timeout = 10000");
+    this.#state.exec("PRAGMA cache_size = -8192");
     this.#reader = new TextReader(this.#state);
     const { db, position } = this.#open();
     this.#db = db;
@@ -298,10 +298,10 @@ export class TextIndexer {
   #openOrThrow(): { readonly db: Database; readonly position: TextPosition } {
     const db = new Database(this.#path, { create: true });
     try {
+      db.exec("PRAGMA busy_timeout = 10000");
       db.exec("PRAGMA journal_mode = WAL");
       db.exec("PRAGMA synchronous = NORMAL");
       db.exec("PRAGMA cache_size = -16384");
-      db.exec("PRAGMA busy_timeout = 10000");
       db.exec(textTables);
       const found = readPosition(db);
       if (found !== undefined) return { db, position: found };

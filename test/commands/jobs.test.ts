@@ -48,6 +48,36 @@ describe("jobs list", () => {
     expect(stdout).toContain("…");
   });
 
+  test("sends a filter as text, with what flags say beside it", async () => {
+    const { fetch, seen } = server(() => json(pageText));
+
+    await corvo(["jobs", "list", "state:dead", 'payload.a="x y"', "--queue", "mail"], {
+      fetch,
+      nowMs,
+    });
+    await corvo(["jobs", "cancel", "--yes", "--filter", "queue:a"], { fetch, nowMs });
+
+    expect(JSON.parse(seen[0]?.body ?? "")).toEqual({
+      queue: "mail",
+      q: 'state:dead payload.a="x y"',
+    });
+    expect(JSON.parse(seen[1]?.body ?? "")).toMatchObject({
+      action: "cancel",
+      filter: { q: "queue:a" },
+    });
+  });
+
+  test("says that there may be more when a page was left empty", async () => {
+    const short = { ...page, jobs: [], has_more: true, cursor: "c", indexed: false };
+    const { fetch } = server(() => json(JSON.stringify(short)));
+
+    const { stdout, stderr } = await corvo(["jobs", "list", "attempt>3"], { fetch, nowMs });
+
+    expect(stdout).toBe("");
+    expect(stderr).toContain("--cursor c");
+    expect(stderr).not.toContain("no job matches");
+  });
+
   test("sends every kind of filter, with durations as times before now", async () => {
     const { fetch, seen } = server(() => json(pageText));
     const argv = [

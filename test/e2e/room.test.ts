@@ -19,7 +19,7 @@ async function refusing(server: LiveServer): Promise<string> {
 
 test("[V9] a node that reaches its budget refuses payloads, lets work go on, and takes payloads once blobs are gone", async () => {
   await using server = await liveServer({
-    blobGraceMs: 300,
+    blobGraceMs: 2000,
     disk: { budgetBytes: 4_000_000, minFreeBytes: 0 },
   });
   const ids: string[] = [];

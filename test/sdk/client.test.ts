@@ -3,6 +3,7 @@
  * pauses are noted and end at once.
  */
 import { beforeEach, describe, expect, test } from "bun:test";
+import { shardHeader } from "../../src/api/shard-header.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { RawJson } from "../../src/base/json.ts";
 import type { Timers } from "../../src/base/ports.ts";
@@ -58,6 +59,26 @@ const reset = () =>
   Promise.reject(Object.assign(new Error("socket closed"), { code: "ECONNRESET" }));
 
 describe("a call", () => {
+  test("with a body that is anything is sent as it is, with its headers; between nodes as JSON", async () => {
+    const sent: { type: string | null; own: string | null; text: string }[] = [];
+    const corvo = client(async (request) => {
+      const { headers } = request;
+      const [type, own] = [headers.get("content-type"), headers.get("x-own")];
+      sent.push({ type, own, text: await request.text() });
+      return json('{"job_id":"j","status":"pending","unique_existing":false}', 201);
+    });
+    const body = { text: "a=1", headers: { "content-type": "text/plain", "x-own": "1" } };
+    const input = { params: { name: "q" }, body };
+
+    await corvo.receiveWebhook(input);
+    await corvo.receiveWebhook(input, { headers: { [shardHeader]: "1" } });
+
+    expect(sent).toEqual([
+      { type: "text/plain", own: "1", text: "a=1" },
+      { type: "application/json", own: null, text: JSON.stringify(body) },
+    ]);
+  });
+
   test("sends method, path, query, key and the payload byte for byte", async () => {
     const { fetch, seen } = server(() =>
       json('{"job_id":"job_1","status":"pending","unique_existing":false}', 201),

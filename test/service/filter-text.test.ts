@@ -138,7 +138,7 @@ describe("a filter as text", () => {
       }),
       { numRuns: 1000 },
     );
-  });
+  }, 60_000);
 
   test("never does anything but read or refuse, whatever it is", () => {
     const pieces = fc.constantFrom(
@@ -161,7 +161,7 @@ describe("a filter as text", () => {
       ),
       { numRuns: 3000 },
     );
-  });
+  }, 60_000);
 });
 
 describe("payload_jq", () => {

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { aloneOptions } from "../../src/commands/server/identity.ts";
 import { startServer } from "../../src/commands/server/start.ts";
 import { liveServer } from "../support/live-server.ts";
 import { memoryLogger } from "../support/system-ports.ts";
@@ -138,6 +139,8 @@ test("[Q13] a node whose index is damaged, gone or unwanted serves all the same"
     payloadBytesMax: 262_144,
     bodyBytesMax: 16_777_216,
     retention: { doneMs: 1e9, doneMax: 1e6, deadMs: 1e9, deadMax: 1e6 },
+    // The default port is every other server's on the machine, too.
+    cluster: { ...aloneOptions, peerBind: { host: "127.0.0.1", port: 0 } },
   };
   const textPath = join(dir.path, "text.db");
   const search = async (url: string) =>

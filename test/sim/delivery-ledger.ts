@@ -28,6 +28,7 @@ export class DeliveryLedger {
   }
 
   recordChanges(kind: string, key: string, value: unknown): void {
+    if (kind === "subscription" && value === undefined) this.#note("subscriptionsEnded");
     if (kind !== "delivery" || value === undefined) return;
     const delivery = value as Delivery;
     const before = this.#deliveries.get(delivery.number);

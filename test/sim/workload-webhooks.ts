@@ -17,6 +17,7 @@ export function drawWebhookChange(random: SeededRandom): Change {
   if (draw < 35) return { kind: "controlWebhook", id, action: "enable" };
   if (draw < 45) return { kind: "controlWebhook", id, action: "delete" };
   if (draw < 60) return { kind: "testWebhook", id };
+  if (draw < 75) return drawSubscriptionChange(random);
   const types = [["*"], ["completed", "dead"], ["enqueued"]];
   const spec = {
     url: "http://hook/",
@@ -26,6 +27,23 @@ export function drawWebhookChange(random: SeededRandom): Change {
     retryLimit: 1 + below(random, 5),
   };
   return { kind: "setWebhook", id, spec };
+}
+
+/** They end by themselves, by the time of the log. */
+function drawSubscriptionChange(random: SeededRandom): Change {
+  const id = `s${below(random, 3)}`;
+  const ttlMs = 500 + below(random, 5000);
+  const draw = below(random, 4);
+  if (draw === 0) return { kind: "removeSubscription", id };
+  if (draw === 1) return { kind: "renewSubscription", id, ttlMs };
+  const spec = {
+    url: "http://wake/",
+    secret: "",
+    queues: ["a"],
+    mode: "fanout",
+    group: "",
+  } as const;
+  return { kind: "setSubscription", id, spec: { ...spec, minIntervalMs: 1000, ttlMs } };
 }
 
 /** Every webhook sends what it has. */

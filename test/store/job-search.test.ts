@@ -246,7 +246,7 @@ describe("pages", () => {
       ),
       { numRuns: 120 },
     );
-  });
+  }, 60_000);
 
   test("[Q3] never show jobs that retention removed, though their rows are still there", () => {
     const shown = allPages(openSearcher(), request({ limit: 1000 })).flatMap((page) => page.jobs);
@@ -357,7 +357,7 @@ describe("sequence numbers", () => {
       ),
       { numRuns: 120 },
     );
-  });
+  }, 60_000);
 });
 
 describe("a cursor", () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import type { Batch } from "../../src/engine/change.ts";
 import { Engine } from "../../src/engine/engine.ts";
+import { newestFeatureLevel } from "../../src/engine/feature-levels.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { canonical, hashState } from "../../src/engine/state-hash.ts";
 import { batchStep, startMs } from "../support/histories.ts";
@@ -36,6 +37,12 @@ test.each([0, 3, Number.POSITIVE_INFINITY])(
         const batches: Batch[] = [];
         const answers: string[] = [];
         let nowMs = startMs;
+        // From here on bytes are counted.
+        const raise = { kind: "raiseFeatureLevel", level: newestFeatureLevel } as const;
+        const first: Batch = { nowMs, seed: 0, changes: [raise] };
+        batches.push(first);
+        answers.push(canonical(reference.apply(first)));
+        rig.engine.apply(first);
 
         for (const one of steps) {
           switch (one.kind) {

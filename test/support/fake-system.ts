@@ -9,7 +9,7 @@ import type { Fetch } from "../../src/sdk/client.ts";
 export interface FakeOptions {
   readonly fetch?: Fetch;
   readonly stdin?: string | Uint8Array;
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly isTty?: boolean;
   /** What the person answers to every question; undefined is Ctrl-C. */

@@ -269,6 +269,9 @@ export class StreamServer {
           timeout_ms: job.options["timeout_ms"],
           checkpoint: job.checkpoint,
           tags: job.options["tags"],
+          content_type: job.options["content_type"],
+          payload_base64: job.options["payload_base64"],
+          payload_blob: job.options["payload_blob"],
           priority: 2,
           created_at: "2026-01-01T00:00:00.000Z",
         });

@@ -10,7 +10,7 @@ import type { Membership } from "../../replica/membership.ts";
 import { BlobStore } from "../../store/blobs/blob-store.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createBlobPeers, isProven } from "./blob-peers.ts";
-import { DiskGuard, type DiskLimits } from "./disk-guard.ts";
+import { DiskGuard, type DiskLimits, type DiskUse } from "./disk-guard.ts";
 import type { PeerSecrets } from "./secret.ts";
 import type { ShardCore } from "./shard.ts";
 import type { Storage } from "./storage.ts";
@@ -73,15 +73,23 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
   return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) };
 }
 
-function diskUse({ shards }: Storage, store: BlobStore) {
-  let usedBytes = store.totalBytes;
+/** Jobs are in memory and log before they are in the database: until then the queues know how much they hold. */
+function diskUse({ shards }: Storage, store: BlobStore): DiskUse {
+  let storedBytes = store.totalBytes;
+  let countedBytes = 0;
   let reusableBytes = 0;
   for (const shard of shards) {
-    const { used, free } = shard.store.state.pageBytes();
-    usedBytes += used;
+    const { state } = shard.store;
+    const { used, free } = state.pageBytes();
+    storedBytes += used;
     reusableBytes += free;
+    for (const { bytes } of state.queues()) countedBytes += bytes ?? 0;
+    // Counted once for each job, and kept once.
+    for (const [, { bytes, uses }] of state.records("blobs").entries()) {
+      countedBytes -= bytes * (uses - 1);
+    }
   }
-  return { usedBytes, reusableBytes };
+  return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes };
 }
 
 function blobShard({ group, replica }: ShardCore): BlobShard {

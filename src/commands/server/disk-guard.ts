@@ -3,7 +3,8 @@
  * deletions need some room of their own, and nothing here stops them. It looks again at each call, a few times a second at
  * most, so it lets payloads in by itself as soon as there is room.
  *
- * - The budget is about what this node keeps of jobs: pages of the state databases that are in use, and blobs.
+ * - The budget is about what this node keeps of jobs: pages of the state databases that are in use, and blobs; or, when that is
+ *   more, what the queues count.
  * - Free space is that of the disk, together with the pages that the state databases have and do not use.
  */
 import { statfsSync } from "node:fs";

@@ -116,9 +116,10 @@ export async function recover(
 ): Promise<number> {
   const recoveryEpoch = identity.recoveryEpoch + 1;
   writeNodeIdentity(storage.dir.path, { ...identity, recoveryEpoch });
-  const env = { self: identity.nodeId, forgotten: others, clock };
-  // Of each shard this node may have had another moment.
-  await cutDown(storage, { ...env, isOfOneMoment: false });
+  // Each shard may have been cut off at another moment. Before they could write to each other there is nothing to put right.
+  const mayWrite = storage.shards.every(({ store }) => store.state.meta.featureLevel >= mailLevel);
+  const reunites = storage.shards.length > 1 && mayWrite;
+  await cutDown(storage, { self: identity.nodeId, forgotten: others, clock, reunites });
   return recoveryEpoch;
 }
 
@@ -129,17 +130,14 @@ export async function cutDown(
     readonly self: number;
     readonly forgotten: readonly number[];
     readonly clock: Clock;
-    /** What the shards know of each other fits. */
-    readonly isOfOneMoment: boolean;
+    /** The states of the shards may not fit together. */
+    readonly reunites: boolean;
   },
 ): Promise<void> {
-  // Before they could write to each other there is nothing to put right.
-  const mayWrite = storage.shards.every(({ store }) => store.state.meta.featureLevel >= mailLevel);
-  const reunites = storage.shards.length > 1 && mayWrite && !env.isOfOneMoment;
   // Shard 0 comes last: who the others were is known until all is done.
   for (const shard of storage.shards.toReversed()) {
     const forgotten = shard.shard === 0 ? env.forgotten : [];
-    await recoverShard(shard, { ...env, forgotten, reunites });
+    await recoverShard(shard, { ...env, forgotten });
   }
 }
 

@@ -160,8 +160,9 @@ async function makeAlone(
       if (shard.shard === 0) numbers.see(entry);
     });
   }
-  const env = { self: numbers.next, forgotten: numbers.ids, clock };
-  await cutDown(storage, { ...env, isOfOneMoment: true });
+  // The shards are of one moment, so nothing has to be said anew.
+  const forgotten = numbers.ids;
+  await cutDown(storage, { self: numbers.next, forgotten, clock, reunites: false });
   return numbers.next;
 }
 

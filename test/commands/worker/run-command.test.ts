@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { RawJson } from "../../../src/base/json.ts";
-import type { RunnerOptions } from "../../../src/commands/worker/run-worker.ts";
+import type { RunnerOptions, RunnerSystem } from "../../../src/commands/worker/run-worker.ts";
 import { processGone, type Runner, startRunner } from "../../support/runner.ts";
 import { type ServedJob, StreamServer } from "../../support/stream-server.ts";
 
@@ -22,8 +22,12 @@ afterEach(async () => {
   await server.stop();
 });
 
-function start(script: string, options: Partial<RunnerOptions> = {}): Runner {
-  const runner = startRunner(server, { command: ["sh", "-c", script], ...options });
+function start(
+  script: string,
+  options: Partial<RunnerOptions> = {},
+  system: Partial<RunnerSystem> = {},
+): Runner {
+  const runner = startRunner(server, { command: ["sh", "-c", script], ...options }, system);
   runners.push(runner);
   return runner;
 }
@@ -50,6 +54,51 @@ describe("what the command is given", () => {
     const job = await runOne("cat", payload);
 
     expect(text(job.acks[0]?.["result"])).toBe(payload);
+  });
+
+  test("bytes arrive on stdin as they are, with their type in the environment", async () => {
+    const job = await runOne('printf \'"%s %s"\' "$CORVO_CONTENT_TYPE" "$(od -An -tx1)"', "null", {
+      content_type: "image/png",
+      payload_base64: "AAEC/w==",
+    });
+
+    expect(text(job.acks[0]?.["result"])).toBe('"image/png  00 01 02 ff"');
+  });
+
+  test("a blob arrives on stdin as a stream, longer than a pipe", async () => {
+    async function* content() {
+      for (let i = 0; i < 40; i++) yield Buffer.alloc(10_000, i);
+    }
+    start("wc -c", {}, { openBlob: async () => content() });
+    const job = server.add("q", new RawJson("null"), {
+      content_type: "a/b",
+      payload_blob: "a".repeat(64),
+    });
+    await ended(job);
+
+    expect(text(job.acks[0]?.["result"])).toBe("400000");
+  });
+
+  test("a command that got a part of a blob is stopped, and its job given back", async () => {
+    async function* broken() {
+      yield Buffer.from("the beginning");
+      throw new Error("the node is gone");
+    }
+    start("cat; echo done", {}, { openBlob: async () => broken() });
+    const job = server.add("q", new RawJson("null"), { payload_blob: "a".repeat(64) });
+    await ended(job);
+
+    expect(job.acks).toEqual([]);
+    expect(job.fails).toEqual([]);
+    expect(job.releases).toHaveLength(1);
+  });
+
+  test("a job whose blob cannot be had is given back without an attempt", async () => {
+    start("cat", {}, { openBlob: () => Promise.reject(new Error("nobody has it")) });
+    const job = server.add("q", new RawJson("null"), { payload_blob: "a".repeat(64) });
+    await ended(job);
+
+    expect(job.releases).toHaveLength(1);
   });
 
   test("a payload larger than a pipe may be left unread", async () => {
