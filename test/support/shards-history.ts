@@ -98,7 +98,8 @@ export class HistoryWorld {
       case "manage": {
         const all = [...this.jobs().values()];
         const found = pickOf(all, step.pick);
-        if (found === undefined || isParted(step.action, found.job)) return true;
+        if (found === undefined || (step.action === "retry" && this.#isParted(found.job)))
+          return true;
         const heirs = all.some(({ job }) => job.options.parentId === found.id && isHeir(job));
         if (step.action !== "delete" || !heirs) this.rig.manage(step.action, found.id);
         return true;
@@ -159,6 +160,17 @@ export class HistoryWorld {
       }
     }
     return { jobs, groups: groups.sort() };
+  }
+
+  /** A chain that is taken up again after its batch or parent was cancelled is cancelled once more where it goes to another shard. */
+  #isParted({ options: { batchId = "", parentId = "", cascadeCancel, chainId } }: Job): boolean {
+    if (chainId === undefined) return false;
+    const batches =
+      this.rig.shards[Number.parseInt(batchId.slice(17, 20), 16)]?.state.records("batch");
+    const batch = batches?.get(String(Number.parseInt(batchId.slice(20), 16)));
+    const isBatchOff = batch?.state === "cancelling" || batch?.state === "cancelled";
+    const parent = parentId === "" ? undefined : this.rig.job(parentId);
+    return isBatchOff || (cascadeCancel && parent?.state === "cancelled");
   }
 
   #enqueue(step: Step<"enqueue">, isRefused: boolean): boolean {
@@ -248,12 +260,6 @@ export class HistoryWorld {
     }
     return true;
   }
-}
-
-/** A chain that is taken up again after its batch or parent was cancelled is cancelled once more where it goes to another shard. */
-function isParted(action: string, { state, options }: Job): boolean {
-  const belongs = options.batchId !== undefined || options.cascadeCancel;
-  return action === "retry" && state === "cancelled" && options.chainId !== undefined && belongs;
 }
 
 /** What follows from a child after its parent was deleted finds no parent: elsewhere nobody can tell that from one that had ended. */
