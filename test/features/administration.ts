@@ -240,11 +240,6 @@ export const administration: Chapter = {
       because:
         "a queue has the defaults and limits that were set last; `corvo queue defaults` and `corvo limit show` print them",
     },
-    { what: "Backup and restore", because: "not built yet; stop a node and copy its folder" },
-    {
-      what: "A list of workers",
-      because: "not built yet; each active job names its worker and host",
-    },
     {
       what: "Rate limits per client of the API",
       because:

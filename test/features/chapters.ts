@@ -7,6 +7,7 @@ import type { Chapter } from "./feature.ts";
 import { finding } from "./finding.ts";
 import { flow } from "./flow.ts";
 import { foreign } from "./foreign.ts";
+import { foundations } from "./foundations.ts";
 import { limits } from "./limits.ts";
 import { payloads } from "./payloads.ts";
 import { schedules } from "./schedules.ts";
@@ -30,4 +31,5 @@ export const chapters: readonly Chapter[] = [
   workers,
   administration,
   foreign,
+  foundations,
 ];

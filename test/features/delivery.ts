@@ -310,11 +310,6 @@ export const delivery: Chapter = {
   ],
   notOffered: [
     {
-      what: "Files kept with a result",
-      because:
-        "a result is JSON up to 256 KiB and output up to 64 KiB; keep files elsewhere and send a reference",
-    },
-    {
       what: "A job type that no worker knows goes straight to dead",
       because: "a queue is the type here; jobs wait in theirs until somebody works on it",
     },

@@ -237,13 +237,5 @@ export const submitting: Chapter = {
       what: "Enqueue inside a transaction of the caller's database",
       because: "that needs a table on the caller's side; a unique key makes a relay safe to repeat",
     },
-    {
-      what: "Binary payloads",
-      because: "payloads are JSON for now; encode them, or send a reference",
-    },
-    {
-      what: "Result callbacks and webhooks, in and out",
-      because: "not built yet; wait for a job with GET /api/v1/jobs/{job_id}/wait",
-    },
   ],
 };
