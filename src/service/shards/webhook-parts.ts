@@ -3,10 +3,10 @@
  * and changed in all of them, and what is shown of it is the sum. The first shard gives it its id and its secret.
  */
 import { type CallContext, type Handlers, Reply } from "../../api/operations.ts";
-import { CorvoError } from "../../base/errors.ts";
 import { shardOfId } from "../../base/ids.ts";
 import { pageOf } from "../page.ts";
 import { deliveryListing } from "../webhook-handlers.ts";
+import { inAllShards } from "./in-all-shards.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Control = "deleteWebhook" | "pauseWebhook" | "enableWebhook";
@@ -18,24 +18,10 @@ export function createWebhookParts(
   Handlers,
   Control | "listWebhooks" | "setWebhook" | "getWebhook" | "listDeliveries" | "redeliver"
 > {
-  const toAll =
-    <Name extends Control>(name: Name) =>
-    async (input: InputFor<Name>, context: CallContext): Promise<ResultFor<Name>> => {
-      const [first, ...others] = calls.all;
-      for (const shard of others) {
-        try {
-          await calls.call(shard, name, input, context);
-        } catch (error) {
-          // Left over from a call that did not come through to all; the first shard says whether there is one.
-          if (!(error instanceof CorvoError && error.code === "NOT_FOUND")) throw error;
-        }
-      }
-      return calls.body(first ?? 0, name, input, context);
-    };
   return {
-    deleteWebhook: toAll("deleteWebhook"),
-    pauseWebhook: toAll("pauseWebhook"),
-    enableWebhook: toAll("enableWebhook"),
+    deleteWebhook: inAllShards(calls, "deleteWebhook"),
+    pauseWebhook: inAllShards(calls, "pauseWebhook"),
+    enableWebhook: inAllShards(calls, "enableWebhook"),
 
     async setWebhook(
       input: InputFor<"setWebhook">,
