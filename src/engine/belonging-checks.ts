@@ -1,15 +1,11 @@
 /** What must hold of batches, and of the jobs that are tied to a batch or a parent. Part of `findViolations`. */
 import { parseGroupId } from "../base/ids.ts";
-import type { Work } from "./aftermath.ts";
 import type { JobBatch } from "./batches.ts";
 import { ownersOf } from "./belonging.ts";
 import { isFinished, type Job } from "./job.ts";
 import type { Place } from "./place.ts";
+import { type Check, numberedOf } from "./record-checks.ts";
 import type { AnyRecord } from "./records.ts";
-import type { Tie } from "./ties.ts";
-
-/** Says what is wrong when it does not hold. */
-type Check = (holds: boolean, violation: string) => void;
 
 export function checkBelonging(
   check: Check,
@@ -17,13 +13,9 @@ export function checkBelonging(
   records: readonly AnyRecord[],
   place: Place,
 ): void {
-  const ofKind = <Value>(kind: string) =>
-    records
-      .filter((record) => record.kind === kind)
-      .map(({ key, value }) => [Number(key), value as Value] as const);
   const isReuniting = records.some(({ kind }) => kind === "reunion");
-  const ties = new Map(ofKind<Tie>("tie"));
-  const news = ofKind<Work>("aftermath").map(([, work]) => work);
+  const ties = new Map(numberedOf(records, "tie"));
+  const news = numberedOf(records, "aftermath").map(([, work]) => work);
   const live = jobs.filter(({ state }) => !isFinished(state));
   for (const job of live) {
     const owners = ownersOf(place, job.options).join();
@@ -32,7 +24,7 @@ export function checkBelonging(
     ties.delete(job.seq);
   }
   for (const seq of ties.keys()) check(false, `job ${seq} is tied and not alive`);
-  for (const [seq, batch] of ofKind<JobBatch>("batch")) {
+  for (const [seq, batch] of numberedOf(records, "batch")) {
     // What is in other shards is not here to be counted.
     if (place.shards === 1) checkCounts(check, seq, batch, jobs);
     const { state, pending, finishedAtMs, sealAtMs } = batch;

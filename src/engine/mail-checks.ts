@@ -1,13 +1,8 @@
 /** What must hold of what this shard and the others tell each other, as far as it can be seen from here. Part of `findViolations`. */
-import type { Blocked, Watchers } from "./dependencies.ts";
 import { isFinished, type Job } from "./job.ts";
 import type { Place } from "./place.ts";
-import type { PostMark } from "./post.ts";
+import { type Check, recordsOf } from "./record-checks.ts";
 import type { AnyRecord } from "./records.ts";
-import type { Followers } from "./ties.ts";
-
-/** Says what is wrong when it does not hold. */
-type Check = (holds: boolean, violation: string) => void;
 
 export function checkMail(
   check: Check,
@@ -15,16 +10,12 @@ export function checkMail(
   records: readonly AnyRecord[],
   place: Place,
 ): void {
-  const ofKind = <Value>(kind: string) =>
-    records
-      .filter((record) => record.kind === kind)
-      .map(({ key, value }) => [key, value as Value] as const);
   const numbers = new Map<number, number[]>();
-  for (const [key] of ofKind("mail")) {
+  for (const [key] of recordsOf(records, "mail")) {
     const [to = -1, seq = -1] = key.split(".").map(Number);
     numbers.set(to, [...(numbers.get(to) ?? []), seq]);
   }
-  const marks = new Map(ofKind<PostMark>("mailMarks"));
+  const marks = new Map(recordsOf(records, "mailMarks"));
   for (const [to, seqs] of numbers) {
     const isOther = to >= 0 && to < place.shards && to !== place.shard;
     check(isOther, `messages to shard ${to}, which is none of the others`);
@@ -34,18 +25,18 @@ export function checkMail(
     check(found === wanted, `messages ${found} to shard ${to}, of which ${last} is the last`);
   }
   const bySeq = new Map(jobs.map((job) => [job.seq, job]));
-  const blocked = new Map(ofKind<Blocked>("blocked"));
-  for (const [key, batch] of ofKind<string>("joining")) {
+  const blocked = new Map(recordsOf(records, "blocked"));
+  for (const [key, batch] of recordsOf(records, "joining")) {
     const job = bySeq.get(Number(key));
     const isLive = job !== undefined && !isFinished(job.state);
     const waits = blocked.get(key)?.open.includes(batch) === true;
     check(!isLive || waits, `job ${key} is to be counted in ${batch} first, and does not wait`);
   }
-  for (const [key, { id, at }] of ofKind<Watchers>("watchers")) {
+  for (const [key, { id, at }] of recordsOf(records, "watchers")) {
     const isAny = Object.keys(at).length > 0;
     check(isAny, `job ${key} (${id}) is watched by nobody`);
   }
-  for (const [key, { id, shards }] of ofKind<Followers>("followers")) {
+  for (const [key, { id, shards }] of recordsOf(records, "followers")) {
     const isOnce = shards.length > 0 && new Set(shards).size === shards.length;
     check(isOnce, `${key} (${id}) is followed by [${shards}]`);
   }

@@ -3,6 +3,9 @@ import type { ErrorGroup } from "./error-group.ts";
 import type { EventFilter } from "./event-chunk.ts";
 import type { EventBounds, EventPage } from "./event-tail.ts";
 import type { Job, JobState } from "./job.ts";
+import type { LimitSetting } from "./limits/setting.ts";
+import type { QueueSettings } from "./queue-settings.ts";
+import type { ScheduleRecord } from "./schedule.ts";
 
 export type JobSort = "created_at" | "priority" | "started_at" | "completed_at" | "attempt";
 
@@ -130,4 +133,14 @@ export interface JobSearch {
   /** Stored life-cycle events from a number on. */
   events(request: StoredEventsRequest): Promise<StoredEvents>;
   close(): Promise<void>;
+}
+
+/** A queue with what was set for it, as a copy of the state has it; what its jobs are is asked for apart. */
+export interface QueueContents {
+  readonly name: string;
+  readonly createdAtMs: number;
+  readonly paused: boolean;
+  readonly settings: QueueSettings | undefined;
+  readonly limits: readonly LimitSetting[];
+  readonly schedules: readonly ScheduleRecord[];
 }

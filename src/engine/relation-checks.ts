@@ -1,18 +1,9 @@
 /** What must hold of the records about jobs that wait for others. Part of `findViolations`. */
 import type { Chain } from "./chains.ts";
-import type {
-  Awaited,
-  Blocked,
-  DependenciesRemoved,
-  DependencyEnded,
-  Watchers,
-} from "./dependencies.ts";
 import type { Engine } from "./engine.ts";
 import { isFinished, type Job } from "./job.ts";
+import { type Check, numberedOf } from "./record-checks.ts";
 import type { AnyRecord } from "./records.ts";
-
-/** Says what is wrong when it does not hold. */
-type Check = (holds: boolean, violation: string) => void;
 
 export function checkRelations(
   check: Check,
@@ -21,13 +12,9 @@ export function checkRelations(
   engine: Engine,
 ): void {
   const bySeq = new Map(jobs.map((job) => [job.seq, job]));
-  const ofKind = <Value>(kind: string) =>
-    records
-      .filter((record) => record.kind === kind)
-      .map(({ key, value }) => [Number(key), value as Value] as const);
-  const blocked = new Map(ofKind<Blocked>("blocked"));
-  const awaited = new Map(ofKind<Awaited>("awaited"));
-  const news = ofKind<DependencyEnded | DependenciesRemoved>("aftermath").map(([, work]) => work);
+  const blocked = new Map(numberedOf(records, "blocked"));
+  const awaited = new Map(numberedOf(records, "awaited"));
+  const news = numberedOf(records, "aftermath").map(([, work]) => work);
 
   for (const job of jobs) {
     if (job.state !== "pending" || job.order > 0) continue;
@@ -65,9 +52,9 @@ export function checkRelations(
       );
     }
   }
-  for (const [seq, chain] of ofKind<Chain>("chain")) checkChain(check, seq, chain, bySeq);
+  for (const [seq, chain] of numberedOf(records, "chain")) checkChain(check, seq, chain, bySeq);
   const waitedFor = new Set([...blocked.values()].flatMap(({ open }) => open));
-  for (const [seq] of ofKind<Watchers>("watchers")) waitedFor.add(seq);
+  for (const [seq] of numberedOf(records, "watchers")) waitedFor.add(seq);
   for (const [seq, { of, finish }] of awaited) {
     const job = bySeq.get(seq);
     const isRemoved = news.some(

@@ -9,22 +9,13 @@ import { formatTime } from "../base/time.ts";
 import { type Attempt, isFinished, type Job } from "../engine/job.ts";
 import type { LimitSetting } from "../engine/limits/setting.ts";
 import { type JobOptions, packOptions } from "../engine/options.ts";
+import type { QueueContents } from "../engine/query.ts";
 import type { QueueSettings, SetQueueBytes } from "../engine/queue-settings.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
-import type { ScheduleRecord, ScheduleSpec } from "../engine/schedule.ts";
+import type { ScheduleSpec } from "../engine/schedule.ts";
 import { type JobView, jobView } from "./views.ts";
 
 type QueueView = Pick<ResultOf<Operations["getQueue"]>, "name" | "paused" | "created_at">;
-
-/** A queue as a copy of the state has it. */
-export interface QueueRecords {
-  readonly name: string;
-  readonly createdAtMs: number;
-  readonly paused: boolean;
-  readonly settings: QueueSettings | undefined;
-  readonly limits: readonly LimitSetting[];
-  readonly schedules: readonly ScheduleRecord[];
-}
 
 /** What comes back of a queue besides its jobs. */
 export interface RestoredQueue {
@@ -47,7 +38,7 @@ export function jobLine(id: string, job: Job, attempts: readonly Attempt[]): Job
   return { ...jobView(id, job, attempts), corvo: JSON.stringify(recordOf(job, attempts)) };
 }
 
-export function queueLine({ name, createdAtMs, paused, ...records }: QueueRecords): QueueLine {
+export function queueLine({ name, createdAtMs, paused, ...records }: QueueContents): QueueLine {
   const { settings, limits, schedules } = records;
   const restored: RestoredQueue = {
     draining: settings?.draining === true,

@@ -5,20 +5,12 @@
 import { Database } from "bun:sqlite";
 import { type Attempt, isFinished, type Job, jobStates, stateCode } from "../engine/job.ts";
 import type { LimitSetting } from "../engine/limits/setting.ts";
+import type { QueueContents } from "../engine/query.ts";
 import type { QueueSettings } from "../engine/queue-settings.ts";
 import type { ScheduleRecord } from "../engine/schedule.ts";
 import { createMeta, type Meta, retentionClassOf } from "../engine/state.ts";
 import { readAttempts, readQueues, readRecords, type StoredQueue } from "./state-rows.ts";
 import { type JobRow, jobColumns, readJob } from "./state-schema.ts";
-
-export interface ExportedQueue {
-  readonly name: string;
-  readonly createdAtMs: number;
-  readonly paused: boolean;
-  readonly settings: QueueSettings | undefined;
-  readonly limits: readonly LimitSetting[];
-  readonly schedules: readonly ScheduleRecord[];
-}
 
 export interface ExportedJob {
   readonly job: Job;
@@ -51,7 +43,7 @@ export class QueueExport {
   }
 
   /** Those of these names, or all. */
-  queues(names: readonly string[] | undefined): ExportedQueue[] {
+  queues(names: readonly string[] | undefined): QueueContents[] {
     return this.#queues
       .filter(({ record }) => names === undefined || names.includes(record.name))
       .map(({ record: { name, createdAtMs, paused } }) => ({

@@ -8,7 +8,7 @@ import type { JobFilter, JobPage, JobPageRequest, JobSort } from "../../src/engi
 import { createQueue, retentionClassOf } from "../../src/engine/state.ts";
 import { JobSearcher, type SearchBudget, searchBudget } from "../../src/store/job-search.ts";
 import { TextIndexer } from "../../src/store/text-indexer.ts";
-import { buildJob } from "../support/jobs.ts";
+import { buildAttempt, buildJob } from "../support/jobs.ts";
 import { isMatch, type Known } from "../support/naive-filter.ts";
 import {
   filterArbitrary,
@@ -96,19 +96,7 @@ beforeAll(() => {
 });
 
 function attempt(seq: number, ordinal: number, error: string | undefined): Attempt {
-  return {
-    seq,
-    ordinal,
-    attempt: 1,
-    outcome: "failed",
-    error,
-    errorClass: undefined,
-    backtrace: undefined,
-    output: undefined,
-    workerId: undefined,
-    startedAtMs: 1,
-    endedAtMs: 2,
-  };
+  return buildAttempt({ seq, ordinal, error, output: undefined, workerId: undefined });
 }
 
 function index(textPath: string): void {

@@ -8,7 +8,7 @@ import { defaultOptions } from "../../src/engine/options.ts";
 import { createQueue } from "../../src/engine/state.ts";
 import { JobSearcher, searchBudget } from "../../src/store/job-search.ts";
 import { TextIndexer } from "../../src/store/text-indexer.ts";
-import { buildJob } from "../support/jobs.ts";
+import { buildAttempt, buildJob } from "../support/jobs.ts";
 import { StateRig } from "../support/state-rig.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -102,19 +102,7 @@ class Rig {
         if (job === undefined) break;
         const error = `Error of ${step.word}`;
         state.putJob({ ...job, history: job.history + 1 });
-        state.putAttempt({
-          seq: job.seq,
-          ordinal: job.history,
-          attempt: 1,
-          outcome: "failed",
-          error,
-          errorClass: undefined,
-          backtrace: undefined,
-          output: undefined,
-          workerId: undefined,
-          startedAtMs: 1,
-          endedAtMs: 2,
-        });
+        state.putAttempt(buildAttempt({ seq: job.seq, ordinal: job.history, error }));
         this.texts.get(job.seq)?.errors.push(error);
         break;
       }

@@ -148,7 +148,7 @@ function expandUnion(schema: TSchema): Json {
   if (!nullable) return { anyOf: schemas };
   if (schemas.length > 1 || only === undefined) return { anyOf: [...schemas, { type: "null" }] };
   if (only["$ref"] !== undefined) return { anyOf: [only, { type: "null" }] };
-  // A schema without a type, such as any JSON value, takes null already.
+  // Without a type it is a union, which gets one more member, or any JSON value, of which null is one.
   if (only["type"] === undefined) {
     return Array.isArray(only["anyOf"])
       ? { ...only, anyOf: [...(only["anyOf"] as Json[]), { type: "null" }] }
