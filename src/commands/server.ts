@@ -380,6 +380,7 @@ async function workersOf(
     queues: args.work.length === 0 ? [defaultQueue] : [...new Set(args.work)],
     command: resolveCommand(trailing, context.system.env),
     graceMs: args["shutdown-timeout"],
+    env: context.system.env,
   };
   return new EmbeddedWorkers(options, log, context.system.timers);
 }

@@ -41,6 +41,30 @@ test("jobs of a file without queues are run by the workers of the server, which 
   expect(counts["completed"]).toBe(lines.length);
 });
 
+test("a server that is killed leaves no worker behind, and what ran is finished first", async () => {
+  await using place = await Place.create();
+  const began = join(place.path, "began");
+  const finished = join(place.path, "finished");
+  const handler = join(place.path, "handler.sh");
+  // The parent of a command is the worker that runs it; the name by which that knows its server is not for the command.
+  writeFileSync(
+    handler,
+    `#!/bin/sh\necho "$PPID" > ${began}.new\nmv ${began}.new ${began}\nsleep 2\necho "\${CORVO_SERVER_PID-none}" > ${finished}\n`,
+  );
+  chmodSync(handler, 0o755);
+  const server = await place.serve(["--workers", "1", "--", handler]);
+  expect((await place.shell("corvo enqueue default '{}'")).code).toBe(0);
+  const pid = await until("the job has begun", async () =>
+    existsSync(began) ? Number(readFileSync(began, "utf8")) : undefined,
+  );
+  expect(existsSync(`/proc/${pid}`)).toBe(true);
+
+  server.child.kill("SIGKILL");
+  await server.child.exited;
+  await until("the worker is gone", async () => (existsSync(`/proc/${pid}`) ? undefined : true));
+  expect(readFileSync(finished, "utf8")).toBe("none\n");
+}, 60_000);
+
 test("flags of workers that make no sense are refused before the server starts", async () => {
   await using place = await Place.create();
   for (const line of [

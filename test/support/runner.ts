@@ -69,6 +69,7 @@ export function startRunner(
         onSignal = callback;
         return () => {};
       },
+      onServerGone: () => () => {},
       onExit: () => {},
       countWaiting: (queues) => Promise.resolve(server.waiting(queues)),
       openBlob: (hash) => Promise.reject(new Error(`no blob ${hash}`)),

@@ -52,6 +52,8 @@ export interface RunnerSystem {
   readonly out: Out;
   /** Calls back on SIGINT and SIGTERM; the returned function ends that. */
   onSignal(callback: () => void): () => void;
+  /** Calls back when the server that began this worker is gone; the returned function ends that. */
+  onServerGone(callback: () => void): () => void;
   /** Calls back when the process ends, for whatever reason it still can. */
   onExit(callback: () => void): void;
   readonly openBlob: OpenBlob;
@@ -97,9 +99,14 @@ export async function runWorker(options: RunnerOptions, system: RunnerSystem): P
   const stopListening = system.onSignal(() => {
     if (signals.next() > 2) thirdSignal.resolve(exitCodes.interrupted);
   });
+  const stopWatching = system.onServerGone(() => {
+    system.logger.warn("the server of this worker is gone, and so is its work: stopping");
+    worker.stop(options.graceMs);
+  });
   const ended = endOf(worker, handling, system.logger, signals);
   const code = await Promise.race([ended, thirdSignal.promise]);
   stopListening();
+  stopWatching();
   handling.clean();
   return code;
 }

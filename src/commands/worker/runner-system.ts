@@ -2,7 +2,7 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { CorvoError } from "../../base/errors.ts";
-import type { Logger, Random } from "../../base/ports.ts";
+import type { Logger, Random, Timers } from "../../base/ports.ts";
 import type { Client } from "../../sdk/client.ts";
 import { connectBytes } from "../_shared/client.ts";
 import type { Context } from "../_shared/context.ts";
@@ -16,8 +16,10 @@ export function createRunnerSystem(context: Context): RunnerSystem {
   const { system } = context;
   const counter = new WaitingCounter(context.client(), context.log);
   const bytes = connectBytes(context);
+  // What a command starts is its own, whoever began this worker.
+  const { [serverPidName]: _, ...env } = system.env;
   return {
-    env: definedOf(system.env),
+    env: definedOf(env),
     temporaryFolder: tmpdir(),
     timers: system.timers,
     random: system.random,
@@ -30,6 +32,12 @@ export function createRunnerSystem(context: Context): RunnerSystem {
       return () => {
         for (const signal of signals) process.off(signal, callback);
       };
+    },
+    onServerGone(callback) {
+      const pid = Number(system.env[serverPidName]);
+      return Number.isSafeInteger(pid) && pid > 0
+        ? whenGone(pid, callback, system.timers)
+        : () => {};
     },
     onExit(callback) {
       process.on("exit", callback);
@@ -60,6 +68,32 @@ function stopSignals(): readonly NodeJS.Signals[] {
   }
   const isHangupIgnored = (BigInt(`0x${ignored}`) & 1n) === 1n;
   return isHangupIgnored ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+}
+
+/** Names the process that a worker belongs to and ends with (`server/embedded-workers.ts`). */
+export const serverPidName = "CORVO_SERVER_PID";
+
+const lookMs = 1000;
+
+/** Calls back once when the process is no longer there, until the returned function is called. */
+function whenGone(pid: number, callback: () => void, timers: Timers): () => void {
+  let cancel = () => {};
+  const look = () => {
+    cancel = timers.after(lookMs, () => {
+      if (isThere(pid)) look();
+      else callback();
+    });
+  };
+  look();
+  return () => cancel();
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 export const hostName = hostname;
