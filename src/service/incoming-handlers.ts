@@ -10,6 +10,7 @@ import { type IncomingCall, idHeaders, verifyCall } from "./incoming-signature.t
 import { toNewJob } from "./new-job.ts";
 import type { Node } from "./node.ts";
 import { type Listing, pageOf } from "./page.ts";
+import { headerName } from "./targets.ts";
 import { optionalDuration } from "./values.ts";
 import { enqueueView } from "./views.ts";
 import { accepted, enqueue } from "./worker-handlers.ts";
@@ -108,7 +109,7 @@ function toTolerance({ scheme, tolerance }: Settings): number {
 }
 
 function toHeader(field: string, name: string): string {
-  if (/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return name.toLowerCase();
+  if (headerName.test(name)) return name.toLowerCase();
   throw invalid(`${field}: expected names of headers, got ${JSON.stringify(name.slice(0, 80))}`);
 }
 

@@ -44,7 +44,7 @@ export function toUrl(field: string, text: string): string {
   return url.href;
 }
 
-const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+export const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const headerValue = /^[\t\x20-\x7e]*$/;
 /** Written by the server itself. */
 const ownHeader =

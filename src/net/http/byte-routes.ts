@@ -152,8 +152,7 @@ export class ByteRoutes {
       "{job_id}",
       encodeURIComponent(params["job_id"] ?? ""),
     );
-    const { search } = new URL(request.url);
-    const answer = await this.#ask(request, path + search, undefined);
+    const answer = await this.#ask(request, path, undefined);
     if (answer.status !== 200) return answer;
     const parsed = parseJson(await answer.text(), jobTree, Number.POSITIVE_INFINITY);
     if (!parsed.ok) throw new Error(`a job that is not JSON: ${parsed.message}`);

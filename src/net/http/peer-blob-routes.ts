@@ -70,9 +70,12 @@ function checkedHash(hash: string): string {
 }
 
 async function readHashes(request: Request): Promise<string[]> {
-  const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (!(length <= questionBytesMax)) {
-    throw new CorvoError("PAYLOAD_TOO_LARGE", `a question of ${length} bytes`);
+  const length = request.headers.get("content-length");
+  if (length === null || !(Number(length) <= questionBytesMax)) {
+    throw new CorvoError(
+      "PAYLOAD_TOO_LARGE",
+      `a question of ${length ?? "an unknown number of"} bytes; the limit questionBytesMax is ${questionBytesMax}`,
+    );
   }
   const hashes: unknown = await request.json();
   if (Array.isArray(hashes) && hashes.every((hash) => typeof hash === "string")) return hashes;

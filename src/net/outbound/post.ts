@@ -47,16 +47,23 @@ export function createPost(deps: PostDeps): (message: Message) => Promise<Answer
     const cancel = deps.timers.after(answerMsMax, () =>
       giveUp(new Error(`no answer within ${answerMsMax} ms`)),
     );
-    const call: { request?: ClientRequest } = {};
+    const call: Call = { isOver: false };
     try {
       return await Promise.race([send(deps, message, call), late]);
     } catch (error) {
       return { status: 0, error: wordsOf(error) };
     } finally {
       cancel();
+      call.isOver = true;
       call.request?.destroy();
     }
   };
+}
+
+/** What has to end with the message. */
+interface Call {
+  isOver: boolean;
+  request?: ClientRequest;
 }
 
 interface Place {
@@ -64,13 +71,11 @@ interface Place {
   readonly family: number;
 }
 
-async function send(
-  deps: PostDeps,
-  message: Message,
-  call: { request?: ClientRequest },
-): Promise<Answer> {
+async function send(deps: PostDeps, message: Message, call: Call): Promise<Answer> {
   const url = new URL(message.url);
   const places = await resolve(deps, url.hostname);
+  // A look-up cannot be cut short. What was given up meanwhile is tried again, so it must not go out now.
+  if (call.isOver) throw new Error(`${url.hostname} was resolved too late`);
   const atSeconds = Math.floor(deps.clock.nowMs() / 1000);
   const body = Buffer.from(message.body);
   return new Promise<Answer>((resolveAnswer, reject) => {

@@ -1,6 +1,7 @@
 /** codeQ's documented calls, sent as its clients send them, against a whole server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { parseAllowRule } from "../../../src/net/outbound/address.ts";
+import { httpFixture } from "../../support/http-app.ts";
 import { type Answer, type LiveServer, liveServer } from "../../support/live-server.ts";
 import { Receiver } from "../../support/receiver.ts";
 
@@ -99,6 +100,26 @@ test("a nack waits as long as it says and ends in the dead letters; an abandoned
   expect(bodyOf(await call("GET", `/tasks/${id}/result`))).toMatchObject({
     result: { status: "FAILED", error: "not now" },
   });
+});
+
+test("a heartbeat that came a moment after the lease ended is refused", async () => {
+  const id = "job_1";
+  const held = { id, state: "active", worker_id: "codeq-anonymous" };
+  const lists = { acked: [], unknown: [], canceled: [id] };
+  await using fixture = httpFixture({
+    handlers: {
+      getJob: async () => held as never,
+      heartbeat: async () => ({ jobs: { [id]: { status: "cancel" } }, ...lists }),
+    },
+  });
+
+  const url = `${fixture.listen()}/v1/codeq/tasks/${id}/heartbeat`;
+  const answer = await fetch(url, { method: "POST" });
+
+  expect([answer.status, await answer.json()]).toEqual([
+    409,
+    { error: `task ${id} is not in progress`, code: "LEASE_LOST" },
+  ]);
 });
 
 test("a failed result is final", async () => {

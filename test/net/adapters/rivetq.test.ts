@@ -1,5 +1,6 @@
 /** RivetQ's documented calls, sent as its users and clients send them, against a whole server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { requestLimits } from "../../../src/api/limits.ts";
 import { type LiveServer, liveServer } from "../../support/live-server.ts";
 
 let server: LiveServer;
@@ -123,6 +124,8 @@ test("a rate limit is kept as it was set, also below one a second", async () => 
 
 test("what is wrong is answered with an error and a code of the 400s", async () => {
   expect(await post("/v1/queues/q/enqueue", "{")).toMatchObject({ status: 400 });
+  const headers = { note: "x".repeat(requestLimits.tagLengthMax + 1) };
+  expect(await post("/v1/queues/q/enqueue", { headers })).toMatchObject({ status: 400 });
   expect(await post("/v1/queues/q/lease", { max_jobs: 0 })).toMatchObject({ status: 400 });
   expect(await server.call("GET", "/v1/queues/unknown/stats")).toMatchObject({ status: 404 });
   expect(await post("/v1/queues/unknown/lease", {})).toMatchObject({ body: { jobs: [] } });

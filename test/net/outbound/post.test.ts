@@ -106,6 +106,24 @@ test("who does not answer in time is left", async () => {
   expect(await answer).toEqual({ status: 0, error: "no answer within 10000 ms" });
 });
 
+test("when the time is over before the name is resolved, nothing is sent afterwards", async () => {
+  const rule = parseAllowRule("localhost");
+  const rules = rule === undefined ? [] : [rule];
+  const time = new ManualTime();
+  const patient = createPost({ clock: time, timers: time, allow: rules });
+  const prompt = createPost({ clock: systemClock, timers: systemTimers, allow: rules });
+  const toName = (path: string) => message(path, { url: `http://localhost:${server.port}${path}` });
+
+  const answer = patient(toName("/too-late"));
+  await time.pass(10_000);
+  expect(await answer).toEqual({ status: 0, error: "no answer within 10000 ms" });
+  // By the time that these have come the name was resolved for the first one, too.
+  for (const path of ["/next", "/last"])
+    expect(await prompt(toName(path))).toEqual({ status: 200 });
+
+  expect(seen.map(({ path }) => path)).not.toContain("/too-late");
+});
+
 test("addresses that are not public are not called, by number or by name", async () => {
   const strict = createPost({ clock: systemClock, timers: systemTimers, allow: [] });
   const count = seen.length;

@@ -38,7 +38,7 @@ export function codeqAdminCalls(call: Call, clock: Clock): ForeignCall[] {
       const job_ids = (page?.jobs ?? []).map(({ id }) => id);
       if (job_ids.length === 0) return { deleted: 0, before, limit };
       const done = await call("bulkJobs", { body: { job_ids, action: "delete" } }, context);
-      return { deleted: (done as { affected?: number } | undefined)?.affected ?? 0, before, limit };
+      return { deleted: done?.affected ?? 0, before, limit };
     }),
     ...topicCalls(call),
     foreign(rows.raftStatus, async (_, context) => {

@@ -142,8 +142,13 @@ function workerCalls(call: Call, clock: Clock): ForeignCall[] {
       const refusal = await refuseStranger(call, params.id, context);
       if (refusal !== undefined) return refusal;
       const lease_ms = (body.extendSeconds || leaseSecondsDefault) * 1000;
-      await call("heartbeat", { body: { jobs: { [params.id]: { lease_ms } } } }, context);
-      return { status: "ok" };
+      const beat = await call(
+        "heartbeat",
+        { body: { jobs: { [params.id]: { lease_ms } } } },
+        context,
+      );
+      // The lease may have ended since it was looked at; a worker that is told "ok" would go on.
+      return beat?.jobs[params.id]?.status === "ok" ? { status: "ok" } : notInProgress(params.id);
     }),
     foreign(rows.abandon, async ({ params }, context) => {
       const refusal = await refuseStranger(call, params.id, context);
@@ -188,11 +193,13 @@ async function refuseStranger(
   context: RequestContext,
 ): Promise<Reply<unknown> | undefined> {
   const job = await find(call, taskId, context);
-  if (job.state !== "active") {
-    return new Reply(409, { error: `task ${taskId} is not in progress`, code: "LEASE_LOST" });
-  }
+  if (job.state !== "active") return notInProgress(taskId);
   if (job.worker_id === workerOf(context.header("authorization"))) return undefined;
   return new Reply(403, { error: `task ${taskId} is leased to another worker`, code: "NOT_OWNER" });
+}
+
+function notInProgress(taskId: string): Reply<unknown> {
+  return new Reply(409, { error: `task ${taskId} is not in progress`, code: "LEASE_LOST" });
 }
 
 async function end(call: Call, taskId: string, body: ResultBody, context: RequestContext) {

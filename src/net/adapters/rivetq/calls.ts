@@ -2,7 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "../../../api/limits.ts";
 import { Json, operation } from "../../../api/operation.ts";
-import { QueueName } from "../../../api/schemas.ts";
+import { QueueName, Tags } from "../../../api/schemas.ts";
 
 const QueueParams = Type.Object({ queue: QueueName });
 const Headers = Type.Record(Type.String(), Type.String());
@@ -34,10 +34,10 @@ export const rivetqRows = {
     params: QueueParams,
     body: Type.Object({
       payload: Type.Optional(Json("Any JSON value.")),
-      headers: Type.Optional(Type.Union([Headers, Type.Null()])),
+      headers: Type.Optional(Type.Union([Tags, Type.Null()])),
       priority: Type.Optional(Type.Integer({ minimum: 0 })),
       delay_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.delayMsMax })),
-      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
+      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.retriesMax })),
       idempotency_key: Type.Optional(Type.String({ maxLength: limits.keyLengthMax })),
     }),
     result: Type.Object({ job_id: Type.String() }),
