@@ -449,6 +449,31 @@ describe("queues", () => {
   });
 });
 
+describe("queue redrive", () => {
+  const redrive = (state: string) =>
+    json(
+      JSON.stringify({
+        ...{ queue: "mail", state, total: 3, total_exact: true, retried: 3, skipped: 0 },
+        started_at: "2026-11-21T11:00:00.000Z",
+      }),
+    );
+
+  test("with --wait outlasts a restart of the server", async () => {
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      if (calls === 1) return Promise.resolve(redrive("running"));
+      if (calls === 8) return Promise.resolve(redrive("completed"));
+      return Promise.reject(Object.assign(new Error("no"), { code: "ECONNREFUSED" }));
+    };
+
+    const { code, stderr } = await corvo(["queue", "redrive", "mail", "--wait"], { fetch });
+
+    expect(stderr).toBe("mail: completed, 3 of 3 dead jobs run again\n");
+    expect(code).toBe(0);
+  });
+});
+
 describe("version", () => {
   test("does not need a server", async () => {
     const { code, stdout } = await corvo(["version", "--json"]);
