@@ -61,17 +61,17 @@ async function sendOnce(
   call: Sent & { readonly method: string; readonly url: string },
 ) {
   const { method, url, content, signal } = call;
+  const init: RequestInit = {
+    method,
+    headers: options.apiKey === undefined ? {} : { "x-api-key": options.apiKey },
+    redirect: "manual",
+  };
+  // Content that cannot be given again is no failure of the network.
+  if (content !== undefined) init.body = streamOf(content());
+  if (signal !== undefined) init.signal = signal;
   let response: Response;
   try {
-    const init: RequestInit = {
-      method,
-      headers: options.apiKey === undefined ? {} : { "x-api-key": options.apiKey },
-      redirect: "manual",
-    };
-    if (content !== undefined) init.body = streamOf(content());
-    if (signal !== undefined) init.signal = signal;
-    const request = new Request(server + url, init);
-    response = await options.fetch(request);
+    response = await options.fetch(new Request(server + url, init));
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
     // To keep the same content twice is to keep it once.

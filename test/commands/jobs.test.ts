@@ -262,6 +262,57 @@ describe("an action", () => {
     ]);
   });
 
+  test.each([
+    ["one, only counted", ["cancel", "queue:mail", "--dry-run"], '{"matched":0}'],
+    ["one, as JSON", ["delete", "queue:mail", "--dry-run", "--json"], '{"matched":0}'],
+    ["one, without a call of its own", ["requeue", "queue:mail"], '{"matched":0,"affected":0}'],
+    [
+      "one, in the background",
+      ["retry", "queue:mail", "--background"],
+      '{"bulk_operation_id":"b1","estimated_total":0}',
+    ],
+  ])("on an id that no job has says so: %s", async (_, argv, answer) => {
+    const { fetch } = server(() => json(answer));
+
+    const { code, stdout, stderr } = await corvo(["jobs", ...argv], { fetch });
+
+    expect(stderr).toBe(
+      'error: no job "queue:mail"\nhint: To choose jobs by a filter: --filter queue:mail\n',
+    );
+    expect(stdout).toBe("");
+    expect(code).toBe(3);
+  });
+
+  test("on an id that no job has and that looks like a filter names --filter", async () => {
+    const error = { error: 'no job "x"', code: "NOT_FOUND", hint: "Check the id." };
+    const { fetch } = server(() => json(JSON.stringify(error), 404));
+
+    const filter = await corvo(["jobs", "cancel", "state:dead queue:mail"], { fetch });
+    const id = await corvo(["jobs", "cancel", "job_1"], { fetch });
+
+    expect(filter.stderr).toContain("--filter 'state:dead queue:mail'");
+    expect(id.stderr).toContain("hint: Check the id.");
+    expect([filter.code, id.code]).toEqual([3, 3]);
+  });
+
+  test.each([
+    [["cancel", "job_1", "queue:mail", "--dry-run"], '{"matched":1}', "1 of 2 ids"],
+    [
+      ["cancel", "job_1", "queue:mail", "--background"],
+      '{"bulk_operation_id":"b1","estimated_total":1}',
+      "1 of 2 ids",
+    ],
+    [["cancel", "job_1", "queue:mail"], '{"matched":1,"affected":1}', "1 job was not"],
+  ])("on ids of which some are unknown is a part: %j", async (argv, answer, says) => {
+    const { fetch } = server(() => json(answer));
+
+    const { code, stderr } = await corvo(["jobs", ...argv], { fetch });
+
+    expect(stderr).toContain(says);
+    expect(stderr).toContain("--filter queue:mail");
+    expect(code).toBe(7);
+  });
+
   test("does nothing when no job matches", async () => {
     const { fetch, seen } = server(() => json('{"matched":0}'));
 
@@ -395,6 +446,31 @@ describe("queues", () => {
     const { stdout } = await corvo(["queue", "pause", "a", "b", "--json"], { fetch });
 
     expect(stdout).toBe('[{"status":"ok"},{"status":"ok"}]\n');
+  });
+});
+
+describe("queue redrive", () => {
+  const redrive = (state: string) =>
+    json(
+      JSON.stringify({
+        ...{ queue: "mail", state, total: 3, total_exact: true, retried: 3, skipped: 0 },
+        started_at: "2026-11-21T11:00:00.000Z",
+      }),
+    );
+
+  test("with --wait outlasts a restart of the server", async () => {
+    let calls = 0;
+    const fetch = () => {
+      calls++;
+      if (calls === 1) return Promise.resolve(redrive("running"));
+      if (calls === 8) return Promise.resolve(redrive("completed"));
+      return Promise.reject(Object.assign(new Error("no"), { code: "ECONNREFUSED" }));
+    };
+
+    const { code, stderr } = await corvo(["queue", "redrive", "mail", "--wait"], { fetch });
+
+    expect(stderr).toBe("mail: completed, 3 of 3 dead jobs run again\n");
+    expect(code).toBe(0);
   });
 });
 

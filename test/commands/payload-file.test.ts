@@ -64,6 +64,26 @@ test("a large file is uploaded first, whole, and the job names it", async () => 
   });
 });
 
+test("a large payload from a pipe goes to one server only: what is left of it is not sent to the next", async () => {
+  const asked: string[] = [];
+  const fetch: Fetch = async (request) => {
+    const { host, pathname } = new URL(request.url);
+    asked.push(`${host}${pathname}`);
+    await request.body?.getReader().read();
+    if (host === "a") throw Object.assign(new Error("reset"), { code: "ECONNRESET" });
+    return Response.json({ hash: "a".repeat(64), bytes: 1, job_id: "job_1", status: "pending" });
+  };
+
+  const ran = await corvo(
+    ["enqueue", "film", "--payload-file", "-", "--server", "http://a,http://b"],
+    { fetch, stdin: "x".repeat(300_000), chunkBytes: 65_536 },
+  );
+
+  expect(asked).toEqual(["a/api/v1/blobs"]);
+  expect(ran.stderr).toContain("standard input cannot be read again");
+  expect(ran.code).toBe(6);
+});
+
 test("two payloads at once are refused before anything is sent", async () => {
   const { fetch, seen } = server();
 

@@ -4,12 +4,15 @@
  * One id is a plain call. Several ids, or a filter, are one bulk action. A filter may match more than the person thinks,
  * so its jobs are counted first and the count is part of the question. Large bulk actions go on in the server; the
  * command follows them to their end.
+ *
+ * A bulk call leaves ids out that no job has. A person who named them is told so, since a filter that was typed as an id would
+ * otherwise look like one that matches nothing.
  */
 import type { bulkActions } from "../../api/bulk.ts";
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { jobStates } from "../../api/schemas.ts";
-import { exitCodes } from "../../base/errors.ts";
+import { CorvoError, exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
 import type { Arguments } from "./args.ts";
 import { followBulk, reportBulk } from "./bulk-follow.ts";
@@ -19,7 +22,8 @@ import type { Context } from "./context.ts";
 import { UsageError } from "./exit.ts";
 import { type FilterBody, filterFlags, filterOf } from "./filter-args.ts";
 import { readIds } from "./input.ts";
-import { count } from "./output.ts";
+import { count, printable } from "./output.ts";
+import { shellQuote } from "./shell.ts";
 
 type BulkBody = Parameters<Client["bulkJobs"]>[0]["body"];
 type BulkAnswer = ResultOf<Operations["bulkJobs"]>;
@@ -123,7 +127,16 @@ async function actOnOne(
   const { output, signal } = context;
   // `requestOf` of the action gave exactly the body of its operation; the union of operations hides that.
   const input = { params: { job_id: id }, body: request.single as { readonly queue: string } };
-  const text = await context.client().text(action.operation, input, { signal });
+  let text: string;
+  try {
+    text = await context.client().text(action.operation, input, { signal });
+  } catch (error) {
+    const hint = filterHint([id]);
+    if (hint === undefined || !(error instanceof CorvoError) || error.code !== "NOT_FOUND") {
+      throw error;
+    }
+    throw new CorvoError(error.code, error.message, { hint });
+  }
   if (output.json) output.line(text);
   else if (output.quiet) output.line(id);
   else output.note(`${id} was ${action.done}`);
@@ -142,17 +155,15 @@ async function actOnMany(
 ): Promise<number | undefined> {
   const { output, signal } = context;
   const client = context.client();
-  const byIds = body.job_ids !== undefined;
-  if (options.dryRun || !byIds) {
+  const ids = body.job_ids ?? undefined;
+  if (options.dryRun || ids === undefined) {
     const counting = { body: { ...body, dry_run: true } };
-    if (options.dryRun && output.json) {
-      output.line(await client.text("bulkJobs", counting, { signal }));
-      return undefined;
-    }
-    const { matched = 0 } = await client.bulkJobs(counting, { signal });
+    const counted = await client.text("bulkJobs", counting, { signal });
+    const { matched = 0 } = JSON.parse(counted) as BulkAnswer;
     if (options.dryRun) {
-      output.line(`${count(matched, "job")} would be ${action.done}`);
-      return undefined;
+      refuseAllUnknown(ids, matched);
+      output.line(output.json ? counted : `${count(matched, "job")} would be ${action.done}`);
+      return warnOfUnknown(context, ids, matched);
     }
     if (matched === 0 && !output.json) {
       output.note("no job matches");
@@ -165,12 +176,55 @@ async function actOnMany(
   const text = await client.text("bulkJobs", asked, { signal });
   // The answer of a bulk action holds no payloads, so it needs no raw text.
   const answer = JSON.parse(text) as BulkAnswer;
-  const wanted = body.job_ids?.length;
   const id = answer.bulk_operation_id;
-  if (id === undefined) return reportBulk(context, action.done, text, { ...answer, wanted });
-  if (!options.background) return followBulk(context, action.done, id, wanted);
-  if (output.json) output.line(text);
-  else if (output.quiet) output.line(id);
-  else output.note(`bulk action ${id} is begun`);
-  return undefined;
+  refuseAllUnknown(ids, id === undefined ? answer.matched : answer.estimated_total);
+  if (id !== undefined && options.background) {
+    if (output.json) output.line(text);
+    else if (output.quiet) output.line(id);
+    else output.note(`bulk action ${id} is begun`);
+    return warnOfUnknown(context, ids, answer.estimated_total);
+  }
+  const wanted = ids?.length;
+  const exit =
+    id === undefined
+      ? reportBulk(context, action.done, text, { ...answer, wanted })
+      : await followBulk(context, action.done, id, wanted);
+  const hint = exit === exitCodes.partial ? filterHint(ids ?? []) : undefined;
+  if (hint !== undefined) output.note(hint);
+  return exit;
+}
+
+/** `found` is how many of the ids the server knows; undefined when it does not say. */
+function refuseAllUnknown(ids: readonly string[] | undefined, found: number | undefined): void {
+  const [first] = ids ?? [];
+  if (ids === undefined || first === undefined || found !== 0) return;
+  throw new CorvoError(
+    "NOT_FOUND",
+    ids.length === 1 ? `no job "${printable(first)}"` : `no job has one of these ${ids.length} ids`,
+    {
+      hint:
+        filterHint(ids) ?? "Check the id; what is finished is removed after the retention time.",
+    },
+  );
+}
+
+function warnOfUnknown(
+  { output }: Context,
+  ids: readonly string[] | undefined,
+  found: number | undefined,
+): number | undefined {
+  if (ids === undefined || found === undefined || found >= ids.length) return undefined;
+  output.warn(
+    `${ids.length - found} of ${ids.length} ids ${ids.length - found === 1 ? "is" : "are"} of no job`,
+  );
+  const hint = filterHint(ids);
+  if (hint !== undefined) output.note(hint);
+  return exitCodes.partial;
+}
+
+/** What to write instead, when one of the ids looks like a filter. */
+function filterHint(ids: readonly string[]): string | undefined {
+  const meant = ids.filter((id) => /[:\s]/.test(id));
+  if (meant.length === 0) return undefined;
+  return `To choose jobs by a filter: --filter ${shellQuote(printable(meant.join(" ")))}`;
 }

@@ -3,6 +3,7 @@
  * by piece, and the job names it.
  */
 import { requestLimits } from "../../api/limits.ts";
+import { CorvoError } from "../../base/errors.ts";
 import { connectBytes } from "./client.ts";
 import type { Context } from "./context.ts";
 import { openInput } from "./input.ts";
@@ -34,8 +35,15 @@ export async function readPayloadFile(
   }
   let isFresh = true;
   const { hash } = await connectBytes(context).upload(() => {
-    // A second server gets a file from its beginning; standard input cannot be read again.
-    if (!isFresh) return openInput(system, path);
+    // A second server gets a file from its beginning. What is left of standard input would be another payload.
+    if (!isFresh) {
+      if (path !== "-") return openInput(system, path);
+      throw new CorvoError(
+        "UNAVAILABLE",
+        "the server did not take the payload, and standard input cannot be read again for the next one",
+        { hint: "Save it to a file, and send that." },
+      );
+    }
     isFresh = false;
     return joined(first, content);
   }, signal);

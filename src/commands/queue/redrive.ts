@@ -5,6 +5,8 @@
 import type { ResultOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { RedriveBody, RedriveFilter } from "../../api/redrive.ts";
+import { pause } from "../../sdk/retry.ts";
+import { connect, patientRetry } from "../_shared/client.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
@@ -83,9 +85,10 @@ export default command({
       } as Body;
       redrive = await client().startRedrive({ params, body }, { signal });
     }
-    while (wait === true && redrive.state === "running" && !signal.aborted) {
-      await new Promise<void>((resolve) => context.system.timers.after(lookMs, resolve));
-      redrive = await client().getRedrive({ params }, { signal });
+    const patient = connect(context, patientRetry);
+    while (wait === true && redrive.state === "running") {
+      await pause(context.system.timers, lookMs, signal);
+      redrive = await patient.getRedrive({ params }, { signal });
     }
     if (output.json) output.line(JSON.stringify(redrive));
     else output.note(words(redrive));

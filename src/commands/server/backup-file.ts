@@ -1,7 +1,9 @@
 /** Backups as files: written under another name until they are whole, and looked through while they are. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import type { BackupManifest } from "../../store/backup-format.ts";
 import { readBackup } from "../../store/backup-reader.ts";
+import { syncDirectory } from "../../store/superblock.ts";
 import { UsageError } from "../_shared/exit.ts";
 import { count } from "../_shared/output.ts";
 
@@ -44,13 +46,14 @@ export async function summarize(
 export class BackupTarget {
   readonly #path: string;
   readonly #fd: number;
+  #isOpen = true;
 
   constructor(path: string, mayReplace: boolean) {
     if (existsSync(path) && !mayReplace) {
       throw new UsageError(`${path} exists already`, "Choose another name, or say --force.");
     }
     this.#path = path;
-    this.#fd = openSync(this.#partPath, "w", 0o600);
+    this.#fd = this.#do(() => openSync(this.#partPath, "w", 0o600));
   }
 
   get #partPath(): string {
@@ -58,18 +61,43 @@ export class BackupTarget {
   }
 
   write(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+    this.#do(() => {
+      for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+    });
   }
 
   finish(): void {
-    fsyncSync(this.#fd);
-    closeSync(this.#fd);
-    renameSync(this.#partPath, this.#path);
+    this.#do(() => {
+      fsyncSync(this.#fd);
+      this.#close();
+      renameSync(this.#partPath, this.#path);
+      syncDirectory(dirname(this.#path));
+    });
   }
 
+  /** Leaves nothing behind; a backup that has its name already stays. */
   abandon(): void {
-    closeSync(this.#fd);
+    this.#close();
     rmSync(this.#partPath, { force: true });
+  }
+
+  #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.#fd);
+  }
+
+  /** A folder that is missing, or a disk that is full, is no fault of this program. */
+  #do<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new UsageError(
+        `cannot write ${this.#path}: ${reason}`,
+        "Look at the folder, who may write to it, and its free space.",
+      );
+    }
   }
 }
 
