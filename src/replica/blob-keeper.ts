@@ -46,6 +46,12 @@ export interface BlobShard {
   readBarrier(): Promise<void>;
 }
 
+interface Found {
+  readonly isHere: boolean;
+  /** Why one of the others could not be asked, or could not give it: it may be there. */
+  readonly doubt?: string;
+}
+
 interface KeeperDeps {
   readonly selfId: number;
   readonly local: LocalBlobs;
@@ -66,7 +72,7 @@ export const neededHashesMax = 1000;
 
 export class BlobKeeper {
   readonly #deps: KeeperDeps;
-  readonly #fetches = new Map<string, Promise<boolean>>();
+  readonly #fetches = new Map<string, Promise<Found>>();
   #missing: readonly string[] = [];
   #isRepairing = false;
   #isAskedFor = false;
@@ -107,9 +113,7 @@ export class BlobKeeper {
   /** Size of the blob, once it is durable on a majority of the voters of the shard. Throws when that cannot be. */
   async ensure(hash: string, shard: number): Promise<number> {
     const { local, selfId, shards } = this.#deps;
-    if (!local.use(hash) && !(await this.fetch(hash))) {
-      throw new CorvoError("BLOB_NOT_FOUND", `no blob ${hash}`);
-    }
+    if (!local.use(hash)) refuseMissing(hash, await this.#find(hash));
     const conf = shards[shard]?.conf;
     if (conf === undefined) throw new Error(`there is no shard ${shard}`);
     await this.#spread(hash, new Set([selfId]), conf);
@@ -119,7 +123,11 @@ export class BlobKeeper {
   }
 
   /** Gets a blob from whoever has it. False when nobody who could be asked has. */
-  fetch(hash: string): Promise<boolean> {
+  async fetch(hash: string): Promise<boolean> {
+    return (await this.#find(hash)).isHere;
+  }
+
+  #find(hash: string): Promise<Found> {
     let fetch = this.#fetches.get(hash);
     if (fetch === undefined) {
       fetch = this.#fetch(hash).finally(() => this.#fetches.delete(hash));
@@ -165,19 +173,21 @@ export class BlobKeeper {
     return peers.needed(leader, shard, hashes);
   }
 
-  async #fetch(hash: string): Promise<boolean> {
+  async #fetch(hash: string): Promise<Found> {
     const { local, peers, others, logger } = this.#deps;
+    let found: Found = { isHere: false };
     for (const nodeId of others()) {
       try {
         const content = await peers.take(nodeId, hash);
         if (content === undefined) continue;
         await local.put({ content, hash });
-        return true;
+        return { isHere: true };
       } catch (error) {
+        found = { isHere: false, doubt: error instanceof Error ? error.message : String(error) };
         logger.debug("a blob could not be fetched", { hash, node_id: nodeId, error });
       }
     }
-    return false;
+    return found;
   }
 
   /** Resolves as soon as a majority of each half of the configuration has it; the rest get it too, if they can. */
@@ -249,6 +259,15 @@ export class BlobKeeper {
         });
     });
   }
+}
+
+/** An upload is on one node until a job names it, so any node that does not answer may be the one that has it. */
+function refuseMissing(hash: string, { isHere, doubt }: Found): void {
+  if (isHere) return;
+  if (doubt === undefined) throw new CorvoError("BLOB_NOT_FOUND", `no blob ${hash}`);
+  throw new CorvoError("UNAVAILABLE", `no node that could be asked has blob ${hash}: ${doubt}`, {
+    retryAfterMs: 500,
+  });
 }
 
 function isQuorum(voters: readonly number[], have: ReadonlySet<number>): boolean {

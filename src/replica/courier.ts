@@ -224,6 +224,8 @@ export class Courier implements LeaderPart {
       const number = line[taken++] ?? 0;
       const delivery = this.#records.get(String(number));
       if (delivery?.state !== "waiting" || this.#stages.get(number) !== "waiting") continue;
+      // It was in line twice and has been sent meanwhile: its time comes again.
+      if (this.#dueAt.has(number)) continue;
       flights++;
       this.#fly(target, delivery);
     }

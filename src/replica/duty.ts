@@ -87,7 +87,8 @@ export class Duty {
     this.#cancelTimer = undefined;
     this.#isAskedFor = false;
     this.#isLooking = true;
-    this.#task.look().then(
+    // Also a look that throws before its first wait is one that failed: the loop must not stay in it.
+    Promise.try(() => this.#task.look()).then(
       (waitMs) => this.#looked(waitMs),
       (error: unknown) => this.#failed(error),
     );

@@ -65,7 +65,7 @@ export class EventSearcher {
     const seqs = [...(filter.seqs ?? [])];
     const low = seqs.length === 0 ? -1 : Math.min(...seqs);
     const high = seqs.length === 0 ? Number.MAX_SAFE_INTEGER : Math.max(...seqs);
-    const rows = this.#db.prepare(
+    const rows = this.#db.query(
       `SELECT first, count, body FROM events
        WHERE first >= ? AND first + count > ? AND high >= ? AND low <= ? AND end >= ?
        ORDER BY first LIMIT ${rowsPerRead}`,

@@ -46,6 +46,8 @@ export class QueryStore implements JobSearch {
   readonly #options: QueryStoreOptions;
   /** Undefined from the end of one until the next call, which starts another. */
   #worker: Promise<Worker> | undefined;
+  /** The one that is open: one that failed tells of its end besides, when another may be at work already. */
+  #running: Worker | undefined;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #open = 0;
@@ -89,6 +91,7 @@ export class QueryStore implements JobSearch {
       this.#worker = undefined;
       throw error;
     }
+    this.#running = worker;
     worker.onmessage = (event: MessageEvent<FromQueryWorker>) => this.#receive(event.data);
     worker.onerror = (event) => this.#lost(worker, event.message);
     worker.addEventListener("close", () => this.#lost(worker, "it ended"));
@@ -101,9 +104,11 @@ export class QueryStore implements JobSearch {
       this.#closed?.();
       return;
     }
+    if (this.#running !== worker) return;
     worker.onmessage = null;
     worker.onerror = null;
     worker.terminate();
+    this.#running = undefined;
     this.#worker = undefined;
     const error = stopped(why);
     this.#options.onNote?.(`${error.message}; the next search starts another`);

@@ -4,7 +4,7 @@
  * jobs are still in the list of changes, because the list is only shortened after the index took them in.
  */
 import { Database } from "bun:sqlite";
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { textChangesDone } from "./text-changes.ts";
 import { isDamage } from "./text-files.ts";
 import { readParts, readPosition, type TextPart, type TextPosition } from "./text-schema.ts";
@@ -32,9 +32,9 @@ export class TextIndexReader {
 
   /** Call it after the first read of the snapshot of `state`, and `end` after the last use. Undefined: there is none to use. */
   begin(state: Database): TextIndexView | undefined {
+    const db = this.#openIfPossible();
+    if (db === undefined) return undefined;
     try {
-      const db = this.#open();
-      if (db === undefined) return undefined;
       db.exec("BEGIN");
       const position = readPosition(db);
       if (position === undefined || textChangesDone(state) > position.change) return this.end();
@@ -67,12 +67,23 @@ export class TextIndexReader {
     this.#db = undefined;
   }
 
-  #open(): Database | undefined {
-    if (!existsSync(this.#path)) {
+  /** A search without the index is slower and as right, so what keeps it from being opened is not the search's matter. */
+  #openIfPossible(): Database | undefined {
+    try {
+      return this.#open();
+    } catch {
       this.close();
       return undefined;
     }
-    const { ino } = statSync(this.#path);
+  }
+
+  #open(): Database | undefined {
+    const file = statSync(this.#path, { throwIfNoEntry: false });
+    if (file === undefined) {
+      this.close();
+      return undefined;
+    }
+    const { ino } = file;
     if (this.#db !== undefined && ino === this.#inode) return this.#db;
     this.close();
     this.#db = new Database(this.#path, { readonly: true });

@@ -46,14 +46,11 @@ self.onmessage = (event: MessageEvent<ToTextWorker>) => {
   switch (message.kind) {
     case "open":
       yieldToOthers();
-      try {
-        path = message.path;
-        indexer = new TextIndexer(message.path, message.statePath);
-        send({ kind: "opened", position: indexer.position });
-        schedule(0);
-      } catch (error) {
-        fault(error);
-      }
+      path = message.path;
+      // What this throws ends the thread, which its owner starts again later.
+      indexer = new TextIndexer(message.path, message.statePath);
+      send({ kind: "opened", position: indexer.position });
+      schedule(0);
       break;
     case "advanced":
       if (message.rows >= busyRows) busyUntilMs = performance.now() + busyMs;

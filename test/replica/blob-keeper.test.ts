@@ -286,6 +286,24 @@ test("[V3] a leader that has not got the blob itself gets it from the node where
   expect(three.at(1).local.held.has("a")).toBe(true);
 });
 
+test("[V3] a blob is not said to be nowhere while the node that may have it cannot be asked", async () => {
+  const three = new Three();
+  await three.at(3).local.put({ hash: "a" });
+  three.cut.add(3);
+
+  const refused = await three
+    .at(1)
+    .keeper.ensure("a", 0)
+    .catch((error: unknown) => error);
+  three.cut.clear();
+
+  expect(refused).toMatchObject({
+    code: "UNAVAILABLE",
+    message: "no node that could be asked has blob a: cut off",
+  });
+  expect(await three.at(1).keeper.ensure("a", 0)).toBe(1);
+});
+
 test("[V8] nothing is removed without the word of the leader", async () => {
   const three = new Three();
   await three.at(1).local.put({ hash: "a" });

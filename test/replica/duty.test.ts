@@ -128,3 +128,36 @@ test("what rounding leaves of a wait is a millisecond, so that a look is never r
 
   expect(delays()).toEqual([1]);
 });
+
+test("a look that throws at once is one that failed: its caller hears nothing, and it is repeated", async () => {
+  const logged: string[] = [];
+  const note = (message: string) => void logged.push(message);
+  const fires: (() => void)[] = [];
+  let looks = 0;
+  const duty = new Duty(
+    {
+      replica: { isLeader: true },
+      timers: {
+        after(_, fire) {
+          fires.push(fire);
+          return () => {};
+        },
+      },
+      logger: { debug: note, info: note, warn: note, error: note },
+    },
+    {
+      failure: "nothing could be done",
+      look: () => {
+        looks++;
+        throw new Error("a bug");
+      },
+    },
+  );
+
+  expect(() => duty.ask()).not.toThrow();
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  expect(logged).toEqual(["nothing could be done"]);
+  fires[0]?.();
+
+  expect(looks).toBe(2);
+});

@@ -131,6 +131,28 @@ test("a slow receiver holds up nobody else, and gets no more than eight calls at
   expect(rig.calls).toHaveLength(10);
 });
 
+test("what is asked for again while it waits for room goes once, and pauses as ever when it fails", async () => {
+  const rig = new Rig();
+  await rig.set({ id: "w", events: ["enqueued"] });
+  for (let i = 0; i < 9; i++) await rig.add();
+  expect(rig.calls).toHaveLength(8);
+  const [last] = (await rig.deliveries("w")).deliveries;
+  const params = { name: "w", delivery_id: last?.id ?? "" };
+  await rig.service.handlers.redeliver({ params, query: {}, body: {} }, { signal: neverAborted });
+  await settle();
+
+  await rig.calls[0]?.answer({ status: 200 });
+  expect(rig.calls).toHaveLength(9);
+  expect(rig.calls[8]?.id).toBe(params.delivery_id);
+  await rig.calls[8]?.answer({ status: 500, error: "answered 500" });
+  await rig.time.pass(700);
+  expect(rig.calls).toHaveLength(9);
+  await rig.time.pass(600);
+
+  expect(rig.calls).toHaveLength(10);
+  expect(rig.calls[9]?.id).toBe(params.delivery_id);
+});
+
 test("a pause keeps messages, and enabling sends them; deleting forgets them", async () => {
   const rig = new Rig();
   await rig.set({ id: "w", events: ["enqueued"] });

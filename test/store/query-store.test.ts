@@ -188,3 +188,33 @@ test("[Q14] a search thread that ends fails the searches it had, and the next on
   await store.close();
   rig.close();
 });
+
+test("[Q14] a search thread that failed and then ended is lost once: the one after it keeps its searches", async () => {
+  using dir = tempDir();
+  const path = join(dir.path, "state.db");
+  const rig = openRig(path);
+  rig.checkpoint(1);
+  const threads: Worker[] = [];
+  const notes: string[] = [];
+  const store = await QueryStore.open(path, {
+    flush: async () => {},
+    start: () => {
+      const thread = startWorker("query");
+      threads.push(thread);
+      return thread;
+    },
+    onNote: (note) => notes.push(note),
+  });
+  const over = new Promise((resolve) => threads[0]?.addEventListener("close", resolve));
+
+  threads[0]?.dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
+  const page = store.page(request);
+  await over;
+
+  expect((await page).total).toBe(100);
+  expect((await store.page(request)).total).toBe(100);
+  expect(threads).toHaveLength(2);
+  expect(notes).toHaveLength(1);
+  await store.close();
+  rig.close();
+});

@@ -1,10 +1,11 @@
 /** The index of texts under everything that can happen to it: whatever that is, a search finds what is there. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { defaultOptions } from "../../src/engine/options.ts";
+import type { JobFilter } from "../../src/engine/query.ts";
 import { createQueue } from "../../src/engine/state.ts";
 import { JobSearcher, searchBudget } from "../../src/store/job-search.ts";
 import { TextIndexer } from "../../src/store/text-indexer.ts";
@@ -294,5 +295,27 @@ test("[Q13] jobs that were gone before the index came to them cost it nothing", 
   const { docs } = db.query("SELECT total(docs) AS docs FROM parts").get() as { docs: number };
   db.close();
   expect(docs).toBe(rig.texts.size);
+  rig.close();
+});
+
+test("[Q11] an index that cannot be opened is as good as none to searches, whatever they ask for", () => {
+  using dir = tempDir();
+  const statePath = join(dir.path, "state.db");
+  const rig = new StateRig(statePath, 0);
+  const queue = createQueue("q", 1);
+  rig.state.putQueue(queue);
+  rig.state.putJob(buildJob({ seq: 1, queue: "q", payload: '"alpha"' }));
+  queue.counts.pending = 1;
+  rig.checkpoint(1);
+  const textPath = join(dir.path, "text.db");
+  mkdirSync(textPath);
+  const searcher = new JobSearcher(statePath, { budget: searchBudget, nowMs: () => 0, textPath });
+  const page = (filter: JobFilter) =>
+    searcher.page({ filter, sort: "created_at", descending: true, limit: 10 });
+
+  expect(page({}).jobs).toHaveLength(1);
+  expect(page({ words: ["alpha"] }).jobs).toHaveLength(1);
+
+  searcher.close();
   rig.close();
 });
