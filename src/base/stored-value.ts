@@ -40,8 +40,9 @@ export function isPacked(form: string): boolean {
 /** What is wrong with a form, as far as it can be told without unpacking it; undefined when nothing is. */
 export function problemOfForm(form: string): string | undefined {
   if (!isPacked(form)) return undefined;
-  const match = header.exec(form.slice(0, form.indexOf("\n")));
-  if (match === null) return "the form of a stored value";
+  const end = form.indexOf("\n");
+  const match = header.exec(form.slice(0, end));
+  if (end === -1 || match === null) return "the form of a stored value";
   if (match[1] === "j" && match[3] !== undefined) return "JSON without a content type";
   if (match[1] === "r" && !/^[0-9a-f]{64}$/.test(form.slice(match[0].length + 1))) {
     return "the name of a blob";

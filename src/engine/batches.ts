@@ -36,6 +36,7 @@ import {
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
+import { tooManyQueues } from "./queue-settings.ts";
 import { isReuniting } from "./reuniting.ts";
 
 export const batchStates = [
@@ -334,9 +335,7 @@ function callBack(
     return [0, 0, to];
   }
   const job = insertNew(core, { ...spec, payload });
-  return job === undefined
-    ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`
-    : [job.seq, job.createdAtMs];
+  return job === undefined ? tooManyQueues(spec.queue).message : [job.seq, job.createdAtMs];
 }
 
 function named(name: Slot, job: JobRef | string | undefined): Partial<JobBatch> {

@@ -19,6 +19,7 @@ import { type Added, type StepMoved, sendable } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
 import { elsewhere, queueElsewhere } from "./place.ts";
+import { tooManyQueues } from "./queue-settings.ts";
 
 /** What is left of a chain after one of its jobs. */
 export interface ChainPlan {
@@ -340,9 +341,7 @@ function spawn(core: Core, { spec, step, given, after, plan }: Spawn): JobRef | 
     return [0, 0, to];
   }
   const added = insertNew(core, job);
-  return added === undefined
-    ? `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`
-    : [added.seq, added.createdAtMs];
+  return added === undefined ? tooManyQueues(spec.queue).message : [added.seq, added.createdAtMs];
 }
 
 function jobOrProblem(

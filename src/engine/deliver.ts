@@ -6,9 +6,9 @@ import { takeEnded, takeUnwatch, takeWatch } from "./depend.ts";
 import { takeCancelled, takeFollow, takeUnfollow } from "./following.ts";
 import { insertNew } from "./insert.ts";
 import { takeJoined } from "./joining.ts";
-import { engineLimits } from "./limits.ts";
 import type { Add, DeliverMail, Mail, MailChange } from "./mail.ts";
 import { type Outcome, reject } from "./outcome.ts";
+import { tooManyQueues } from "./queue-settings.ts";
 import { reunite, takeFindStep, takeReunited } from "./reunion.ts";
 
 export function changeMail(core: Core, change: MailChange): Outcome {
@@ -94,7 +94,7 @@ function takeAdd(core: Core, from: number, { job: spec, errand }: Add): void {
     isCopy ? { ...spec, options: { ...spec.options, deadQueue: undefined } } : spec,
   );
   if (errand === undefined) return;
-  const problem = `queue "${spec.queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`;
+  const problem = tooManyQueues(spec.queue).message;
   const answer = job === undefined ? { problem } : { job: [job.seq, job.createdAtMs] as const };
   core.post.send(from, { kind: "added", errand, ...answer });
 }

@@ -91,7 +91,8 @@ export function waitAgain(core: Core, job: Job): void {
   if (open.length === 0) return;
   const since = core.takeNumber();
   for (const id of open) {
-    const shard = typeof id === "string" ? elsewhere(core.place, id) : undefined;
+    // The batch has been asked when the job was added, and only that answer counts.
+    const shard = typeof id === "string" && id !== batch ? elsewhere(core.place, id) : undefined;
     if (shard === undefined) continue;
     core.post.send(shard, { kind: "watch", id: String(id), at: since, again: true });
   }

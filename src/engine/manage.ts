@@ -9,15 +9,13 @@ import { canMove, type Job, type Transition } from "./job.ts";
 import { done, recordAttempt } from "./lease.ts";
 import { requirementsRefusal } from "./limits/limit-changes.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
-import { refuseDraining } from "./queue-settings.ts";
+import { refuseDraining, tooManyQueues } from "./queue-settings.ts";
 import { moveKey, retakeKey } from "./unique-key.ts";
 
 export function manageJobs(core: Core, change: ManageJobs): Outcome {
   if (change.action === "move") {
     const queue = must(change.queue, "a move names its queue");
-    if (core.openQueue(queue) === undefined) {
-      return reject("LIMIT_EXCEEDED", `queue "${queue}" would be one too many (queuesMax)`);
-    }
+    if (core.openQueue(queue) === undefined) return tooManyQueues(queue);
   }
   return { kind: "items", results: change.seqs.map((seq) => manageJob(core, seq, change)) };
 }

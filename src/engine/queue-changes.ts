@@ -5,6 +5,7 @@ import type { Core } from "./core.ts";
 import { sayOfQueue } from "./events.ts";
 import { forgetQueueLimits } from "./limits/limit-changes.ts";
 import { type Outcome, reject } from "./outcome.ts";
+import { tooManyQueues } from "./queue-settings.ts";
 
 export function applyToQueue(core: Core, change: PauseQueue | ClearQueue | DeleteQueue): Outcome {
   switch (change.kind) {
@@ -20,9 +21,7 @@ export function applyToQueue(core: Core, change: PauseQueue | ClearQueue | Delet
 /** Pausing a queue that does not exist makes it, so that it can be stopped before its first job. */
 function pauseQueue(core: Core, change: PauseQueue): Outcome {
   const queue = core.openQueue(change.queue);
-  if (queue === undefined) {
-    return reject("LIMIT_EXCEEDED", `queue "${change.queue}" would be one too many (queuesMax)`);
-  }
+  if (queue === undefined) return tooManyQueues(change.queue);
   queue.paused = change.paused;
   core.state.touchQueue(queue);
   sayOfQueue(core, change.paused ? "queue_paused" : "queue_resumed", change.queue);

@@ -12,6 +12,7 @@ import { sayOfQueue } from "./events.ts";
 import { engineLimits } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
 import { type Outcome, type Rejection, reject } from "./outcome.ts";
+import { queueElsewhere } from "./place.ts";
 
 /** Lets no new jobs into a queue, or does so again. */
 export interface DrainQueue {
@@ -62,8 +63,8 @@ function drainQueue(core: Core, change: DrainQueue): Outcome {
 function setQueueDefaults(core: Core, change: SetQueueDefaults): Outcome {
   const { queue, defaults, written } = change;
   const deadQueue = defaults?.deadQueue;
-  if (deadQueue !== undefined && core.openQueue(deadQueue) === undefined) {
-    return tooManyQueues(deadQueue);
+  if (deadQueue !== undefined && queueElsewhere(core.place, deadQueue) === undefined) {
+    if (core.openQueue(deadQueue) === undefined) return tooManyQueues(deadQueue);
   }
   return setFor(core, queue, { defaults, written });
 }

@@ -10,6 +10,7 @@
  */
 import type { Core } from "./core.ts";
 import { isFinished, type Job } from "./job.ts";
+import { requirementsRefusal } from "./limits/limit-changes.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { reactForCallbacks, refuseCallbacks } from "./outbox/callbacks.ts";
 import { type EnqueueResult, type Outcome, type Rejection, reject } from "./outcome.ts";
@@ -64,8 +65,11 @@ function refuse(core: Core, { seq, createdAtMs, ...asked }: RestoredJob): Reject
     const full = refuseCallbacks(core, 1);
     if (full !== undefined) return full;
   }
+  if (isFinished(asked.state)) return undefined;
+  const unknown = requirementsRefusal(core, asked.queue, asked.options?.lane);
+  if (unknown !== undefined) return unknown;
   const key = asked.options?.uniqueKey;
-  if (key === undefined || isFinished(asked.state)) return undefined;
+  if (key === undefined) return undefined;
   if (holderOf(core, asked.queue, key) === undefined) return undefined;
   return reject("CONFLICT", `another job of "${asked.queue}" holds the unique key "${key}"`);
 }

@@ -13,6 +13,7 @@ import { type Chain, loseStep } from "./chains.ts";
 import type { Core } from "./core.ts";
 import { follow } from "./following.ts";
 import { isFinished } from "./job.ts";
+import { changeLimits } from "./limits.ts";
 import type { FindStep, Tally } from "./mail.ts";
 import type { Outcome } from "./outcome.ts";
 import { elsewhere } from "./place.ts";
@@ -94,7 +95,9 @@ function askAgain(core: Core): void {
   }
   const joining = new Map<string, number[]>();
   for (const [key, batch] of sorted(core.joining)) {
-    joining.set(batch, [...(joining.get(batch) ?? []), Number(key)]);
+    const known = joining.get(batch);
+    if (known === undefined) joining.set(batch, [Number(key)]);
+    else known.push(Number(key));
   }
   for (const owner of core.ties.owners()) {
     const shard = typeof owner === "string" ? elsewhere(core.place, owner) : undefined;
@@ -108,7 +111,12 @@ function askAgain(core: Core): void {
   }
   for (const [batch, jobs] of joining) {
     const shard = elsewhere(core.place, batch);
-    if (shard !== undefined) core.post.send(shard, { kind: "join", batch, jobs });
+    if (shard === undefined) continue;
+    // More have gathered than one call adds, while that shard was away.
+    for (let from = 0; from < jobs.length; from += changeLimits.listMax) {
+      const part = jobs.slice(from, from + changeLimits.listMax);
+      core.post.send(shard, { kind: "join", batch, jobs: part });
+    }
   }
 }
 

@@ -19,7 +19,6 @@ import {
 import {
   count,
   jobRows,
-  json,
   key,
   longText,
   optionRows,
@@ -27,6 +26,7 @@ import {
   seq,
   shard,
   shortText,
+  storedValue,
   time,
 } from "./well-formed-job.ts";
 
@@ -103,7 +103,7 @@ export const mail: Shape<Mail> = variants<Mail>({
     parentId: optional(shortText),
     cascadeCancel: optional(yes),
     batchId: optional(id),
-    result: optional(json),
+    result: optional(storedValue),
     exit: optional(longText),
     error: optional(longText),
     reason: optional(longText),

@@ -10,6 +10,7 @@ import {
   compressForm,
   isPacked,
   jsonOf,
+  problemOfForm,
   sizeOfForm,
 } from "../../src/base/stored-value.ts";
 
@@ -77,4 +78,10 @@ test("a blob is named by its hash and counts with all its bytes", () => {
   expect(bytesValueOf(form)).toEqual({ bytes: 5_000_000, type: "video/mp4", blob: hash });
   expect(sizeOfForm(form)).toBe(5_000_000 + form.length);
   expect(blobOf('"r"')).toBeUndefined();
+});
+
+test("a form that lacks the line between what it is and its data is refused before anybody reads it", () => {
+  for (const form of ["~j 12", "~b 5 image/png", "~r 5 image/png"]) {
+    expect(problemOfForm(form)).toBe("the form of a stored value");
+  }
 });

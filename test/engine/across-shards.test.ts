@@ -300,6 +300,31 @@ test("[F52] a job that comes to a sealed batch of another shard does not run, an
   expectQuiet(rig);
 });
 
+test("[F52] a job that is cancelled and run again before it asked for its batch waits for the answer", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const made = rig.enqueue([{ queue: a, payload: "1" }], { batch: { shard: 0, openMs: 5000 } });
+  const [number = 0, createdAtMs = 0] = made.batch ?? [];
+  const batchId = formatGroupId("batch", { seq: number, createdAtMs, shard: 0 });
+  const { state, engine } = rig.at(1);
+  const seqs = [state.meta.nextNumber];
+  const { nowMs } = rig;
+  const changes: Change[] = [
+    { kind: "enqueue", jobs: [{ queue: b, payload: "1", options: { batchId } }], across: true },
+    { kind: "manage", action: "cancel", seqs },
+    { kind: "manage", action: "retry", seqs },
+  ];
+  engine.apply({ nowMs, seed: 1, changes });
+  rig.take(1, 0);
+  while (rig.take(0, 1, { most: 1 }))
+    if (state.records("joining").size > 0) expect(rig.claim(b)).toBeUndefined();
+  rig.settle();
+
+  expect(state.records("joining").size).toBe(0);
+  expect(rig.at(0).state.records("batch").get(String(number))).toMatchObject({ total: 2 });
+  expect(rig.claim(b)?.seq).toBe(seqs[0]);
+});
+
 test("[F52] a batch waits for all steps of a chain, though they are in other shards than it", () => {
   const rig = new ShardsRig(3);
   const [a = "", b = "", c = ""] = rig.queues("q");
@@ -371,6 +396,20 @@ test("[F54] a dead job is passed on to a queue of another shard, and no further"
 
   expect(copy.options.deadOf).toEqual([seq, createdAtMs, 0]);
   expect(rig.jobsOf(a)).toHaveLength(1);
+});
+
+test("[F54] defaults that pass dead jobs on to a queue of another shard make no queue of that name here", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", deadQueue = ""] = rig.queues("q");
+  const defaults = { deadQueue, maxRetries: 0 };
+  rig.apply(0, { kind: "setQueueDefaults", queue: a, across: true, defaults });
+  expect(rig.at(0).state.getQueue(deadQueue)).toBeUndefined();
+
+  rig.add(a);
+  rig.run(a, "fail");
+  rig.settle();
+
+  expect(rig.claim(deadQueue)).toBeDefined();
 });
 
 test("[F55] a shard of an older copy than the others writes behind what they have taken", () => {

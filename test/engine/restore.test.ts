@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Attempt, Job } from "../../src/engine/job.ts";
+import { engineLimits } from "../../src/engine/limits.ts";
 import type { EnqueueResult } from "../../src/engine/outcome.ts";
 import type { RestoredJob } from "../../src/engine/restored-job.ts";
 import { EngineRig } from "../support/engine-rig.ts";
@@ -194,4 +195,17 @@ test("[BU6] all jobs of any history come back into an empty engine as they were,
     }),
     { numRuns: 150 },
   );
+});
+
+test("unfinished jobs come back only with as many sets of requirements as a queue can have", () => {
+  const rig = new EngineRig();
+  const of = (n: number) => ({ options: { lane: { requires: [`gpu=${n}`] } } });
+  const most = Array.from({ length: engineLimits.requirementSetsMax }, (_, n) => of(n));
+
+  expect(restore(rig, ...most).every(({ kind }) => kind === "added")).toBe(true);
+  expect(restore(rig, of(0), of(-1), { ...of(-1), state: "dead" })).toMatchObject([
+    { kind: "added" },
+    { kind: "rejected", code: "LIMIT_EXCEEDED" },
+    { kind: "added" },
+  ]);
 });

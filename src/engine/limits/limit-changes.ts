@@ -5,6 +5,7 @@ import type { Core } from "../core.ts";
 import type { Job } from "../job.ts";
 import { engineLimits } from "../limits.ts";
 import { type Outcome, type Rejection, reject } from "../outcome.ts";
+import { tooManyQueues } from "../queue-settings.ts";
 import type { Lane } from "./lane.ts";
 import {
   describeTarget,
@@ -148,13 +149,6 @@ function admit(core: Core, target: LimitTarget, count: number): Rejection | unde
     return tooManyQueues(target.queue);
   }
   return undefined;
-}
-
-function tooManyQueues(queue: string): Rejection {
-  return reject(
-    "LIMIT_EXCEEDED",
-    `queue "${queue}" would be one more than ${engineLimits.queuesMax} (queuesMax)`,
-  );
 }
 
 function merged(old: LimitSetting | undefined, { values, only }: SetLimit): LimitValues {
