@@ -67,3 +67,28 @@ test("a server that is not there is exit code 6", async () => {
   );
   expect(await run.exited).toBe(6);
 });
+
+test("output that finds no room is no success", async () => {
+  const run = Bun.spawn(
+    ["sh", "-c", '"$0" src/main.ts completion fish > /dev/full', process.execPath],
+    {
+      cwd: root,
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
+
+  expect(await new Response(run.stderr).text()).toMatch(
+    /^error: cannot write standard output: ENOSPC.*\n$/,
+  );
+  expect(await run.exited).toBe(1);
+});
+
+test("talk that finds no room changes nothing", async () => {
+  const run = Bun.spawn(
+    ["sh", "-c", '"$0" src/main.ts status --server 127.0.0.1:1 2> /dev/full', process.execPath],
+    { cwd: root, stdout: "pipe", stderr: "pipe" },
+  );
+
+  expect(await run.exited).toBe(6);
+});

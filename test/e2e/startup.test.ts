@@ -96,6 +96,20 @@ test("a second server on the same data directory, or port, says so and leaves th
   expect(health.status).toBe(200);
 });
 
+test("a server whose log finds no room goes on", async () => {
+  await using place = await Place.create();
+  const line = "exec corvo server --bind 127.0.0.1:0 --data-dir data --json 2> /dev/full";
+  const child = place.start(["-c", line], { program: "/bin/sh" });
+  const first = await new Response(child.stdout).body?.getReader().read();
+  const { url } = JSON.parse(new TextDecoder().decode(first?.value));
+
+  const added = await place.run(["enqueue", "a", "--server", url]);
+  child.kill("SIGTERM");
+
+  expect(added.code).toBe(0);
+  expect(await child.exited).toBe(0);
+});
+
 /** A data directory that a killed server left, with some acknowledged jobs in its log. */
 async function crashedData(place: Place): Promise<string> {
   const server = await place.serve();

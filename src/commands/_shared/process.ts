@@ -1,8 +1,9 @@
 /** Ties one line to this process: signals in, exit code out. */
+import { exitCodes } from "../../base/errors.ts";
 import { paceOf, startInPlace } from "./collection-pace.ts";
 import { runLine, type Signals } from "./run.ts";
 import { selfCommand } from "./self-command.ts";
-import { createSystem, endQuietlyOnClosedPipe, flushStreams } from "./system.ts";
+import { createSystem, endOnLostOutput, flushStreams } from "./system.ts";
 
 const signals: Signals = {
   listen(callback) {
@@ -16,7 +17,7 @@ const signals: Signals = {
 };
 
 export async function runProcess(argv: readonly string[]): Promise<never> {
-  endQuietlyOnClosedPipe();
+  endOnLostOutput(exitCodes.failed);
   const system = createSystem();
   const env = paceOf(argv, system.env);
   if (env !== undefined) startInPlace([...selfCommand, ...argv], env);

@@ -3,6 +3,7 @@
  * `System`, so that a test can run any command line in-process with streams and a `fetch` of its own. No other file
  * reads `process.env`.
  */
+import { writeSync } from "node:fs";
 import type { Clock, Random, Timers } from "../../base/ports.ts";
 import type { Fetch } from "../../sdk/client.ts";
 
@@ -84,8 +85,9 @@ export function createSystem(): System {
     prompts: terminalPrompts,
     stdin: () => Bun.stdin.stream(),
     writeBytes: (bytes) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(bytes, (error) => (error == null ? resolve() : reject(error)));
+      new Promise((resolve) => {
+        // What cannot be written ends the process, so nobody waits in vain.
+        writeTo(process.stdout, bytes, resolve);
       }),
     file: (path) => Bun.file(path).stream(),
     async fileBytes(path) {
@@ -116,26 +118,51 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
       return stream.columns || 80;
     },
     write(text) {
-      stream.write(text);
+      writeTo(stream, text);
     },
   };
 }
 
-/** Resolves when everything written so far has left the process. */
-export async function flushStreams(): Promise<void> {
-  const flush = (stream: NodeJS.WriteStream) =>
-    new Promise<void>((resolve) => {
-      stream.write("", () => resolve());
-    });
-  await Promise.all([flush(process.stdout), flush(process.stderr)]);
+/** Writes that the system has not answered yet. */
+let openWrites = 0;
+let allAnswered: () => void = () => undefined;
+
+function writeTo(stream: NodeJS.WriteStream, data: string | Uint8Array, done?: () => void): void {
+  openWrites++;
+  stream.write(data, (error) => {
+    openWrites--;
+    if (error == null) done?.();
+    if (openWrites === 0) allAnswered();
+  });
 }
 
-/** A reader that went away (`corvo jobs list | head`) ends the command without noise. */
-export function endQuietlyOnClosedPipe(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0);
-      throw error;
+/** Resolves when everything written so far has left the process, or could not. */
+export async function flushStreams(): Promise<void> {
+  if (openWrites > 0) {
+    await new Promise<void>((resolve) => {
+      allAnswered = resolve;
     });
   }
+  // What could not be written is told to the listener for errors only in the turn after the answer.
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * A reader that went away (`corvo jobs list | head`) ends the command without noise. Data that went nowhere for another reason, a
+ * full disk above all, must not look like success. Talk that nobody can hear is no reason to end anything.
+ */
+export function endOnLostOutput(failed: number): void {
+  process.stderr.on("error", () => undefined);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    // At once, since the next turn may end the process as if all were well.
+    writeSync(2, `error: cannot write standard output: ${error.message}\n`);
+    process.exit(failed);
+  });
+}
+
+/** For what has more to do than to be read: the process goes on when its output cannot be written. */
+export function outliveLostOutput(lost: () => void = () => undefined): void {
+  process.stdout.removeAllListeners("error");
+  process.stdout.on("error", lost);
 }

@@ -5,6 +5,7 @@ import { EntryTooNew } from "../../engine/feature-levels.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
+import { outliveLostOutput } from "../_shared/system.ts";
 import { isLoopback } from "./addresses.ts";
 import type { EmbeddedWorkers } from "./embedded-workers.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
@@ -21,6 +22,8 @@ const restartGraceMs = 500;
 
 export async function runServer(options: ServerOptions, run: Run): Promise<number> {
   run.context.takeSignals();
+  // Jobs matter more than who reads the log: its file may be on the very disk that is full.
+  outliveLostOutput();
   endOnBugs(run.log);
   const stopping = nextSignal();
   for (let isFirst = true; ; isFirst = false) {

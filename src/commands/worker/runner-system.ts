@@ -7,6 +7,7 @@ import type { Client } from "../../sdk/client.ts";
 import { connectBytes } from "../_shared/client.ts";
 import type { Context } from "../_shared/context.ts";
 import { UsageError } from "../_shared/exit.ts";
+import { outliveLostOutput } from "../_shared/system.ts";
 import type { Out } from "./echo.ts";
 import type { RunnerSystem } from "./run-worker.ts";
 
@@ -173,8 +174,7 @@ class WaitingCounter {
  */
 function standardOut(): Out {
   let isClosed = false;
-  process.stdout.removeAllListeners("error");
-  process.stdout.on("error", () => {
+  outliveLostOutput(() => {
     isClosed = true;
   });
   return {
