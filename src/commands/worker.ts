@@ -16,7 +16,7 @@ const readQueue: Reader<string> = (text) => {
   }
   throw new BadValue(
     `${JSON.stringify(text)} is not a queue name`,
-    "Names start with a letter or digit and hold letters, digits and . _ - : / @ +",
+    "Names start with a letter, a digit or { and hold letters, digits and . _ - : / @ + { }",
   );
 };
 

@@ -6,7 +6,7 @@
  */
 import type { Static } from "@sinclair/typebox";
 import { requestLimits as limits } from "../api/limits.ts";
-import type { AckItem, FailItem } from "../api/worker.ts";
+import type { AckItem, FailItem, HeartbeatItem } from "../api/worker.ts";
 import type { CorvoError } from "../base/errors.ts";
 import type { Logger } from "../base/ports.ts";
 import { formatDuration } from "../base/time.ts";
@@ -29,6 +29,7 @@ export interface WorkerReport {
 type Counts = { -readonly [Key in Exclude<keyof WorkerReport, "fault">]: WorkerReport[Key] };
 type FailReport = Omit<Sendable<Static<typeof FailItem>>, "job_id" | "lease_token">;
 type AckReport = Omit<Sendable<Static<typeof AckItem>>, "job_id" | "lease_token">;
+type LastNews = Pick<Sendable<Static<typeof HeartbeatItem>>, "progress" | "checkpoint">;
 type Done = Extract<JobOutcome, { kind: "done" }>;
 
 /** The server will not take this item, but may take a smaller one. */
@@ -59,7 +60,17 @@ export class Reports {
     if (stopReason === "cancelled" || stopReason === "lost") {
       this.counts.dropped++;
       this.#logger.warn(`job ${job.job_id} was ${stopReason}; its outcome is dropped`);
-    } else if (outcome.kind === "done") {
+      return;
+    }
+    // Reports carry no progress. Without its last one a finished job would show for ever how far it was half a second before.
+    this.#afterHeartbeat(held, { progress: held.takeProgress() }, () =>
+      this.#report(held, outcome),
+    );
+  }
+
+  #report(held: HeldJob, outcome: JobOutcome): void {
+    const { stopReason } = held;
+    if (outcome.kind === "done") {
       this.#ack(held, outcome);
     } else if (outcome.kind === "failed" && stopReason !== "shutdown") {
       const { error, errorClass, backtrace, retryable, output } = outcome;
@@ -107,14 +118,18 @@ export class Reports {
 
   /** Failing and releasing carry no checkpoint, so a new one goes ahead in a heartbeat of its own. */
   #afterCheckpoint(held: HeldJob, report: () => void): void {
-    const checkpoint = held.takeCheckpoint();
-    if (checkpoint === undefined) {
+    this.#afterHeartbeat(held, { checkpoint: held.takeCheckpoint() }, report);
+  }
+
+  /** Whatever becomes of the heartbeat, the report follows. */
+  #afterHeartbeat(held: HeldJob, news: LastNews, report: () => void): void {
+    if (news.progress === undefined && news.checkpoint === undefined) {
       report();
       return;
     }
     const { job_id, lease_token } = held.job;
     this.openCount++;
-    this.#stream.heartbeat({ job_id, lease_token, checkpoint }, () => {
+    this.#stream.heartbeat({ job_id, lease_token, ...news }, () => {
       report();
       this.#answered();
     });

@@ -34,7 +34,7 @@ export interface JobRun {
   readonly payload: RawJson;
   /** Aborted with a `RunStopped`. The handler should end soon; its outcome then only counts if it is `done`, on shutdown. */
   readonly signal: AbortSignal;
-  /** Shows how far the job is. Sent within half a second, the last value wins. */
+  /** Shows how far the job is. Sent within half a second or before the outcome, the last value wins. */
   progress(value: RawJson): void;
   /** Keeps state for the next attempt, should this one end early. Sent like progress. */
   checkpoint(value: RawJson): void;
@@ -122,15 +122,21 @@ export class HeldJob implements JobRun {
     return taken;
   }
 
+  /** What no heartbeat has taken yet; it counts as sent from here on. */
+  takeProgress(): RawJson | undefined {
+    const taken = this.#progress;
+    this.#progress = undefined;
+    return taken;
+  }
+
   takeHeartbeat(leaseMs: number): Sendable<Static<typeof HeartbeatItem>> {
     const item = {
       job_id: this.job.job_id,
       lease_token: this.job.lease_token,
       lease_ms: leaseMs,
-      progress: this.#progress,
+      progress: this.takeProgress(),
       checkpoint: this.takeCheckpoint(),
     };
-    this.#progress = undefined;
     this.isDirty = false;
     return item;
   }

@@ -233,6 +233,25 @@ describe("leases", () => {
 
     expect(job.progress).toEqual(["99"]);
   });
+
+  test.each([
+    ["done", done],
+    ["failed", { kind: "failed", error: "no" }],
+  ] as const)("the last progress of a job that is %s arrives before that", async (_, outcome) => {
+    const job = server.add("q", null);
+    start({
+      async handler(run) {
+        run.progress(new RawJson("1"));
+        await server.until(() => job.progress.length > 0);
+        run.progress(new RawJson("2"));
+        return outcome;
+      },
+    });
+
+    await server.until(() => job.acks.length + job.fails.length > 0);
+
+    expect(job.progress).toEqual(["1", "2"]);
+  });
 });
 
 describe("when the server goes away", () => {

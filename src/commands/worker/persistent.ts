@@ -245,7 +245,7 @@ class Slot {
       this.#settle({ kind: "snoozed", delayMs });
       return;
     }
-    const error = typeof answer.error === "string" ? answer.error : stringifyJson(answer.error);
+    const error = errorIn(answer);
     const retryable = answer.retryable === false ? false : undefined;
     const errorClass = typeof answer.error_class === "string" ? answer.error_class : undefined;
     this.#settle({ kind: "failed", error, errorClass, retryable, output });
@@ -257,6 +257,14 @@ class Slot {
     current?.echo?.end();
     current?.settle(outcome);
   }
+}
+
+/** What a handler said of its failure. A slip in the answer is told, or nobody would find it. */
+function errorIn({ error, snooze }: Answer): string {
+  if (typeof error === "string") return error;
+  if (error !== undefined && error !== null) return stringifyJson(error);
+  if (snooze === undefined || snooze === null) return "the handler gave no reason";
+  return `the handler asked for a snooze of ${stringifyJson(snooze)}, which is no duration such as "30s"`;
 }
 
 /** An answer is an object with at least one of the members that mean something. */

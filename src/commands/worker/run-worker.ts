@@ -160,7 +160,9 @@ class SignalSteps {
       );
       this.#worker.stop(graceMs);
     } else {
-      this.#logger.warn(`killing ${this.#live.size} handler processes`);
+      this.#logger.warn(
+        `killing ${this.#live.size} handler process${this.#live.size === 1 ? "" : "es"}`,
+      );
       // First the worker, so that the jobs count as given back and not as failed.
       this.#worker.stop(0);
       for (const child of this.#live) child.kill();

@@ -219,6 +219,22 @@ describe("persistent processes", () => {
     expect(job.checkpoint?.text).toBe("[1]");
   });
 
+  test("a failure without a reason, or with a snooze that is none, says so", async () => {
+    start(
+      python(
+        `if job["payload"] == 1:\n    ${answer('{"ok": False, "snooze": "soon"}')}\nelse:\n    ${answer('{"ok": False}')}`,
+      ),
+    );
+    const jobs = [server.add("q", new RawJson("1")), server.add("q", new RawJson("2"))];
+
+    await server.until(() => jobs.every((job) => job.fails.length === 1));
+
+    expect(jobs.map((job) => job.fails[0]?.["error"])).toEqual([
+      'the handler asked for a snooze of "soon", which is no duration such as "30s"',
+      "the handler gave no reason",
+    ]);
+  });
+
   test("a process that dies fails its job with the exit, and the next job gets a new one", async () => {
     start(
       python(
