@@ -129,7 +129,7 @@ export const errorTable = {
     status: 400,
     exit: exitCodes.usage,
     retryable: false,
-    hint: "Stay below the limit that the message names.",
+    hint: "Stay within the limit that the message names.",
   },
   OVERLOADED: {
     status: 429,

@@ -82,7 +82,7 @@ export default command({
   async run(args, context) {
     const options = schemaValues(schema, { ...args, queue: undefined, payload: undefined });
     if (args.file !== undefined) {
-      if (args.payload !== undefined) {
+      if ([args.payload, args["payload-file"]].some((payload) => payload !== undefined)) {
         throw new UsageError("both a payload and --file are given", "Leave one out.");
       }
       const { importJobs } = await import("./_shared/import-jobs.ts");

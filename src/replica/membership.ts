@@ -212,7 +212,9 @@ export class Membership {
     this.#mustKnow(nodeId);
     const isVoter = () => this.conf.voters.includes(nodeId);
     if (!voter && isVoter() && this.conf.voters.length === 1) {
-      throw new CorvoError("CONFLICT", `node ${nodeId} is the only voter`);
+      throw new CorvoError("CONFLICT", `node ${nodeId} is the only voter`, {
+        hint: "Let another node vote first.",
+      });
     }
     if (!voter && nodeId === this.#self.id) {
       this.#deps.group.transferLeadership(this.#furthest());
@@ -238,7 +240,9 @@ export class Membership {
     this.#mustKnow(target);
     if (target === this.#self.id) return;
     if (!this.conf.voters.includes(target)) {
-      throw new CorvoError("CONFLICT", `node ${target} does not vote and cannot lead`);
+      throw new CorvoError("CONFLICT", `node ${target} does not vote and cannot lead`, {
+        hint: "Name a node that votes; `corvo cluster status` shows them.",
+      });
     }
     await this.#handOverOthers(target);
     this.#deps.group.transferLeadership(target);
@@ -458,7 +462,11 @@ export class Membership {
   /** The other voter whose log is the longest. */
   #furthest(): number {
     const [best] = otherVoters(this.#deps.group.state, this.conf.voters);
-    if (best === undefined) throw new CorvoError("CONFLICT", "there is no other voter to lead");
+    if (best === undefined) {
+      throw new CorvoError("CONFLICT", "there is no other voter to lead", {
+        hint: "Let another node join first; `corvo cluster status` shows who votes.",
+      });
+    }
     return best;
   }
 }

@@ -33,7 +33,10 @@ export function toNewJob(asked: Spec, place: JobPlace): NewJob {
   if (spec.priority != null) job.priority = toPriority(spec.priority);
   if (spec.scheduled_at != null) {
     if (spec.delay != null) {
-      throw invalid("delay", spec.delay, "delay and scheduled_at exclude each other");
+      throw new CorvoError(
+        "VALIDATION_ERROR",
+        "delay and scheduled_at are both given; one of them says when the job may run",
+      );
     }
     job.scheduledAtMs = toTime("scheduled_at", spec.scheduled_at);
   }

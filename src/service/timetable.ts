@@ -36,7 +36,7 @@ export function cronTimetable(expression: string, zone: string): Timetable {
   const count = fields.split(/\s+/).length;
   if (count !== 5 && count !== 6) {
     throw invalid(
-      `cron: "${expression}" has ${count} fields; five (minute hour day month weekday), or six with seconds first`,
+      `cron: "${expression}" has ${count} field${count === 1 ? "" : "s"}; write five (minute hour day month weekday), or six with seconds first`,
     );
   }
   try {

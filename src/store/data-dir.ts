@@ -7,7 +7,7 @@
  * its format rises, whole or not at all.
  */
 import { Database } from "bun:sqlite";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { newestFeatureLevel, versionOfLevel } from "../engine/feature-levels.ts";
 import { writeDurably } from "./durable-file.ts";
@@ -49,7 +49,7 @@ export function openDataDir(
   { isRestoring }: { readonly isRestoring: boolean } = { isRestoring: false },
 ): DataDir {
   const path = resolve(dir);
-  makeDirectory(path);
+  mustBeUsable(path);
   const lock = takeLock(path);
   try {
     if (!isRestoring && existsSync(join(path, restoringMark))) {
@@ -70,6 +70,20 @@ export function openDataDir(
   } catch (error) {
     lock.close();
     throw error;
+  }
+}
+
+/** The commonest slips of a first start: a parent that may not be written to, a directory that another user made, a file. */
+function mustBeUsable(path: string): void {
+  try {
+    makeDirectory(path);
+    accessSync(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataDirError(
+      "unreadable",
+      `The data directory ${path} cannot be used: ${reason}. Look at who may write to it, or choose another with --data-dir.`,
+    );
   }
 }
 

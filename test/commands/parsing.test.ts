@@ -36,6 +36,21 @@ describe("the line", () => {
     [["enqueue", "q", "{}", "x"], 'unexpected argument "x"', "Quote what belongs together"],
     [["enqueue", "q", "--priority"], "--priority needs a value", "shows how"],
     [["enqueue", "q", "--delay", "--json"], "--delay needs a value", "--delay=--json"],
+    [["enqueue", "q", "--callback-url", "none"], "--callback-url: the value has 4 characters", ""],
+    [
+      ["enqueue", "q", "--file", "f", "--payload-file", "p"],
+      "both a payload and --file",
+      "one out",
+    ],
+    [
+      ["jobs", "cancel", "--state", "dead", "--queue", "", "--yes"],
+      "--queue: the value is empty",
+      "",
+    ],
+    [["jobs", "delete", ""], "ID: the value is empty", ""],
+    [["server", "--data-dir", ""], "--data-dir: the value is empty", "Leave it out"],
+    [["jobs", "list", "--limit", "0"], "--limit: 0 is less than 1", ""],
+    [["jobs", "list", "--limit", "1001"], "--limit: 1001 is more than 1000", "--cursor"],
     [["enqueue", "q", "--delay", "soon"], '--delay: "soon" is not a duration', "1h30m"],
     [["enqueue", "q", "--delay=1s", "--delay=2s"], "--delay is given twice", "once"],
     [["enqueue", "q", "--max-retries", "many"], '"many" is not a whole number', ""],
@@ -120,6 +135,15 @@ describe("enqueue", () => {
       '{"queue":"mail","payload":[1,\n2]}',
       '{"queue":"mail","payload":"é"}',
     ]);
+  });
+
+  test("blames the shell only for what was typed", async () => {
+    const typed = await corvo(["enqueue", "mail", "{a:1}"]);
+    const read = await corvo(["enqueue", "mail", "-"], { stdin: "{a:1}" });
+
+    expect(typed.stderr).toContain("The shell has taken the double quotes away");
+    expect(read.stderr).toContain("standard input is not valid JSON");
+    expect(read.stderr).not.toContain("shell");
   });
 
   test("brings any text of a flag and any JSON payload to the server unchanged", async () => {

@@ -84,6 +84,13 @@ test("output that finds no room is no success", async () => {
   expect(await run.exited).toBe(1);
 });
 
+test("a device without content is a file without records", async () => {
+  const run = start(["enqueue", "q", "--file", "/dev/null", "--server", "127.0.0.1:1"]);
+
+  expect(await new Response(run.stdout).text()).toBe("added 0, duplicate 0, invalid 0\n");
+  expect(await run.exited).toBe(0);
+});
+
 test("talk that finds no room changes nothing", async () => {
   const run = Bun.spawn(
     ["sh", "-c", '"$0" src/main.ts status --server 127.0.0.1:1 2> /dev/full', process.execPath],

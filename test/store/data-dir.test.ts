@@ -31,6 +31,19 @@ test("[G41] a new directory is private, with an identity that stays", () => {
   expect(second.storeId).toBe(first.storeId);
 });
 
+test("a directory that cannot be made says which, and why", () => {
+  using dir = new TempDir();
+  const file = join(dir.path, "file");
+  writeFileSync(file, "");
+
+  for (const path of [file, join(file, "below")]) {
+    const error = problemOf(path);
+
+    expect(error.problem).toBe("unreadable");
+    expect(error.message).toContain(`The data directory ${path} cannot be used: E`);
+  }
+});
+
 test("[G42] a second owner in the same process is refused with the number of the holder", () => {
   using dir = new TempDir();
   const held = openDataDir(dir.path);

@@ -20,6 +20,8 @@ export interface Positional {
   /** How help calls it. Default: its name in capitals. */
   readonly label?: string;
   readonly read?: Reader<unknown>;
+  /** An empty text is mostly a variable of a script that was never set, and then not what was meant. */
+  readonly mayBeEmpty?: true;
 }
 
 interface BooleanFlag {
@@ -36,6 +38,7 @@ interface TextFlag {
   readonly read?: Reader<unknown>;
   readonly repeatable?: true;
   readonly default?: string;
+  readonly mayBeEmpty?: true;
 }
 
 interface EnumFlag {
@@ -218,7 +221,7 @@ class Parser {
     if (texts.length === 0 && argument.required !== false) {
       throw new UsageError(`${label} is missing`, this.#help);
     }
-    const read = texts.map((text) => readWith(label, argument.read, text));
+    const read = texts.map((text) => readWith(label, argument, text));
     return argument.rest === true ? read : read[0];
   }
 
@@ -231,7 +234,7 @@ class Parser {
       return flag.repeatable === true ? read : read[0];
     }
     if (texts.length === 0 && flag.default !== undefined) texts.push(flag.default);
-    const read = texts.map((text) => readWith(spelling, flag.read, text));
+    const read = texts.map((text) => readWith(spelling, flag, text));
     return flag.repeatable === true ? read : read[0];
   }
 }
@@ -253,7 +256,11 @@ function readEnum(label: string, options: readonly string[], text: string): stri
   );
 }
 
-function readWith(label: string, read: Reader<unknown> | undefined, text: string): unknown {
+function readWith(label: string, argument: Positional | TextFlag, text: string): unknown {
+  const { read, mayBeEmpty } = argument;
+  if (text === "" && mayBeEmpty !== true) {
+    throw new UsageError(`${label}: the value is empty`, "Leave it out, or say what is meant.");
+  }
   if (read === undefined) return text;
   try {
     return read(text);

@@ -1,10 +1,11 @@
 /** Arguments that choose jobs: flags from the search filter of the API, and the filter as text. */
 
+import { requestLimits } from "../../api/limits.ts";
 import type { BodyOf } from "../../api/operation.ts";
 import type { Operations } from "../../api/operations.ts";
 import { Filter } from "../../api/search.ts";
 import type { Arguments } from "./args.ts";
-import { readPastTime } from "./readers.ts";
+import { BadValue, type Reader, readCount, readPastTime } from "./readers.ts";
 import { schemaFlags, schemaValues } from "./schema-args.ts";
 import { systemClock } from "./system.ts";
 
@@ -15,6 +16,13 @@ const shared = {
   readTime: readPastTime(() => systemClock.nowMs()),
 };
 
+const readRows: Reader<number> = (text) => {
+  const rows = readCount(text);
+  const { pageRowsMax } = requestLimits;
+  if (rows <= pageRowsMax) return rows;
+  throw new BadValue(`${rows} is more than ${pageRowsMax}`, "--cursor goes on where a page ended.");
+};
+
 /** Which jobs, in which order, which page of them; the text stands for itself. */
 export const listArgs = {
   filter: {
@@ -22,9 +30,17 @@ export const listArgs = {
     required: false,
     rest: true,
     label: "FILTER",
+    mayBeEmpty: true,
     description: "Which jobs, such as 'state:dead created<2h timeout'; docs/reference/filters.md.",
   },
   ...schemaFlags(Filter, { ...shared, omit: ["q"] }),
+  // The server takes any number, as 0.3 did, and answers one that it does not like with the default.
+  limit: {
+    type: "string",
+    valueHint: "N",
+    read: readRows,
+    description: `Rows of the page, default 50, at most ${requestLimits.pageRowsMax}.`,
+  },
 } as const satisfies Arguments;
 
 /** The filter as text, beside positionals that are something else. */

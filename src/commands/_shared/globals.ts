@@ -17,6 +17,7 @@ export const globalArgs = {
     type: "string",
     valueHint: "KEY",
     description: "Key for the server. Default CORVO_API_KEY, which other users cannot see.",
+    mayBeEmpty: true,
   },
   json: {
     type: "boolean",

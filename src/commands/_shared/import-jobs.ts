@@ -50,7 +50,9 @@ export async function importJobs(context: Context, options: ImportOptions): Prom
   try {
     await job.run();
   } catch (error) {
-    if (!context.signal.aborted) context.log.info(`${job.summary()}${job.resume()}`);
+    if (!context.signal.aborted && job.hasBegun) {
+      context.log.info(`${job.summary()}${job.resume()}`);
+    }
     throw error;
   }
   return job.report();
@@ -104,6 +106,10 @@ class Import {
     } finally {
       this.#progress.done();
     }
+  }
+
+  get hasBegun(): boolean {
+    return this.#added + this.#duplicate + this.#invalid > 0;
   }
 
   summary(): string {

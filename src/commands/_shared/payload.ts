@@ -9,18 +9,19 @@ import type { System } from "./system.ts";
 
 export async function readPayload(system: System, argument: string): Promise<RawJson> {
   const source = argument === "-" ? "-" : argument.startsWith("@") ? argument.slice(1) : undefined;
-  if (source === undefined) return parsePayload(argument, "the payload");
+  if (source === undefined) return parsePayload(argument);
   const name = source === "-" ? "standard input" : source;
   const text = await readText(openInput(system, source), name, requestLimits.bodyBytesMax);
   return parsePayload(text, name);
 }
 
-function parsePayload(text: string, name: string): RawJson {
+/** Without a `name` the text was typed, and a shell may have had a hand in it. */
+function parsePayload(text: string, name?: string): RawJson {
   const problem = jsonProblem(text);
   if (problem === undefined) return new RawJson(text.trim());
   throw new UsageError(
-    `${name} is not valid JSON: ${problem.message}${pointAt(text, problem.line, problem.column)}`,
-    quotingHint(text),
+    `${name ?? "the payload"} is not valid JSON: ${problem.message}${pointAt(text, problem.line, problem.column)}`,
+    name === undefined ? quotingHint(text) : undefined,
   );
 }
 

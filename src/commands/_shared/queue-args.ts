@@ -8,7 +8,7 @@ export const readQueue: Reader<string> = (text) => {
   if (problem !== undefined) {
     throw new BadValue(
       problem,
-      "Names begin with a letter or digit and go on with those and . _ - : / @ +",
+      "Names begin with a letter, a digit or { and go on with those and . _ - : / @ + }",
     );
   }
   return text;

@@ -4,7 +4,12 @@ import { UsageError } from "./exit.ts";
 import type { ActionRequest } from "./job-action.ts";
 
 export const reasonArgs = {
-  reason: { type: "string", valueHint: "TEXT", description: "Shown with the job; for one id." },
+  reason: {
+    type: "string",
+    valueHint: "TEXT",
+    mayBeEmpty: true,
+    description: "Shown with the job; for one id.",
+  },
 } as const;
 
 export function requestWithReason(

@@ -32,6 +32,8 @@ export interface SchemaFlagOptions {
   readonly omit?: readonly string[];
   /** Further names, by member. */
   readonly alias?: Readonly<Record<string, readonly string[]>>;
+  /** Members for which an empty text means something. */
+  readonly mayBeEmpty?: readonly string[];
   /** How times are read; by default only as RFC 3339. */
   readonly readTime?: Reader<string>;
 }
@@ -102,6 +104,7 @@ function flagOf(outer: Schema, member: string, options: SchemaFlagOptions): Flag
     type: "string",
     valueHint,
     description,
+    ...(options.mayBeEmpty?.includes(member) === true ? { mayBeEmpty: true } : {}),
     read: (text) => {
       const value = read(text);
       const problem = problemOf(schema, value, "the value");

@@ -89,7 +89,10 @@ function choiceProblem(
 
 function textProblem(schema: Schema, value: string, name: string): string | undefined {
   const { minLength, maxLength, pattern } = schema;
-  if (typeof minLength === "number" && value.length < minLength) return `${name} is empty`;
+  if (typeof minLength === "number" && value.length < minLength) {
+    if (value === "") return `${name} is empty`;
+    return `${name} has ${value.length} characters; at least ${minLength} are needed`;
+  }
   if (typeof maxLength === "number" && value.length > maxLength) {
     return `${name} has ${value.length} characters; at most ${maxLength} are allowed`;
   }

@@ -3,7 +3,7 @@
  * `System`, so that a test can run any command line in-process with streams and a `fetch` of its own. No other file
  * reads `process.env`.
  */
-import { writeSync } from "node:fs";
+import { createReadStream, writeSync } from "node:fs";
 import type { Clock, Random, Timers } from "../../base/ports.ts";
 import type { Fetch } from "../../sdk/client.ts";
 
@@ -72,6 +72,8 @@ export const systemRandom: Random = {
   },
 };
 
+const fileChunkBytes = 256 * 1024;
+
 export function createSystem(): System {
   return {
     env: process.env,
@@ -89,7 +91,8 @@ export function createSystem(): System {
         // What cannot be written ends the process, so nobody waits in vain.
         writeTo(process.stdout, bytes, resolve);
       }),
-    file: (path) => Bun.file(path).stream(),
+    // The runtime's own stream of a file cannot read devices such as /dev/null.
+    file: (path) => createReadStream(path, { highWaterMark: fileChunkBytes }),
     async fileBytes(path) {
       const stat = await Bun.file(path).stat();
       return stat.isFile() ? stat.size : undefined;

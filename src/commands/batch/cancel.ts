@@ -10,7 +10,12 @@ export default command({
   ],
   args: {
     id: batchArg,
-    reason: { type: "string", valueHint: "TEXT", description: "Shown with the batch." },
+    reason: {
+      type: "string",
+      valueHint: "TEXT",
+      mayBeEmpty: true,
+      description: "Shown with the batch.",
+    },
   },
   async run(args, { client, output, signal }) {
     const body = args.reason === undefined ? {} : { reason: args.reason };

@@ -157,10 +157,15 @@ function refuseStart(error: unknown, options: ServerOptions, log: Logger): numbe
     log.error(`the server could not start: ${error.message}`, { hint: error.hint });
     return errorTable[error.code].exit;
   }
-  const code = (error as { code?: string }).code;
+  const { code, syscall } = error as { code?: string; syscall?: string };
+  const address = `${options.host}:${options.port}`;
   if (code === "EADDRINUSE") {
+    log.error(`${address} is in use; stop what listens there, or choose another with --bind`);
+    return exitCodes.conflict;
+  }
+  if (syscall === "listen") {
     log.error(
-      `${options.host}:${options.port} is in use; stop what listens there, or choose another with --bind`,
+      `cannot listen on ${address}: ${error instanceof Error ? error.message : code}; is it an address of this machine? --bind sets it`,
     );
     return exitCodes.conflict;
   }

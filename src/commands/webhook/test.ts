@@ -26,7 +26,10 @@ export default command({
     }
     if (output.json) output.line(JSON.stringify(delivery ?? { id: delivery_id, state: "waiting" }));
     else if (delivery === undefined) output.note("no answer yet");
-    else output.note(`${delivery.url} answered: ${printable(answerOf(delivery))}`);
+    else {
+      const what = delivery.status_code === undefined ? "gave no answer" : "answered";
+      output.note(`${delivery.url} ${what}: ${printable(answerOf(delivery))}`);
+    }
     return delivery?.state === "delivered" ? undefined : exitCodes.failed;
   },
 });

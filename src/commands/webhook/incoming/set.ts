@@ -22,7 +22,7 @@ export default command({
   ],
   args: {
     queue: { type: "positional", read: readQueue, description: "Queue of the jobs." },
-    ...schemaFlags(schema, { alias: { tag_headers: ["tag-header"] } }),
+    ...schemaFlags(schema, { alias: { tag_headers: ["tag-header"] }, mayBeEmpty: ["id_header"] }),
   },
   async run(args, { client, output, signal }) {
     // The flags were read and checked by the schema of this very body.
