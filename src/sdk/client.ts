@@ -159,21 +159,40 @@ class Caller {
     const mayRepeat =
       call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
     const prepared = { path, body, headers, mayRepeat, waitMs: askedWaitMs(input), read };
-    for (let attempt = 1; ; attempt++) {
-      let outcome = await this.#attempt(operation, prepared, call);
-      // The other servers are asked at once: a pause is for when all of them failed.
-      for (let others = this.#servers.count - 1; others > 0 && shouldMove(outcome); others--) {
-        this.#servers.moveOn();
-        outcome = await this.#attempt(operation, prepared, call);
-      }
+    let askedLeftMs = this.#retry.askedMsMax ?? 0;
+    let attempt = 1;
+    for (;;) {
+      const outcome = await this.#round(operation, prepared, call);
       if (outcome.kind === "answer") return outcome.value;
-      const delayMs = outcome.mayRetry
-        ? retryDelayMs(this.#retry, this.#options.random, attempt, outcome.error.retryAfterMs)
-        : undefined;
+      const { retryAfterMs } = outcome.error;
+      let delayMs: number | undefined;
+      if (outcome.mayRetry && retryAfterMs !== undefined && retryAfterMs <= askedLeftMs) {
+        askedLeftMs -= retryAfterMs;
+        delayMs = retryAfterMs;
+      } else if (outcome.mayRetry) {
+        delayMs = retryDelayMs(this.#retry, this.#options.random, attempt++, retryAfterMs);
+      }
       if (delayMs === undefined) throw outcome.error;
       if (shouldMove(outcome)) this.#servers.moveOn();
       await pause(this.#options.timers, delayMs, call.signal);
     }
+  }
+
+  /** The other servers are asked at once: a pause is for when all of them failed. */
+  async #round<T>(
+    operation: Operation,
+    prepared: Prepared<T>,
+    call: CallOptions,
+  ): Promise<Outcome<T>> {
+    let asked: Outcome<T> | undefined;
+    let outcome = await this.#attempt(operation, prepared, call);
+    for (let others = this.#servers.count - 1; others > 0 && shouldMove(outcome); others--) {
+      if (isAsked(outcome)) asked = outcome;
+      this.#servers.moveOn();
+      outcome = await this.#attempt(operation, prepared, call);
+    }
+    // A server that says when to come back knows more than one that is not there.
+    return shouldMove(outcome) && !isAsked(outcome) ? (asked ?? outcome) : outcome;
   }
 
   async #attempt<T>(
@@ -245,6 +264,11 @@ interface Prepared<T> {
 type Outcome<T> =
   | { readonly kind: "answer"; readonly value: T }
   | { readonly kind: "failed"; readonly error: CorvoError; readonly mayRetry: boolean };
+
+/** Did the server say when to come back? */
+function isAsked(outcome: Outcome<unknown>): boolean {
+  return outcome.kind === "failed" && outcome.error.retryAfterMs !== undefined;
+}
 
 /** Would another server of the same cluster do better? */
 function shouldMove(outcome: Outcome<unknown>): boolean {

@@ -8,6 +8,8 @@ export interface RetryPolicy {
   readonly baseDelayMs: number;
   /** Longest pause. A server that asks for more gets no further attempt: the caller decides. */
   readonly delayMsMax: number;
+  /** Pauses that a server asked for count as no attempts until they took this long in all. Default 0. */
+  readonly askedMsMax?: number;
 }
 
 export const defaultRetry: RetryPolicy = { attemptsMax: 4, baseDelayMs: 100, delayMsMax: 10_000 };

@@ -103,6 +103,14 @@ describe("corvo cluster status", () => {
     expect(stderr).toContain("node 1 answered, which does not lead");
   });
 
+  test("writes are not taken while the leader that the reached node names does not answer", async () => {
+    const { fetch } = server(({ path }) =>
+      path.includes("strong") ? unavailable() : json(JSON.stringify(status)),
+    );
+
+    expect((await corvo(["cluster", "status"], { fetch })).code).toBe(6);
+  });
+
   test("--json is the answer unchanged, and --quiet the ids", async () => {
     const text = JSON.stringify(status);
     const { fetch } = answering(status);

@@ -334,6 +334,28 @@ describe("several servers", () => {
     expect(error.message).toBe("cannot reach http://c:3: connection refused");
   });
 
+  test("one that says when to come back is heard, whoever was asked last", async () => {
+    const { timers, delaysMs } = instantTimers();
+    const waiting = () =>
+      Promise.resolve(
+        new Response('{"error":"no leader","code":"UNAVAILABLE"}', {
+          status: 503,
+          headers: { "retry-after": "0.25" },
+        }),
+      );
+    let answers = 0;
+    const fetch = (request: Request) => {
+      const { host } = new URL(request.url);
+      if (host === "c:3") return refused();
+      return ++answers < 5 ? waiting() : Promise.resolve(json("[]"));
+    };
+
+    const retry = { attemptsMax: 1, askedMsMax: 600 };
+    await client(fetch, { ...servers, timers, retry }).listQueues();
+
+    expect(delaysMs).toEqual([250, 250]);
+  });
+
   test("no other is asked when the call may have been carried out, or was refused for good", async () => {
     await failure(client(only("none", reset), servers).enqueueJob({ body: { queue: "q" } }));
     const bad = () => Promise.resolve(json('{"error":"bad","code":"VALIDATION_ERROR"}', 400));

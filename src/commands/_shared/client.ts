@@ -5,7 +5,11 @@ import type { RetryPolicy } from "../../sdk/retry.ts";
 import type { Context } from "./context.ts";
 import type { System } from "./system.ts";
 
-const interactiveRetry: RetryPolicy = { attemptsMax: 3, baseDelayMs: 50, delayMsMax: 5000 };
+/** For what shows how a cluster is, with or without a leader. */
+export const promptRetry: RetryPolicy = { attemptsMax: 3, baseDelayMs: 50, delayMsMax: 5000 };
+
+/** Servers that answer are given the time of an election. */
+const interactiveRetry: RetryPolicy = { ...promptRetry, askedMsMax: 3000 };
 
 /** For what runs for long: it outlasts a restart of the server. */
 export const patientRetry: RetryPolicy = { attemptsMax: 10, baseDelayMs: 200, delayMsMax: 10_000 };

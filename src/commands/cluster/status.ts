@@ -8,6 +8,7 @@ import { CorvoError, exitCodes } from "../../base/errors.ts";
 import { formatDuration } from "../../base/time.ts";
 import { pause } from "../../sdk/retry.ts";
 import { formatBytes } from "../_shared/bytes.ts";
+import { connect, promptRetry } from "../_shared/client.ts";
 import type { Style } from "../_shared/colors.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
@@ -46,12 +47,12 @@ export default command({
 
 async function show(context: Context): Promise<boolean> {
   const { output } = context;
-  const text = await statusText(context);
+  const { text, isLed } = await askStatus(context);
   const status = JSON.parse(text) as Status;
   if (output.json) output.line(text);
   else if (output.quiet) for (const node of status.nodes) output.line(node.id);
   else print(context, status);
-  return status.status !== "unavailable";
+  return isLed && status.status !== "unavailable";
 }
 
 /** Who watches wants to see it come back. */
@@ -65,12 +66,16 @@ async function showIfThere(context: Context): Promise<boolean> {
   }
 }
 
-async function statusText({ client, signal }: Context): Promise<string> {
+/** A node that follows may not know yet that its leader is gone; that nobody led when asked counts for more. */
+async function askStatus(context: Context): Promise<{ text: string; isLed: boolean }> {
+  const { signal } = context;
+  const client = connect(context, promptRetry);
   try {
-    return await client().text("clusterStatus", { query: { consistency: "strong" } }, { signal });
+    const query = { consistency: "strong" } as const;
+    return { text: await client.text("clusterStatus", { query }, { signal }), isLed: true };
   } catch (error) {
     if (!(error instanceof CorvoError) || error.code !== "UNAVAILABLE") throw error;
-    return client().text("clusterStatus", {}, { signal });
+    return { text: await client.text("clusterStatus", {}, { signal }), isLed: false };
   }
 }
 

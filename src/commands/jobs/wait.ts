@@ -69,15 +69,16 @@ export default command({
 
 /** The job as JSON text, once it is finished or the time is over. */
 async function waitFor(context: Context, id: string, deadlineMs: number): Promise<string> {
-  // Once the job is known, waiting for it outlasts a restart of the server.
-  let client = context.client();
+  const { signal } = context;
+  const params = { job_id: id };
+  // A look without a wait: once the job is known, waiting for it outlasts a restart of the server.
+  let text = await context.client().text("waitJob", { params, query: { timeout: 0 } }, { signal });
+  const patient = connect(context, patientRetry);
   for (;;) {
     const leftMs = Math.max(0, deadlineMs - context.system.clock.monotonicMs());
-    const timeout = Math.min(leftMs, requestLimits.waitMsMax) / 1000;
-    const input = { params: { job_id: id }, query: { timeout } };
-    const text = await client.text("waitJob", input, { signal: context.signal });
-    client = connect(context, patientRetry);
     if (leftMs === 0 || finished.includes(jobOf(text).state)) return text;
+    const query = { timeout: Math.min(leftMs, requestLimits.waitMsMax) / 1000 };
+    text = await patient.text("waitJob", { params, query }, { signal });
   }
 }
 

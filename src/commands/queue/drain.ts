@@ -1,5 +1,6 @@
 import { exitCodes } from "../../base/errors.ts";
 import type { Client } from "../../sdk/client.ts";
+import { connect, patientRetry } from "../_shared/client.ts";
 import { command } from "../_shared/command.ts";
 import type { Context } from "../_shared/context.ts";
 import { count } from "../_shared/output.ts";
@@ -61,8 +62,9 @@ function statusOf(text: string): string {
 /** Looks again and again until no unfinished job is left; false when the time is over first. */
 async function isEmptied(context: Context, name: string, endMs: number): Promise<boolean> {
   const { signal, system } = context;
+  const patient = connect(context, patientRetry);
   for (;;) {
-    if ((await leftIn(context.client(), name, signal)) === 0) return true;
+    if ((await leftIn(patient, name, signal)) === 0) return true;
     if (system.clock.monotonicMs() >= endMs || signal.aborted) return false;
     await new Promise<void>((resolve) => system.timers.after(lookMs, resolve));
   }
