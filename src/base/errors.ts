@@ -193,6 +193,8 @@ interface CorvoErrorOptions {
   readonly details?: unknown;
   readonly hint?: string;
   readonly retryAfterMs?: number;
+  /** Where it is otherwise than for the code in general. */
+  readonly retryable?: boolean;
   readonly cause?: unknown;
 }
 
@@ -203,6 +205,7 @@ export class CorvoError extends Error {
   readonly details: unknown;
   readonly hint: string;
   readonly retryAfterMs: number | undefined;
+  readonly retryable: boolean;
 
   constructor(code: ErrorCode, message: string, options: CorvoErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -210,10 +213,7 @@ export class CorvoError extends Error {
     this.details = options.details;
     this.hint = options.hint ?? errorTable[code].hint;
     this.retryAfterMs = options.retryAfterMs;
-  }
-
-  get retryable(): boolean {
-    return errorTable[this.code].retryable;
+    this.retryable = options.retryable ?? errorTable[code].retryable;
   }
 }
 

@@ -13,11 +13,16 @@ export function errorOfResponse(response: Response, text: string, url: string): 
   const message = body?.["error"];
   if (body === undefined || typeof message !== "string") {
     const target = response.headers.get("location");
-    const seen = target === null ? text.trim().slice(0, 200) : `moved to ${target}`;
+    const seen = target === null ? oneLine(text).slice(0, 200) : `moved to ${target}`;
+    const code = codeOfForeign(response.status);
     return new CorvoError(
-      codeOfStatus(response.status),
+      code ?? "UNAVAILABLE",
       `${url} answered ${response.status}${seen === "" ? " without a text" : `: ${seen}`}`,
-      { ...extra, hint: "Is this the address of a Corvo server, and of no proxy before it?" },
+      {
+        ...extra,
+        ...(code === undefined ? { retryable: false } : {}),
+        hint: "Is this the address of a Corvo server, and of no proxy before it?",
+      },
     );
   }
   const code = body["code"];
@@ -72,6 +77,21 @@ function codeOfStatus(status: number): ErrorCode {
   if (status === 429) return "OVERLOADED";
   if (status === 502 || status === 503 || status === 504) return "UNAVAILABLE";
   return status >= 400 && status < 500 ? "VALIDATION_ERROR" : "INTERNAL_ERROR";
+}
+
+/**
+ * What a proxy or somebody else's server says. That it knows no such path says nothing about a job, only that no Corvo server is
+ * there, which no repetition changes; then undefined.
+ */
+function codeOfForeign(status: number): ErrorCode | undefined {
+  const code = codeOfStatus(status);
+  const isPlain = status === 500 || status === 502 || status === 503 || status === 504;
+  const isTold = code === "UNAUTHORIZED" || code === "PAYLOAD_TOO_LARGE" || code === "OVERLOADED";
+  return isPlain || isTold ? code : undefined;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/[\s\p{Cc}]+/gu, " ").trim();
 }
 
 function retryAfterOf(response: Response): number | undefined {

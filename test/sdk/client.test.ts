@@ -197,6 +197,21 @@ describe("a server elsewhere", () => {
   });
 });
 
+test.each([
+  [404, "<html>\n  <p>Not\u001b[31m Found</p>\n", "answered 404: <html> <p>Not [31m Found</p>"],
+  [501, "", "answered 501 without a text"],
+])(
+  "a server that is none of ours is one that is not there, and is not asked again: %d",
+  async (status, text, message) => {
+    const { fetch, seen } = server(() => new Response(text, { status }));
+
+    const error = await failure(client(fetch).getQueue({ params: { name: "q" } }));
+
+    expect([error.code, error.retryable, seen.length]).toEqual(["UNAVAILABLE", false, 1]);
+    expect(error.message).toEndWith(message);
+  },
+);
+
 describe("retries", () => {
   const enqueue = { body: { queue: "mail" } };
   const overloaded = () =>
