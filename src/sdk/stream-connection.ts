@@ -73,6 +73,9 @@ export class StreamConnection {
   #state: "idle" | "connecting" | "open" | "waiting" | "closed" = "idle";
   #socket: Socket | undefined;
   #failures = 0;
+  /** What they were when this connection was begun. */
+  #failuresBefore = 0;
+  #openTicks = 0;
   #silentTicks = 0;
   #stopTimer: () => void = () => {};
 
@@ -94,9 +97,14 @@ export class StreamConnection {
     this.#socket?.send(text);
   }
 
-  /** Gives this connection up and makes another one. */
+  /**
+   * Gives this connection up and makes another one. A server that asks for that as soon as a connection is made, as one that drains
+   * does with clients that know no other, did not serve: they must not come back ten times a second.
+   */
   cycle(reason: string): void {
-    if (this.#state === "open") this.#lose(reason);
+    if (this.#state !== "open") return;
+    if (this.#openTicks < ticksPerSilence) this.#failures = this.#failuresBefore;
+    this.#lose(reason);
   }
 
   close(): void {
@@ -111,6 +119,8 @@ export class StreamConnection {
 
   #connect(): void {
     this.#state = "connecting";
+    this.#failuresBefore = this.#failures;
+    this.#openTicks = 0;
     this.#silentTicks = 0;
     this.#tickLater();
     let socket: Socket;
@@ -192,6 +202,7 @@ export class StreamConnection {
 
   #tick(): void {
     this.#silentTicks++;
+    if (this.#state === "open") this.#openTicks++;
     if (this.#silentTicks >= 2 * ticksPerSilence) {
       const silentMs = 2 * (this.#options.silentMs ?? silentMsDefault);
       const doing = this.#state === "open" ? "answered nothing" : "did not accept the connection";

@@ -330,6 +330,22 @@ describe("broken connections", () => {
     await other.stop();
   });
 
+  test("a server that wants every connection to end at once is asked less and less often", async () => {
+    const pausesMs: number[] = [];
+    open(
+      {},
+      {
+        opened: () => server.push({ closing: true }),
+        lost: (_, retryMs) => pausesMs.push(retryMs),
+      },
+    );
+
+    await server.until(() => pausesMs.length >= 5);
+
+    expect(pausesMs[0]).toBeLessThanOrEqual(10);
+    for (const pauseMs of pausesMs.slice(2)) expect(pauseMs).toBeGreaterThanOrEqual(20);
+  });
+
   test("closing answers everything that is left", async () => {
     server.judge = () => "ignore";
     const stream = open();
