@@ -10,7 +10,7 @@ import { command } from "./_shared/command.ts";
 import type { Context } from "./_shared/context.ts";
 import { UsageError } from "./_shared/exit.ts";
 import { createProgress, type Progress } from "./_shared/progress.ts";
-import { readCount, readDuration } from "./_shared/readers.ts";
+import { BadValue, type Reader, readCount, readDuration } from "./_shared/readers.ts";
 import { burdens } from "./bench/burdens.ts";
 import { payloadBytesMin } from "./bench/job-shape.ts";
 import { jsonReport, printHost, printScenarios, printSummary } from "./bench/report.ts";
@@ -21,6 +21,12 @@ import { summarize } from "./bench/summary.ts";
 
 const size = (description: string) =>
   ({ type: "string", valueHint: "N", read: readCount, description }) as const;
+
+const readSpan: Reader<number> = (text) => {
+  const spanMs = readDuration(text);
+  if (spanMs > 0) return spanMs;
+  throw new BadValue("nothing can be measured in no time");
+};
 
 const args = {
   scenarios: {
@@ -38,7 +44,7 @@ const args = {
   duration: {
     type: "string",
     valueHint: "DURATION",
-    read: readDuration,
+    read: readSpan,
     description: "Measured time of a run, for scenarios that run for a time.",
   },
   warmup: {

@@ -4,6 +4,7 @@ import { cpus, loadavg, platform } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../base/ports.ts";
 import { buildCommit, buildVersion } from "../_shared/build.ts";
+import { UsageError } from "../_shared/exit.ts";
 import { quantilesOf } from "./samples.ts";
 
 export interface Host {
@@ -42,12 +43,24 @@ export function describeHost(): Host {
   };
 }
 
+function openProbe(path: string, folder: string): number {
+  try {
+    return openSync(path, "w");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(
+      `the folder ${folder} cannot be used: ${reason}`,
+      "--dir names one that is there and may be written to.",
+    );
+  }
+}
+
 /** Appends 8 KiB and syncs, over and over: what one durable step costs here at least. */
 export function probeDisk(folder: string, clock: Clock): Disk {
   const path = join(folder, `corvo-bench-fsync-${process.pid}`);
   const block = Buffer.alloc(probe.bytes, 1);
   const micros: number[] = [];
-  const fd = openSync(path, "w");
+  const fd = openProbe(path, folder);
   try {
     const endMs = clock.monotonicMs() + probe.msMax;
     while (micros.length < probe.count && clock.monotonicMs() < endMs) {

@@ -26,10 +26,7 @@ export default command({
     }
     if (output.json) output.line(JSON.stringify(delivery ?? { id: delivery_id, state: "waiting" }));
     else if (delivery === undefined) output.note("no answer yet");
-    else {
-      const what = delivery.status_code === undefined ? "gave no answer" : "answered";
-      output.note(`${delivery.url} ${what}: ${printable(answerOf(delivery))}`);
-    }
+    else output.note(`${delivery.url}: ${printable(answerOf(delivery))}`);
     return delivery?.state === "delivered" ? undefined : exitCodes.failed;
   },
 });

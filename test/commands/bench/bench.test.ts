@@ -157,6 +157,22 @@ test("a scenario that kills its server is refused for one in use", async () => {
   expect(ran.code).toBe(2);
 });
 
+test.each([
+  [["startup", "--dir", "/nowhere"], "the folder /nowhere cannot be used: ENOENT"],
+  [["lifecycle", "--duration", "0s"], "--duration: nothing can be measured"],
+])("%j is refused with a sentence", async (words, message) => {
+  const ran = await corvo(["bench", ...words]);
+
+  expect(ran.stderr).toContain(message);
+  expect(ran.code).toBe(2);
+});
+
+test("the guide has a row for every scenario", async () => {
+  const guide = await Bun.file(`${root}docs/guides/benchmarks.md`).text();
+
+  for (const name of Object.keys(scenarios)) expect(guide).toContain(`\n| \`${name}\``);
+});
+
 test("a name that is no scenario is refused with the nearest one", async () => {
   const ran = await corvo(["bench", "lifecycel"]);
 
