@@ -6,7 +6,7 @@ import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { parseJobId } from "../base/ids.ts";
 import { command } from "./_shared/command.ts";
-import { type Output, printableBlock } from "./_shared/output.ts";
+import { count, type Output, printableBlock } from "./_shared/output.ts";
 import { readQueue } from "./_shared/queue-args.ts";
 import { paintState } from "./_shared/states.ts";
 
@@ -62,7 +62,8 @@ function printQueue(output: Output, queue: QueueExplanation): void {
     `${queue.open} of them can be claimed`,
     `${queue.active} active`,
   ];
-  if (queue.waiting_workers !== undefined) parts.push(`${queue.waiting_workers} workers waiting`);
+  if (queue.waiting_workers !== undefined)
+    parts.push(`${count(queue.waiting_workers, "worker")} waiting`);
   if (queue.claims_per_second !== undefined) parts.push(`${queue.claims_per_second} claims/s`);
   output.line(`${parts.join(", ")}.`);
   if (queue.next_job_id !== undefined) output.line(`Next is ${queue.next_job_id}.`);

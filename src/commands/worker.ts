@@ -169,6 +169,10 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
       labels: Object.assign({}, ...values.label),
     };
     await checkKey(context);
+    // Whoever forgot the dashes named the command as one more queue, and their jobs are gone once they are printed.
+    if (options.command.length === 0) {
+      context.output.note("no command is given after --: each job is printed and finished");
+    }
     context.takeSignals();
     return runWorker(options, createRunnerSystem(context));
   },

@@ -52,6 +52,15 @@ test("a key that is not accepted is exit code 4", async () => {
   expect(worker.text()).toContain("error: the key is not known");
 });
 
+test("who forgot the dashes is told that jobs are only printed", async () => {
+  const words = ["worker", "q", "send.sh", "--drain", "--server", server.url];
+
+  const worker = startCommand(words, {});
+
+  expect(await worker.exited).toBe(0);
+  expect(worker.text()).toContain("no command is given after --: each job is printed");
+});
+
 test("a server that is not there yet is waited for", async () => {
   await server.stop();
   const worker = startCommand(["worker", "q", "--drain", "--server", server.url], {});
