@@ -164,6 +164,7 @@ class Caller {
     for (;;) {
       const outcome = await this.#round(operation, prepared, call);
       if (outcome.kind === "answer") return outcome.value;
+      if (outcome.isSilent && this.#retry.endsAtSilence === true) throw outcome.error;
       const { retryAfterMs } = outcome.error;
       let delayMs: number | undefined;
       if (outcome.mayRetry && retryAfterMs !== undefined && retryAfterMs <= askedLeftMs) {
@@ -230,7 +231,8 @@ class Caller {
     } catch (cause) {
       if (call.signal?.aborted) throw abortReason(call.signal);
       const reason = timeout.signal.aborted ? timeout.signal.reason : cause;
-      return { kind: "failed", ...errorOfNetwork(reason, server, mayRepeat) };
+      const isSilent = timeout.signal.aborted;
+      return { kind: "failed", ...errorOfNetwork(reason, server, mayRepeat), isSilent };
     } finally {
       stop();
     }
@@ -240,7 +242,7 @@ class Caller {
     }
     const error = errorOfResponse(response, answer.error, url);
     const mayRetry = error.retryable || (error.code === "OUTCOME_UNKNOWN" && mayRepeat);
-    return { kind: "failed", error, mayRetry };
+    return { kind: "failed", error, mayRetry, isSilent: false };
   }
 }
 
@@ -263,7 +265,13 @@ interface Prepared<T> {
 
 type Outcome<T> =
   | { readonly kind: "answer"; readonly value: T }
-  | { readonly kind: "failed"; readonly error: CorvoError; readonly mayRetry: boolean };
+  | {
+      readonly kind: "failed";
+      readonly error: CorvoError;
+      readonly mayRetry: boolean;
+      /** No answer came in the time for it. */
+      readonly isSilent: boolean;
+    };
 
 /** Did the server say when to come back? */
 function isAsked(outcome: Outcome<unknown>): boolean {

@@ -10,6 +10,8 @@ export interface RetryPolicy {
   readonly delayMsMax: number;
   /** Pauses that a server asked for count as no attempts until they took this long in all. Default 0. */
   readonly askedMsMax?: number;
+  /** A server that let the whole time for an answer pass is not waited for once more. Default false. */
+  readonly endsAtSilence?: boolean;
 }
 
 export const defaultRetry: RetryPolicy = { attemptsMax: 4, baseDelayMs: 100, delayMsMax: 10_000 };

@@ -311,6 +311,27 @@ describe("retries", () => {
 
     expect(error.message).toBe("cannot reach http://localhost:8080: no answer within 500 ms");
   });
+
+  test("may end when a server let all the time for an answer pass, and not when it refused", async () => {
+    let calls = 0;
+    const silent: Fetch = (request) => {
+      calls++;
+      return new Promise((_, reject) => {
+        request.signal.addEventListener("abort", () => reject(request.signal.reason));
+      });
+    };
+    const { timers } = instantTimers();
+    const options = { timers, timeoutMs: 500, retry: { endsAtSilence: true } };
+    const refusing = () => {
+      calls++;
+      return refused();
+    };
+
+    await failure(client(silent, options).listQueues());
+    expect(calls).toBe(1);
+    await failure(client(refusing, { ...options, timeoutMs: 60_000 }).listQueues());
+    expect(calls).toBe(5);
+  });
 });
 
 describe("several servers", () => {

@@ -6,7 +6,12 @@ import type { Context } from "./context.ts";
 import type { System } from "./system.ts";
 
 /** For what shows how a cluster is, with or without a leader. */
-export const promptRetry: RetryPolicy = { attemptsMax: 3, baseDelayMs: 50, delayMsMax: 5000 };
+export const promptRetry: RetryPolicy = {
+  attemptsMax: 3,
+  baseDelayMs: 50,
+  delayMsMax: 5000,
+  endsAtSilence: true,
+};
 
 /** Servers that answer are given the time of an election. */
 const interactiveRetry: RetryPolicy = { ...promptRetry, askedMsMax: 3000 };

@@ -19,6 +19,8 @@ type Status = ResultOf<Operations["clusterStatus"]>;
 type Member = Status["nodes"][number];
 
 const watchMs = 2000;
+/** A node that takes longer to say how it is, is not well. */
+const answerMsMax = 10_000;
 
 export default command({
   details: "Exit code 0: the cluster takes writes; 6: it does not, or cannot be reached.",
@@ -68,14 +70,14 @@ async function showIfThere(context: Context): Promise<boolean> {
 
 /** A node that follows may not know yet that its leader is gone; that nobody led when asked counts for more. */
 async function askStatus(context: Context): Promise<{ text: string; isLed: boolean }> {
-  const { signal } = context;
+  const call = { signal: context.signal, timeoutMs: answerMsMax };
   const client = connect(context, promptRetry);
   try {
     const query = { consistency: "strong" } as const;
-    return { text: await client.text("clusterStatus", { query }, { signal }), isLed: true };
+    return { text: await client.text("clusterStatus", { query }, call), isLed: true };
   } catch (error) {
     if (!(error instanceof CorvoError) || error.code !== "UNAVAILABLE") throw error;
-    return { text: await client.text("clusterStatus", {}, { signal }), isLed: false };
+    return { text: await client.text("clusterStatus", {}, call), isLed: false };
   }
 }
 
