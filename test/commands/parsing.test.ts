@@ -62,6 +62,7 @@ describe("the line", () => {
     [["jobs", "list", "--json=maybe"], "--json is a switch", ""],
     [["jobs", "get"], "ID is missing", "`corvo jobs get --help`"],
     [["queue", "pause", "no spaces"], "QUEUE: the name is", "Names begin with"],
+    [["status", "--server", ","], '"," is not an http address', "http://127.0.0.1:8080"],
     [["status", "--server", "ftp://x"], "is not an http address", "http://127.0.0.1:8080"],
   ])("%j is a usage error that helps", async (argv, message, hint) => {
     const { code, stdout, stderr } = await corvo(argv);

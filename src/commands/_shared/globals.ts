@@ -62,7 +62,9 @@ function serverUrls(text: string): string {
 function serverUrl(text: string): string {
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "") {
+  // A comma alone is kept by the list as a name.
+  const hasHost = url !== undefined && /[^,]/.test(url.hostname);
+  if (!hasHost || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(
       `--server: ${JSON.stringify(text)} is not an http address`,
       `Write it like ${defaultServer}.`,
