@@ -287,7 +287,9 @@ function pathOf(operation: Operation, input: LooseInput): string {
   const params = recordOf(input.params);
   const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = params[name];
-    if (value === undefined || value === "" || value === "." || value === "..") {
+    const isNoSegment = value === undefined || value === "" || value === "." || value === "..";
+    // Half a surrogate pair has no bytes that could be sent.
+    if (isNoSegment || !String(value).isWellFormed()) {
       throw new CorvoError("VALIDATION_ERROR", `${name} is ${JSON.stringify(value ?? null)}`);
     }
     return encodeURIComponent(String(value));

@@ -119,14 +119,17 @@ describe("a call", () => {
     expect(await client(fetch).fetchJob({ body: { queues: ["mail"] } })).toBeUndefined();
   });
 
-  test("refuses a path part that would change the path", async () => {
-    const { fetch, seen } = server(() => json("{}"));
+  test.each(["..", "", "job_\ud800"])(
+    "refuses a path part that would change the path, or cannot be sent: %j",
+    async (job_id) => {
+      const { fetch, seen } = server(() => json("{}"));
 
-    const error = await failure(client(fetch).getJob({ params: { job_id: ".." } }));
+      const error = await failure(client(fetch).getJob({ params: { job_id } }));
 
-    expect(error.code).toBe("VALIDATION_ERROR");
-    expect(seen).toHaveLength(0);
-  });
+      expect(error.code).toBe("VALIDATION_ERROR");
+      expect(seen).toHaveLength(0);
+    },
+  );
 });
 
 describe("a failing call", () => {
