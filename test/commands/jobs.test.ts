@@ -157,6 +157,17 @@ describe("jobs get", () => {
     );
     expect(stdout.match(/Attempt 1/g)).toHaveLength(1);
   });
+
+  test("shows the class of an error, which a job can name in no_retry_on", async () => {
+    const attempt = { id: "a", attempt: 1, outcome: "failed", error: "x", error_class: "exit 3" };
+    const times = { created_at: "2026-11-21T11:00:01.000Z" };
+    const job = { ...summary, attempts: [{ ...attempt, ...times }] };
+    const { fetch } = server(() => json(JSON.stringify(job)));
+
+    const { stdout } = await corvo(["jobs", "get", summary.id], { fetch });
+
+    expect(stdout).toContain("Attempt 1  failed (exit 3), 2026-11-21T11:00:01.000Z\n  x\n");
+  });
 });
 
 describe("an action", () => {

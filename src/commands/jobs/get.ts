@@ -128,9 +128,11 @@ function printAttempts(output: Output, attempts: readonly Attempt[]): void {
   const { style } = output;
   for (const attempt of attempts) {
     const worker = attempt.worker_id === undefined ? "" : ` by ${printable(attempt.worker_id)}`;
+    // What `no_retry_on` would have to name.
+    const kind = attempt.error_class === undefined ? "" : ` (${printable(attempt.error_class)})`;
     output.line("");
     output.line(
-      `${style.bold(`Attempt ${attempt.attempt}`)}  ${printable(attempt.outcome)}, ${printable(attempt.created_at)}${worker}`,
+      `${style.bold(`Attempt ${attempt.attempt}`)}  ${printable(attempt.outcome)}${kind}, ${printable(attempt.created_at)}${worker}`,
     );
     if (attempt.error !== "") output.line(indent(style.red(printableBlock(attempt.error))));
     if (attempt.backtrace !== undefined) output.line(indent(printableBlock(attempt.backtrace)));
