@@ -158,13 +158,21 @@ describe("jobs get", () => {
     expect(stdout.match(/Attempt 1/g)).toHaveLength(1);
   });
 
-  test("shows the class of an error, which a job can name in no_retry_on", async () => {
+  test("shows what a job waits for, and the class of an error, which it can name in no_retry_on", async () => {
     const attempt = { id: "a", attempt: 1, outcome: "failed", error: "x", error_class: "exit 3" };
     const times = { created_at: "2026-11-21T11:00:01.000Z" };
-    const job = { ...summary, attempts: [{ ...attempt, ...times }] };
+    const waits = {
+      limit_key: "acme",
+      requires: { gpu: "a100" },
+      resources: { api: 2 },
+      snoozes: 3,
+    };
+    const job = { ...summary, ...waits, attempts: [{ ...attempt, ...times }] };
     const { fetch } = server(() => json(JSON.stringify(job)));
 
     const { stdout } = await corvo(["jobs", "get", summary.id], { fetch });
+
+    expect(stdout).toMatch(/snoozes +3\nlimit key +acme\nresources +api=2\nrequires +gpu=a100\n/);
 
     expect(stdout).toContain("Attempt 1  failed (exit 3), 2026-11-21T11:00:01.000Z\n  x\n");
   });

@@ -42,14 +42,26 @@ function printJob(output: Output, job: Job): void {
     ["priority", String(job.priority)],
     ["attempt", `${job.attempt} of ${job.max_retries}`],
     ["backoff", backoffText(job)],
-    ["timeout", job.timeout_ms === undefined ? undefined : formatDuration(job.timeout_ms)],
+    ["retry for", durationText(job.retry_for_ms)],
+    ["no retry on", job.no_retry_on?.join(", ")],
+    ["timeout", durationText(job.timeout_ms)],
+    ["snoozes", job.snoozes === undefined ? undefined : String(job.snoozes)],
     ["unique key", job.unique_key],
+    ["limit key", job.limit_key],
+    ["resources", pairText(job.resources)],
+    ["fifo key", job.fifo_key],
+    ["group", job.group],
+    ["requires", pairText(job.requires)],
+    ["schedule", job.schedule === undefined ? undefined : scheduleText(job.schedule)],
+    ["dead queue", job.dead_queue],
+    ["copy of", job.dead_of],
+    ["callback", job.callback_url],
     ["parent", job.parent_id],
     ["batch", job.batch_id],
-    ["chain", job.chain_id === undefined ? undefined : `${job.chain_id}, step ${job.chain_step}`],
+    ["chain", job.chain_id === undefined ? undefined : `${job.chain_id}, ${stepText(job)}`],
     ["depends on", job.depends_on?.join(" ")],
     ["waits for", job.waits_for?.join(" ")],
-    ["tags", tagText(job.tags)],
+    ["tags", pairText(job.tags)],
     ["worker", [job.worker_id, job.hostname].filter((part) => part !== undefined).join(" on ")],
     ["created", job.created_at],
     ["scheduled", job.scheduled_at],
@@ -57,7 +69,9 @@ function printJob(output: Output, job: Job): void {
     ["lease until", job.lease_expires_at],
     ["completed", job.completed_at],
     ["failed", job.failed_at],
+    ["cancelled", job.cancelled_at],
     ["expires", job.expire_at],
+    ["deadline", job.deadline_at],
     ["held because", job.hold_reason],
     ["dead because", job.dead_reason],
     ["cancelled because", job.cancel_reason],
@@ -83,9 +97,23 @@ function backoffText(job: Job): string {
   return `${job.retry_backoff}, from ${formatDuration(baseMs)} to ${formatDuration(maxMs)}`;
 }
 
-function tagText(tags: Job["tags"]): string | undefined {
-  if (tags === undefined) return undefined;
-  return Object.entries(tags)
+function durationText(durationMs: number | undefined): string | undefined {
+  return durationMs === undefined ? undefined : formatDuration(durationMs);
+}
+
+function scheduleText({ name, due_at }: NonNullable<Job["schedule"]>): string {
+  return `${name}, due ${due_at}`;
+}
+
+/** Jobs that follow a chain have no place in it. */
+function stepText({ chain_step: step }: Job): string {
+  if (step === -1) return "after its end";
+  return step === -2 ? "after its failure" : `step ${step}`;
+}
+
+function pairText(pairs: Readonly<Record<string, string | number>> | undefined) {
+  if (pairs === undefined) return undefined;
+  return Object.entries(pairs)
     .map(([name, value]) => `${name}=${value}`)
     .join(" ");
 }
