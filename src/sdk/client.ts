@@ -278,9 +278,9 @@ function isAsked(outcome: Outcome<unknown>): boolean {
   return outcome.kind === "failed" && outcome.error.retryAfterMs !== undefined;
 }
 
-/** Would another server of the same cluster do better? */
+/** Would another server of the same cluster do better? Also when it is of no use to ask this one again, which is none of ours. */
 function shouldMove(outcome: Outcome<unknown>): boolean {
-  return outcome.kind === "failed" && outcome.mayRetry && outcome.error.code === "UNAVAILABLE";
+  return outcome.kind === "failed" && outcome.error.code === "UNAVAILABLE";
 }
 
 function pathOf(operation: Operation, input: LooseInput): string {

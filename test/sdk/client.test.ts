@@ -364,6 +364,12 @@ describe("several servers", () => {
     expect(delaysMs).toEqual([]);
   });
 
+  test("the next is asked when one address leads to somebody else's server", async () => {
+    const foreign = () => Promise.resolve(new Response("<html>", { status: 404 }));
+    await client(only("b:2", foreign), servers).listQueues();
+    expect(hosts).toEqual(["a:1", "b:2"]);
+  });
+
   test("there is a pause only when all of them failed", async () => {
     const { timers, delaysMs } = instantTimers();
     const api = client(only("none", refused), { ...servers, timers, retry: { attemptsMax: 2 } });
