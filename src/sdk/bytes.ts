@@ -69,16 +69,14 @@ async function sendOnce(
   // Content that cannot be given again is no failure of the network.
   if (content !== undefined) init.body = streamOf(content());
   if (signal !== undefined) init.signal = signal;
-  let response: Response;
   try {
-    response = await options.fetch(new Request(server + url, init));
+    const response = await options.fetch(new Request(server + url, init));
+    return response.ok ? response : errorOfResponse(response, await response.text(), server + url);
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
     // To keep the same content twice is to keep it once.
     return errorOfNetwork(cause, server, true).error;
   }
-  if (response.ok) return response;
-  return errorOfResponse(response, await response.text(), server + url);
 }
 
 function streamOf(content: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {

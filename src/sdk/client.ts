@@ -22,7 +22,7 @@ import { shardHeader } from "../api/shard-header.ts";
 import { CorvoError } from "../base/errors.ts";
 import { parseJson, type RawTree, stringifyJson } from "../base/json.ts";
 import type { Random, Timers } from "../base/ports.ts";
-import { errorOfNetwork, errorOfResponse } from "./errors.ts";
+import { errorOfNetwork, errorOfResponse, piecesOf } from "./errors.ts";
 import { abortReason, defaultRetry, pause, type RetryPolicy, retryDelayMs } from "./retry.ts";
 import { ServerList } from "./servers.ts";
 
@@ -146,7 +146,8 @@ class Caller {
 
   /** The same for an answer in pieces, which may take any time once it has begun. */
   open(operation: Operation, input: LooseInput, call: CallOptions): Promise<Streamed> {
-    const read = async ({ body }: Response) => new Streamed(body ?? new ReadableStream());
+    const read = async ({ body }: Response) =>
+      new Streamed(piecesOf(body ?? new ReadableStream(), this.#servers.current));
     return this.#call(operation, { input, call, read });
   }
 

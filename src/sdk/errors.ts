@@ -79,6 +79,19 @@ function codeOfStatus(status: number): ErrorCode {
   return status >= 400 && status < 500 ? "VALIDATION_ERROR" : "INTERNAL_ERROR";
 }
 
+/** An answer in pieces. That the server goes away in the middle of it is told like everything that can befall a connection. */
+export async function* piecesOf<T>(answer: AsyncIterable<T>, server: string): AsyncIterable<T> {
+  try {
+    yield* answer;
+  } catch (cause) {
+    const message = `lost ${server} before the end of its answer: ${networkReasonOf(cause)}`;
+    throw new CorvoError("UNAVAILABLE", message, {
+      cause,
+      hint: "What came until then is not all of it; ask again.",
+    });
+  }
+}
+
 /**
  * What a proxy or somebody else's server says. That it knows no such path says nothing about a job, only that no Corvo server is
  * there, which no repetition changes; then undefined.

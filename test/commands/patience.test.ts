@@ -64,3 +64,24 @@ describe("queue drain --wait", () => {
     expect((await corvo(["queue", "drain", "mail", "--wait"], { fetch })).code).toBe(0);
   });
 });
+
+describe("an answer in pieces that breaks off", () => {
+  const cut = () => {
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.error(Object.assign(new Error("socket"), { code: "ECONNRESET" }));
+      },
+    });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "image/png" } }));
+  };
+
+  test.each([[["jobs", "payload", "j"]], [["jobs", "result", "j", "--json"]], [["backup", "-"]]])(
+    "is no fault of the program: %j",
+    async (argv) => {
+      const { code, stderr } = await corvo(argv, { fetch: cut });
+
+      expect(stderr).toContain("before the end of its answer: the connection was closed");
+      expect(code).toBe(6);
+    },
+  );
+});

@@ -1,5 +1,6 @@
 /** `corvo jobs payload` and `corvo jobs result`: the value alone on standard output, byte for byte. */
 import { CorvoError } from "../../base/errors.ts";
+import { piecesOf } from "../../sdk/errors.ts";
 import { connectBytes } from "./client.ts";
 import { command, type Example } from "./command.ts";
 
@@ -11,18 +12,20 @@ export function printBytes(name: "payload" | "result", examples: readonly Exampl
       id: { type: "positional", required: true, description: "Id of the job." },
     },
     async run(args, context) {
-      const { output, signal, system } = context;
+      const { globals, output, signal, system } = context;
       const answer = await connectBytes(context)[name](args.id, signal);
       const type = answer.headers.get("content-type") ?? "";
-      if (output.json) {
-        const bytes = (await answer.bytes()).length;
-        output.line(JSON.stringify({ job_id: args.id, content_type: type, bytes }));
-        return;
-      }
       if (answer.body === null) {
         throw new CorvoError("INTERNAL_ERROR", "the server sent an answer without a body");
       }
-      for await (const piece of answer.body) await system.writeBytes(piece);
+      let bytes = 0;
+      for await (const piece of piecesOf(answer.body, globals.server)) {
+        bytes += piece.length;
+        if (!output.json) await system.writeBytes(piece);
+      }
+      if (output.json) {
+        output.line(JSON.stringify({ job_id: args.id, content_type: type, bytes }));
+      }
     },
   });
 }
