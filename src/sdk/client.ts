@@ -161,8 +161,7 @@ class Caller {
       call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
     const prepared = { path, body, headers, mayRepeat, waitMs: askedWaitMs(input), read };
     let askedLeftMs = this.#retry.askedMsMax ?? 0;
-    let attempt = 1;
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const outcome = await this.#round(operation, prepared, call);
       if (outcome.kind === "answer") return outcome.value;
       if (outcome.isSilent && this.#retry.endsAtSilence === true) throw outcome.error;
@@ -172,7 +171,7 @@ class Caller {
         askedLeftMs -= retryAfterMs;
         delayMs = retryAfterMs;
       } else if (outcome.mayRetry) {
-        delayMs = retryDelayMs(this.#retry, this.#options.random, attempt++, retryAfterMs);
+        delayMs = retryDelayMs(this.#retry, this.#options.random, attempt, retryAfterMs);
       }
       if (delayMs === undefined) throw outcome.error;
       if (shouldMove(outcome)) this.#servers.moveOn();

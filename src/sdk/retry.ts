@@ -8,7 +8,7 @@ export interface RetryPolicy {
   readonly baseDelayMs: number;
   /** Longest pause. A server that asks for more gets no further attempt: the caller decides. */
   readonly delayMsMax: number;
-  /** Pauses that a server asked for count as no attempts until they took this long in all. Default 0. */
+  /** Pauses that a server asks for are made, whatever `attemptsMax` says, until they took this long in all. Default 0. */
   readonly askedMsMax?: number;
   /** A server that let the whole time for an answer pass is not waited for once more. Default false. */
   readonly endsAtSilence?: boolean;

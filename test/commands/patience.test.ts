@@ -17,6 +17,19 @@ describe("any command", () => {
     expect((await corvo(["queue", "list"], leaderless)).code).toBe(6);
     expect(leaderless.seen.length).toBeLessThan(20);
   });
+
+  test("does not wait longer than that for a server that asks for more at a time", async () => {
+    const forming = server(
+      () =>
+        new Response('{"error":"waiting for 3 nodes","code":"UNAVAILABLE"}', {
+          status: 503,
+          headers: { "retry-after": "1" },
+        }),
+    );
+
+    expect((await corvo(["queue", "list"], forming)).code).toBe(6);
+    expect(forming.seen.length).toBe(4);
+  });
 });
 
 describe("jobs wait", () => {
