@@ -99,3 +99,38 @@ test("talk that finds no room changes nothing", async () => {
 
   expect(await run.exited).toBe(6);
 });
+
+test("a question is legible on a terminal that was never told its size", async () => {
+  using counting = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () => Response.json({ matched: 5 }),
+  });
+  const answerNo = [
+    "import os, pty, sys",
+    "pid, terminal = pty.fork()",
+    "if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])",
+    "shown, isAnswered = b'', False",
+    "while True:",
+    "    try: piece = os.read(terminal, 4096)",
+    "    except OSError: break",
+    "    if not piece: break",
+    "    shown += piece",
+    "    if not isAnswered and b'No' in shown: isAnswered = os.write(terminal, b'n\\r') > 0",
+    "os.write(1, shown)",
+    "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))",
+  ].join("\n");
+  const words = ["src/main.ts", "jobs", "delete", "--all", "--server", `${counting.url}`];
+  const run = Bun.spawn(["python3", "-c", answerNo, process.execPath, ...words], {
+    cwd: root,
+    env: { PATH: process.env["PATH"] ?? "", NO_COLOR: "1" },
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+
+  const shown = await new Response(run.stdout).text();
+
+  expect(shown).toContain("Delete 5 jobs?");
+  expect(shown).toContain("nothing was changed");
+  expect(await run.exited).toBe(1);
+});

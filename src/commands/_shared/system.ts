@@ -73,6 +73,7 @@ export const systemRandom: Random = {
 };
 
 const fileChunkBytes = 256 * 1024;
+const columnsDefault = 80;
 
 export function createSystem(): System {
   return {
@@ -104,21 +105,27 @@ export function createSystem(): System {
 const terminalPrompts: Prompts = {
   async confirm(message) {
     const clack = await import("@clack/prompts");
-    const answer = await clack.confirm({ message, initialValue: false, output: process.stderr });
+    const answer = await clack.confirm({ message, initialValue: false, output: promptOutput() });
     return clack.isCancel(answer) ? undefined : answer;
   },
   async ask(message) {
     const clack = await import("@clack/prompts");
-    const answer = await clack.text({ message, output: process.stderr });
+    const answer = await clack.text({ message, output: promptOutput() });
     return clack.isCancel(answer) ? undefined : answer;
   },
 };
+
+/** A terminal that was never told its size, as in a container, has no columns, and every letter would be a line. */
+function promptOutput(): NodeJS.WriteStream {
+  if (process.stderr.columns === 0) process.stderr.columns = columnsDefault;
+  return process.stderr;
+}
 
 function sinkOf(stream: NodeJS.WriteStream): Sink {
   return {
     isTty: stream.isTTY === true,
     get columns() {
-      return stream.columns || 80;
+      return stream.columns || columnsDefault;
     },
     write(text) {
       writeTo(stream, text);
