@@ -75,7 +75,8 @@ const artifactsMember = "_artifacts";
 /** Artifacts are a member of the result, which stays the text that was sent otherwise. */
 export function resultWith({ result, artifacts }: ResultBody): RawJson | undefined {
   if (artifacts == null || artifacts.length === 0) return result ?? undefined;
-  const member = `${JSON.stringify(artifactsMember)}:${JSON.stringify(artifacts)}`;
+  const kept = JSON.stringify(artifacts, (_, value) => value ?? undefined);
+  const member = `${JSON.stringify(artifactsMember)}:${kept}`;
   const text = result?.text.trim() ?? "{}";
   if (!text.startsWith("{")) return new RawJson(`{"result":${text},${member}}`);
   const inner = text.slice(1, -1).trim();
