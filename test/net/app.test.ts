@@ -72,7 +72,9 @@ test("[A8] every reply carries CORS headers and its duration", async () => {
   await using fixture = httpFixture();
   const url = fixture.listen();
 
-  for (const path of ["/nowhere", "/api/v1/queues/a", "/openapi.json"]) {
+  const hash = "0".repeat(64);
+  const read = ["/openapi.json", "/metrics", "/api/v1/metrics", `/api/v1/blobs/${hash}`];
+  for (const path of ["/nowhere", "/api/v1/queues/a", ...read]) {
     const reply = await fetch(url + path);
     expect(reply.headers.get("access-control-allow-origin")).toBe("*");
     expect(reply.headers.get("access-control-allow-methods")).toBe(

@@ -279,14 +279,17 @@ class HttpApp implements App {
   }
 
   async #metrics(request: Request): Promise<Response> {
+    const { clock } = this.#deps;
+    const startMs = clock.monotonicMs();
     try {
       const text = await this.#deps.metrics({
         calls: this.#calls,
         inFlight: this.#admission.requests,
         streams: this.#streams.size,
       });
-      const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
-      return new Response(request.method === "HEAD" ? null : text, { headers });
+      const reply = jsonReply(200, text, clock.monotonicMs() - startMs);
+      reply.headers.set("content-type", "text/plain; version=0.0.4; charset=utf-8");
+      return reply;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
     }
