@@ -280,6 +280,16 @@ test("a fault behind a frame is no refusal: the connection has to tell it", asyn
   expect(await frame.catch((error: unknown) => error)).toBe(bug);
 });
 
+test("who has gone before the wait for a job's end begins is not waited for", async () => {
+  const rig = new NodeRig();
+  const { job_id } = await rig.enqueue({ queue: "q" });
+  const input = { params: { job_id }, query: { timeout: 60 }, body: {} };
+  const answer = rig.service.handlers.waitJob(input, { signal: AbortSignal.abort() });
+  expect(await Promise.race([answer, settle().then(() => "still waiting")])).toMatchObject({
+    state: "pending",
+  });
+});
+
 test("a claim that is replaced while jobs are on their way counts them against its credits", async () => {
   const rig = new NodeRig();
   for (const queue of ["a", "a", "b", "b", "b"]) await rig.enqueue({ queue });
