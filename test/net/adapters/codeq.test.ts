@@ -136,6 +136,26 @@ test("what a client leaves empty or null is left out", async () => {
   expect(bodyOf(done)["artifacts"]).toEqual([{ name: "a.txt", url: "https://x/a" }]);
 });
 
+test("a task whose payload is bytes is claimed and read, wherever its shard is", async () => {
+  const lease = { attempt: 1, max_retries: 3, lease_duration: 60, lease_token: "1" };
+  const times = { lease_expires_at: "2030-01-01T00:01:00Z", created_at: "2030-01-01T00:00:00Z" };
+  const bytes = { queue: "B", payload: null, content_type: "a/b", payload_base64: "AAE=" };
+  await using fixture = httpFixture({
+    handlers: {
+      // As it comes from another node.
+      fetchJobs: async () =>
+        ({ jobs: [{ job_id: "job_1", priority: 2, ...bytes, ...lease, ...times }] }) as never,
+      getJob: async () =>
+        ({ id: "job_1", state: "active", priority: 2, ...bytes, ...lease, ...times }) as never,
+    },
+  });
+  const url = `${fixture.listen()}/v1/codeq/tasks`;
+  const claimed = await fetch(`${url}/claim`, { method: "POST", body: '{"commands":["B"]}' });
+  expect([claimed.status, await claimed.json()]).toMatchObject([200, { payload: "null" }]);
+  const read = await fetch(`${url}/job_1`);
+  expect([read.status, await read.json()]).toMatchObject([200, { payload: "null" }]);
+});
+
 test("a failed result is final", async () => {
   const id = await create("FATAL");
   await claim("FATAL");
