@@ -9,7 +9,7 @@ import { Replica } from "../../src/replica/replica.ts";
 import { ManualTime } from "../support/node-rig.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
-test("[D5] what is stored while the next batch is proposed ends before the entry that is not applied yet", async () => {
+test("what is stored while the next batch is proposed ends before the entry that is not applied yet", async () => {
   const time = new ManualTime();
   const state = new MemoryState();
   state.meta.featureLevel = newestFeatureLevel;
