@@ -4,6 +4,7 @@
  */
 import { Database, type Statement } from "bun:sqlite";
 import { type EventRetention, EventWriter, type PackedEvents } from "./event-rows.ts";
+import { isDiskFull } from "./reserve.ts";
 import {
   configureConnection,
   jobColumns,
@@ -164,9 +165,15 @@ export class StateWriter {
     return this.#purgeCursors.length > 0;
   }
 
+  /** What a full disk does not let into the file stays in the write-ahead log, where the next start finds it. */
   close(): void {
-    this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    this.#db.close();
+    try {
+      this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    } finally {
+      this.#db.close();
+    }
   }
 
   #writeJobs(checkpoint: Checkpoint): void {
