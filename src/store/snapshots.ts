@@ -94,6 +94,9 @@ export function keepIncoming(
   path: string,
   point: Point,
 ): void {
+  // That of one which came before would be taken to speak of this one, if there is no room for another.
+  rmSync(join(directory, note), { force: true });
+  syncDirectory(directory);
   renameSync(path, join(directory, incoming));
   syncDirectory(directory);
   writeDurably(directory, note, `${JSON.stringify(point)}\n`);

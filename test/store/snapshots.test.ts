@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ShardFiles, shardFiles } from "../../src/store/shard-files.ts";
 import { alignLog, keepIncoming, placeIncoming } from "../../src/store/snapshots.ts";
@@ -57,6 +57,21 @@ test("a snapshot whose note was not written is not installed, and goes", () => {
   expect(placed).toBeUndefined();
   expect(readFileSync(statePath, "utf8")).toBe("old");
   expect(existsSync(join(dir.path, "incoming.db"))).toBe(false);
+});
+
+test("a newer snapshot whose note could not be written is not installed with the note of the one before it", () => {
+  using dir = new TempDir();
+  const files = received(dir);
+  const newer = join(dir.path, "newer.db");
+  writeFileSync(newer, "newer still");
+  // Stands for a disk that fills up, or a crash, between the two.
+  mkdirSync(join(dir.path, `${files.note}.new`));
+
+  expect(() => keepIncoming(files, newer, { index: 90, term: 7 })).toThrow();
+  const placed = placeIncoming(files);
+
+  expect(placed).toBeUndefined();
+  expect(readFileSync(files.statePath, "utf8")).toBe("old");
 });
 
 test("[RS6] a log that does not reach the snapshot begins after it, and no earlier than in its term", async () => {
