@@ -27,6 +27,8 @@ export interface Checkpoint {
   readonly lengths: Int32Array;
   readonly texts: string;
   readonly deletedJobs: readonly number[];
+  /** Jobs that were deleted and then restored under the same number. */
+  readonly returnedJobs: readonly number[];
   readonly attempts: readonly (readonly (string | number | null)[])[];
   readonly deletedAttempts: readonly (readonly [number, number])[];
   readonly queues: readonly (readonly [number, string, string])[];
@@ -83,6 +85,10 @@ export class StateWriter {
     this.#db.exec("BEGIN IMMEDIATE");
     try {
       this.#writeJobs(checkpoint);
+      this.#each(
+        "DELETE FROM attempts WHERE seq = ?",
+        checkpoint.returnedJobs.map((seq) => [seq]),
+      );
       this.#each(
         "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)",
         checkpoint.attempts,
