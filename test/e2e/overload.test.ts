@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Place, type Server } from "../support/binary.ts";
+import { Place, Server } from "../support/binary.ts";
 
 test("a flood is answered with 429 and Retry-After, serves on, and loses nothing that it acknowledged", async () => {
   await using place = await Place.create();
@@ -112,6 +112,48 @@ test.if(canMount)(
       expect(read.status).toBe(200);
       expect(found.jobs).toHaveLength(ids.length);
       expect(queue.pending).toBeWithin(ids.length, ids.length + unknown + 1);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);
+
+test.if(canMount)(
+  "a server that was stopped starts on a disk that has filled up since, or says how much to free",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    const words = ["server", "--bind", "127.0.0.1:0", "--data-dir", "data", "--json"];
+    mountTmpfs(data, "96m");
+    try {
+      const server = await place.serve();
+      const added = await server.json<{ job_id: string }>("POST", "/api/v1/enqueue", {
+        queue: "before",
+      });
+      await server.stop();
+      const ballast = join(data, "ballast");
+      const fill = () => {
+        const free = statfsSync(data);
+        writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize));
+      };
+
+      fill();
+      const again = new Server(place.start(words));
+      again.listening.catch(() => undefined);
+      await until("it has noticed", async () => again.stderr.includes("the log starts read-only"));
+      rmSync(ballast);
+      await again.listening;
+      const read = await again.call("GET", `/api/v1/jobs/${added.job_id}`);
+      await again.stop();
+      // Somebody has taken that, too.
+      rmSync(join(data, "reserve"));
+      fill();
+      const refused = await place.run(words);
+
+      expect(read.status).toBe(200);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain("Free at least 1 MiB, then start again.");
     } finally {
       spawnSync("umount", ["-l", data]);
     }
