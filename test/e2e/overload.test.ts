@@ -164,10 +164,12 @@ test.if(canMount)(
 );
 
 test.if(canMount)(
-  "a backup for which the disk has no room says that it broke off, and leaves nothing behind",
+  "a backup for which the disk has no room says that it broke off, a restore what is full, and neither leaves anything behind",
   async () => {
     await using place = await Place.create();
     const data = join(place.path, "data");
+    const small = join(place.path, "small");
+    mountTmpfs(small, "4m");
     mountTmpfs(data, "96m");
     try {
       const server = await place.serve(["--min-free-disk", "0", "--compress-above", "0"]);
@@ -183,14 +185,21 @@ test.if(canMount)(
       rmSync(ballast);
       const again = await place.run(["backup", "full.backup"]);
       await server.stop();
+      const restored = await place.run(["restore", "full.backup", "--data-dir", "small/data"]);
 
       expect([made.code, made.stderr]).toEqual([
         errorTable.UNAVAILABLE.exit,
         expect.stringContaining("the backup broke off"),
       ]);
       expect(again.code).toBe(0);
+      expect([restored.code, restored.stderr]).toEqual([
+        errorTable.DISK_BUDGET.exit,
+        expect.stringContaining("is full: the backup was not restored"),
+      ]);
+      expect(readdirSync(join(small, "data"))).toEqual([]);
     } finally {
       spawnSync("umount", ["-l", data]);
+      spawnSync("umount", ["-l", small]);
     }
   },
   60_000,
