@@ -58,3 +58,32 @@ test("what is stored while the next batch is proposed ends before the entry that
     { point: { index: 2, conf }, jobs: 1 },
   ]);
 });
+
+test("a log that cannot be shortened is told of, and the state counts as stored", async () => {
+  const time = new ManualTime();
+  const logger = memoryLogger();
+  const state = new MemoryState();
+  const replica = new Replica({
+    clock: time,
+    timers: time,
+    random: { uint32: () => 1 },
+    logger,
+    store: {
+      state,
+      stored: { index: 0, conf: emptyConfState },
+      dirtyCount: 1,
+      checkpoint: () => Promise.resolve(),
+    },
+    onStored: () => {
+      throw new Error("damaged");
+    },
+    onFatal: () => {},
+    onEffects: () => {},
+  });
+  replica.applyConf(emptyConfState, 1);
+
+  await replica.storeState();
+
+  expect(replica.checkpointedIndex).toBe(1);
+  expect(logger.lines).toEqual(["what the state holds could not be taken out of the log"]);
+});
