@@ -131,7 +131,7 @@ export class Checkpoints {
           this.#storedIndex = point.index;
           this.#unstoredBytes -= bytes;
           this.#fault = undefined;
-          this.#deps.onStored(point.index);
+          this.#tellStored(point.index);
         },
         (error: unknown) => {
           this.#fault = `the state cannot be stored: ${error instanceof Error ? error.message : error}`;
@@ -143,5 +143,14 @@ export class Checkpoints {
         this.#running = undefined;
       });
     return this.#running;
+  }
+
+  /** What fails here is no failure of the checkpoint, whose callers would take it for one or not look at it. */
+  #tellStored(index: number): void {
+    try {
+      this.#deps.onStored(index);
+    } catch (error) {
+      this.#deps.logger.error("what the state holds could not be taken out of the log", { error });
+    }
   }
 }
