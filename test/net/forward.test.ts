@@ -37,7 +37,7 @@ describe("[A15] a call to a node that does not lead", () => {
       body,
       headers: {
         "X-API-Key": "k",
-        "X-Corvo-Namespace": "n",
+        "X-Corvo-Namespace": "default",
         Connection: "close, X-Hop",
         "X-Hop": "1",
       },
@@ -48,7 +48,7 @@ describe("[A15] a call to a node that does not lead", () => {
     expect(seen?.url).toBe(`${leader.url}/api/v1/jobs/a%2Fb/hold?x=%20y&x=2`);
     expect(Buffer.from(seen?.body ?? [])).toEqual(body);
     expect(seen?.headers.get("x-api-key")).toBe("k");
-    expect(seen?.headers.get("x-corvo-namespace")).toBe("n");
+    expect(seen?.headers.get("x-corvo-namespace")).toBe("default");
     expect(seen?.headers.get("x-corvo-forwarded")).toBe("1");
     expect(seen?.headers.get("x-hop")).toBeNull();
     expect(seen?.headers.get("host")).toBe(new URL(leader.url).host);
