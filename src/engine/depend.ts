@@ -23,7 +23,7 @@ import type { Owner } from "./links.ts";
 import type { Ended, Unwatch, Watch } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
-import { elsewhere } from "./place.ts";
+import { jobElsewhere } from "./place.ts";
 
 /** Why a job may not wait for these, before anything is added. `$n` has been resolved. */
 export function refuseDependencies(
@@ -33,7 +33,7 @@ export function refuseDependencies(
   const ids = options.dependsOn ?? [];
   const isIgnorant = options.onDependencyFailure === "ignore";
   for (const id of ids) {
-    if (id.startsWith("$") || isIgnorant || elsewhere(core.place, id) !== undefined) continue;
+    if (id.startsWith("$") || isIgnorant || jobElsewhere(core.place, id) !== undefined) continue;
     if (findByIdText(core, id) !== undefined) continue;
     return reject(
       "NOT_FOUND",
@@ -52,7 +52,7 @@ export function refuseDependencies(
 export function waitForDependencies(core: Core, seq: number, options: JobOptions): boolean {
   const open: Owner[] = [];
   for (const id of options.dependsOn ?? []) {
-    const shard = elsewhere(core.place, id);
+    const shard = jobElsewhere(core.place, id);
     if (shard !== undefined) {
       open.push(id);
       core.post.send(shard, { kind: "watch", id, at: seq });
@@ -81,7 +81,7 @@ export function waitAgain(core: Core, job: Job): void {
   const batch = joiningOf(core, job.seq);
   const open: Owner[] = batch === undefined ? [] : [batch];
   for (const id of job.options.dependsOn ?? []) {
-    if (elsewhere(core.place, id) !== undefined) {
+    if (jobElsewhere(core.place, id) !== undefined) {
       open.push(id);
       continue;
     }
@@ -92,7 +92,7 @@ export function waitAgain(core: Core, job: Job): void {
   const since = core.takeNumber();
   for (const id of open) {
     // The batch has been asked when the job was added, and only that answer counts.
-    const shard = typeof id === "string" && id !== batch ? elsewhere(core.place, id) : undefined;
+    const shard = typeof id === "string" && id !== batch ? jobElsewhere(core.place, id) : undefined;
     if (shard === undefined) continue;
     core.post.send(shard, { kind: "watch", id: String(id), at: since, again: true });
   }
@@ -258,6 +258,6 @@ export function takeEnded(core: Core, { id, how, at, only }: Ended): void {
 
 /** Nobody waits any more for something of another shard: a job, or a batch to be counted in. */
 export function letGo(core: Core, id: string): void {
-  const shard = id.startsWith("job_") ? elsewhere(core.place, id) : undefined;
+  const shard = jobElsewhere(core.place, id);
   if (shard !== undefined) core.post.send(shard, { kind: "unwatch", id });
 }
