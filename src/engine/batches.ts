@@ -328,8 +328,7 @@ function callBack(
       String(counts[name]),
     ]),
   ];
-  const isObject = spec.payload.trimStart().startsWith("{");
-  const payload = isObject ? mergePayload(spec.payload, given) : spec.payload;
+  const payload = mergePayload(spec.payload, given);
   const to = queueElsewhere(core.place, spec.queue);
   if (to !== undefined) {
     const errand = { kind: "callback", batch: id, slot } as const;
