@@ -39,6 +39,7 @@ function restoreJob(core: Core, asked: RestoredJob): EnqueueResult {
   (asked.attempts ?? []).forEach((attempt, ordinal) => {
     putAttempt(core, stored, attempt, ordinal);
   });
+  core.keyHolds.leaveOthers(seq, stored.queue, stored.options.uniqueKey);
   if (stored.options.uniqueKey !== undefined && !isFinished(stored.state)) takeKey(core, stored);
   if (stored.options.callback !== undefined) reactForCallbacks(core, undefined, stored);
   const { createdAtMs, state } = stored;
