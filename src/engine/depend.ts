@@ -15,6 +15,7 @@ import { must } from "../base/assert.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { Core } from "./core.ts";
 import type { DependenciesRemoved, DependencyEnd, DependencyEnded } from "./dependencies.ts";
+import { toldAloneLevel } from "./feature-levels.ts";
 import { isFinished, type Job } from "./job.ts";
 import { askToJoin, joiningOf } from "./joining.ts";
 import { recordAttempt } from "./lease.ts";
@@ -63,7 +64,7 @@ export function waitForDependencies(core: Core, seq: number, options: JobOptions
     if (!isFinished(job.state)) open.push(job.seq);
     else if (options.onDependencyFailure !== "ignore") {
       open.push(job.seq);
-      tellDependents(core, job.seq, job.state === "dead" ? "dead" : "cancelled");
+      tellNewcomer(core, seq, job);
     }
   }
   const batch = askToJoin(core, seq, options);
@@ -145,7 +146,9 @@ export function stepRemoved(
 export function stepEnded(core: Core, work: DependencyEnded): DependencyEnded | undefined {
   const { dependencies } = core;
   const seq = dependencies.dependentAfter(work.seq, work.after);
-  if (seq === undefined) {
+  // A number that was given later is that of a job that came later.
+  const isTold = seq === undefined || (seq >= work.before && tellsAlone(core));
+  if (isTold) {
     const isOwn = typeof work.seq === "number";
     if (isOwn && (work.how === "dead" || work.how === "cancelled")) watchEnded(core, work.seq);
     return undefined;
@@ -186,6 +189,22 @@ function tellDependents(core: Core, seq: number, how: DependencyEnd): void {
   }
   const before = core.state.meta.nextNumber;
   core.aftermath.push({ kind: "dependencyEnded", seq, how, before, after: 0 });
+}
+
+/** A new job waits for one that has ended without success, as others may that have been told. */
+function tellNewcomer(core: Core, seq: number, { seq: of, state }: Job): void {
+  const how = state === "dead" ? "dead" : "cancelled";
+  if (!tellsAlone(core)) {
+    tellDependents(core, of, how);
+    return;
+  }
+  const before = core.state.meta.nextNumber;
+  core.aftermath.push({ kind: "dependencyEnded", seq: of, how, before, from: seq, after: seq - 1 });
+}
+
+/** With a hundred thousand that wait, each that comes would otherwise be as much work again, and all else that follows wait for it. */
+function tellsAlone({ state }: Core): boolean {
+  return state.meta.featureLevel >= toldAloneLevel;
 }
 
 const endings: Readonly<Record<DependencyEnd, string>> = {
