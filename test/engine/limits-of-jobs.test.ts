@@ -1,6 +1,7 @@
 /** What bounds a job in number and time: unique keys, time to live, retention, idempotency keys. */
 import { expect, test } from "bun:test";
 import type { Change, NewJob } from "../../src/engine/change.ts";
+import { boundedClaimsLevel } from "../../src/engine/feature-levels.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import type { OnConflict, UniqueScope } from "../../src/engine/options.ts";
@@ -196,6 +197,23 @@ test("[J40] a waiting job whose time to live is over is dead, an active one is n
     expect(rig.attempts(seq).at(-1)).toMatchObject({ outcome: "expired" });
   }
   expect(rig.job(active).state).toBe("active");
+});
+
+test("[J41] however many jobs are over when the server comes back, one claim ends only so many, and the next go on", () => {
+  const rig = new EngineRig();
+  rig.state.meta.featureLevel = boundedClaimsLevel;
+  const { expiredPerClaimMax: most } = engineLimits;
+  const { engine, nowMs } = rig;
+  const jobs = Array.from({ length: 2 * most }, () => {
+    return { queue: "q", payload: "{}", expireMs: 1000 };
+  });
+  engine.apply({ nowMs, seed: 0, changes: [{ kind: "enqueue", jobs }] });
+  const last = rig.add();
+  rig.pass(1000);
+
+  expect(rig.claimMany(1)).toEqual([]);
+  expect(rig.state.getQueue("q")?.counts).toMatchObject({ dead: most, pending: most + 1 });
+  expect(rig.claimMany(1).map(({ seq }) => seq)).toEqual([last]);
 });
 
 test("[J41] a claim hands out no job whose time to live is over, though nothing has noticed yet", () => {
