@@ -91,6 +91,8 @@ function settle(world: HistoryWorld): void {
   world.rig.settle();
   world.claimAll();
   world.rig.settle();
+  const [some, others] = world.rig.hashes();
+  expect(some).toEqual(others);
 }
 
 /** However messages travel, all agree in the end, and nothing that follows runs twice. */

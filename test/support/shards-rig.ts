@@ -11,6 +11,7 @@ import { findViolations } from "../../src/engine/invariants.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { Outcome } from "../../src/engine/outcome.ts";
+import { hashState } from "../../src/engine/state-hash.ts";
 import { refuseIllFormed } from "../../src/engine/well-formed.ts";
 
 interface Shard {
@@ -21,16 +22,27 @@ interface Shard {
 export class ShardsRig {
   readonly shards: readonly Shard[];
   readonly #stepsMax: number | undefined;
+  readonly #others: readonly Shard[] | undefined;
   nowMs = 1_800_000_000_000;
 
   /** New ones, or as they are in these states. */
   constructor(count: number, states?: readonly MemoryState[], stepsMax?: number) {
     this.#stepsMax = stepsMax;
-    this.shards = Array.from({ length: count }, (_, shard) => {
-      const state = new MemoryState(states?.[shard]);
-      state.meta.featureLevel = newestFeatureLevel;
-      return { state, engine: new Engine(state, stepsMax, { shard, shards: count }) };
-    });
+    const make = () =>
+      Array.from({ length: count }, (_, shard) => {
+        const state = new MemoryState(states?.[shard]);
+        state.meta.featureLevel = newestFeatureLevel;
+        return { state, engine: new Engine(state, stepsMax, { shard, shards: count }) };
+      });
+    this.shards = make();
+    // Those that never start anew, to be compared with those that do.
+    if (stepsMax !== undefined) this.#others = make();
+  }
+
+  /** Hashes of the states of all shards, and of those whose engines never started anew. */
+  hashes(): readonly [string[], string[]] {
+    const of = (shards: readonly Shard[]) => shards.map(({ state }) => hashState(state.contents()));
+    return [of(this.shards), of(this.#others ?? this.shards)];
   }
 
   /** A queue of each shard, with a name that begins so. */
@@ -65,6 +77,7 @@ export class ShardsRig {
     // What other nodes read from the log is text.
     const changes = JSON.parse(JSON.stringify(asked)) as Change[];
     const outcomes = engine.apply({ nowMs: this.nowMs, seed: 1, changes });
+    this.#others?.[shard]?.engine.apply({ nowMs: this.nowMs, seed: 1, changes });
     const violations = findViolations(state.contents(), engine);
     if (violations.length > 0) throw new Error(`shard ${shard}: ${violations.join("\n")}`);
     return outcomes;
