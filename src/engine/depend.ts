@@ -269,10 +269,14 @@ export function takeUnwatch(core: Core, from: number, { id }: Unwatch): void {
   if (seq !== undefined) core.dependencies.unwatch(seq, from);
 }
 
-/** A job of another shard ended. */
+/**
+ * A job of another shard ended. Each that begins to wait for one that is dead brings the same news to all who wait for a retry of it, so
+ * what is not told yet is told together.
+ */
 export function takeEnded(core: Core, { id, how, at, only }: Ended): void {
   const news = { kind: "dependencyEnded", seq: id, how, before: at + 1, after: 0 } as const;
-  core.aftermath.push(only === true ? { ...news, from: at } : news);
+  if (only === true) core.aftermath.push({ ...news, from: at });
+  else if (!core.aftermath.join(news)) core.aftermath.push(news);
 }
 
 /** Nobody waits any more for something of another shard: a job, or a batch to be counted in. */
