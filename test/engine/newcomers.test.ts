@@ -1,5 +1,6 @@
 /** Jobs that wait for a retry of a dead job of another shard, and those that keep coming: how much work that is. */
 import { expect, test } from "bun:test";
+import { parseJobId } from "../../src/base/ids.ts";
 import type { Change } from "../../src/engine/change.ts";
 import { ShardsRig } from "../support/shards-rig.ts";
 
@@ -27,4 +28,26 @@ test("[F1] [F11] however many come to wait for a retry of a dead job of another 
   rig.run(a);
   rig.settle();
   expect(rig.at(1).engine.readyCount(b)).toBe(500);
+});
+
+test("[F55] one that comes in the entry in which another is run again, after that, hears of the end as well", () => {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const dependsOn = [rig.add(a)];
+  const again = rig.add(b, { dependsOn });
+  rig.manage("cancel", again);
+  rig.settle();
+  const come: Change = {
+    kind: "enqueue",
+    jobs: [{ queue: b, payload: "1", options: { dependsOn } }],
+    shard: 1,
+    across: true,
+  };
+  const retry: Change = { kind: "manage", action: "retry", seqs: [parseJobId(again)?.seq ?? 0] };
+  rig.applyAll(1, [come, retry, come]);
+  rig.settle();
+  rig.run(a);
+  rig.settle();
+
+  expect(rig.jobsOf(b).map(({ order }) => order > 0)).toEqual([true, true, true]);
 });
