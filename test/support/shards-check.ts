@@ -4,8 +4,8 @@
  */
 import { expect } from "bun:test";
 import fc from "fast-check";
-import { formatGroupId } from "../../src/base/ids.ts";
-import { isFinished } from "../../src/engine/job.ts";
+import { formatGroupId, parseGroupId, parseJobId } from "../../src/base/ids.ts";
+import { isFinished, type Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import { batchStep, type HistoryStep, HistoryWorld, historyStep } from "./shards-history.ts";
 import { keptMs, type LifeStep, lifeStep, live } from "./shards-life.ts";
@@ -146,7 +146,39 @@ export function expectSettled(world: HistoryWorld, isRecovered = false): void {
     // One that ended without success is waited for still by those who wait for a retry of it.
     expect([id, job === undefined || job.state === "completed"]).toEqual([id, false]);
   }
+  for (const shard of rig.shards.keys()) expectHeardOf(rig, shard);
   expectCounted(world, isRecovered);
+}
+
+/** The other shards know for what jobs of this one wait, since when, and with what they are cancelled. */
+function expectHeardOf(rig: ShardsRig, shard: number): void {
+  const { state } = rig.at(shard);
+  for (const [key, { open, since }] of state.records("blocked").entries()) {
+    for (const id of open) {
+      if (typeof id === "number") continue;
+      const { shard: of, seq } = parseJobId(id) ?? { shard, seq: 0 };
+      const at = rig.at(of).state.records("watchers").get(String(seq))?.at[shard];
+      expect([key, id, (at ?? 0) >= since]).toEqual([key, id, true]);
+    }
+  }
+  for (const [key, owners] of state.records("tie").entries()) {
+    for (const id of owners) {
+      if (typeof id === "number") continue;
+      const batch = parseGroupId("batch", id);
+      const { shard: of, seq } = batch ?? parseJobId(id) ?? { shard, seq: 0 };
+      const other = rig.at(of).state;
+      const ended = other.records("batch").get(String(seq))?.finishedAtMs ?? 1;
+      const isOver = batch === undefined ? !isFollowed(rig.job(id), id) : ended > 0;
+      const shards = other.records("followers").get(String(seq))?.shards ?? [];
+      expect([key, id, isOver || shards.includes(shard)]).toEqual([key, id, true]);
+    }
+  }
+}
+
+/** Is this the job, not over, and not one that was gone when it was asked for and has been restored since? */
+function isFollowed(job: Job | undefined, id: string): boolean {
+  const isIt = job !== undefined && job.createdAtMs === parseJobId(id)?.createdAtMs;
+  return isIt && !isFinished(job.state) && !job.payload.includes("-r");
 }
 
 /** Each batch counts the jobs that are in it, as they are; after a recovery those batches that are not over. */

@@ -12,7 +12,7 @@ import { ShardsRig } from "./shards-rig.ts";
 
 /** Two queues in each of three shards, and where dead jobs and callbacks go is one of them, too. */
 export const queueNames = [...new ShardsRig(3).queues("a"), ...new ShardsRig(3).queues("b")];
-const deadQueue = new ShardsRig(3).queues("dead")[1] ?? "";
+export const deadQueue = new ShardsRig(3).queues("dead")[1] ?? "";
 
 export const queue = fc.constantFrom(...queueNames);
 const pick = fc.nat(1000);
@@ -122,7 +122,8 @@ export class HistoryWorld {
   restore(copies: readonly MemoryState[]): void {
     const { nowMs } = this.rig;
     this.rig = new ShardsRig(copies.length, copies, this.#stepsMax);
-    this.rig.nowMs = nowMs;
+    // A number that is given again is that of another time.
+    this.rig.nowMs = nowMs + 1;
     for (const shard of copies.keys()) this.rig.apply(shard, { kind: "reunite" });
   }
 

@@ -7,7 +7,8 @@ import fc from "fast-check";
 import { parseJobId } from "../../src/base/ids.ts";
 import type { Change, ManageAction, NewJob } from "../../src/engine/change.ts";
 import type { Job } from "../../src/engine/job.ts";
-import { type HistoryWorld, pickOf, queue, queueNames } from "./shards-history.ts";
+import type { Lane } from "../../src/engine/limits/lane.ts";
+import { deadQueue, type HistoryWorld, pickOf, queue, queueNames } from "./shards-history.ts";
 import { idsOf } from "./shards-rig.ts";
 
 const pick = fc.nat(1000);
@@ -51,6 +52,18 @@ const waiting = fc.record({
   deadlineMs: fc.constantFrom(undefined, undefined, 600),
   key: fc.constantFrom(undefined, undefined, "k"),
   scope: fc.constantFrom("waiting" as const, "done" as const, "period" as const),
+  lane: fc.constantFrom<Lane | undefined>(
+    ...[
+      undefined,
+      undefined,
+      undefined,
+      { fifo: "f" },
+      { group: "g", key: "k" },
+      { requires: ["x"] },
+    ],
+    { fifo: "f", key: "k", cost: 2, resources: [["r", 1]] },
+  ),
+  hasCallback: fc.boolean(),
   onConflict: fc.constantFrom("existing" as const, "replace" as const, "keep_last", "cancel"),
   /** What an operator does to it in the same entry of the log. */
   next: fc.array(action, { maxLength: 3 }),
@@ -61,6 +74,12 @@ const work = fc.record({
   pick,
   how: fc.constantFrom("release" as const, "snooze", "heartbeat", "fail", "keep"),
   delayMs: fc.constantFrom(0, 500),
+});
+
+const claim = fc.record({
+  kind: fc.constant("claim" as const),
+  queue,
+  count: fc.integer({ min: 1, max: 3 }),
 });
 
 const delivery = fc.record({
@@ -78,7 +97,10 @@ export const lifeStep = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant("together" as const),
-      steps: fc.array(fc.oneof(byHand, waiting, work, delivery), { minLength: 2, maxLength: 4 }),
+      steps: fc.array(fc.oneof(byHand, waiting, work, delivery, claim), {
+        minLength: 2,
+        maxLength: 4,
+      }),
     }),
   },
   {
@@ -95,14 +117,18 @@ export const lifeStep = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("queue" as const),
       queue,
-      what: fc.constantFrom("clear" as const, "delete", "pause", "resume", "drain", "undrain"),
+      what: fc.constantFrom(
+        ...(["clear", "delete", "pause", "resume", "drain", "undrain"] as const),
+        ...(["limit", "limitKeys", "pauseKey", "passOnDead", "bound"] as const),
+      ),
+      most: fc.integer({ min: 1, max: 3 }),
     }),
   },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("restore" as const), pick, isDead: fc.boolean() }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("claim" as const), queue }) },
+  { weight: 3, arbitrary: claim },
 );
 export type LifeStep = typeof lifeStep extends fc.Arbitrary<infer T> ? T : never;
 type Step<Kind> = Extract<LifeStep, { readonly kind: Kind }>;
@@ -155,8 +181,8 @@ function changesOf(world: HistoryWorld, step: Single): Planned[] {
     case "restore":
       return restoreOf(world, step);
     case "claim": {
-      const change: Change = { kind: "claim", queues: [step.queue], count: 1, leaseMs: 60_000 };
-      return [{ shard: rig.shardOf(step.queue), change }];
+      const asked = { queues: [step.queue], count: step.count, leaseMs: 60_000, labels: ["x"] };
+      return [{ shard: rig.shardOf(step.queue), change: { kind: "claim", ...asked } }];
     }
     case "delivery": {
       const { from, to, most } = step;
@@ -217,6 +243,8 @@ function enqueueOf(world: HistoryWorld, step: Step<"waiting">): Planned[] {
         ...(batch !== undefined && { batchId: batch }),
         ...(key !== undefined && { uniqueKey: key, uniqueScope: step.scope }),
         onConflict: step.onConflict,
+        ...(step.lane !== undefined && { lane: step.lane }),
+        ...(step.hasCallback && { callback: { url: "http://a.test/" } }),
         maxRetries: 2,
         backoff: "none",
       },
@@ -253,7 +281,7 @@ function changeOfWork({ seq, token }: Job, how: Step<"work">["how"], delayMs: nu
   }
 }
 
-function changeOfQueue({ queue: name, what }: Step<"queue">): Change {
+function changeOfQueue({ queue: name, what, most }: Step<"queue">): Change {
   switch (what) {
     case "clear":
       return { kind: "clearQueue", queue: name, limit: 3 };
@@ -265,6 +293,22 @@ function changeOfQueue({ queue: name, what }: Step<"queue">): Change {
     case "drain":
     case "undrain":
       return { kind: "drainQueue", queue: name, draining: what === "drain" };
+    case "limit":
+    case "limitKeys": {
+      const scope = what === "limit" ? "queue" : "eachKey";
+      const values = most === 3 ? {} : { concurrency: most };
+      return { kind: "setLimit", target: { scope, queue: name, name: "" }, values };
+    }
+    case "pauseKey": {
+      const target = { scope: "key", queue: name, name: "k" } as const;
+      return { kind: "pauseLimit", target, pauseMs: most === 1 ? 0 : 1000 };
+    }
+    case "passOnDead":
+      return most === 3
+        ? { kind: "setQueueDefaults", queue: name }
+        : { kind: "setQueueDefaults", queue: name, across: true, defaults: { deadQueue } };
+    case "bound":
+      return { kind: "setQueueBytes", queue: name, ...(most === 1 && { maxBytes: 100 }) };
   }
 }
 
