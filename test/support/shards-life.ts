@@ -43,7 +43,13 @@ const waiting = fc.record({
   kind: fc.constant("waiting" as const),
   queue,
   count: fc.integer({ min: 1, max: 3 }),
-  names: fc.array(fc.oneof(fc.nat(3), pick), { maxLength: 4 }),
+  names: fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constant(0) },
+      { weight: 1, arbitrary: fc.oneof(fc.nat(3), pick) },
+    ),
+    { maxLength: 3 },
+  ),
   batchAmongNames: fc.boolean(),
   policy: fc.constantFrom("fail" as const, "wait" as const, "ignore" as const),
   batch: fc.option(fc.nat(2), { nil: undefined, freq: 4 }),
@@ -99,7 +105,7 @@ export const lifeStep = fc.oneof(
       kind: fc.constant("together" as const),
       steps: fc.array(fc.oneof(byHand, waiting, work, delivery, claim), {
         minLength: 2,
-        maxLength: 4,
+        maxLength: 5,
       }),
     }),
   },
@@ -226,7 +232,10 @@ function enqueueOf(world: HistoryWorld, step: Step<"waiting">): Planned[] {
   const at = jobIds.length;
   const batch = step.batch === undefined ? undefined : recentOf(batchIds, step.batch);
   const parent = step.parent === undefined ? undefined : recentOf(jobIds, step.parent);
-  const names = step.names.map((n) => (n < 4 ? recentOf(jobIds, n) : pickOf(jobIds, n)));
+  // Many wait for the same one for a while.
+  const hot = jobIds[at - (at % 8)];
+  const nameOf = (n: number) => (n < 4 ? recentOf(jobIds, n) : pickOf(jobIds, n));
+  const names = step.names.map((n) => (n === 0 ? hot : nameOf(n)));
   if (step.batchAmongNames) names.push(recentOf(batchIds, step.batch ?? 0));
   const known = [...new Set(names.filter((id) => id !== undefined))];
   const { policy, deadlineMs, key } = step;
