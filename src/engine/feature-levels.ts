@@ -52,6 +52,9 @@ export const toldAloneLevel = 3;
 /** From here on a claim looks at no more than so many jobs whose time is over. */
 export const boundedClaimsLevel = 3;
 
+/** From here on the removal of finished jobs is as many steps as it is work. */
+export const removalStepsLevel = 3;
+
 /** From here on life-cycle events are counted. */
 export const eventsLevel = 3;
 

@@ -1,7 +1,7 @@
 /** What bounds a job in number and time: unique keys, time to live, retention, idempotency keys. */
 import { expect, test } from "bun:test";
 import type { Change, NewJob } from "../../src/engine/change.ts";
-import { boundedClaimsLevel } from "../../src/engine/feature-levels.ts";
+import { boundedClaimsLevel, removalStepsLevel } from "../../src/engine/feature-levels.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import type { OnConflict, UniqueScope } from "../../src/engine/options.ts";
@@ -272,6 +272,24 @@ test("[J50] [J51] of more jobs than may be kept the oldest go, to within a hundr
   const left = [...rig.state.jobs.keys()].sort((one, other) => one - other);
   expect(left.length).toBeWithin(1000, 1011);
   expect(left[0]).toBe(3000 - left.length + 1);
+});
+
+test("[J50] with many queues one change takes away no more than it has time for, and the next go on", () => {
+  const rig = new EngineRig();
+  rig.state.meta.featureLevel = removalStepsLevel;
+  rig.keep({ doneMs: 1000 });
+  for (let i = 0; i < 300; i++) rig.add({ queue: `q${i}` });
+  for (let i = 0; i < 3; i++) {
+    rig.ack(rig.claimMany(1, [`q${i}`])[0] ?? { seq: 0 });
+    rig.pass(2000);
+  }
+  const done = [];
+  for (let call = 0; call < 3; call++) {
+    done.push(rig.apply({ kind: "advanceTime", limit: 4 }), rig.state.meta.kept.done);
+  }
+
+  const more = { kind: "advanced", steps: 4, more: true };
+  expect(done).toMatchObject([more, 2, more, 1, { more: false }, 0]);
 });
 
 test("[J52] a finished job that is moved counts as finished anew", () => {
