@@ -80,7 +80,7 @@ export const bulkOperations = {
     result: Type.Object({
       affected: Type.Optional(Type.Integer()),
       errors: Type.Optional(Type.Integer()),
-      duration_ms: Type.Optional(Type.Number()),
+      duration_ms: Type.Optional(Type.Integer()),
       /** Jobs that match the ids or the filter; at least so many unless `matched_exact`. */
       matched: Type.Optional(Type.Integer()),
       matched_exact: Type.Optional(Type.Boolean()),

@@ -1,7 +1,7 @@
 /** Operations on the cluster: who is in it, and changes of that. Ids are text, since the clients of 0.3 read them so. */
 import { Type } from "@sinclair/typebox";
 import { consistencyWith, operation, readOperation } from "./operation.ts";
-import { Status } from "./schemas.ts";
+import { Maybe, Status } from "./schemas.ts";
 
 const Member = Type.Object({
   id: Type.String(),
@@ -172,7 +172,7 @@ export const clusterOperations = {
     tag: "cluster",
     placement: "global",
     summary: "Hand leadership to a node, or to the one that is furthest",
-    body: Type.Object({ node: Type.Optional(NodeName) }),
+    body: Type.Object({ node: Maybe(NodeName) }),
     bodyOptional: true,
     result: Status,
     errors: ["NOT_FOUND", "CONFLICT"],
@@ -183,7 +183,7 @@ export const clusterOperations = {
     tag: "cluster",
     placement: "node",
     summary: "Make a snapshot of a node's state now, and let its log go of what that holds",
-    body: Type.Object({ node: Type.Optional(NodeName) }),
+    body: Type.Object({ node: Maybe(NodeName) }),
     bodyOptional: true,
     result: Type.Object({
       node_id: Type.String(),

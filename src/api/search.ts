@@ -82,7 +82,7 @@ export const JobPage = Type.Object({
   ...reach,
   /** The filter as it was understood, as text for `q`. */
   filter: Type.String(),
-  duration_ms: Type.Number(),
+  duration_ms: Type.Integer(),
 });
 
 export const searchOperations = {

@@ -2,6 +2,8 @@
  * `corvo backup`: everything that a running server or cluster has, as one file. It is checked while it comes, and takes its name only
  * when it is whole; what a crash leaves is `FILE.part`, which the next one replaces.
  */
+import { CorvoError } from "../base/errors.ts";
+import { networkReasonOf } from "../base/network-failure.ts";
 import { formatTime } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
 import { connect, patientRetry } from "./_shared/client.ts";
@@ -95,7 +97,7 @@ async function save(
       { signal: context.signal },
     );
     let read = 0;
-    const summary = await summarize(bytesOf(chunks), async (chunk) => {
+    const summary = await summarize(bytesOf(chunks, context.signal), async (chunk) => {
       read += chunk.length;
       progress.update(undefined, formatBytes(read));
       if (target !== undefined) target.write(chunk);
@@ -112,9 +114,17 @@ async function save(
   return undefined;
 }
 
-async function* bytesOf(chunks: AsyncIterable<string | Uint8Array>) {
-  for await (const chunk of chunks) {
-    yield typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+async function* bytesOf(chunks: AsyncIterable<string | Uint8Array>, signal: AbortSignal) {
+  try {
+    for await (const chunk of chunks) {
+      yield typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
+    }
+  } catch (cause) {
+    if (cause instanceof CorvoError || signal.aborted) throw cause;
+    throw new CorvoError("UNAVAILABLE", `the backup broke off: ${networkReasonOf(cause)}`, {
+      cause,
+      hint: "If the server still runs, its log says why: it needs as much free space as its largest shard.",
+    });
   }
 }
 

@@ -95,7 +95,11 @@ export class Replica {
   readonly #encoder = new TextEncoder();
   readonly #decoder = new TextDecoder();
   #consensus: Consensus | undefined;
-  #conf: ConfState;
+  /**
+   * Where the engine and the membership stand, which is what a checkpoint stores. Consensus counts an entry before it is
+   * carried out here, and may ask for a snapshot in between: the next batch is proposed before this one is applied.
+   */
+  #applied: AppliedPoint;
   #waiting: Proposal[] = [];
   #waitingBytes = 0;
   #inFlight: Flight | undefined;
@@ -111,9 +115,9 @@ export class Replica {
     this.#deps = deps;
     this.#options = options;
     this.engine = new Engine(deps.store.state, undefined, deps.place);
-    this.#conf = deps.store.stored.conf;
+    this.#applied = deps.store.stored;
     this.#time = new LogTime(deps.clock, deps.store.state.meta.nowMs);
-    this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#appliedPoint() }, options);
+    this.#checkpoints = new Checkpoints({ ...deps, applied: () => this.#applied }, options);
     this.#alarm = new Alarm({
       ...deps,
       time: this.#time,
@@ -160,7 +164,7 @@ export class Replica {
 
   /** The membership as applied. */
   get conf(): ConfState {
-    return this.#conf;
+    return this.#applied.conf;
   }
 
   /** Why writes are refused at the moment, or undefined. */
@@ -275,6 +279,7 @@ export class Replica {
     this.#isApplying = true;
     const startedMs = this.#deps.clock.monotonicMs();
     const outcomes = this.engine.apply(batch);
+    this.#applied = { ...this.#applied, index: entry.index };
     this.#applyMs = this.#deps.clock.monotonicMs() - startedMs;
     if (this.engine.featureLevel !== level) this.#deps.onFeatureLevel?.(this.engine.featureLevel);
     this.#time.note(batch.nowMs);
@@ -293,9 +298,9 @@ export class Replica {
     this.#resolveIdle();
   }
 
-  /** The membership changed with an applied entry. */
-  applyConf(conf: ConfState): void {
-    this.#conf = conf;
+  /** The membership changed with the entry of this index. */
+  applyConf(conf: ConfState, index: number): void {
+    this.#applied = { index, conf };
   }
 
   /** Leadership was won, lost, or became usable. What this node can no longer promise is answered at once. */
@@ -332,10 +337,6 @@ export class Replica {
   logRecovered(): void {
     this.#readOnly = undefined;
     this.#alarm.arm();
-  }
-
-  #appliedPoint(): AppliedPoint {
-    return { index: this.appliedIndex, conf: this.#conf };
   }
 
   /** Memory that no one else bounds: what waits for the log, and what waits to be stored. */

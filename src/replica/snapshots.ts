@@ -20,6 +20,12 @@ export interface MadeSnapshot {
 /** A snapshot that nobody asked for, or that arrived, so long ago is dropped, and the log may shrink again. */
 const keepMs = 60_000;
 
+/**
+ * Before the core may have another one begun after one that failed. It takes the disk no less than one that succeeds, and while
+ * one is made the log lets go of nothing: without a pause a leader without room for it would fill its disk.
+ */
+const restMs = 10_000;
+
 /** A snapshot that is being sent. */
 interface LentSnapshot extends MadeSnapshot {
   /** It arrived, or will not. */
@@ -40,6 +46,8 @@ export class Snapshots {
   #latest: MadeSnapshot | undefined;
   #making: Promise<MadeSnapshot> | undefined;
   #cancelDrop: (() => void) | undefined;
+  /** Set during the pause after one that failed. */
+  #cancelRest: (() => void) | undefined;
   /** Snapshots on their way, or just given back. */
   readonly #lent = new Set<MadeSnapshot>();
 
@@ -77,6 +85,7 @@ export class Snapshots {
       return made;
     } catch (error) {
       this.#deps.logger.error("no snapshot could be made", { error });
+      this.#rest();
       throw error;
     } finally {
       this.#making = undefined;
@@ -94,8 +103,16 @@ export class Snapshots {
       }
     }
     // A failure was logged, and the core asks again.
-    if (this.#making === undefined) this.make().catch(() => undefined);
+    const mayMake = this.#making === undefined && this.#cancelRest === undefined;
+    if (mayMake) this.make().catch(() => undefined);
     return "unavailable";
+  }
+
+  #rest(): void {
+    this.#cancelRest?.();
+    this.#cancelRest = this.#deps.timers.after(restMs, () => {
+      this.#cancelRest = undefined;
+    });
   }
 
   #keep(): void {

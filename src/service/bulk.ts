@@ -59,7 +59,8 @@ export class BulkOperations {
       return this.#startBackground(id, action, choice, { total, isExact });
     }
     const affected = await this.#work(action, choice);
-    return { ...matched, affected, errors: 0, duration_ms: clock.monotonicMs() - startedMs };
+    const duration_ms = Math.round(clock.monotonicMs() - startedMs);
+    return { ...matched, affected, errors: 0, duration_ms };
   }
 
   async #count(choice: Choice): Promise<Count> {

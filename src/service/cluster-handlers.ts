@@ -70,15 +70,13 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
     },
     async transferLeader({ body }) {
       const { node: name } = body;
-      const target = name === undefined ? undefined : findMember(cluster, name).id;
+      const target = name == null ? undefined : findMember(cluster, name).id;
       await cluster.transferLeadership(target);
       return { status: "transferred" };
     },
     async makeSnapshot({ body }) {
       const { node: name } = body;
-      const made = await cluster.snapshot(
-        name === undefined ? undefined : findMember(cluster, name).id,
-      );
+      const made = await cluster.snapshot(name == null ? undefined : findMember(cluster, name).id);
       return {
         node_id: String(made.nodeId),
         index: made.index,

@@ -110,7 +110,9 @@ function tryRead(node: Node, jobId: string): JobView | undefined {
 
 function waitJob(node: Node, jobId: string, waitMs: number, signal: AbortSignal): Promise<JobView> {
   const job = node.findJob(jobId);
-  if (isFinished(job.state) || waitMs === 0) return Promise.resolve(readJob(node, jobId));
+  if (isFinished(job.state) || waitMs === 0 || signal.aborted) {
+    return Promise.resolve(readJob(node, jobId));
+  }
   return new Promise((resolve, reject) => {
     const end = () => {
       unwatch();

@@ -54,7 +54,7 @@ export async function searchJobs(
     has_more: page.cursor !== undefined,
     ...reachView(node, page),
     filter: shown,
-    duration_ms: Math.round((node.deps.clock.monotonicMs() - startedMs) * 1000) / 1000,
+    duration_ms: Math.round(node.deps.clock.monotonicMs() - startedMs),
   };
 }
 

@@ -85,8 +85,8 @@ class Session implements StreamSession {
   }
 
   #carryOut(frame: ClientFrame): Promise<string> {
-    return new Promise((resolve) => {
-      const answer = new Answer(frame.id, resolve);
+    return new Promise((resolve, reject) => {
+      const answer = new Answer(frame.id, resolve, reject);
       try {
         const hasBegun = this.#begin(this.#stepsOf(frame), answer);
         // Credits count for nothing where nothing is given out.
@@ -114,6 +114,8 @@ class Session implements StreamSession {
 
   close(): void {
     this.#closed = true;
+    // A frame that still waits for its blobs is carried out, but nobody is there for jobs.
+    this.#mayClaim = false;
     this.#leaveRegistry();
     if (this.#waiter !== undefined) this.#node.claims.remove(this.#waiter);
   }
@@ -294,8 +296,8 @@ class Session implements StreamSession {
 }
 
 function refusal(frame: ClientFrame, error: unknown): Promise<string> {
-  return new Promise((resolve) => {
-    const answer = new Answer(frame.id, resolve);
+  return new Promise((resolve, reject) => {
+    const answer = new Answer(frame.id, resolve, reject);
     answer.refuse(error);
     answer.release();
   });
@@ -329,14 +331,16 @@ function isSameList(one: readonly string[], other: readonly string[]): boolean {
 class Answer {
   readonly #id: number;
   readonly #resolve: (text: string) => void;
+  readonly #reject: (fault: unknown) => void;
   #parts = "";
   /** Parts that are still to come, and one for the caller that is still adding. */
   #open = 1;
   #error: CorvoError | undefined;
 
-  constructor(id: number, resolve: (text: string) => void) {
+  constructor(id: number, resolve: (text: string) => void, reject: (fault: unknown) => void) {
     this.#id = id;
     this.#resolve = resolve;
+    this.#reject = reject;
   }
 
   expect(): void {
@@ -356,12 +360,10 @@ class Answer {
     this.release();
   }
 
-  /** Something in the frame was refused: what the answer does not list did not happen. */
+  /** Something in the frame was refused: what the answer does not list did not happen. A fault is the connection's to tell. */
   refuse(error: unknown): void {
-    this.#error ??=
-      error instanceof CorvoError
-        ? error
-        : new CorvoError("INTERNAL_ERROR", "the frame could not be carried out", { cause: error });
+    if (error instanceof CorvoError) this.#error ??= error;
+    else this.#reject(error);
   }
 
   release(): void {

@@ -51,8 +51,11 @@ export class JobCache {
     this.#gone.add(seq);
   }
 
-  /** Hands over what changed; `settle` or `restore` must follow before the next call. */
-  take(): { jobs: Job[]; deleted: number[] } {
+  /**
+   * Hands over what changed; `settle` or `restore` must follow before the next call. A job that was restored since it was deleted
+   * is among the jobs, and not among the deleted ones: it `returned`.
+   */
+  take(): { jobs: Job[]; deleted: number[]; returned: number[] } {
     this.#leaving = this.#dirty;
     this.#leavingGone = this.#gone;
     this.#dirty = new Set();
@@ -62,7 +65,12 @@ export class JobCache {
       const job = this.#jobs.get(seq);
       if (job !== undefined) jobs.push(job);
     }
-    return { jobs, deleted: [...this.#leavingGone] };
+    const gone = [...this.#leavingGone];
+    return {
+      jobs,
+      deleted: gone.filter((seq) => !this.#jobs.has(seq)),
+      returned: gone.filter((seq) => this.#jobs.has(seq)),
+    };
   }
 
   /**

@@ -22,7 +22,14 @@ import {
   writeRow,
 } from "./log-format.ts";
 import { type GroupState, tableOf, verifyLog } from "./log-verify.ts";
-import { isDiskFull, makeReserve, type Reserve, releaseReserve, roomNeeded } from "./reserve.ts";
+import {
+  isDiskFull,
+  makeReserve,
+  noRoomMessage,
+  type Reserve,
+  releaseReserve,
+  roomNeeded,
+} from "./reserve.ts";
 import type { Superblock } from "./superblock.ts";
 import { checkWal } from "./wal-check.ts";
 import { type DecodedWork, decodeWorks } from "./work-codec.ts";
@@ -395,10 +402,6 @@ export class LogDatabase {
     const groups = this.groups.map(({ group, last, sequence }) => ({ group, last, sequence }));
     this.#superblock.write({ sequence: this.#sequence, groups, clean });
   }
-}
-
-function noRoomMessage(dir: string): string {
-  return `The disk of ${dir} is full: there is no room to open the log. Free at least 1 MiB, then start again.`;
 }
 
 function newGroup(group: number): GroupState {

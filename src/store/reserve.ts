@@ -63,6 +63,18 @@ export function releaseReserve(reserve: Reserve): void {
   rmSync(reserve.path, { force: true });
 }
 
+/** Whoever opens a database needs a little room, and on a full disk the reserve is that room. False when there is none even so. */
+export function makeRoomToOpen(reserve: Reserve): boolean {
+  if (freeBytes(reserve) >= spareBytes) return true;
+  releaseReserve(reserve);
+  return freeBytes(reserve) >= spareBytes;
+}
+
+/** What a start says that finds no room. */
+export function noRoomMessage(dir: string): string {
+  return `The disk of ${dir} is full: there is no room to open the log and the state. Free at least 1 MiB, then start again.`;
+}
+
 /** The one write error that is not the end: SQLite's and the operating system's words for a full disk. */
 export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error) || !("code" in error)) return false;

@@ -5,6 +5,7 @@
  * a note says that the received file is complete; the state is replaced by it, the log begins after it, and only
  * then the note goes. Each step can be repeated.
  */
+import { Database } from "bun:sqlite";
 import {
   closeSync,
   existsSync,
@@ -94,6 +95,9 @@ export function keepIncoming(
   path: string,
   point: Point,
 ): void {
+  // That of one which came before would be taken to speak of this one, if there is no room for another.
+  rmSync(join(directory, note), { force: true });
+  syncDirectory(directory);
   renameSync(path, join(directory, incoming));
   syncDirectory(directory);
   writeDurably(directory, note, `${JSON.stringify(point)}\n`);
@@ -114,6 +118,14 @@ export function placeIncoming({
   }
   const point = JSON.parse(readFileSync(notePath, "utf8")) as Point;
   if (existsSync(join(directory, incoming))) {
+    if (appliedIn(statePath) >= point.index) {
+      // The node went on after it came, and its log may no longer reach back so far. The note goes first: alone it would
+      // say that the state was replaced.
+      rmSync(notePath);
+      syncDirectory(directory);
+      rmSync(join(directory, incoming));
+      return undefined;
+    }
     for (const suffix of ["-wal", "-shm"]) rmSync(statePath + suffix, { force: true });
     // It follows the changes of the old state, of which the new one knows nothing.
     removeTextIndex(textPath);
@@ -121,6 +133,19 @@ export function placeIncoming({
     syncDirectory(directory);
   }
   return point;
+}
+
+/** The last entry that a state has; 0 for none that could be gone on from. */
+function appliedIn(statePath: string): number {
+  if (!existsSync(statePath)) return 0;
+  try {
+    using db = new Database(statePath, { readonly: true });
+    const row = db.query("SELECT value FROM meta WHERE key = 'applied'").get();
+    return Number((row as { value: string } | null)?.value ?? 0);
+  } catch {
+    // What cannot be read is what the snapshot replaces.
+    return 0;
+  }
 }
 
 /** Second half, with the log open: it begins after the snapshot, unless it already goes on from it. */

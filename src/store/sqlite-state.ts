@@ -29,6 +29,7 @@ import { JobCache } from "./job-cache.ts";
 import {
   type AttemptRow,
   attemptRow,
+  eachRow,
   readAttempt,
   readAttempts,
   readIdempotency,
@@ -307,7 +308,7 @@ export class SqliteState implements State {
 
   /** Everything that changed since the last one. `settle` or `restore` must follow before the next. */
   takeCheckpoint(appliedIndex: number, conf = "{}"): Checkpoint {
-    const { jobs, deleted } = this.#jobs.take();
+    const { jobs, deleted, returned } = this.#jobs.take();
     // Retention may have removed what was not stored yet. An older row of it, perhaps an unfinished one, must go.
     const kept = jobs.filter((job) => !this.#isPurged(job));
     const purged = jobs.filter((job) => this.#isPurged(job)).map((job) => job.seq);
@@ -324,7 +325,8 @@ export class SqliteState implements State {
       meta: JSON.stringify(this.meta),
       ...this.#encodeJobs(kept),
       deletedJobs: [...deleted, ...purged],
-      attempts: attempts.put.map(([, attempt]) => attemptRow(attempt)),
+      returnedJobs: returned,
+      attempts: attempts.put.flatMap(([, one]) => (this.#isOwn(one) ? [attemptRow(one)] : [])),
       deletedAttempts: attempts.deleted.map(
         (key) => key.split(" ").map(Number) as [number, number],
       ),
@@ -412,13 +414,18 @@ export class SqliteState implements State {
 
   *#allAttempts(): Iterable<Attempt> {
     for (const [, attempt] of this.#dirtyAttempts.entries()) {
-      if (attempt !== undefined && this.getJob(attempt.seq) !== undefined) yield attempt;
+      if (attempt !== undefined && this.#isOwn(attempt)) yield attempt;
     }
     for (const row of eachRow(this.#db, "SELECT * FROM attempts")) {
       const attempt = readAttempt(row as AttemptRow);
       if (this.#dirtyAttempts.get(`${attempt.seq} ${attempt.ordinal}`).known) continue;
-      if (this.getJob(attempt.seq) !== undefined) yield attempt;
+      if (this.#isOwn(attempt)) yield attempt;
     }
+  }
+
+  /** A job that came back under its number has none of the attempts from before it was deleted. */
+  #isOwn({ seq, ordinal }: Attempt): boolean {
+    return ordinal < (this.getJob(seq)?.history ?? 0);
   }
 
   *#allUniques(): Iterable<UniqueRecord> {
@@ -486,15 +493,5 @@ export class SqliteState implements State {
       this.#idempotency.set(stored.record.key, stored);
       this.#nextIdempotency = stored.ordinal + 1;
     }
-  }
-}
-
-/** A row at a time: a walk over everything must not hold everything. */
-function* eachRow(db: Database, sql: string): Iterable<unknown> {
-  const statement = db.prepare(sql);
-  try {
-    yield* statement.iterate();
-  } finally {
-    statement.finalize();
   }
 }

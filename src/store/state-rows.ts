@@ -213,3 +213,13 @@ export function readIdempotency(db: Database): StoredIdempotency[] {
     return { ordinal: row.ordinal, record };
   });
 }
+
+/** A row at a time: a walk over everything must not hold everything. */
+export function* eachRow(db: Database, sql: string): Iterable<unknown> {
+  const statement = db.prepare(sql);
+  try {
+    yield* statement.iterate();
+  } finally {
+    statement.finalize();
+  }
+}

@@ -50,9 +50,13 @@ function handle(message: ToStateWorker): void {
       schedulePurge();
       break;
     case "close":
-      writer?.close();
-      writer = undefined;
-      send({ kind: "closed" });
+      try {
+        writer?.close();
+      } finally {
+        writer = undefined;
+        // Whoever stops waits for this, also when the file is broken: each checkpoint is durable since it was stored.
+        send({ kind: "closed" });
+      }
       break;
   }
 }

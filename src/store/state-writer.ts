@@ -4,6 +4,7 @@
  */
 import { Database, type Statement } from "bun:sqlite";
 import { type EventRetention, EventWriter, type PackedEvents } from "./event-rows.ts";
+import { isDiskFull } from "./reserve.ts";
 import {
   configureConnection,
   jobColumns,
@@ -26,6 +27,8 @@ export interface Checkpoint {
   readonly lengths: Int32Array;
   readonly texts: string;
   readonly deletedJobs: readonly number[];
+  /** Jobs that were deleted and then restored under the same number. */
+  readonly returnedJobs: readonly number[];
   readonly attempts: readonly (readonly (string | number | null)[])[];
   readonly deletedAttempts: readonly (readonly [number, number])[];
   readonly queues: readonly (readonly [number, string, string])[];
@@ -82,6 +85,10 @@ export class StateWriter {
     this.#db.exec("BEGIN IMMEDIATE");
     try {
       this.#writeJobs(checkpoint);
+      this.#each(
+        "DELETE FROM attempts WHERE seq = ?",
+        checkpoint.returnedJobs.map((seq) => [seq]),
+      );
       this.#each(
         "INSERT OR REPLACE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)",
         checkpoint.attempts,
@@ -164,9 +171,15 @@ export class StateWriter {
     return this.#purgeCursors.length > 0;
   }
 
+  /** What a full disk does not let into the file stays in the write-ahead log, where the next start finds it. */
   close(): void {
-    this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    this.#db.close();
+    try {
+      this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    } finally {
+      this.#db.close();
+    }
   }
 
   #writeJobs(checkpoint: Checkpoint): void {

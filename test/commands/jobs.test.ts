@@ -352,6 +352,19 @@ describe("jobs wait", () => {
     expect(code).toBe(0);
   });
 
+  test("says what a result of bytes is, and how to have it", async () => {
+    const bytes = ',"result":null,"result_type":"image/png","result_bytes":3';
+    const { fetch } = server(() => job("completed", bytes));
+
+    const alone = await corvo(["jobs", "wait", "j"], { fetch });
+    const both = await corvo(["jobs", "wait", "j", "k"], { fetch });
+
+    expect(alone).toMatchObject({ code: 0, stdout: "" });
+    expect(alone.stderr).toBe("the result is image/png, 3 B: corvo jobs result j\n");
+    expect(both).toMatchObject({ code: 0 });
+    expect(both.stdout).toStartWith("j\tcompleted\timage/png, 3 B\n");
+  });
+
   test("outlasts a restart of the server once the job is known", async () => {
     let calls = 0;
     const fetch = () => {

@@ -80,6 +80,30 @@ export function stateContract(name: string, open: () => OpenState): void {
       },
     );
 
+    withState(
+      "a job that was restored under the number of one that was deleted is there, with its own attempts alone",
+      (opened) => {
+        const { state } = opened;
+        state.putQueue(createQueue("a", 1));
+        state.putJob(buildJob({ seq: 1, history: 3 }));
+        for (let ordinal = 0; ordinal < 3; ordinal++) state.putAttempt(attempt(1, ordinal));
+        opened.store();
+        state.putAttempt(attempt(1, 3));
+        state.putJob(buildJob({ seq: 1, history: 4 }));
+
+        state.deleteJob(1);
+        state.noteRestored(1);
+        state.putJob(buildJob({ seq: 1, history: 1, priority: 9 }));
+        state.putAttempt(attempt(1, 0));
+
+        for (const at of stages(opened)) {
+          expect(at.getJob(1)?.priority).toBe(9);
+          expect([...at.contents().jobs()].map((job) => job.seq)).toEqual([1]);
+          expect(attemptsOf(at)).toEqual(["1 0"]);
+        }
+      },
+    );
+
     withState("a deleted attempt is gone", (opened) => {
       const { state } = opened;
       state.putQueue(createQueue("a", 1));

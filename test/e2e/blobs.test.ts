@@ -155,3 +155,27 @@ test("[V3] [V8] kill -9 of the leader during uploads loses nothing that was ackn
     cluster.nodes.every((node) => blobFiles(node).length === 0),
   );
 }, 120_000);
+
+test("a node that hangs does not keep a job from the blob that another node took", async () => {
+  await using cluster = await Cluster.of(3);
+  const leader = await cluster.leader();
+  const [hung, edge] = (await cluster.followers()).sort((one, other) => one.id - other.id);
+  if (hung === undefined || edge === undefined) throw new Error("there are no two followers");
+  const body = content(7, mebibyte);
+  const upload = await fetch(`${edge.url}/api/v1/blobs`, { method: "POST", body });
+  hung.pause();
+  await until("that is noticed", async () => {
+    const { nodes } = await leader.status();
+    return nodes.some(({ id, state }) => id === String(hung.id) && state === "unreachable");
+  });
+
+  const job = { queue: "scans", payload_blob: hashOf(body), content_type: "image/png" };
+  const startedMs = performance.now();
+  const answer = await leader.request("POST", "/api/v1/enqueue", job, 30_000);
+  const tookMs = performance.now() - startedMs;
+  hung.resume();
+
+  expect(upload.status).toBe(201);
+  expect([answer.status, answer.text]).toEqual([201, expect.any(String)]);
+  expect(tookMs).toBeLessThan(2000);
+}, 60_000);

@@ -1,9 +1,10 @@
 /** More than the server can take, and more than the disk can hold: refused, named, and nothing acknowledged is lost. */
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Place, type Server } from "../support/binary.ts";
+import { errorTable } from "../../src/base/errors.ts";
+import { Place, Server } from "../support/binary.ts";
 
 test("a flood is answered with 429 and Retry-After, serves on, and loses nothing that it acknowledged", async () => {
   await using place = await Place.create();
@@ -114,6 +115,91 @@ test.if(canMount)(
       expect(queue.pending).toBeWithin(ids.length, ids.length + unknown + 1);
     } finally {
       spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);
+
+test.if(canMount)(
+  "a server that was stopped starts on a disk that has filled up since, or says how much to free",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    const words = ["server", "--bind", "127.0.0.1:0", "--data-dir", "data", "--json"];
+    mountTmpfs(data, "96m");
+    try {
+      const server = await place.serve();
+      const added = await server.json<{ job_id: string }>("POST", "/api/v1/enqueue", {
+        queue: "before",
+      });
+      await server.stop();
+      const ballast = join(data, "ballast");
+      const fill = () => {
+        const free = statfsSync(data);
+        writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize));
+      };
+
+      fill();
+      const again = new Server(place.start(words));
+      again.listening.catch(() => undefined);
+      await until("it has noticed", async () => again.stderr.includes("the log starts read-only"));
+      rmSync(ballast);
+      await again.listening;
+      const read = await again.call("GET", `/api/v1/jobs/${added.job_id}`);
+      await again.stop();
+      // Somebody has taken that, too, and nothing is left open that could be used again.
+      rmSync(join(data, "reserve"));
+      for (const name of readdirSync(data)) if (name.endsWith("-shm")) rmSync(join(data, name));
+      fill();
+      const refused = await place.run(words);
+
+      expect(read.status).toBe(200);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain("Free at least 1 MiB, then start again.");
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);
+
+test.if(canMount)(
+  "a backup for which the disk has no room says that it broke off, a restore what is full, and neither leaves anything behind",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    const small = join(place.path, "small");
+    mountTmpfs(small, "4m");
+    mountTmpfs(data, "96m");
+    try {
+      const server = await place.serve(["--min-free-disk", "0", "--compress-above", "0"]);
+      const payload = "x".repeat(250_000);
+      const jobs = Array.from({ length: 40 }, () => ({ queue: "full", payload }));
+      await server.json("POST", "/api/v1/enqueue/batch", { jobs });
+      const free = statfsSync(data);
+      const ballast = join(data, "ballast");
+      writeFileSync(ballast, new Uint8Array(free.bavail * free.bsize - 18 * 1024 * 1024));
+      await server.json("POST", "/api/v1/jobs/search", { queue: "full", limit: 1 });
+
+      const made = await place.run(["backup", "full.backup"]);
+      rmSync(ballast);
+      const again = await place.run(["backup", "full.backup"]);
+      await server.stop();
+      const restored = await place.run(["restore", "full.backup", "--data-dir", "small/data"]);
+
+      expect([made.code, made.stderr]).toEqual([
+        errorTable.UNAVAILABLE.exit,
+        expect.stringContaining("the backup broke off"),
+      ]);
+      expect(again.code).toBe(0);
+      expect([restored.code, restored.stderr]).toEqual([
+        errorTable.DISK_BUDGET.exit,
+        expect.stringContaining("is full: the backup was not restored"),
+      ]);
+      expect(readdirSync(join(small, "data"))).toEqual([]);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+      spawnSync("umount", ["-l", small]);
     }
   },
   60_000,

@@ -182,12 +182,10 @@ for (const [action, extra, from, to] of bulkActions) {
     const jobs = [await jobIn(from, place), await jobIn(from, place), await jobIn("completed")];
     const last = action === "delete" || action === "retry" || action === "move";
     const job_ids = jobs.slice(0, last ? 2 : 3).map((one) => one.id);
-    expect(
-      await server.call("POST", "/api/v1/jobs/bulk", { job_ids, action, ...extra }),
-    ).toMatchObject({
-      status: 200,
-      body: { affected: 2, errors: 0, duration_ms: expect.any(Number) },
-    });
+    const done = await server.call("POST", "/api/v1/jobs/bulk", { job_ids, action, ...extra });
+    expect(done).toMatchObject({ status: 200, body: { affected: 2, errors: 0 } });
+    expect(done.body).toHaveProperty("duration_ms");
+    expect(Number.isInteger((done.body as { duration_ms: unknown }).duration_ms)).toBe(true);
     for (const { id } of jobs.slice(0, 2)) {
       if (to === undefined) {
         expect((await server.call("GET", `/api/v1/jobs/${id}`)).status).toBe(404);
@@ -265,6 +263,13 @@ for (const [what, body, status] of badBulks) {
   });
 }
 
+interface Found {
+  readonly jobs: readonly unknown[];
+  readonly total: number;
+  readonly has_more: boolean;
+  readonly duration_ms: number;
+}
+
 test("a search finds by queue, state, text, tags and more, and an empty one is an empty list", async () => {
   const queue = `search-${queues++}`;
   const jobs = [
@@ -293,12 +298,10 @@ test("a search finds by queue, state, text, tags and more, and an empty one is a
     [{ has_errors: false, sort: "priority", order: "asc", limit: 0, cursor: null }, 2],
   ];
   for (const [filter, total] of filters) {
-    const found = await server.post<{ jobs: unknown[]; total: number }>("/jobs/search", {
-      queue,
-      ...filter,
-    });
+    const found = await server.post<Found>("/jobs/search", { queue, ...filter });
     expect([filter, found.total, found.jobs.length]).toEqual([filter, total, total]);
-    expect(found).toMatchObject({ has_more: false, duration_ms: expect.any(Number) });
+    // The Go client reads the time into an integer, and with any other number refuses the answer.
+    expect([found.has_more, Number.isInteger(found.duration_ms)]).toEqual([false, true]);
   }
   for (const [expression, total] of [
     [".n == 2", 1],

@@ -72,7 +72,9 @@ test("[A8] every reply carries CORS headers and its duration", async () => {
   await using fixture = httpFixture();
   const url = fixture.listen();
 
-  for (const path of ["/nowhere", "/api/v1/queues/a", "/openapi.json"]) {
+  const hash = "0".repeat(64);
+  const read = ["/openapi.json", "/metrics", "/api/v1/metrics", `/api/v1/blobs/${hash}`];
+  for (const path of ["/nowhere", "/api/v1/queues/a", ...read]) {
     const reply = await fetch(url + path);
     expect(reply.headers.get("access-control-allow-origin")).toBe("*");
     expect(reply.headers.get("access-control-allow-methods")).toBe(
@@ -107,6 +109,26 @@ test("[A9] an unknown path is 404 and a wrong method 405 with the methods there 
   expect(wrong.status).toBe(405);
   expect(wrong.headers.get("allow")).toBe("OPTIONS, POST");
   expect(await wrong.json()).toMatchObject({ code: "METHOD_NOT_ALLOWED" });
+});
+
+test("calls for a namespace are refused, on fixed paths, with names in them, and for streams", async () => {
+  await using fixture = httpFixture({ handlers: { enqueueJob: async () => enqueued } });
+  const url = fixture.listen();
+  const paths = ["/enqueue", "/jobs/job_1", "/stream", "/events", "/blobs/x"];
+
+  for (const path of paths) {
+    const init = path === "/enqueue" ? post({ queue: "q" }) : {};
+    const headers = { "x-corvo-namespace": "acme" };
+    const reply = await fetch(`${url}/api/v1${path}`, { ...init, headers });
+    const { code, error } = (await reply.json()) as { code: string; error: string };
+    expect([reply.status, code]).toEqual([422, "UNSUPPORTED"]);
+    expect(error).toContain('"acme"');
+  }
+  expect(fixture.calls).toEqual([]);
+
+  const headers = { "x-corvo-namespace": "default" };
+  const init = { ...post({ queue: "q" }), headers };
+  expect((await fetch(`${url}/api/v1/enqueue`, init)).status).toBe(201);
 });
 
 test("a query, a trailing slash or a short host name do not change the route", async () => {

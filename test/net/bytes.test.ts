@@ -155,6 +155,7 @@ test("values come back with their type, never to be shown by a browser as its ow
   expect(await known.text()).toBe("a blob");
   expect(known.headers.get("x-content-type-options")).toBe("nosniff");
   expect(known.headers.get("content-disposition")).toBe("attachment");
+  expect(known.headers.get("server-timing")).toMatch(/^proc;dur=/);
   expect([unknown.status, bad.status]).toEqual([404, 400]);
   expect(blobs.kept.size).toBe(1);
 });

@@ -5,6 +5,7 @@ import { type OperationName, operations } from "../../src/api/operations.ts";
 import { CorvoError } from "../../src/base/errors.ts";
 import { follow, leadership, pair, started, stopAll } from "../support/follower.ts";
 import { httpFixture } from "../support/http-app.ts";
+import { exchange } from "../support/socket.ts";
 
 afterEach(stopAll);
 
@@ -220,6 +221,34 @@ describe("[A17] a call that cannot be passed on", () => {
     server.stop(true);
   });
 
+  test("is not answered with half a claim when the leader breaks off its answers", async () => {
+    const claims = 200;
+    const half = 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"jobs":[';
+    const sockets: { write(text: string): number; end(): void }[] = [];
+    const leader = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        data(socket) {
+          if (sockets.push(socket) < claims) return;
+          for (const one of sockets) {
+            one.write(half);
+            one.end();
+          }
+        },
+      },
+    });
+    const { url } = await follow(`http://127.0.0.1:${leader.port}`);
+    const claim = "POST /api/v1/fetch HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}";
+    const isWhole = (answer: string) => answer.endsWith("}");
+    const answers = Array.from({ length: claims }, () => exchange(url, claim, isWhole));
+    for (const answer of await Promise.all(answers)) {
+      expect(answer).toStartWith("HTTP/1.1 503");
+      expect(answer).toContain('"code":"UNAVAILABLE"');
+    }
+    leader.stop(true);
+  });
+
   test("ends when another node leads, although the old leader keeps silent", async () => {
     const reached = Promise.withResolvers<void>();
     await using silent = recorder(() => {
@@ -260,6 +289,35 @@ test("a caller that goes away ends the call at the leader", async () => {
   gone.abort();
   await aborted.promise;
   expect(await call).toBe("AbortError");
+});
+
+test("[A15] calls that wait at the leader take no room from those that do not, however many they are", async () => {
+  // The runtime's own client has at most 256 requests on their way, in the whole process.
+  const waiting = 300;
+  const all = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<{ jobs: [] }>();
+  let reached = 0;
+  const { url } = pair({
+    handlers: {
+      fetchJobs: () => {
+        reached++;
+        if (reached === waiting) all.resolve();
+        return over.promise;
+      },
+      enqueueJob: async () => ({ job_id: "job_1", status: "pending", unique_existing: false }),
+    },
+  });
+  const poll = '{"queues":["q"]}';
+  const text = `POST /api/v1/fetch/batch HTTP/1.1\r\nHost: h\r\nContent-Length: ${poll.length}\r\n\r\n${poll}`;
+  const isWhole = (answer: string) => answer.includes("}");
+  const answers = Array.from({ length: waiting }, () => exchange(url, text, isWhole));
+  await all.promise;
+
+  const added = await fetch(`${url}/api/v1/enqueue`, { method: "POST", body: '{"queue":"q"}' });
+
+  expect(added.status).toBe(201);
+  over.resolve({ jobs: [] });
+  for (const answer of await Promise.all(answers)) expect(answer).toContain('{"jobs":[]}');
 });
 
 test("a stop ends what only waits at the leader, and lets a write finish", async () => {

@@ -21,6 +21,8 @@ const checks = new Map(
   withBody.map(([name, operation]) => [name, TypeCompiler.Compile(operation.body)]),
 );
 
+const prototypeName = new RegExp(Object.getOwnPropertyNames(Object.prototype).join("|"));
+
 /** Would the operation take this body? */
 function fits({ body, ignoresUnknown }: Operation, text: string): boolean {
   const value: unknown = JSON.parse(text);
@@ -57,7 +59,7 @@ test("[A2] JSON that mostly fits is served if and only if it fits, and never ans
       if (reached) expect(fits(operation, text)).toBe(true);
       else expect(answer.code).not.toBe("NOT_FOUND");
       // The schema library looks for unknown names in the prototype as well.
-      const isOdd = /__proto__|constructor/.test(JSON.stringify(JSON.parse(text)));
+      const isOdd = prototypeName.test(JSON.stringify(JSON.parse(text)));
       const plain = text.length * 3 < 400 && !/\\u[dD]/.test(text) && !isOdd;
       if (plain && fits(operation, text)) expect(reached).toBe(true);
       // The message is a sentence about one field, not an echo of the body.

@@ -49,6 +49,14 @@ describe("[S14] a stream to a node that does not lead", () => {
     await counting.closed;
   });
 
+  test("[S2] has an answer to the frame with the largest id that there is", async () => {
+    const { url } = pair({ stream: countingService().service });
+    const client = await streamClient(url);
+    const id = Number.MAX_SAFE_INTEGER;
+    client.socket.send(JSON.stringify({ id, enqueue: [{ queue: "q", payload: 1 }] }));
+    expect(await client.next()).toEqual({ id, error: "1" });
+  });
+
   test("gets the leader's own reason when it closes", async () => {
     const { url } = pair();
     const client = await streamClient(url);

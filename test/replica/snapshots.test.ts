@@ -6,7 +6,7 @@ import { MemoryLogFile } from "../support/memory-log-file.ts";
 import { ManualTime } from "../support/node-rig.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
-function createSnapshots() {
+function createSnapshots(made = async (_index: number) => {}) {
   const time = new ManualTime();
   const conf = { ...emptyConfState, voters: [1], learners: [2, 3] };
   const storage = new RaftLogStorage(new MemoryLogFile(), 0, { applied: 0, conf });
@@ -17,10 +17,14 @@ function createSnapshots() {
     timers: time,
     storage,
     logger: memoryLogger(),
-    make: async () => ({ path: `${applied.index}.db`, bytes: 1, index: applied.index, conf }),
+    make: async () => {
+      const { index } = applied;
+      await made(index);
+      return { path: `${index}.db`, bytes: 1, index, conf };
+    },
     remove: (path) => removed.push(path),
   });
-  return { time, snapshots, removed, applied };
+  return { time, storage, snapshots, removed, applied };
 }
 
 const keepMs = 60_000;
@@ -58,4 +62,29 @@ test("a newer snapshot does not let go of what an older one on its way needs", a
   older?.giveBack();
   await time.pass(keepMs);
   expect(snapshots.neededAfter).not.toBe(40);
+});
+
+test("one that could not be made is not begun again at once, and the log may shrink until it is", async () => {
+  let tries = 0;
+  const { time, storage, snapshots } = createSnapshots(async () => {
+    tries++;
+    throw new Error("the disk is full");
+  });
+  // As often as a member that lags answers a heartbeat.
+  const ask = async () => {
+    for (let n = 0; n < 20; n++) {
+      expect(storage.snapshotFor(2)).toBe("unavailable");
+      await time.pass(100);
+    }
+  };
+
+  await ask();
+  const first = { tries, neededAfter: snapshots.neededAfter };
+  await time.pass(10_000);
+  await ask();
+  // Whoever asks for one by name is not put off.
+  await snapshots.make().catch(() => undefined);
+
+  expect(first).toEqual({ tries: 1, neededAfter: Number.POSITIVE_INFINITY });
+  expect(tries).toBe(3);
 });

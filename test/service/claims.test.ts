@@ -1,6 +1,7 @@
 /** How jobs reach the workers that wait for them: in which order, on what occasions, and at what cost to the log. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { AssertionError } from "../../src/base/assert.ts";
 import type { ClaimedView } from "../../src/service/views.ts";
 import { NodeRig, neverAborted, settle } from "../support/node-rig.ts";
 
@@ -248,6 +249,45 @@ test("a streaming worker that disconnects while its claim is being written gives
 
   expect(pushed).toEqual([]);
   expect(await rig.job(job_id)).toMatchObject({ state: "pending", attempt: 0 });
+});
+
+test("a streaming worker that disconnects while a blob is made durable is nobody who waits", async () => {
+  const durable = Promise.withResolvers<number>();
+  const rig = new NodeRig({ bytesOf: () => 1, ensure: () => durable.promise });
+  const session = rig.service.stream.open(() => true);
+  const payload_blob = "0".repeat(64);
+  const frame = session.frame({
+    id: 1,
+    enqueue: [{ queue: "blobs", payload_blob, content_type: "image/png" }],
+    claim: { queues: ["q"], credits: 5, worker_id: "w" },
+  });
+  session.close();
+  durable.resolve(1);
+  expect(JSON.parse(await frame)).toMatchObject({ id: 1, enqueue: [{ status: "pending" }] });
+
+  expect(rig.node.claims.waitingAt("q")).toBe(0);
+  expect([...rig.node.workers.all()]).toEqual([]);
+});
+
+test("a fault behind a frame is no refusal: the connection has to tell it", async () => {
+  const rig = new NodeRig();
+  const session = rig.service.stream.open(() => true);
+  const bug = new AssertionError("a guarantee is broken");
+  rig.replica.propose = () => {
+    throw bug;
+  };
+  const frame = session.frame({ id: 1, enqueue: [{ queue: "q" }] });
+  expect(await frame.catch((error: unknown) => error)).toBe(bug);
+});
+
+test("who has gone before the wait for a job's end begins is not waited for", async () => {
+  const rig = new NodeRig();
+  const { job_id } = await rig.enqueue({ queue: "q" });
+  const input = { params: { job_id }, query: { timeout: 60 }, body: {} };
+  const answer = rig.service.handlers.waitJob(input, { signal: AbortSignal.abort() });
+  expect(await Promise.race([answer, settle().then(() => "still waiting")])).toMatchObject({
+    state: "pending",
+  });
 });
 
 test("a claim that is replaced while jobs are on their way counts them against its credits", async () => {

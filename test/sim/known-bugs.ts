@@ -378,4 +378,12 @@ export const knownBugs: readonly KnownBug[] = [
     from: "    this.events = new EventTail(this.meta.nextEvent, false);\n",
     to: "    if (from !== undefined) this.meta.nextEvent = 1;\n    this.events = new EventTail(this.meta.nextEvent, false);\n",
   },
+  {
+    id: "D5",
+    says: "what is stored counts an entry that the engine has not applied yet",
+    by: "simulator",
+    file: "src/replica/replica.ts",
+    from: "applied: () => this.#applied }",
+    to: "applied: () => ({ ...this.#applied, index: this.appliedIndex }) }",
+  },
 ];

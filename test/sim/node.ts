@@ -122,6 +122,7 @@ export class SimNode {
       keep: (image) => {
         this.image.state = image;
       },
+      onCheckpoint: (point, digest) => this.#world.oracle.stores(this.id, point, digest),
     });
     if (incoming === undefined) {
       enter(() => this.#begin(log, store));

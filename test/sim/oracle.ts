@@ -5,7 +5,8 @@
 import { parseJobId } from "../../src/base/ids.ts";
 import { isFinished, type Job } from "../../src/engine/job.ts";
 import type { AnyRecord } from "../../src/engine/records.ts";
-import type { Entry, EntryId, NodeId } from "../../src/raft/message.ts";
+import type { ConfState, Entry, EntryId, NodeId } from "../../src/raft/message.ts";
+import type { AppliedPoint } from "../../src/replica/ports.ts";
 import { AdmissionLedger } from "./admission-ledger.ts";
 import { BulkLedger } from "./bulk-ledger.ts";
 import { CascadeLedger } from "./cascade-ledger.ts";
@@ -89,6 +90,8 @@ export class Oracle {
   fingerprint = 0;
   readonly #entries: (AppliedEntry | undefined)[] = [];
   readonly #terms: (number | undefined)[] = [];
+  readonly #confs: (ConfState | undefined)[] = [];
+  #stored: { node: NodeId; point: AppliedPoint; digest: number }[] = [];
   readonly #applied = new Map<NodeId, number>();
   readonly #leaders = new Map<number, NodeId>();
   readonly #tokens = new Set<number>();
@@ -147,6 +150,32 @@ export class Oracle {
       this.report(`node ${node} has another state than others at index ${index}`);
     }
     this.fingerprint = mix(mix(mix(this.fingerprint, node), index), digest);
+  }
+
+  /** A process begins to store its state, as that of this point. What has been applied there is known after the event. */
+  stores(node: NodeId, point: AppliedPoint, digest: number): void {
+    this.#stored.push({ node, point, digest });
+  }
+
+  /** The membership as of this entry. */
+  confApplied(index: number, conf: ConfState): void {
+    this.#confs[index] = conf;
+  }
+
+  /** What processes stored since the last call is what was applied up to there. */
+  checkStored(): void {
+    for (const { node, point, digest } of this.#stored.splice(0)) {
+      const known = this.#entries[point.index];
+      if (known !== undefined && known.digest !== digest) {
+        this.report(`node ${node} stored another state than was applied at index ${point.index}`);
+      }
+      const conf = this.#confs.findLast(
+        (each, index) => each !== undefined && index <= point.index,
+      );
+      if (conf !== undefined && !Bun.deepEquals(conf, point.conf)) {
+        this.report(`node ${node} stored other members than were applied at index ${point.index}`);
+      }
+    }
   }
 
   /** Empty entries are not handed to the state, so their terms are compared here. */

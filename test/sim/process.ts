@@ -12,6 +12,7 @@ import { Courier } from "../../src/replica/courier.ts";
 import { Group, type GroupOptions } from "../../src/replica/group.ts";
 import { Membership } from "../../src/replica/membership.ts";
 import { Planner } from "../../src/replica/planner.ts";
+import type { Consensus } from "../../src/replica/ports.ts";
 import { defaultReplicaOptions, Replica } from "../../src/replica/replica.ts";
 import { Snapshots } from "../../src/replica/snapshots.ts";
 import { Sweeper } from "../../src/replica/sweeper.ts";
@@ -91,8 +92,9 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
       sendSnapshot: host.sendSnapshot,
       onEntry: (entry) => apply(host, { replica, store }, entry),
       onConf: (conf, entry) => {
-        replica.applyConf(conf);
+        replica.applyConf(conf, entry.index);
         membership.confChanged();
+        oracle.confApplied(entry.index, conf);
         oracle.applied(id, entry, store.state.digest);
       },
       onSoft: (soft) => {
@@ -105,7 +107,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
     },
     groupOptions(host, store),
   );
-  replica.attach(group);
+  replica.attach(askingForSnapshots(group, { replica, random }));
   const membership = createMembership(host, { ...parts, group, replica });
   const claims = new Claims(replica, timers, new ClaimRates(() => host.clock.monotonicMs()));
   const planner = new Planner({ ...parts, replica, dueTimes });
@@ -125,6 +127,27 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
   });
   const duties = { planner, sweeper, courier };
   return { log, store, group, replica, membership, claims, snapshots, made, ...duties };
+}
+
+/** Whoever proposes sends entries, and may find there that a member needs a snapshot: of the state as it is at that moment. */
+function askingForSnapshots(
+  group: Group,
+  { replica, random }: { readonly replica: Replica; readonly random: SeededRandom },
+): Consensus {
+  return {
+    get isReady() {
+      return group.isReady;
+    },
+    get appliedIndex() {
+      return group.appliedIndex;
+    },
+    readBarrier: () => group.readBarrier(),
+    propose(data) {
+      // A full disk is no news.
+      if (below(random, 50) === 0) replica.storeState().catch(() => undefined);
+      return group.propose(data);
+    },
+  };
 }
 
 /** Receivers take a while, and some try again. */

@@ -147,6 +147,7 @@ export class Simulation {
 
   #checkNodes(): void {
     this.#oracle.schedules.check();
+    this.#oracle.checkStored();
     for (const node of this.#nodes.values()) {
       const { group } = node;
       if (group === undefined) continue;

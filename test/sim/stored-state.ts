@@ -242,6 +242,7 @@ export class SimStore implements StateStore {
   readonly #disk: Disk;
   readonly #enter: (work: () => void) => void;
   readonly #keep: (image: StateImage) => void;
+  readonly #onCheckpoint: (point: AppliedPoint, digest: number) => void;
   #image: StateImage;
   /** The image that was taken last, stored or not. */
   #taken: StoredState;
@@ -250,12 +251,17 @@ export class SimStore implements StateStore {
   constructor(
     disk: Disk,
     image: StateImage,
-    io: { enter: (work: () => void) => void; keep: (image: StateImage) => void },
+    io: {
+      enter: (work: () => void) => void;
+      keep: (image: StateImage) => void;
+      onCheckpoint: (point: AppliedPoint, digest: number) => void;
+    },
   ) {
     this.#disk = disk;
     this.#image = image;
     this.#enter = io.enter;
     this.#keep = io.keep;
+    this.#onCheckpoint = io.onCheckpoint;
     this.state = image.state.open();
     this.#taken = image.state;
   }
@@ -273,6 +279,7 @@ export class SimStore implements StateStore {
   }
 
   checkpoint(point: AppliedPoint): Promise<void> {
+    this.#onCheckpoint(point, this.state.digest);
     this.#taken = this.#taken.next(this.state);
     const image = { state: this.#taken, point };
     const taken = this.state.dirtyCount;

@@ -78,7 +78,8 @@ export function drawAdmissionChange(random: SeededRandom): Change {
     filter: {},
     total: 0,
     totalExact: false,
-    ...(below(random, 2) === 0 ? {} : { perSecond: 1 + below(random, 20) }),
+    // As slow as lets it end in the time that a run waits for everything to end.
+    ...(below(random, 2) === 0 ? {} : { perSecond: 4 + below(random, 17) }),
   };
 }
 

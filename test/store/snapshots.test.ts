@@ -1,5 +1,6 @@
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ShardFiles, shardFiles } from "../../src/store/shard-files.ts";
 import { alignLog, keepIncoming, placeIncoming } from "../../src/store/snapshots.ts";
@@ -57,6 +58,44 @@ test("a snapshot whose note was not written is not installed, and goes", () => {
   expect(placed).toBeUndefined();
   expect(readFileSync(statePath, "utf8")).toBe("old");
   expect(existsSync(join(dir.path, "incoming.db"))).toBe(false);
+});
+
+test("a newer snapshot whose note could not be written is not installed with the note of the one before it", () => {
+  using dir = new TempDir();
+  const files = received(dir);
+  const newer = join(dir.path, "newer.db");
+  writeFileSync(newer, "newer still");
+  // Stands for a disk that fills up, or a crash, between the two.
+  mkdirSync(join(dir.path, `${files.note}.new`));
+
+  expect(() => keepIncoming(files, newer, { index: 90, term: 7 })).toThrow();
+  const placed = placeIncoming(files);
+
+  expect(placed).toBeUndefined();
+  expect(readFileSync(files.statePath, "utf8")).toBe("old");
+});
+
+test("a snapshot that the node has overtaken before it started again is not installed, and nothing of the log is lost", async () => {
+  using dir = new TempDir();
+  const files = received(dir);
+  rmSync(files.statePath);
+  rmSync(`${files.statePath}-wal`);
+  using state = new Database(files.statePath, { create: true });
+  state.exec("CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('applied', '90')");
+  const log = await openTestLog(dir);
+  const entries = entriesFrom(1, 100, { term: 7 });
+  await append(log, { group: 0, entries, hardState: { term: 7, vote: "1", commit: 95 } });
+  // The log has let go of what the state has.
+  log.compact(0, 60);
+
+  const placed = placeIncoming(files);
+  if (placed !== undefined) await alignLog(files, log, placed);
+
+  expect(log.bounds(0)).toMatchObject({ first: 61, last: 100 });
+  expect(state.query("SELECT value FROM meta").values()).toEqual([["90"]]);
+  expect(placeIncoming(files)).toBeUndefined();
+  expect(existsSync(join(dir.path, files.incoming))).toBe(false);
+  await log.close();
 });
 
 test("[RS6] a log that does not reach the snapshot begins after it, and no earlier than in its term", async () => {

@@ -83,6 +83,29 @@ test("a job that is deleted before it was stored leaves no attempts behind", () 
   rig.close();
 });
 
+test("a job that is restored while the deletion of the one before it cannot be stored is there after both", () => {
+  using dir = tempDir();
+  const path = join(dir.path, "state.db");
+  const rig = new StateRig(path, 0);
+  rig.state.putQueue(createQueue("a", 1));
+  rig.state.putJob(buildJob({ seq: 1, history: 2 }));
+  rig.state.putAttempt(buildAttempt({ seq: 1 }));
+  rig.state.putAttempt(buildAttempt({ seq: 1, ordinal: 1 }));
+  rig.checkpoint(1);
+  rig.state.deleteJob(1);
+  rig.step(2);
+  rig.state.noteRestored(1);
+  rig.state.putJob(buildJob({ seq: 1, priority: 9 }));
+
+  rig.fail();
+  rig.checkpoint(3);
+  rig.crash();
+
+  expect(rig.state.getJob(1)?.priority).toBe(9);
+  expect(countRows(path)).toEqual({ jobs: 1, attempts: 0 });
+  rig.close();
+});
+
 test("a job that was removed by retention before it was stored does not come back as the unfinished one it was", () => {
   using dir = tempDir();
   const rig = new StateRig(join(dir.path, "state.db"), 0);

@@ -20,8 +20,31 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.constant({ kind: "checkpoint" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "fail" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "purge" as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("restore" as const),
+      seq: fc.integer({ min: 1, max: 30 }),
+      state: fc.constantFrom("pending" as const, "completed" as const, "dead" as const),
+      attempts: fc.nat(2),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: "crash" as const }) },
 );
+
+/** A job from a backup under a number that may be free again. */
+function restoring(
+  drawn: { seq: number; state: "pending" | "completed" | "dead"; attempts: number },
+  nowMs: number,
+): Batch {
+  const { seq, state } = drawn;
+  const attempts = Array.from({ length: drawn.attempts }, (_, at) => ({
+    ...{ attempt: at + 1, outcome: "failed" as const, error: `no ${at}` },
+    ...{ startedAtMs: startMs, endedAtMs: startMs },
+  }));
+  const job = { seq, createdAtMs: startMs, queue: "a", payload: "1", state, priority: 1, attempts };
+  return { nowMs, seed: 0, changes: [{ kind: "restoreJobs", jobs: [job] }] };
+}
 
 const runs = Number(process.env["CORVO_TEST_RUNS"] ?? 120);
 
@@ -54,6 +77,14 @@ test.each([0, 3, Number.POSITIVE_INFINITY])(
               answers.push(answer);
               expect(canonical(rig.engine.apply(batch))).toBe(answer);
               expect(rig.engine.nextDeadlineMs()).toBe(reference.nextDeadlineMs());
+              break;
+            }
+            case "restore": {
+              const batch = restoring(one, nowMs);
+              const answer = canonical(reference.apply(batch));
+              batches.push(batch);
+              answers.push(answer);
+              expect(canonical(rig.engine.apply(batch))).toBe(answer);
               break;
             }
             case "checkpoint":

@@ -13,7 +13,7 @@ import type { ProposeResult } from "../../src/raft/node.ts";
 import type { Consensus } from "../../src/replica/ports.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import type { ClusterControl } from "../../src/service/cluster.ts";
-import { Node } from "../../src/service/node.ts";
+import { type BlobControl, Node } from "../../src/service/node.ts";
 import type { Post } from "../../src/service/outbound-message.ts";
 import { createService, type Service } from "../../src/service/service.ts";
 import type { ClaimedView } from "../../src/service/views.ts";
@@ -157,7 +157,7 @@ export class NodeRig {
   /** Whom the node takes for the leader. */
   leaderId: number | undefined = 1;
 
-  constructor() {
+  constructor(blobs?: BlobControl) {
     const state = new MemoryState();
     state.meta.featureLevel = newestFeatureLevel;
     this.replica = new Replica({
@@ -203,6 +203,7 @@ export class NodeRig {
         drain: new Drain({ tokenOf: () => -1, streamLeases: () => [], isLive: () => false }),
         attemptsOf: (job) => [...(state.attempts.get(job.seq)?.values() ?? [])],
         fingerprint: (text) => text,
+        ...(blobs === undefined ? {} : { blobs }),
         sizes: () => ({ logBytes: 0, stateBytes: 0, memoryBytes: 0, texts: undefined }),
         hmac: (key, text) => new Bun.CryptoHasher("sha256", key).update(text).digest(),
       },

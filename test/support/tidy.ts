@@ -61,7 +61,7 @@ const serverPackages = ["node:crypto", "node:dns/promises", "node:net", "prom-cl
 const peerFolder = "src/net/peer/";
 const peerPackages = ["node:crypto", "node:fs", "node:fs/promises", "node:path"];
 
-/** Calls to URLs that users choose, to addresses that were judged before. */
+/** Calls to URLs that users choose, to addresses that were judged before; and calls of nodes that wait long. */
 const outboundFolder = "src/net/outbound/";
 const outboundPackages = ["node:dns/promises", "node:http", "node:https", "node:net"];
 

@@ -16,6 +16,7 @@ import { UsageError } from "../_shared/exit.ts";
 import { readIds } from "../_shared/input.ts";
 import { printable } from "../_shared/output.ts";
 import { readDuration } from "../_shared/readers.ts";
+import { shownPayload } from "../_shared/shown-payload.ts";
 import { paintState } from "../_shared/states.ts";
 
 type Job = ResultOf<Operations["waitJob"]>;
@@ -105,12 +106,22 @@ function printJob({ output, log }: Context, job: Job, isOnly: boolean): void {
   if (output.quiet) {
     output.line(job.id);
   } else if (isOnly) {
-    if (job.result !== undefined) output.line(job.result.text);
+    if (job.result_type !== undefined) {
+      log.info(`the result is ${shownResult(job)}: corvo jobs result ${job.id}`);
+    } else if (job.result !== undefined) output.line(job.result.text);
     if (job.state !== "completed") log.info(`${job.id} is ${job.state}${lastError(job)}`);
   } else {
-    const result = job.result === undefined ? "" : `\t${printable(job.result.text)}`;
+    const result = job.result === undefined ? "" : `\t${printable(shownResult(job))}`;
     output.line(`${job.id}\t${paintState(job.state, output.style)}${result}`);
   }
+}
+
+function shownResult(job: Job): string {
+  return shownPayload({
+    payload: job.result ?? null,
+    content_type: job.result_type,
+    payload_bytes: job.result_bytes,
+  });
 }
 
 function lastError(job: Job): string {

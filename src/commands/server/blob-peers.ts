@@ -44,10 +44,11 @@ export function createBlobPeers(env: BlobPeersEnv): PeerBlobs {
       await given.body?.cancel();
     },
     async take(nodeId, hash) {
-      const answer = await call(nodeId, `${peerBlobsPath}/${hash}`, {
-        method: "GET",
-        waitMs: transferMs,
-      });
+      const path = `${peerBlobsPath}/${hash}`;
+      // A node that hangs must not hold up what another one has for as long as a transfer may take.
+      const known = await call(nodeId, path, { method: "HEAD", waitMs: questionMs });
+      if (known.status === 404) return undefined;
+      const answer = await call(nodeId, path, { method: "GET", waitMs: transferMs });
       if (answer.ok && answer.body !== null) return answer.body;
       const text = await textOf(answer);
       if (answer.status === 404) return undefined;

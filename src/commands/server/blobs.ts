@@ -61,16 +61,21 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
       read: (hash) => store.read(hash),
     }),
     shards: cores.map(blobShard),
-    others: () =>
-      env
-        .membership()
-        .members.map(({ id }) => id)
-        .filter((id) => id !== selfId),
+    others: () => othersOf(env.membership(), selfId),
     timers: systemTimers,
     logger,
     graceMs: options.blobGraceMs ?? blobGraceMs,
   });
   return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) };
+}
+
+/** Those heard of lately first: to find out that one is gone takes a question seconds. */
+function othersOf(membership: Membership, selfId: number): number[] {
+  const silentMs = (id: number) => membership.lastContactMs(id) ?? Number.MAX_SAFE_INTEGER;
+  return membership.members
+    .map(({ id }) => id)
+    .filter((id) => id !== selfId)
+    .sort((one, other) => silentMs(one) - silentMs(other));
 }
 
 /** Jobs are in memory and log before they are in the database: until then the queues know how much they hold. */

@@ -75,8 +75,8 @@ export function createConsensus(
       sendSnapshot: (to, message, done) =>
         env.peers().sendSnapshot(to, { message, group: storage.shard }, done),
       onEntry: (entry) => replica.applyEntry(entry),
-      onConf: (conf) => {
-        replica.applyConf(conf);
+      onConf: (conf, { index }) => {
+        replica.applyConf(conf, index);
         env.onConf();
       },
       onSoft: () => {

@@ -3,6 +3,7 @@ import type { Operation } from "../../api/operation.ts";
 import { type OperationName, type Operations, operations, Reply } from "../../api/operations.ts";
 import { shardHeader } from "../../api/shard-header.ts";
 import { forwardedHeader } from "../../net/http/hops.ts";
+import { fetchLong } from "../../net/outbound/fetch-long.ts";
 import { type CallOptions, type Client, createClient } from "../../sdk/client.ts";
 import type { RemoteShards } from "../../service/shards/shard-calls.ts";
 import { systemRandom, systemTimers } from "../_shared/system.ts";
@@ -12,26 +13,14 @@ import { openRemoteStream } from "./remote-stream.ts";
 const clientsMax = 256;
 
 export function createRemoteShards(): RemoteShards {
-  const clients = new Map<string, Client>();
-  const clientOf = (url: string): Client => {
-    const known = clients.get(url);
-    if (known !== undefined) return known;
-    if (clients.size >= clientsMax) clients.clear();
-    const client = createClient({
-      server: url,
-      fetch: (request) => fetch(request),
-      random: systemRandom,
-      timers: systemTimers,
-      retry: { attemptsMax: 1 },
-    });
-    clients.set(url, client);
-    return client;
-  };
+  const soon = createClients((request) => fetch(request));
+  const waiting = createClients(fetchWaiting);
   return {
     async call({ url, shard, name }, input, signal) {
       const operation: Operation = operations[name];
       let status = operation.status;
       const mayRepeat = operation.method === "GET" || operation.read || operation.waits;
+      const clientOf = operation.waits ? waiting : soon;
       const result = await methodOf(clientOf(url), name)(input, {
         // A write that was sent is left to end, whoever went away: nobody would know what became of it.
         ...(mayRepeat ? { signal } : {}),
@@ -46,6 +35,33 @@ export function createRemoteShards(): RemoteShards {
     },
     openStream: openRemoteStream,
   };
+}
+
+function createClients(send: (request: Request) => Promise<Response>): (url: string) => Client {
+  const clients = new Map<string, Client>();
+  return (url) => {
+    const known = clients.get(url);
+    if (known !== undefined) return known;
+    if (clients.size >= clientsMax) clients.clear();
+    const client = createClient({
+      server: url,
+      fetch: send,
+      random: systemRandom,
+      timers: systemTimers,
+      retry: { attemptsMax: 1 },
+    });
+    clients.set(url, client);
+    return client;
+  };
+}
+
+async function fetchWaiting(request: Request): Promise<Response> {
+  const { url, method, signal } = request;
+  const body = await request.bytes();
+  const headers = new Headers(request.headers);
+  // What comes is read as it is.
+  headers.set("accept-encoding", "identity");
+  return fetchLong(url, { method, headers, signal, ...(body.length === 0 ? {} : { body }) });
 }
 
 type AnyMethod<Name extends OperationName> = (

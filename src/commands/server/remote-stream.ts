@@ -112,10 +112,12 @@ class RemoteStream implements StreamSession {
 
   #refusal(id: number): string {
     const isSent = this.#isOpen && this.#waiting.size > 0;
-    const code = isSent ? "OUTCOME_UNKNOWN" : "UNAVAILABLE";
-    const error = isSent
-      ? `the connection to the leader at ${this.#url} broke before its answer`
-      : `the leader at ${this.#url} cannot be reached`;
-    return JSON.stringify({ id, error, code, retry_after_ms: retryAfterMs });
+    if (isSent) {
+      // Whether it may be sent again is not to be said: it may have happened.
+      const error = `the connection to the leader at ${this.#url} broke before its answer`;
+      return JSON.stringify({ id, error, code: "OUTCOME_UNKNOWN" });
+    }
+    const error = `the leader at ${this.#url} cannot be reached`;
+    return JSON.stringify({ id, error, code: "UNAVAILABLE", retry_after_ms: retryAfterMs });
   }
 }

@@ -10,6 +10,7 @@ import { BackupDamaged, type BackupManifest, type SectionHead } from "../../stor
 import { type BackupPart, readBackup } from "../../store/backup-reader.ts";
 import { DataDirError } from "../../store/data-dir.ts";
 import { writeNodeIdentity } from "../../store/node-identity.ts";
+import { isDiskFull } from "../../store/reserve.ts";
 import { RestoreDir, type RestoreTarget } from "../../store/restore-dir.ts";
 import { cutDown } from "./recover.ts";
 import { appendEntries, keepEntries, MemberNumbers } from "./restore-entries.ts";
@@ -76,7 +77,7 @@ export async function restoreWhole(
   } catch (error) {
     await storage?.close();
     target.abandon();
-    throw damaged(error);
+    throw withoutRoom(error, directory);
   }
 }
 
@@ -84,9 +85,18 @@ function openTarget(directory: string): RestoreDir {
   try {
     return RestoreDir.open(directory);
   } catch (error) {
-    if (!(error instanceof DataDirError)) throw error;
+    if (!(error instanceof DataDirError)) throw withoutRoom(error, directory);
     throw new CorvoError("CONFLICT", error.message, { hint: "Name another --data-dir." });
   }
+}
+
+function withoutRoom(error: unknown, directory: string): unknown {
+  if (!isDiskFull(error)) return damaged(error);
+  return new CorvoError(
+    "DISK_BUDGET",
+    `the disk of ${directory} is full: the backup was not restored`,
+    { cause: error, hint: "Free some space, or name another --data-dir." },
+  );
 }
 
 /** A backup that cannot be used is the caller's matter, not a fault of this program. */

@@ -6,7 +6,10 @@ import { emptyData } from "../../raft/message.ts";
 import { toLogEntry } from "../../replica/raft-log.ts";
 import { type DataDir, DataDirError } from "../../store/data-dir.ts";
 import { defaultEventRetention, type EventRetention } from "../../store/event-rows.ts";
+import { logPaths } from "../../store/log-files.ts";
+import { logLimits } from "../../store/log-format.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
+import { makeRoomToOpen, noRoomMessage } from "../../store/reserve.ts";
 import { type ShardFiles, shardFiles } from "../../store/shard-files.ts";
 import { alignLog, openSnapshotFolder, placeIncoming } from "../../store/snapshots.ts";
 import { StateStore } from "../../store/state-store.ts";
@@ -61,9 +64,7 @@ export async function openStorage(
 ): Promise<Storage> {
   const opened: OpenedState[] = [];
   try {
-    for (let shard = 0; shard < options.shards; shard++) {
-      opened.push(await openState(shardFiles(dir.path, shard), options, logger));
-    }
+    await openStates(dir, options, { opened, logger });
     const log = await openLog(dir.path, {
       storeId: dir.storeId,
       // A snapshot that is just being installed is ahead of the log by intent.
@@ -99,6 +100,25 @@ export async function openStorage(
   } catch (error) {
     for (const one of opened) await closeState(one);
     throw error;
+  }
+}
+
+async function openStates(
+  { path }: DataDir,
+  options: StorageOptions,
+  { opened, logger }: { readonly opened: OpenedState[]; readonly logger: Logger },
+): Promise<void> {
+  const hasRoom = makeRoomToOpen({
+    path: logPaths(path).reserve,
+    bytes: logLimits.reserveBytes,
+  });
+  try {
+    for (let shard = 0; shard < options.shards; shard++) {
+      opened.push(await openState(shardFiles(path, shard), options, logger));
+    }
+  } catch (error) {
+    // SQLite says "disk I/O error" of a file that finds no room.
+    throw hasRoom ? error : new Error(noRoomMessage(path), { cause: error });
   }
 }
 

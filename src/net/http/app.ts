@@ -27,6 +27,7 @@ import { isPassedOn, passedOn } from "./hops.ts";
 import { splitUrl } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
+import { refuseNamespace } from "./namespace.ts";
 import { openApiDocument } from "./openapi.ts";
 import { peerBlobRoutes } from "./peer-blob-routes.ts";
 import { errorReply, jsonReply } from "./reply.ts";
@@ -105,7 +106,7 @@ class HttpApp implements App {
    * Operations whose path has no placeholder, which are all the busy ones, also stand in the runtime's own table: a sixth
    * more requests a second than through the router. What this table does not know falls through to elysia.
    */
-  readonly #fixedPaths: Record<string, Partial<Record<Method, ServeOperation>>> = {};
+  readonly #fixedPaths: Record<string, Partial<Record<Method, ServeRoute>>> = {};
   readonly #calls: CallStats[] = [];
   readonly #runId: string;
   #server: Server<OpenStream> | undefined;
@@ -181,10 +182,10 @@ class HttpApp implements App {
       stats.note(response.status, clock.monotonicMs() - startMs);
       return response;
     };
-    this.#add(operation.method, operation.path, serve);
+    const added = this.#add(operation.method, operation.path, serve);
     if (operation.path.includes("{")) return;
     const methods = this.#fixedPaths[operation.path];
-    this.#fixedPaths[operation.path] = { ...methods, [operation.method]: serve };
+    this.#fixedPaths[operation.path] = { ...methods, [operation.method]: added };
   }
 
   /** Calls that name a shard go to it; all others to the service that knows all of them. */
@@ -269,24 +270,46 @@ class HttpApp implements App {
     await server.stop(true);
   }
 
-  #add(method: Method, path: string, serve: Serve): void {
+  #add<Answer extends ReturnType<Serve>>(
+    method: Method,
+    path: string,
+    serve: (request: Request) => Answer,
+  ): (request: Request) => Answer | Response {
+    const added = path.startsWith("/api/") ? this.#inDefaultNamespace(serve) : serve;
     this.#methods.add(method, path);
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
     const options = { parse: "none" } as const;
-    this.#elysia.route(method, pattern, ({ request }) => serve(request), options);
+    this.#elysia.route(method, pattern, ({ request }) => added(request), options);
     if (method === "GET")
-      this.#elysia.route("HEAD", pattern, ({ request }) => serve(request), options);
+      this.#elysia.route("HEAD", pattern, ({ request }) => added(request), options);
+    return added;
+  }
+
+  #inDefaultNamespace<Answer>(
+    serve: (request: Request) => Answer,
+  ): (request: Request) => Answer | Response {
+    return (request) => {
+      try {
+        refuseNamespace(request);
+      } catch (thrown) {
+        return errorReply(this.#explain(thrown, request), 0);
+      }
+      return serve(request);
+    };
   }
 
   async #metrics(request: Request): Promise<Response> {
+    const { clock } = this.#deps;
+    const startMs = clock.monotonicMs();
     try {
       const text = await this.#deps.metrics({
         calls: this.#calls,
         inFlight: this.#admission.requests,
         streams: this.#streams.size,
       });
-      const headers = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
-      return new Response(request.method === "HEAD" ? null : text, { headers });
+      const reply = jsonReply(200, text, clock.monotonicMs() - startMs);
+      reply.headers.set("content-type", "text/plain; version=0.0.4; charset=utf-8");
+      return reply;
     } catch (thrown) {
       return errorReply(this.#explain(thrown, request), 0);
     }
@@ -410,6 +433,7 @@ class HttpApp implements App {
 }
 
 type ServeOperation = (request: Request) => Promise<Response>;
+type ServeRoute = (request: Request) => Promise<Response> | Response;
 type Serve = (request: Request) => Promise<Response | undefined> | Response | undefined;
 
 function wantsWebSocket(request: Request): boolean {

@@ -15,7 +15,7 @@ import { decodeUtf8 } from "./body.ts";
 import { PathParams, QueryParams, splitUrl } from "./input.ts";
 import type { HttpLimits } from "./limits.ts";
 import { cutShort } from "./read-body.ts";
-import { corsHeaders, errorReply, jsonReply } from "./reply.ts";
+import { corsHeaders, errorReply, jsonReply, timing } from "./reply.ts";
 
 export interface ByteRoutesDeps {
   readonly blobs: BlobAccess;
@@ -81,7 +81,10 @@ export class ByteRoutes {
       entered = true;
       const url = splitUrl(request.url);
       const params = route.params.parse(url.path);
-      return await route.answer({ request, params, query: route.query.parse(url.query), held });
+      const query = route.query.parse(url.query);
+      const reply = await route.answer({ request, params, query, held });
+      reply.headers.set("server-timing", timing(clock.monotonicMs() - startMs));
+      return reply;
     } catch (thrown) {
       return errorReply(explain(thrown, request), clock.monotonicMs() - startMs);
     } finally {

@@ -8,6 +8,7 @@
 import type { Operation } from "../../api/operation.ts";
 import { CorvoError } from "../../base/errors.ts";
 import { networkReasonOf, wasNeverSent } from "../../base/network-failure.ts";
+import { fetchLong } from "../outbound/fetch-long.ts";
 import { RequestContext } from "./admission.ts";
 import type { Drain } from "./drain.ts";
 import { forwardedHeader, isPassedOn, passedOn } from "./hops.ts";
@@ -131,7 +132,8 @@ export class Forwarder {
     );
     const { path, query } = splitUrl(request.url);
     try {
-      const answer = await fetch(leader + path + (query === "" ? "" : `?${query}`), {
+      const ask = operation.waits ? fetchLong : fetch;
+      const answer = await ask(leader + path + (query === "" ? "" : `?${query}`), {
         method: request.method,
         headers: passedOn(request.headers),
         ...(body === undefined ? {} : { body }),

@@ -19,13 +19,20 @@ const stepsPerMs = 20;
 const keptJson: Headers[] = [];
 const keptEmpty: Headers[] = [];
 
+const stepOf = (durationMs: number) => Math.max(0, Math.round(durationMs * stepsPerMs));
+
+/** The header `Server-Timing`. */
+export function timing(durationMs: number): string {
+  return `proc;dur=${stepOf(durationMs) / stepsPerMs}`;
+}
+
 function headersOf(durationMs: number, json: boolean): Headers {
   const kept = json ? keptJson : keptEmpty;
-  const step = Math.max(0, Math.round(durationMs * stepsPerMs));
+  const step = stepOf(durationMs);
   const found = kept[step];
   if (found !== undefined) return found;
   const headers = new Headers(corsHeaders);
-  headers.set("server-timing", `proc;dur=${step / stepsPerMs}`);
+  headers.set("server-timing", timing(durationMs));
   if (json) headers.set("content-type", "application/json");
   if (step <= keptMsMax * stepsPerMs) kept[step] = headers;
   return headers;

@@ -54,6 +54,8 @@ export class StreamProxy implements OpenStream {
   #stopWatching: () => void = () => {};
   #stopTimer: () => void = () => {};
   #isLeaving = false;
+  /** The next answer to the proxy's own frame is not the client's. */
+  #awaitsTakeBack = false;
 
   constructor(deps: StreamProxyDeps) {
     this.#deps = deps;
@@ -133,7 +135,10 @@ export class StreamProxy implements OpenStream {
 
   #fromLeader(message: string | Buffer): void {
     if (typeof message === "string") {
-      if (message.startsWith(takeBackAnswer)) return;
+      if (this.#awaitsTakeBack && message === takeBackAnswer) {
+        this.#awaitsTakeBack = false;
+        return;
+      }
       this.#deps.drain.note(message);
     }
     if (this.#client === undefined) this.#early.push(message);
@@ -156,6 +161,7 @@ export class StreamProxy implements OpenStream {
       return;
     }
     this.#isLeaving = true;
+    this.#awaitsTakeBack = true;
     this.#leader?.send(takeBack);
     this.announceClosing();
     this.#stopTimer = this.#deps.timers.after(leaveMs, () =>
@@ -181,10 +187,13 @@ export class StreamProxy implements OpenStream {
   }
 }
 
-/** Takes the client's credits back. No client has counted to this number, and none is shown the answer. */
+/**
+ * Takes the client's credits back. Hardly a client has counted to this number; to one that uses it, this answer is worth the
+ * same as its own, which is shown then.
+ */
 const takeBackId = Number.MAX_SAFE_INTEGER;
 const takeBack = `{"id":${takeBackId},"claim":{"queues":["none"],"credits":0}}`;
-const takeBackAnswer = `{"id":${takeBackId}`;
+const takeBackAnswer = `{"id":${takeBackId}}`;
 
 const frameTree = rawTreeOf(ClientFrame);
 

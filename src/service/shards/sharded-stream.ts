@@ -46,6 +46,8 @@ class ShardedSession implements StreamSession {
   readonly #links = new Map<number, Link>();
   readonly #credits: LentCredits;
   #isClosed = false;
+  /** Of a claim that was sent for no frame; the next frame tells it. */
+  #fault: unknown;
 
   constructor(deps: StreamDeps, push: (text: string) => boolean) {
     this.#deps = deps;
@@ -54,15 +56,20 @@ class ShardedSession implements StreamSession {
     this.#credits = new LentCredits({
       timers: deps.timers,
       shardOf: (queue) => this.#calls.ofQueue(queue),
-      claim: async (shard, claim) => {
-        const answer = await this.#ask(shard, { id: 0, claim });
-        return answer === '{"id":0}';
-      },
+      claim: (shard, claim) =>
+        this.#ask(shard, { id: 0, claim }).then(
+          (answer) => answer === '{"id":0}',
+          (fault: unknown) => {
+            this.#fault ??= fault;
+            return false;
+          },
+        ),
     });
   }
 
   async frame(frame: ClientFrame): Promise<string> {
     const { claim } = frame;
+    if (this.#fault !== undefined) throw this.#fault;
     try {
       const parts = splitFrame(frame, this.#calls);
       if (parts.size > 1) this.#deps.check(frame);

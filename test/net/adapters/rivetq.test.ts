@@ -122,6 +122,15 @@ test("a rate limit is kept as it was set, also below one a second", async () => 
   expect(await lease("paced", 10)).toHaveLength(2);
 });
 
+test("what a client sends as null is left out", async () => {
+  const none = { priority: null, delay_ms: null, max_retries: null, idempotency_key: null };
+  await post("/v1/queues/blank/enqueue", { payload: 1, headers: null, ...none });
+  const leased = await post("/v1/queues/blank/lease", { max_jobs: null, visibility_ms: null });
+  const [job] = (leased.body as { jobs: Leased[] }).jobs;
+  const nack = { job_id: job?.id, lease_id: job?.lease_id, reason: null };
+  expect(await post("/v1/nack", nack)).toMatchObject({ status: 200, body: { success: true } });
+});
+
 test("what is wrong is answered with an error and a code of the 400s", async () => {
   expect(await post("/v1/queues/q/enqueue", "{")).toMatchObject({ status: 400 });
   const headers = { note: "x".repeat(requestLimits.tagLengthMax + 1) };

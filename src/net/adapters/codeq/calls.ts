@@ -2,14 +2,12 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "../../../api/limits.ts";
 import { Json, operation } from "../../../api/operation.ts";
-import { QueueName, Time } from "../../../api/schemas.ts";
+import { Maybe, QueueName, Time } from "../../../api/schemas.ts";
 
 const base = "/v1/codeq";
 const common = { tag: "worker" as const, placement: "queue" as const };
 const TaskParams = Type.Object({ id: Type.String({ maxLength: 64 }) });
-const Seconds = (maximum: number) => Type.Optional(Type.Integer({ minimum: 0, maximum }));
-const Optional = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Optional(Type.Union([schema, Type.Null()]));
+const Seconds = (maximum: number) => Maybe(Type.Integer({ minimum: 0, maximum }));
 
 export const Task = Type.Object({
   id: Type.String(),
@@ -32,25 +30,25 @@ export const Task = Type.Object({
 const NewTask = Type.Object({
   command: QueueName,
   payload: Json("Any JSON value."),
-  priority: Optional(Type.Integer()),
-  webhook: Optional(Type.String({ maxLength: limits.targetUrlLengthMax })),
-  maxAttempts: Optional(Type.Integer({ minimum: 0, maximum: limits.retriesMax })),
-  idempotencyKey: Optional(Type.String({ maxLength: limits.keyLengthMax })),
-  runAt: Optional(Time),
-  delaySeconds: Optional(Type.Integer({ minimum: 0, maximum: limits.delayMsMax / 1000 })),
+  priority: Maybe(Type.Integer()),
+  webhook: Maybe(Type.String({ maxLength: limits.targetUrlLengthMax })),
+  maxAttempts: Maybe(Type.Integer({ minimum: 0, maximum: limits.retriesMax })),
+  idempotencyKey: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+  runAt: Maybe(Time),
+  delaySeconds: Seconds(limits.delayMsMax / 1000),
 });
 
 const Artifact = Type.Object({
   name: Type.String(),
-  url: Type.Optional(Type.String()),
-  contentBase64: Type.Optional(Type.String()),
-  contentType: Type.Optional(Type.String()),
+  url: Maybe(Type.String()),
+  contentBase64: Maybe(Type.String()),
+  contentType: Maybe(Type.String()),
 });
 const resultFields = {
   status: Type.Union([Type.Literal("COMPLETED"), Type.Literal("FAILED")]),
-  result: Optional(Json("What came out.")),
-  error: Optional(Type.String()),
-  artifacts: Optional(Type.Array(Artifact, { maxItems: 100 })),
+  result: Maybe(Json("What came out.")),
+  error: Maybe(Type.String()),
+  artifacts: Maybe(Type.Array(Artifact, { maxItems: 100 })),
 };
 export const TaskResult = Type.Object({
   taskId: Type.String(),
@@ -61,9 +59,9 @@ export const TaskResult = Type.Object({
   completedAt: Type.String(),
 });
 
-const leaseSeconds = Type.Optional(Type.Integer({ minimum: 0, maximum: limits.leaseMsMax / 1000 }));
+const leaseSeconds = Seconds(limits.leaseMsMax / 1000);
 const claimFields = {
-  commands: Type.Optional(Type.Array(QueueName, { maxItems: limits.claimQueuesMax })),
+  commands: Maybe(Type.Array(QueueName, { maxItems: limits.claimQueuesMax })),
   leaseSeconds,
 };
 const Requeued = Type.Object({
@@ -137,7 +135,7 @@ export const codeqRows = {
     params: TaskParams,
     body: Type.Object({ extendSeconds: leaseSeconds }),
     bodyOptional: true,
-    result: Type.Object({ status: Type.String() }),
+    result: Type.Object({ ok: Type.Boolean(), status: Type.String() }),
   }),
   abandon: operation({
     ...common,
@@ -155,7 +153,7 @@ export const codeqRows = {
     params: TaskParams,
     body: Type.Object({
       delaySeconds: Seconds(limits.delayMsMax / 1000),
-      reason: Optional(Type.String()),
+      reason: Maybe(Type.String()),
     }),
     bodyOptional: true,
     result: Requeued,
@@ -229,8 +227,8 @@ export const codeqRows = {
     path: `${base}/admin/tasks/cleanup`,
     summary: "Remove tasks that ended before a time",
     body: Type.Object({
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
-      before: Optional(Time),
+      limit: Maybe(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
+      before: Maybe(Time),
     }),
     bodyOptional: true,
     result: Type.Object({
@@ -246,11 +244,11 @@ export const codeqRows = {
     summary: "Set what holds for a command",
     params: TopicParams,
     body: Type.Object({
-      maxAttempts: Optional(Type.Integer({ minimum: 1, maximum: limits.retriesMax })),
-      deadLetterTopicRef: Optional(QueueName),
-      maxConsumers: Optional(Type.Integer({ minimum: 1, maximum: limits.limitUnitsMax })),
-      retentionSeconds: Optional(Type.Integer()),
-      priorityTiers: Optional(Type.Array(Type.Integer())),
+      maxAttempts: Maybe(Type.Integer({ minimum: 1, maximum: limits.retriesMax })),
+      deadLetterTopicRef: Maybe(QueueName),
+      maxConsumers: Maybe(Type.Integer({ minimum: 1, maximum: limits.limitUnitsMax })),
+      retentionSeconds: Maybe(Type.Integer()),
+      priorityTiers: Maybe(Type.Array(Type.Integer())),
     }),
     result: Topic,
     otherStatuses: { 201: "Nothing held for it before." },

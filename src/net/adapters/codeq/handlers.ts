@@ -71,7 +71,7 @@ async function create(call: Call, task: NewTask, context: RequestContext): Promi
   const { command, payload, runAt, delaySeconds, idempotencyKey, webhook } = task;
   const maxAttempts = task.maxAttempts || (await defaultOf(call, command, context));
   const later =
-    runAt == null
+    runAt == null || runAt === ""
       ? delaySeconds == null || delaySeconds === 0
         ? {}
         : { delay: `${delaySeconds}s` }
@@ -113,7 +113,7 @@ function asError(error: unknown): { error: string } {
 
 function workerCalls(call: Call, clock: Clock): ForeignCall[] {
   const claim = async (
-    body: { commands?: string[]; leaseSeconds?: number },
+    body: { commands?: string[] | null; leaseSeconds?: number | null },
     { count, waitMs }: { count: number; waitMs: number },
     context: RequestContext,
   ) => {
@@ -148,7 +148,9 @@ function workerCalls(call: Call, clock: Clock): ForeignCall[] {
         context,
       );
       // The lease may have ended since it was looked at; a worker that is told "ok" would go on.
-      return beat?.jobs[params.id]?.status === "ok" ? { status: "ok" } : notInProgress(params.id);
+      return beat?.jobs[params.id]?.status === "ok"
+        ? { ok: true, status: "ok" }
+        : notInProgress(params.id);
     }),
     foreign(rows.abandon, async ({ params }, context) => {
       const refusal = await refuseStranger(call, params.id, context);
@@ -162,10 +164,10 @@ function workerCalls(call: Call, clock: Clock): ForeignCall[] {
       const { delaySeconds, reason } = body;
       const failure = {
         error: reason == null || reason === "" ? "nack" : reason,
-        ...(delaySeconds === undefined ? {} : { delay: `${delaySeconds}s` }),
+        ...(delaySeconds == null ? {} : { delay: `${delaySeconds}s` }),
       };
       const done = await call("failJob", { params: { job_id: params.id }, body: failure }, context);
-      if (done?.status === "dead") return { status: "dlq" };
+      if (done?.status === "dead") return { status: "dlq", delaySeconds: 0 };
       const atMs = parseTime(done?.next_attempt_at ?? "") ?? clock.nowMs();
       const waitSeconds = delaySeconds ?? Math.max(0, Math.ceil((atMs - clock.nowMs()) / 1000));
       return { status: "requeued", delaySeconds: waitSeconds };

@@ -5,7 +5,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "../../../api/limits.ts";
 import { operation } from "../../../api/operation.ts";
-import { QueueName } from "../../../api/schemas.ts";
+import { Maybe, QueueName } from "../../../api/schemas.ts";
 import { SubscriptionId } from "../../../api/subscriptions.ts";
 import { TargetUrl } from "../../../api/targets.ts";
 import { CorvoError } from "../../../base/errors.ts";
@@ -14,7 +14,7 @@ import { type Call, type ForeignCall, foreign } from "../foreign.ts";
 const base = "/v1/codeq/workers/subscriptions";
 const common = { method: "POST" as const, tag: "worker" as const, placement: "parts" as const };
 const Subscribed = Type.Object({ subscriptionId: Type.String(), expiresAt: Type.String() });
-const Ttl = Type.Optional(Type.Integer({ minimum: 0, maximum: limits.subscriptionMsMax / 1000 }));
+const Ttl = Maybe(Type.Integer({ minimum: 0, maximum: limits.subscriptionMsMax / 1000 }));
 
 export const codeqSubscriptionRows = {
   subscribe: operation({
@@ -23,9 +23,9 @@ export const codeqSubscriptionRows = {
     summary: "Be called when commands have tasks that are ready",
     body: Type.Object({
       callbackUrl: TargetUrl,
-      eventTypes: Type.Optional(Type.Array(QueueName, { maxItems: limits.webhookFiltersMax })),
+      eventTypes: Maybe(Type.Array(QueueName, { maxItems: limits.webhookFiltersMax })),
       ttlSeconds: Ttl,
-      deliveryMode: Type.Optional(
+      deliveryMode: Maybe(
         Type.Union([
           Type.Literal("fanout"),
           Type.Literal("group"),
@@ -33,8 +33,8 @@ export const codeqSubscriptionRows = {
           Type.Literal(""),
         ]),
       ),
-      groupId: Type.Optional(Type.String({ maxLength: limits.keyLengthMax })),
-      minIntervalSeconds: Type.Optional(
+      groupId: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
+      minIntervalSeconds: Maybe(
         Type.Integer({ minimum: 0, maximum: limits.wakeIntervalMsMax / 1000 }),
       ),
     }),

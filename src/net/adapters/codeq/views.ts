@@ -23,7 +23,7 @@ export function taskOf(job: JobView): TaskView {
   return {
     id: job.id,
     command: job.queue,
-    payload: job.payload.text,
+    payload: payloadText(job.payload),
     priority: 9 - job.priority,
     ...(job.callback_url === undefined ? {} : { webhook: job.callback_url }),
     status: statusOf[job.state] ?? "PENDING",
@@ -41,7 +41,7 @@ export function claimedTask(job: ClaimedView, workerId: string, nowText: string)
   return {
     id: job.job_id,
     command: job.queue,
-    payload: job.payload.text,
+    payload: payloadText(job.payload),
     priority: 9 - job.priority,
     status: "IN_PROGRESS",
     workerId,
@@ -51,6 +51,11 @@ export function claimedTask(job: ClaimedView, workerId: string, nowText: string)
     createdAt: job.created_at,
     updatedAt: nowText,
   };
+}
+
+/** A payload of bytes is null in JSON, which is no value any more when it comes from another node. */
+function payloadText(payload: RawJson | null): string {
+  return payload?.text ?? "null";
 }
 
 /** Undefined while the job has not ended. */
@@ -75,7 +80,8 @@ const artifactsMember = "_artifacts";
 /** Artifacts are a member of the result, which stays the text that was sent otherwise. */
 export function resultWith({ result, artifacts }: ResultBody): RawJson | undefined {
   if (artifacts == null || artifacts.length === 0) return result ?? undefined;
-  const member = `${JSON.stringify(artifactsMember)}:${JSON.stringify(artifacts)}`;
+  const kept = JSON.stringify(artifacts, (_, value) => value ?? undefined);
+  const member = `${JSON.stringify(artifactsMember)}:${kept}`;
   const text = result?.text.trim() ?? "{}";
   if (!text.startsWith("{")) return new RawJson(`{"result":${text},${member}}`);
   const inner = text.slice(1, -1).trim();

@@ -2,7 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { requestLimits as limits } from "../../../api/limits.ts";
 import { Json, operation } from "../../../api/operation.ts";
-import { QueueName, Tags } from "../../../api/schemas.ts";
+import { Maybe, QueueName, Tags } from "../../../api/schemas.ts";
 
 const QueueParams = Type.Object({ queue: QueueName });
 const Headers = Type.Record(Type.String(), Type.String());
@@ -34,11 +34,11 @@ export const rivetqRows = {
     params: QueueParams,
     body: Type.Object({
       payload: Type.Optional(Json("Any JSON value.")),
-      headers: Type.Optional(Type.Union([Tags, Type.Null()])),
-      priority: Type.Optional(Type.Integer({ minimum: 0 })),
-      delay_ms: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.delayMsMax })),
-      max_retries: Type.Optional(Type.Integer({ minimum: 0, maximum: limits.retriesMax })),
-      idempotency_key: Type.Optional(Type.String({ maxLength: limits.keyLengthMax })),
+      headers: Maybe(Tags),
+      priority: Maybe(Type.Integer({ minimum: 0 })),
+      delay_ms: Maybe(Type.Integer({ minimum: 0, maximum: limits.delayMsMax })),
+      max_retries: Maybe(Type.Integer({ minimum: 0, maximum: limits.retriesMax })),
+      idempotency_key: Maybe(Type.String({ maxLength: limits.keyLengthMax })),
     }),
     result: Type.Object({ job_id: Type.String() }),
   }),
@@ -49,8 +49,8 @@ export const rivetqRows = {
     summary: "Take jobs that are ready",
     params: QueueParams,
     body: Type.Object({
-      max_jobs: Type.Optional(Type.Integer({ minimum: 1 })),
-      visibility_ms: Type.Optional(
+      max_jobs: Maybe(Type.Integer({ minimum: 1 })),
+      visibility_ms: Maybe(
         Type.Integer({ minimum: limits.leaseMsMin, maximum: limits.leaseMsMax }),
       ),
     }),
@@ -72,7 +72,7 @@ export const rivetqRows = {
     method: "POST",
     path: "/v1/nack",
     summary: "Fail an attempt",
-    body: Type.Object({ ...leaseOf, reason: Type.Optional(Type.String()) }),
+    body: Type.Object({ ...leaseOf, reason: Maybe(Type.String()) }),
     result: Success,
   }),
   stats: operation({

@@ -37,8 +37,8 @@ function jobCalls(call: Call): ForeignCall[] {
         max_retries: maxRetries === 0 ? maxRetriesDefault : maxRetries,
         ...backoff,
         ...(body.headers == null ? {} : { tags: body.headers }),
-        ...(body.delay_ms === undefined ? {} : { delay: `${body.delay_ms}ms` }),
-        ...(body.idempotency_key === undefined || body.idempotency_key === ""
+        ...(body.delay_ms == null ? {} : { delay: `${body.delay_ms}ms` }),
+        ...(body.idempotency_key == null || body.idempotency_key === ""
           ? {}
           : { idempotency_key: body.idempotency_key }),
       };
@@ -71,7 +71,7 @@ function jobCalls(call: Call): ForeignCall[] {
       return { success: true };
     }),
     foreign(rows.nack, async ({ body: { job_id, lease_id, reason } }, context) => {
-      const error = reason === undefined || reason === "" ? "nack" : reason;
+      const error = reason == null || reason === "" ? "nack" : reason;
       await call(
         "failJob",
         { params: { job_id }, body: { lease_token: lease_id, error } },
