@@ -20,8 +20,9 @@ const restedMax = 100;
 export function advanceTime(core: Core, change: AdvanceTime): Outcome {
   let steps = 0;
   while (steps < change.limit) {
-    if (!step(core)) break;
-    steps++;
+    const done = step(core);
+    if (done === 0) break;
+    steps += done;
   }
   core.lines.gates.forget(restedMax, core.nowMs);
   core.lines.wakeDue();
@@ -44,8 +45,8 @@ export function nextDeadlineMs(core: Core): number {
   );
 }
 
-/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire, subscriptions end. */
-function step(core: Core): boolean {
+/** Carries out the earliest thing whose time has come. At equal times lives end, leases end, jobs get due, batches are sealed, schedules fire, subscriptions end. How many steps it was; 0 when there was nothing. */
+function step(core: Core): number {
   dropStaleLeases(core);
   const lifeMs = core.lives.topTime();
   const leaseMs = core.leaseEnds.topTime();
@@ -54,14 +55,16 @@ function step(core: Core): boolean {
   const sealMs = core.sealTimes.topTime();
   const subscriptionMs = core.subscriptionEnds.topTime();
   const earliestMs = Math.min(lifeMs, leaseMs, dueMs, scheduleMs, sealMs, subscriptionMs);
-  if (earliestMs > core.nowMs) return removeOldest(core) || core.finishedGroups.forgetOldest(core);
+  if (earliestMs > core.nowMs) {
+    return removeOldest(core) || Number(core.finishedGroups.forgetOldest(core));
+  }
   if (lifeMs === earliestMs) endLife(core);
   else if (leaseMs === earliestMs) endLease(core);
   else if (dueMs === earliestMs) becomeDue(core);
   else if (sealMs === earliestMs) endOpenTime(core);
   else if (scheduleMs === earliestMs) fireSchedule(core);
   else endSubscription(core);
-  return true;
+  return 1;
 }
 
 /** Corrects the top of the lease heap: leases that were given back go, extended ones move to their real end. */

@@ -22,6 +22,9 @@ export type Work =
   | CancelChildren
   | CancelMembers;
 
+/** Among so many pieces that came last news are looked for that others can be told with. */
+const joinedWithinMax = 64;
+
 interface Item {
   work: Work;
   /** Key of its record; undefined until the end of the batch in which it came. */
@@ -57,6 +60,22 @@ export class Aftermath {
   push(work: Work): void {
     this.#items.push({ work, key: undefined, isChanged: false });
     if (!this.#isWorking) this.#stepsLeft++;
+  }
+
+  /** Tells the news with those of the same end that are still to be told, if they are the latest of that job. False when there are none. */
+  join(news: DependencyEnded): boolean {
+    const last = this.#items.length - 1;
+    const least = Math.max(this.#first, last - joinedWithinMax);
+    for (let i = last; i >= least; i--) {
+      const item = must(this.#items[i], "it is one of them");
+      const { work } = item;
+      if (work.kind !== "dependencyEnded" || work.seq !== news.seq) continue;
+      if (work.how !== news.how || work.from !== undefined || work.after > 0) return false;
+      item.work = { ...work, before: Math.max(work.before, news.before) };
+      if (item.key !== undefined) this.#table.put(item.key, item.work);
+      return true;
+    }
+    return false;
   }
 
   beginBatch(): void {

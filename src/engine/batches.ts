@@ -91,7 +91,9 @@ export function refuseBatch(core: Core): Rejection | undefined {
 /** Why a job may not join the batch that it names. */
 export function refuseMember(core: Core, options: Partial<JobOptions>): Rejection | undefined {
   const { batchId } = options;
-  if (batchId === undefined || elsewhere(core.place, batchId) !== undefined) return undefined;
+  if (batchId === undefined) return undefined;
+  const isAway = elsewhere(core.place, batchId) !== undefined;
+  if (isAway && parseGroupId("batch", batchId) !== undefined) return undefined;
   const batch = findBatch(core, batchId)?.batch;
   if (batch === undefined) return reject("NOT_FOUND", `batch_id: no batch "${batchId}"`);
   if (batch.state === "open") return undefined;
@@ -326,8 +328,7 @@ function callBack(
       String(counts[name]),
     ]),
   ];
-  const isObject = spec.payload.trimStart().startsWith("{");
-  const payload = isObject ? mergePayload(spec.payload, given) : spec.payload;
+  const payload = mergePayload(spec.payload, given);
   const to = queueElsewhere(core.place, spec.queue);
   if (to !== undefined) {
     const errand = { kind: "callback", batch: id, slot } as const;

@@ -7,8 +7,10 @@ import { must } from "../base/assert.ts";
 import { expireJob } from "./advance-time.ts";
 import type { ClaimJobs } from "./change.ts";
 import type { Core } from "./core.ts";
+import { boundedClaimsLevel } from "./feature-levels.ts";
 import type { Job } from "./job.ts";
 import { leaseEndMs } from "./lease.ts";
+import { engineLimits } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Head } from "./ready-line.ts";
 
@@ -18,11 +20,14 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     (name) => core.state.getQueue(name)?.paused === false,
   );
   let heads = candidatesOf(core, open, change.labels);
+  let expired = 0;
   while (jobs.length < change.count) {
     const best = heads.length === 1 ? heads[0] : earliest(heads);
     if (best?.head === undefined) break;
     const job = must(core.state.getJob(best.head.seq), "a job in the line exists");
     if (job.expireAtMs > 0 && job.expireAtMs <= core.nowMs) {
+      if (expired >= mostExpired(core)) break;
+      expired++;
       expireJob(core, job);
       // What follows from its end may be a job in any of the queues.
       heads = candidatesOf(core, open, change.labels);
@@ -35,6 +40,12 @@ export function claimJobs(core: Core, change: ClaimJobs): Outcome {
     if (heads.length > 1) lookAgain(core, heads, best, line?.lane?.resources !== undefined);
   }
   return { kind: "claimed", jobs };
+}
+
+/** After a pause of the whole server all jobs of a queue may be over: who asks for one does not wait for all of them. */
+function mostExpired({ state }: Core): number {
+  const isBounded = state.meta.featureLevel >= boundedClaimsLevel;
+  return isBounded ? engineLimits.expiredPerClaimMax : Number.POSITIVE_INFINITY;
 }
 
 interface Candidate {

@@ -15,6 +15,7 @@ import { must } from "../base/assert.ts";
 import { parseJobId } from "../base/ids.ts";
 import type { Core } from "./core.ts";
 import type { DependenciesRemoved, DependencyEnd, DependencyEnded } from "./dependencies.ts";
+import { toldAloneLevel } from "./feature-levels.ts";
 import { isFinished, type Job } from "./job.ts";
 import { askToJoin, joiningOf } from "./joining.ts";
 import { recordAttempt } from "./lease.ts";
@@ -23,7 +24,7 @@ import type { Owner } from "./links.ts";
 import type { Ended, Unwatch, Watch } from "./mail.ts";
 import type { JobOptions } from "./options.ts";
 import { type Rejection, reject } from "./outcome.ts";
-import { elsewhere } from "./place.ts";
+import { jobElsewhere } from "./place.ts";
 
 /** Why a job may not wait for these, before anything is added. `$n` has been resolved. */
 export function refuseDependencies(
@@ -33,7 +34,7 @@ export function refuseDependencies(
   const ids = options.dependsOn ?? [];
   const isIgnorant = options.onDependencyFailure === "ignore";
   for (const id of ids) {
-    if (id.startsWith("$") || isIgnorant || elsewhere(core.place, id) !== undefined) continue;
+    if (id.startsWith("$") || isIgnorant || jobElsewhere(core.place, id) !== undefined) continue;
     if (findByIdText(core, id) !== undefined) continue;
     return reject(
       "NOT_FOUND",
@@ -52,7 +53,7 @@ export function refuseDependencies(
 export function waitForDependencies(core: Core, seq: number, options: JobOptions): boolean {
   const open: Owner[] = [];
   for (const id of options.dependsOn ?? []) {
-    const shard = elsewhere(core.place, id);
+    const shard = jobElsewhere(core.place, id);
     if (shard !== undefined) {
       open.push(id);
       core.post.send(shard, { kind: "watch", id, at: seq });
@@ -63,7 +64,7 @@ export function waitForDependencies(core: Core, seq: number, options: JobOptions
     if (!isFinished(job.state)) open.push(job.seq);
     else if (options.onDependencyFailure !== "ignore") {
       open.push(job.seq);
-      tellDependents(core, job.seq, job.state === "dead" ? "dead" : "cancelled");
+      tellNewcomer(core, seq, job);
     }
   }
   const batch = askToJoin(core, seq, options);
@@ -81,7 +82,7 @@ export function waitAgain(core: Core, job: Job): void {
   const batch = joiningOf(core, job.seq);
   const open: Owner[] = batch === undefined ? [] : [batch];
   for (const id of job.options.dependsOn ?? []) {
-    if (elsewhere(core.place, id) !== undefined) {
+    if (jobElsewhere(core.place, id) !== undefined) {
       open.push(id);
       continue;
     }
@@ -92,7 +93,7 @@ export function waitAgain(core: Core, job: Job): void {
   const since = core.takeNumber();
   for (const id of open) {
     // The batch has been asked when the job was added, and only that answer counts.
-    const shard = typeof id === "string" && id !== batch ? elsewhere(core.place, id) : undefined;
+    const shard = typeof id === "string" && id !== batch ? jobElsewhere(core.place, id) : undefined;
     if (shard === undefined) continue;
     core.post.send(shard, { kind: "watch", id: String(id), at: since, again: true });
   }
@@ -145,7 +146,9 @@ export function stepRemoved(
 export function stepEnded(core: Core, work: DependencyEnded): DependencyEnded | undefined {
   const { dependencies } = core;
   const seq = dependencies.dependentAfter(work.seq, work.after);
-  if (seq === undefined) {
+  // A number that was given later is that of a job that came later.
+  const isTold = seq === undefined || (seq >= work.before && tellsAlone(core));
+  if (isTold) {
     const isOwn = typeof work.seq === "number";
     if (isOwn && (work.how === "dead" || work.how === "cancelled")) watchEnded(core, work.seq);
     return undefined;
@@ -186,6 +189,22 @@ function tellDependents(core: Core, seq: number, how: DependencyEnd): void {
   }
   const before = core.state.meta.nextNumber;
   core.aftermath.push({ kind: "dependencyEnded", seq, how, before, after: 0 });
+}
+
+/** A new job waits for one that has ended without success, as others may that have been told. */
+function tellNewcomer(core: Core, seq: number, { seq: of, state }: Job): void {
+  const how = state === "dead" ? "dead" : "cancelled";
+  if (!tellsAlone(core)) {
+    tellDependents(core, of, how);
+    return;
+  }
+  const before = core.state.meta.nextNumber;
+  core.aftermath.push({ kind: "dependencyEnded", seq: of, how, before, from: seq, after: seq - 1 });
+}
+
+/** With a hundred thousand that wait, each that comes would otherwise be as much work again, and all else that follows wait for it. */
+function tellsAlone({ state }: Core): boolean {
+  return state.meta.featureLevel >= toldAloneLevel;
 }
 
 const endings: Readonly<Record<DependencyEnd, string>> = {
@@ -250,14 +269,18 @@ export function takeUnwatch(core: Core, from: number, { id }: Unwatch): void {
   if (seq !== undefined) core.dependencies.unwatch(seq, from);
 }
 
-/** A job of another shard ended. */
+/**
+ * A job of another shard ended. Each that begins to wait for one that is dead brings the same news to all who wait for a retry of it, so
+ * what is not told yet is told together.
+ */
 export function takeEnded(core: Core, { id, how, at, only }: Ended): void {
   const news = { kind: "dependencyEnded", seq: id, how, before: at + 1, after: 0 } as const;
-  core.aftermath.push(only === true ? { ...news, from: at } : news);
+  if (only === true) core.aftermath.push({ ...news, from: at });
+  else if (!core.aftermath.join(news)) core.aftermath.push(news);
 }
 
 /** Nobody waits any more for something of another shard: a job, or a batch to be counted in. */
 export function letGo(core: Core, id: string): void {
-  const shard = id.startsWith("job_") ? elsewhere(core.place, id) : undefined;
+  const shard = jobElsewhere(core.place, id);
   if (shard !== undefined) core.post.send(shard, { kind: "unwatch", id });
 }

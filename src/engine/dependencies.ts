@@ -131,7 +131,9 @@ export class Dependencies {
   /** Jobs of another shard wait for this one. */
   watch(seq: number, id: string, { shard, at }: { shard: number; at: number }): void {
     const known = this.watchersOf(seq)?.at;
-    this.#watchers.put(String(seq), { id, at: { ...known, [shard]: at } });
+    // Of the questions of one entry the one that stands for the latest may come first.
+    const latest = Math.max(known?.[shard] ?? 0, at);
+    this.#watchers.put(String(seq), { id, at: { ...known, [shard]: latest } });
   }
 
   /** What the other shards want to know they will say again. */

@@ -46,6 +46,15 @@ export const packedLevel = 3;
 /** From here on nothing makes a schedule add more jobs than it may. */
 export const maxRunsLevel = 3;
 
+/** From here on a job that begins to wait for one that has ended is told so alone, not all that wait for that once more. */
+export const toldAloneLevel = 3;
+
+/** From here on a claim looks at no more than so many jobs whose time is over. */
+export const boundedClaimsLevel = 3;
+
+/** From here on the removal of finished jobs is as many steps as it is work. */
+export const removalStepsLevel = 3;
+
 /** From here on life-cycle events are counted. */
 export const eventsLevel = 3;
 

@@ -48,6 +48,8 @@ function enter(core: Core, seq: number, job: Job | undefined, batch: string): vo
     core.post.count(shard, batch, { from: "pending", to });
     return;
   }
+  // What another shard answers must never end this one, whatever became of the job.
+  if (core.dependencies.blockedOf(seq)?.open.includes(batch) !== true) return;
   const isReady = core.dependencies.settle(seq, batch);
   if (isReady && job.state === "pending") core.rehome(job, {});
 }

@@ -50,6 +50,12 @@ export class KeyHolds {
     this.#drop(uniqueName(queue, key));
   }
 
+  /** The job of this number has come back from a backup, without this key or with another: what it held when it went is over. */
+  leaveOthers(seq: number, queue: string, key: string | undefined): void {
+    const name = this.#names.get(seq);
+    if (name !== undefined && name !== uniqueName(queue, key ?? "")) this.#drop(name);
+  }
+
   /** Two go for each that comes, so the table shrinks back, and no call pays for all of them. */
   forgetOld(nowMs: number): void {
     for (let i = 0; i < 2 && this.#ends.topTime() <= nowMs; i++) {

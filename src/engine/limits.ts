@@ -32,6 +32,8 @@ export const engineLimits = {
   mergedPayloadCharsMax: 256 * 1024,
   /** What changes cause for other jobs is done in steps of one job; so many per batch, and one for each job that a change ended. */
   aftermathStepsMax: 1000,
+  /** Jobs whose time to live is over that one claim sends to dead on its way; what is left of them time does, or the next claim. */
+  expiredPerClaimMax: 1000,
   /** Chains that run at once. */
   chainsMax: 1_000_000,
   /** Batches that are open or running, and their unfinished jobs together with children that are cancelled with their parents. */

@@ -1,5 +1,5 @@
 /** Where a state stands among the shards of its cluster. Neither number ever changes, and all replicas of a state have the same. */
-import { shardOfId } from "../base/ids.ts";
+import { parseJobId, shardOfId } from "../base/ids.ts";
 import { shardOfQueue } from "../base/placement.ts";
 
 export interface Place {
@@ -15,6 +15,11 @@ export function elsewhere(place: Place, id: string | undefined): number | undefi
   if (place.shards === 1 || id === undefined) return undefined;
   const shard = shardOfId(id);
   return shard === undefined || shard === place.shard || shard >= place.shards ? undefined : shard;
+}
+
+/** The other shard that the id of a job names; undefined for that of anything else, which nobody can wait for. */
+export function jobElsewhere(place: Place, id: string): number | undefined {
+  return parseJobId(id) === undefined ? undefined : elsewhere(place, id);
 }
 
 /** The other shard that a queue is in; undefined when it is in this one. */

@@ -10,6 +10,7 @@
  */
 import type { Core } from "./core.ts";
 import { isFinished, type Job } from "./job.ts";
+import { joiningOf } from "./joining.ts";
 import { requirementsRefusal } from "./limits/limit-changes.ts";
 import { defaultOptions, type JobOptions } from "./options.ts";
 import { reactForCallbacks, refuseCallbacks } from "./outbox/callbacks.ts";
@@ -38,6 +39,7 @@ function restoreJob(core: Core, asked: RestoredJob): EnqueueResult {
   (asked.attempts ?? []).forEach((attempt, ordinal) => {
     putAttempt(core, stored, attempt, ordinal);
   });
+  core.keyHolds.leaveOthers(seq, stored.queue, stored.options.uniqueKey);
   if (stored.options.uniqueKey !== undefined && !isFinished(stored.state)) takeKey(core, stored);
   if (stored.options.callback !== undefined) reactForCallbacks(core, undefined, stored);
   const { createdAtMs, state } = stored;
@@ -59,6 +61,16 @@ function refuse(core: Core, { seq, createdAtMs, ...asked }: RestoredJob): Reject
       taken.createdAtMs === createdAtMs
         ? `the job is here already, ${taken.state}`
         : "another job has its number, so it cannot keep its id",
+    );
+  }
+  // A batch is not a job, but what belongs to the one would belong to the other.
+  if (seq !== undefined && core.state.records("batch").has(String(seq))) {
+    return reject("CONFLICT", "a batch has its number, so it cannot keep its id");
+  }
+  if (seq !== undefined && joiningOf(core, seq) !== undefined) {
+    return reject(
+      "CONFLICT",
+      "a deleted job with its number is still to be counted in a batch of another shard; try again when that has answered",
     );
   }
   if (asked.options?.callback !== undefined && !isFinished(asked.state)) {

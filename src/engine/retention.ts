@@ -8,6 +8,7 @@
 import type { Configure } from "./change.ts";
 import type { Core } from "./core.ts";
 import { noteRemoval } from "./depend.ts";
+import { removalStepsLevel } from "./feature-levels.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Meta, type RetentionClass, retentionClasses } from "./state.ts";
 
@@ -23,15 +24,18 @@ export function nextRetentionMs(meta: Meta): number {
   return nextMs;
 }
 
-/** Removes the oldest bucket of the first class that has one to remove. False when there is none. */
-export function removeOldest(core: Core): boolean {
+/** Queues that are looked at in the time of one other step. */
+const queuesPerStep = 100;
+
+/** Removes the oldest bucket of the first class that has one to remove: how many steps that was, for it looks at every queue; 0 when there is none. */
+export function removeOldest(core: Core): number {
   const { meta } = core.state;
   const kind = retentionClasses.find((candidate) => removalTimeMs(meta, candidate) <= core.nowMs);
-  if (kind === undefined) return false;
+  if (kind === undefined) return 0;
 
   const buckets = meta.buckets[kind];
   const bucket = buckets.shift();
-  if (bucket === undefined) return false;
+  if (bucket === undefined) return 0;
   const below = buckets[0]?.first ?? meta.nextFinish[kind];
   for (const queue of core.state.queues()) {
     const counts = queue.finished[kind].get(bucket.first);
@@ -48,7 +52,8 @@ export function removeOldest(core: Core): boolean {
   core.state.purgeFinished(kind, below);
   core.values.removed(kind, below);
   noteRemoval(core, { of: kind, from: bucket.first, below });
-  return true;
+  const isWeighed = meta.featureLevel >= removalStepsLevel;
+  return isWeighed ? 1 + Math.floor(core.state.queueCount / queuesPerStep) : 1;
 }
 
 /**

@@ -86,7 +86,9 @@ function endedOf({ completed, dead, cancelled }: JobBatch): number {
 }
 
 function askAgain(core: Core): void {
-  for (const [, { open, since }] of sorted(core.state.records("blocked"))) {
+  // Of several questions about one job the last is asked, and its answer is for all who waited by then: also for one that waits again.
+  const blocked = sorted(core.state.records("blocked")).map(([, one]) => one);
+  for (const { open, since } of blocked.sort((one, other) => one.since - other.since)) {
     for (const id of open) {
       const shard = typeof id === "string" ? elsewhere(core.place, id) : undefined;
       if (shard === undefined || typeof id !== "string" || !id.startsWith("job_")) continue;
@@ -104,8 +106,9 @@ function askAgain(core: Core): void {
     if (shard === undefined || typeof owner !== "string") continue;
     follow(core, owner, true);
     if (!owner.startsWith("batch_")) continue;
-    const jobs = joining.get(owner) ?? [];
-    const pending = core.ties.count(owner) - jobs.length;
+    // Those that have ended meanwhile ask as well, and are not among those that are tied.
+    const asking = (joining.get(owner) ?? []).filter((seq) => core.ties.of(seq).length > 0);
+    const pending = core.ties.count(owner) - asking.length;
     const by: Tally = { total: pending, pending, completed: 0, dead: 0, cancelled: 0 };
     if (pending > 0) core.post.send(shard, { kind: "count", batch: owner, by });
   }

@@ -48,8 +48,12 @@ export const targetUrl: Shape<string> = checked(text(8, bounds.shortCharsMax), (
   /^https?:\/\//.test(value) ? undefined : "an http or https URL",
 );
 
+/** Lines of jobs and their turns have names that are made of labels. */
+const label: Shape<string> = checked(key, (value) =>
+  /\p{Cc}/u.test(value) ? "a label without control characters" : undefined,
+);
 /** Sorted, so that equal sets are equal. */
-export const labels: Shape<readonly string[]> = checked(list(key, 1, bounds.listMax), (all) =>
+export const labels: Shape<readonly string[]> = checked(list(label, 1, bounds.listMax), (all) =>
   isGrowing(all) ? undefined : "labels in growing order",
 );
 

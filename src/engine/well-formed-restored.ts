@@ -1,8 +1,12 @@
-/** The shape of jobs that come back from a backup. */
+/**
+ * The shape of jobs that come back from a backup. What they are made of was written by somebody else, so what elsewhere only the
+ * program itself makes is looked at as well.
+ */
+import { jsonFor } from "../base/stored-value.ts";
 import { changeLimits as bounds, engineLimits } from "./limits.ts";
 import type { JobOptions } from "./options.ts";
 import type { RestoredAttempt, RestoredJob } from "./restored-job.ts";
-import { absent, integer, list, members, optional, type Shape, word } from "./shape.ts";
+import { absent, checked, integer, list, members, optional, type Shape, word } from "./shape.ts";
 import {
   count,
   json,
@@ -38,6 +42,16 @@ const restoredAttempt: Shape<RestoredAttempt> = members<RestoredAttempt>({
   endedAtMs: time,
 });
 
+/** The engine unpacks results for those who wait for them. */
+const unpackable: Shape<string> = checked(storedValue, (form) => {
+  try {
+    jsonFor(form);
+    return undefined;
+  } catch {
+    return "a stored value that can be unpacked";
+  }
+});
+
 const alone = "a restored job is tied to no other";
 
 /** What a job can bring back. */
@@ -45,7 +59,7 @@ export const restoredJob: Shape<RestoredJob> = members<RestoredJob>({
   seq: optional(restoredSeq),
   createdAtMs: time,
   queue: name,
-  payload: storedValue,
+  payload: unpackable,
   state: word({
     pending: true,
     scheduled: true,
@@ -80,7 +94,7 @@ export const restoredJob: Shape<RestoredJob> = members<RestoredJob>({
   hostname: optional(shortText),
   checkpoint: optional(json),
   progress: optional(json),
-  result: optional(storedValue),
+  result: optional(unpackable),
   reason: optional(longText),
   attempts: optional(list(restoredAttempt, 0, engineLimits.attemptsKeptMax)),
 });

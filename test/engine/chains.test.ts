@@ -58,6 +58,16 @@ test("[F20] each step begins when the one before is completed, and is told its r
   expect(chainOf(rig, first)).toMatchObject({ state: "running", at: 2, steps: 3 });
 });
 
+test.each(["[1]", "{1}", "not json", "~b 1 text/plain\nAA=="])(
+  "[F20] [W4] a step whose payload is no object, %p, runs with it as it is",
+  (payload) => {
+    const { rig } = chained({ steps: [step("b", { payload })] });
+    rig.ack(take(rig, "a"), {});
+
+    expect(payloadIn(rig, "b")).toBe(payload);
+  },
+);
+
 test("[F20] all jobs of a chain have its id, their step and the parent of the first", () => {
   const rig = new EngineRig();
   const chain = { steps: [step("b")], onExit: step("z"), shard: 1 };

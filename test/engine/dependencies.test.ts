@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { formatJobId } from "../../src/base/ids.ts";
 import type { NewJob } from "../../src/engine/change.ts";
 import { Engine } from "../../src/engine/engine.ts";
+import { toldAloneLevel } from "../../src/engine/feature-levels.ts";
 import { findViolations } from "../../src/engine/invariants.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import type { DependencyFailure } from "../../src/engine/options.ts";
@@ -260,6 +261,25 @@ test("[F1] a wide fan and a long chain end in bounded steps, also across a start
   expect(rig.state.getQueue("chain")?.counts.dead).toBe(1500);
   expect(findViolations(rig.state.contents(), restarted)).toEqual([]);
   expect([...rig.state.contents().records()]).toEqual([]);
+});
+
+test("[F1] [F11] that many wait already for a retry of a dead job makes no more work of one that comes, and the retry lets all of them go", () => {
+  const rig = new EngineRig();
+  rig.state.meta.featureLevel = toldAloneLevel;
+  const first = rig.add({ options: { maxRetries: 1 } });
+  rig.fail(rig.claim());
+  const { nowMs, engine } = rig;
+  const job = { queue: "later", payload: "{}", ...dependent(rig, [first], "wait") };
+  const jobs = Array.from({ length: 1000 }, () => job);
+  for (let call = 0; call < 5; call++) {
+    engine.apply({ nowMs, seed: 0, changes: [{ kind: "enqueue", jobs }] });
+    expect(engine.nextDeadlineMs()).toBeGreaterThan(nowMs);
+  }
+
+  rig.manage("retry", first);
+  rig.ack(rig.claim());
+  while (engine.nextDeadlineMs() <= nowMs) rig.tick();
+  expect(engine.readyCount("later")).toBe(5 * jobs.length);
 });
 
 test("[F14] open dependencies are bounded over all jobs, and make room when they end", () => {

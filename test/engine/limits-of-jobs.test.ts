@@ -1,6 +1,7 @@
 /** What bounds a job in number and time: unique keys, time to live, retention, idempotency keys. */
 import { expect, test } from "bun:test";
 import type { Change, NewJob } from "../../src/engine/change.ts";
+import { boundedClaimsLevel, removalStepsLevel } from "../../src/engine/feature-levels.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { engineLimits } from "../../src/engine/limits.ts";
 import type { OnConflict, UniqueScope } from "../../src/engine/options.ts";
@@ -198,6 +199,23 @@ test("[J40] a waiting job whose time to live is over is dead, an active one is n
   expect(rig.job(active).state).toBe("active");
 });
 
+test("[J41] however many jobs are over when the server comes back, one claim ends only so many, and the next go on", () => {
+  const rig = new EngineRig();
+  rig.state.meta.featureLevel = boundedClaimsLevel;
+  const { expiredPerClaimMax: most } = engineLimits;
+  const { engine, nowMs } = rig;
+  const jobs = Array.from({ length: 2 * most }, () => {
+    return { queue: "q", payload: "{}", expireMs: 1000 };
+  });
+  engine.apply({ nowMs, seed: 0, changes: [{ kind: "enqueue", jobs }] });
+  const last = rig.add();
+  rig.pass(1000);
+
+  expect(rig.claimMany(1)).toEqual([]);
+  expect(rig.state.getQueue("q")?.counts).toMatchObject({ dead: most, pending: most + 1 });
+  expect(rig.claimMany(1).map(({ seq }) => seq)).toEqual([last]);
+});
+
 test("[J41] a claim hands out no job whose time to live is over, though nothing has noticed yet", () => {
   const rig = new EngineRig();
   const old = rig.add({ expireMs: 1000 });
@@ -254,6 +272,24 @@ test("[J50] [J51] of more jobs than may be kept the oldest go, to within a hundr
   const left = [...rig.state.jobs.keys()].sort((one, other) => one - other);
   expect(left.length).toBeWithin(1000, 1011);
   expect(left[0]).toBe(3000 - left.length + 1);
+});
+
+test("[J50] with many queues one change takes away no more than it has time for, and the next go on", () => {
+  const rig = new EngineRig();
+  rig.state.meta.featureLevel = removalStepsLevel;
+  rig.keep({ doneMs: 1000 });
+  for (let i = 0; i < 300; i++) rig.add({ queue: `q${i}` });
+  for (let i = 0; i < 3; i++) {
+    rig.ack(rig.claimMany(1, [`q${i}`])[0] ?? { seq: 0 });
+    rig.pass(2000);
+  }
+  const done = [];
+  for (let call = 0; call < 3; call++) {
+    done.push(rig.apply({ kind: "advanceTime", limit: 4 }), rig.state.meta.kept.done);
+  }
+
+  const more = { kind: "advanced", steps: 4, more: true };
+  expect(done).toMatchObject([more, 2, more, 1, { more: false }, 0]);
 });
 
 test("[J52] a finished job that is moved counts as finished anew", () => {

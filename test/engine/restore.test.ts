@@ -209,3 +209,17 @@ test("unfinished jobs come back only with as many sets of requirements as a queu
     { kind: "added" },
   ]);
 });
+
+test("[BU6] [J34] a job that comes back without the key that it held when it was removed holds it no more", () => {
+  const rig = new EngineRig();
+  const options = { uniqueKey: "k", uniqueScope: "period", uniqueMs: 60_000 } as const;
+  const seq = rig.add({ options });
+  rig.ack(rig.claim(), {});
+  rig.keep({ doneMs: 1000 });
+  rig.pass(5000).tick();
+  expect(rig.enqueue({ options })).toMatchObject({ kind: "duplicate", seq });
+
+  restore(rig, { seq, queue: "other", options });
+  expect(rig.enqueue({ options })).toMatchObject({ kind: "added" });
+  expect(rig.enqueue({ queue: "other", options })).toMatchObject({ kind: "duplicate", seq });
+});

@@ -147,6 +147,7 @@ test("[W2] what goes together only in part is refused", () => {
     kind: "enqueue",
     jobs: [{ queue: "q", payload: "{}", options }],
   });
+  const [restored] = fullChanges.restoreJobs.jobs;
   const cases: readonly (readonly [object, string])[] = [
     [
       { ...setLimit, target: { scope: "resource", queue: "q", name: "r" } },
@@ -176,6 +177,11 @@ test("[W2] what goes together only in part is refused", () => {
         },
       }),
       "resources in growing order",
+    ],
+    [job({ lane: { requires: ["a=b", "a=b\nc"] } }), "a label without control characters"],
+    [
+      { kind: "restoreJobs", jobs: [{ ...restored, result: "~j 5\nAAAA" }] },
+      "jobs[0].result: expected a stored value that can be unpacked",
     ],
     [job({ chainStep: 1 }), "jobs[0].options.chainStep: expected nothing: only the engine"],
     [

@@ -67,7 +67,8 @@ export class NaiveDependencies {
       if (job === undefined || job.state === "completed") continue;
       if (isFinished(job.state)) {
         if (options.onDependencyFailure === "ignore") continue;
-        this.#tell(job.seq, job.state as How);
+        // Those who waited for it already have been told.
+        this.#tell(job.seq, job.state as How, seq - 1);
       }
       open.push(job.seq);
     }
@@ -142,7 +143,7 @@ export class NaiveDependencies {
     }
     const { seq, how } = news;
     const [wait] = this.#dependents(seq).filter((one) => one.seq > news.after);
-    if (wait === undefined) {
+    if (wait === undefined || wait.seq >= news.before) {
       if (how === "dead" || how === "cancelled") this.#watch(seq);
       return false;
     }
@@ -182,9 +183,9 @@ export class NaiveDependencies {
       .sort((one, other) => one.seq - other.seq);
   }
 
-  #tell(seq: number, how: How): void {
+  #tell(seq: number, how: How, after = 0): void {
     const before = this.#host.nextNumber();
-    this.#push({ kind: "ended", seq, how, before, after: 0, isStored: false });
+    this.#push({ kind: "ended", seq, how, before, after, isStored: false });
   }
 
   #push(news: News): void {

@@ -11,10 +11,10 @@ import type { JobOptions } from "../../src/engine/options.ts";
 import { ShardsRig } from "./shards-rig.ts";
 
 /** Two queues in each of three shards, and where dead jobs and callbacks go is one of them, too. */
-const queueNames = [...new ShardsRig(3).queues("a"), ...new ShardsRig(3).queues("b")];
-const deadQueue = new ShardsRig(3).queues("dead")[1] ?? "";
+export const queueNames = [...new ShardsRig(3).queues("a"), ...new ShardsRig(3).queues("b")];
+export const deadQueue = new ShardsRig(3).queues("dead")[1] ?? "";
 
-const queue = fc.constantFrom(...queueNames);
+export const queue = fc.constantFrom(...queueNames);
 const pick = fc.nat(1000);
 const oneOf = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
@@ -32,7 +32,7 @@ const enqueueStep = fc.record({
   isPassedOn: fc.boolean(),
 });
 
-const batchStep = fc.record({
+export const batchStep = fc.record({
   kind: fc.constantFrom("open" as const, "call" as const),
   queues: fc.array(queue, { minLength: 1, maxLength: 4 }),
   callbacks: fc.record({ onSuccess: queue, onFailure: queue, onComplete: queue }),
@@ -78,11 +78,14 @@ interface Known {
 export class HistoryWorld {
   rig: ShardsRig;
   /** Ids of jobs and batches in the order in which the history made them; undefined when they were refused. */
-  readonly #jobs: (string | undefined)[] = [];
-  readonly #batches: (string | undefined)[] = [];
+  readonly jobIds: (string | undefined)[] = [];
+  readonly batchIds: (string | undefined)[] = [];
+  readonly #stepsMax: number | undefined;
 
-  constructor(shards: number) {
-    this.rig = new ShardsRig(shards);
+  /** With so many steps of aftermath in each batch. */
+  constructor(shards: number, stepsMax?: number) {
+    this.#stepsMax = stepsMax;
+    this.rig = new ShardsRig(shards, undefined, stepsMax);
   }
 
   /** Carries a step out. False when it was refused; what `isRefused` says was refused elsewhere is not tried. */
@@ -105,7 +108,7 @@ export class HistoryWorld {
         return true;
       }
       case "batch": {
-        const id = pickOf(this.#batches, step.pick);
+        const id = pickOf(this.batchIds, step.pick);
         const shard = id === undefined ? 0 : Number.parseInt(id.slice(17, 20), 16);
         const batch = Number.parseInt(id?.slice(20) ?? "0", 16);
         const kind = step.action === "seal" ? "sealBatch" : "cancelBatch";
@@ -118,8 +121,9 @@ export class HistoryWorld {
   /** Goes on with copies that were made of the shards at different moments. */
   restore(copies: readonly MemoryState[]): void {
     const { nowMs } = this.rig;
-    this.rig = new ShardsRig(copies.length, copies);
-    this.rig.nowMs = nowMs;
+    this.rig = new ShardsRig(copies.length, copies, this.#stepsMax);
+    // A number that is given again is that of another time.
+    this.rig.nowMs = nowMs + 1;
     for (const shard of copies.keys()) this.rig.apply(shard, { kind: "reunite" });
   }
 
@@ -174,10 +178,12 @@ export class HistoryWorld {
   }
 
   #enqueue(step: Step<"enqueue">, isRefused: boolean): boolean {
-    const at = this.#jobs.length;
-    const batch = step.batch === undefined ? undefined : pickOf(this.#batches, step.batch);
-    const parent = step.parent === undefined ? undefined : pickOf(this.#jobs, step.parent);
-    const named = step.dependsOn.map((n) => pickOf(this.#jobs, n)).filter((id) => id !== undefined);
+    const at = this.jobIds.length;
+    const batch = step.batch === undefined ? undefined : pickOf(this.batchIds, step.batch);
+    const parent = step.parent === undefined ? undefined : pickOf(this.jobIds, step.parent);
+    const named = step.dependsOn
+      .map((n) => pickOf(this.jobIds, n))
+      .filter((id) => id !== undefined);
     const shard = this.rig.shardOf(step.queue);
     const follower = (to: string, name: string): NewJob => ({
       queue: to,
@@ -205,12 +211,12 @@ export class HistoryWorld {
     };
     const job = { queue: step.queue, payload: JSON.stringify({ name: String(at) }), options };
     const id = isRefused ? undefined : this.rig.enqueue([job]).ids[0];
-    this.#jobs.push(id?.startsWith("job_") === true ? id : undefined);
-    return this.#jobs[at] !== undefined;
+    this.jobIds.push(id?.startsWith("job_") === true ? id : undefined);
+    return this.jobIds[at] !== undefined;
   }
 
   #begin({ kind, queues, callbacks }: Step<"open" | "call">): boolean {
-    const name = String(this.#batches.length);
+    const name = String(this.batchIds.length);
     const [first = ""] = queues;
     const shard = this.rig.shardOf(first);
     const follower = (queueName: string, what: string): NewJob => ({
@@ -240,7 +246,7 @@ export class HistoryWorld {
     if (begun.kind !== "enqueued" || begun.batch === undefined) throw new Error("no batch");
     const [seq, createdAtMs] = begun.batch;
     const id = formatGroupId("batch", { seq, createdAtMs, shard });
-    this.#batches.push(id);
+    this.batchIds.push(id);
     if (kind === "call") for (const part of others) this.rig.enqueue(part, { partOf: id });
     return true;
   }
@@ -271,6 +277,6 @@ function nameOf(job: Job): string {
   return (JSON.parse(job.payload) as { name: string }).name;
 }
 
-function pickOf<T>(list: readonly T[], at: number): T | undefined {
+export function pickOf<T>(list: readonly T[], at: number): T | undefined {
   return list.length === 0 ? undefined : list[at % list.length];
 }

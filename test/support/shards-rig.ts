@@ -11,6 +11,7 @@ import { findViolations } from "../../src/engine/invariants.ts";
 import type { Job } from "../../src/engine/job.ts";
 import { MemoryState } from "../../src/engine/memory-state.ts";
 import type { Outcome } from "../../src/engine/outcome.ts";
+import { hashState } from "../../src/engine/state-hash.ts";
 import { refuseIllFormed } from "../../src/engine/well-formed.ts";
 
 interface Shard {
@@ -20,15 +21,28 @@ interface Shard {
 
 export class ShardsRig {
   readonly shards: readonly Shard[];
+  readonly #stepsMax: number | undefined;
+  readonly #others: readonly Shard[] | undefined;
   nowMs = 1_800_000_000_000;
 
   /** New ones, or as they are in these states. */
-  constructor(count: number, states?: readonly MemoryState[]) {
-    this.shards = Array.from({ length: count }, (_, shard) => {
-      const state = new MemoryState(states?.[shard]);
-      state.meta.featureLevel = newestFeatureLevel;
-      return { state, engine: new Engine(state, undefined, { shard, shards: count }) };
-    });
+  constructor(count: number, states?: readonly MemoryState[], stepsMax?: number) {
+    this.#stepsMax = stepsMax;
+    const make = () =>
+      Array.from({ length: count }, (_, shard) => {
+        const state = new MemoryState(states?.[shard]);
+        state.meta.featureLevel = newestFeatureLevel;
+        return { state, engine: new Engine(state, stepsMax, { shard, shards: count }) };
+      });
+    this.shards = make();
+    // Those that never start anew, to be compared with those that do.
+    if (stepsMax !== undefined) this.#others = make();
+  }
+
+  /** Hashes of the states of all shards, and of those whose engines never started anew. */
+  hashes(): readonly [string[], string[]] {
+    const of = (shards: readonly Shard[]) => shards.map(({ state }) => hashState(state.contents()));
+    return [of(this.shards), of(this.#others ?? this.shards)];
   }
 
   /** A queue of each shard, with a name that begins so. */
@@ -51,21 +65,29 @@ export class ShardsRig {
   }
 
   apply(shard: number, change: Change): Outcome {
-    refuseIllFormed(change);
-    const { engine, state } = this.at(shard);
-    // What other nodes read from the log is text.
-    const changes = [JSON.parse(JSON.stringify(change)) as Change];
-    const [outcome] = engine.apply({ nowMs: this.nowMs, seed: 1, changes });
-    const violations = findViolations(state.contents(), engine);
-    if (violations.length > 0) throw new Error(`shard ${shard}: ${violations.join("\n")}`);
+    const [outcome] = this.applyAll(shard, [change]);
     if (outcome === undefined) throw new Error("one change has one outcome");
     return outcome;
+  }
+
+  /** All in one entry of the log. */
+  applyAll(shard: number, asked: readonly Change[]): Outcome[] {
+    for (const change of asked) refuseIllFormed(change);
+    const { engine, state } = this.at(shard);
+    // What other nodes read from the log is text.
+    const changes = JSON.parse(JSON.stringify(asked)) as Change[];
+    const outcomes = engine.apply({ nowMs: this.nowMs, seed: 1, changes });
+    this.#others?.[shard]?.engine.apply({ nowMs: this.nowMs, seed: 1, changes });
+    const violations = findViolations(state.contents(), engine);
+    if (violations.length > 0) throw new Error(`shard ${shard}: ${violations.join("\n")}`);
+    return outcomes;
   }
 
   /** The engine of the shard is made anew from its records. */
   restart(shard: number): void {
     const { state } = this.at(shard);
-    this.at(shard).engine = new Engine(state, undefined, { shard, shards: this.shards.length });
+    const place = { shard, shards: this.shards.length };
+    this.at(shard).engine = new Engine(state, this.#stepsMax, place);
   }
 
   enqueue(
@@ -75,10 +97,8 @@ export class ShardsRig {
     const shard = this.shardOf(jobs[0]?.queue ?? "");
     const outcome = this.apply(shard, { kind: "enqueue", jobs, shard, across: true, ...more });
     if (outcome.kind !== "enqueued") return { ids: [], batch: undefined, outcome };
-    const ids = outcome.results.map((result) =>
-      result.kind === "rejected" ? result.code : formatJobId(result.seq, result.createdAtMs, shard),
-    );
     const [seq = 0, createdAtMs = 0] = outcome.batch ?? [];
+    const ids = idsOf(shard, outcome);
     return { ids, batch: outcome.batch && [seq, createdAtMs], outcome };
   }
 
@@ -133,12 +153,18 @@ export class ShardsRig {
 
   /** Lets a shard take what another one has for it, some of it, or from an earlier point than needed. */
   take(from: number, to: number, { most = 1000, again = 0 } = {}): boolean {
+    const delivery = this.deliveryOf(from, to, { most, again });
+    if (delivery === undefined) return false;
+    this.apply(to, delivery);
+    return true;
+  }
+
+  /** The change that does so; undefined when there is nothing. */
+  deliveryOf(from: number, to: number, { most = 1000, again = 0 } = {}): Change | undefined {
     const { post } = this.at(from).engine;
     const taken = Math.max(0, this.at(to).engine.post.takenFrom(from) - again);
     const { first, mails } = post.after(to, taken, most);
-    if (mails.length === 0) return false;
-    this.apply(to, { kind: "deliver", from, first, mails });
-    return true;
+    return mails.length === 0 ? undefined : { kind: "deliver", from, first, mails };
   }
 
   forget(from: number, to: number): boolean {
@@ -165,6 +191,14 @@ export class ShardsRig {
       }
     }
   }
+}
+
+/** Ids of the jobs that an outcome added, or the codes of what it refused. */
+export function idsOf(shard: number, outcome: Outcome): string[] {
+  const results = outcome.kind === "enqueued" ? outcome.results : [];
+  return results.map((result) =>
+    result.kind === "rejected" ? result.code : formatJobId(result.seq, result.createdAtMs, shard),
+  );
 }
 
 function parsed(id: string): { shard: number; seq: number } {
