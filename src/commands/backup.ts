@@ -3,7 +3,6 @@
  * when it is whole; what a crash leaves is `FILE.part`, which the next one replaces.
  */
 import { CorvoError } from "../base/errors.ts";
-import { networkReasonOf } from "../base/network-failure.ts";
 import { formatTime } from "../base/time.ts";
 import { formatBytes } from "./_shared/bytes.ts";
 import { connect, patientRetry } from "./_shared/client.ts";
@@ -120,8 +119,9 @@ async function* bytesOf(chunks: AsyncIterable<string | Uint8Array>, signal: Abor
       yield typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk;
     }
   } catch (cause) {
-    if (cause instanceof CorvoError || signal.aborted) throw cause;
-    throw new CorvoError("UNAVAILABLE", `the backup broke off: ${networkReasonOf(cause)}`, {
+    const isLost = cause instanceof CorvoError && cause.code === "UNAVAILABLE";
+    if (!isLost || signal.aborted) throw cause;
+    throw new CorvoError("UNAVAILABLE", `the backup broke off: ${cause.message}`, {
       cause,
       hint: "If the server still runs, its log says why: it needs as much free space as its largest shard.",
     });

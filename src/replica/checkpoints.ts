@@ -136,7 +136,8 @@ export class Checkpoints {
         (error: unknown) => {
           this.#fault = `the state cannot be stored: ${error instanceof Error ? error.message : error}`;
           this.#deps.logger.error("the state could not be stored; it is kept in memory", { error });
-          throw error;
+          // Searches and snapshots wait for this; a full disk is no fault of the program.
+          throw new CorvoError("READ_ONLY", this.#fault, { cause: error, retryAfterMs: 1000 });
         },
       )
       .finally(() => {

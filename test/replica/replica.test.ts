@@ -59,31 +59,58 @@ test("what is stored while the next batch is proposed ends before the entry that
   ]);
 });
 
+test("who waits for a state that cannot be stored is told that, and that it may be another time", async () => {
+  const { replica } = replicaWith({
+    checkpoint: () => Promise.reject(new Error("database or disk is full")),
+  });
+
+  const refused = await replica.storeState().catch((error: unknown) => error);
+
+  expect(refused).toMatchObject({
+    code: "READ_ONLY",
+    message: "the state cannot be stored: database or disk is full",
+    retryAfterMs: 1000,
+  });
+});
+
 test("a log that cannot be shortened is told of, and the state counts as stored", async () => {
-  const time = new ManualTime();
-  const logger = memoryLogger();
-  const state = new MemoryState();
-  const replica = new Replica({
-    clock: time,
-    timers: time,
-    random: { uint32: () => 1 },
-    logger,
-    store: {
-      state,
-      stored: { index: 0, conf: emptyConfState },
-      dirtyCount: 1,
-      checkpoint: () => Promise.resolve(),
-    },
+  const { replica, logger } = replicaWith({
     onStored: () => {
       throw new Error("damaged");
     },
-    onFatal: () => {},
-    onEffects: () => {},
   });
-  replica.applyConf(emptyConfState, 1);
 
   await replica.storeState();
 
   expect(replica.checkpointedIndex).toBe(1);
   expect(logger.lines).toEqual(["what the state holds could not be taken out of the log"]);
 });
+
+/** One whose membership was applied, and nothing was stored of it. */
+function replicaWith({
+  checkpoint = () => Promise.resolve(),
+  onStored = () => {},
+}: {
+  readonly checkpoint?: () => Promise<void>;
+  readonly onStored?: () => void;
+}) {
+  const time = new ManualTime();
+  const logger = memoryLogger();
+  const replica = new Replica({
+    clock: time,
+    timers: time,
+    random: { uint32: () => 1 },
+    logger,
+    store: {
+      state: new MemoryState(),
+      stored: { index: 0, conf: emptyConfState },
+      dirtyCount: 1,
+      checkpoint,
+    },
+    onStored,
+    onFatal: () => {},
+    onEffects: () => {},
+  });
+  replica.applyConf(emptyConfState, 1);
+  return { replica, logger };
+}
