@@ -59,11 +59,15 @@ describe("credits", () => {
   test("there are never more jobs at one time than slots, and all of them are run once", async () => {
     let running = 0;
     let most = 0;
+    const full = Promise.withResolvers<void>();
     const jobs = addMany(300);
     start({
       concurrency: 7,
       async handler(run) {
         most = Math.max(most, ++running);
+        // The first ones stay until every slot has one.
+        if (most === 7) full.resolve();
+        await full.promise;
         if (Number(run.payload.text) % 3 === 0) await Bun.sleep(1);
         running--;
         return done;
