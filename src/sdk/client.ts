@@ -166,10 +166,12 @@ class Caller {
       if (outcome.kind === "answer") return outcome.value;
       if (outcome.isSilent && this.#retry.endsAtSilence === true) throw outcome.error;
       const { retryAfterMs } = outcome.error;
+      // Somebody between may ask for no pause at all, each time.
+      const askedMs = Math.max(retryAfterMs ?? Number.POSITIVE_INFINITY, this.#retry.baseDelayMs);
       let delayMs: number | undefined;
-      if (outcome.mayRetry && retryAfterMs !== undefined && retryAfterMs <= askedLeftMs) {
-        askedLeftMs -= retryAfterMs;
-        delayMs = retryAfterMs;
+      if (outcome.mayRetry && askedMs <= askedLeftMs) {
+        askedLeftMs -= askedMs;
+        delayMs = askedMs;
       } else if (outcome.mayRetry) {
         delayMs = retryDelayMs(this.#retry, this.#options.random, attempt, retryAfterMs);
       }

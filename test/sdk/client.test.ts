@@ -401,6 +401,20 @@ describe("several servers", () => {
     expect(delaysMs).toEqual([250, 250]);
   });
 
+  test("who asks to come back at once, each time, is given up all the same", async () => {
+    let calls = 0;
+    const refuse = () => {
+      if (++calls > 100) throw new Error("without end");
+      const init = { status: 503, headers: { "retry-after": "0" } };
+      return Promise.resolve(new Response('{"error":"no","code":"UNAVAILABLE"}', init));
+    };
+
+    const retry = { attemptsMax: 1, baseDelayMs: 2, askedMsMax: 10 };
+    await failure(client(refuse, { retry }).listQueues());
+
+    expect(calls).toBe(6);
+  });
+
   test("no other is asked when the call may have been carried out, or was refused for good", async () => {
     await failure(client(only("none", reset), servers).enqueueJob({ body: { queue: "q" } }));
     const bad = () => Promise.resolve(json('{"error":"bad","code":"VALIDATION_ERROR"}', 400));
