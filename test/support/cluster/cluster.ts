@@ -188,7 +188,8 @@ export class ClusterNode {
     return this.log + (this.server?.stderr ?? "");
   }
 
-  async request(method: string, path: string, body?: unknown, withinMs = 10_000) {
+  /** The server itself waits up to ten seconds for a change of members or of the leader. */
+  async request(method: string, path: string, body?: unknown, withinMs = 15_000) {
     const response = await fetch(this.url + path, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
