@@ -147,7 +147,7 @@ class Caller {
   /** The same for an answer in pieces, which may take any time once it has begun. */
   open(operation: Operation, input: LooseInput, call: CallOptions): Promise<Streamed> {
     const read = async ({ body }: Response) =>
-      new Streamed(piecesOf(body ?? new ReadableStream(), this.#servers.current));
+      new Streamed(piecesOf(body ?? new ReadableStream(), this.#servers.current, call.signal));
     return this.#call(operation, { input, call, read });
   }
 

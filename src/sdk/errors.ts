@@ -4,6 +4,7 @@
  */
 import { CorvoError, type ErrorCode, isErrorCode } from "../base/errors.ts";
 import { networkCodeOf, networkReasonOf, wasNeverSent } from "../base/network-failure.ts";
+import { abortReason } from "./retry.ts";
 
 /** The error that an answer with a failing status stands for. */
 export function errorOfResponse(response: Response, text: string, url: string): CorvoError {
@@ -80,10 +81,15 @@ function codeOfStatus(status: number): ErrorCode {
 }
 
 /** An answer in pieces. That the server goes away in the middle of it is told like everything that can befall a connection. */
-export async function* piecesOf<T>(answer: AsyncIterable<T>, server: string): AsyncIterable<T> {
+export async function* piecesOf<T>(
+  answer: AsyncIterable<T>,
+  server: string,
+  signal: AbortSignal | undefined,
+): AsyncIterable<T> {
   try {
     yield* answer;
   } catch (cause) {
+    if (signal?.aborted === true) throw abortReason(signal);
     const message = `lost ${server} before the end of its answer: ${networkReasonOf(cause)}`;
     throw new CorvoError("UNAVAILABLE", message, {
       cause,

@@ -25,7 +25,7 @@ import type { ShardFiles } from "./shard-files.ts";
 import type { SnapshotReply } from "./snapshot-worker.ts";
 import { startWorker } from "./start-worker.ts";
 import { syncDirectory } from "./superblock.ts";
-import { removeTextIndex } from "./text-files.ts";
+import { isDamage, removeTextIndex } from "./text-files.ts";
 
 export interface SnapshotFile {
   readonly path: string;
@@ -142,9 +142,10 @@ function appliedIn(statePath: string): number {
     using db = new Database(statePath, { readonly: true });
     const row = db.query("SELECT value FROM meta WHERE key = 'applied'").get();
     return Number((row as { value: string } | null)?.value ?? 0);
-  } catch {
-    // What cannot be read is what the snapshot replaces.
-    return 0;
+  } catch (error) {
+    // A damaged one is what the snapshot replaces. One that cannot be looked at now may be ahead of it.
+    if (isDamage(error)) return 0;
+    throw error;
   }
 }
 

@@ -8,13 +8,7 @@ import { refuseIllFormed } from "../../src/engine/well-formed.ts";
 import { ShardsRig } from "../support/shards-rig.ts";
 
 test("[F55] shards whose states are not of one moment can tell of more waiting jobs of a batch than one message holds", () => {
-  const rig = new ShardsRig(2);
-  const [a = "", b = ""] = rig.queues("q");
-  const { batch } = rig.enqueue([{ queue: a, payload: "1" }], {
-    batch: { openMs: 1000, shard: 0 },
-  });
-  const [seq = 0, createdAtMs = 0] = batch ?? [];
-  const batchId = formatGroupId("batch", { seq, createdAtMs, shard: 0 });
+  const { rig, b, batchId } = rigWithBatch();
   const { engine } = rig.at(1);
   const jobs = Array.from({ length: changeLimits.listMax / 2 + 1 }, () => {
     return { queue: b, payload: "1", options: { batchId } };
@@ -50,13 +44,7 @@ test("[F57] one that waits again for a job of another shard, since before others
 });
 
 test("[F57] a job that ended before it was counted in a batch of another shard takes nobody's place there", () => {
-  const rig = new ShardsRig(2);
-  const [a = "", b = ""] = rig.queues("q");
-  const { batch } = rig.enqueue([{ queue: a, payload: "1" }], {
-    batch: { openMs: 1000, shard: 0 },
-  });
-  const [seq = 0, createdAtMs = 0] = batch ?? [];
-  const batchId = formatGroupId("batch", { seq, createdAtMs, shard: 0 });
+  const { rig, b, seq, batchId } = rigWithBatch();
   rig.add(b, { batchId });
   rig.settle();
   rig.add(b, { batchId });
@@ -71,3 +59,15 @@ test("[F57] a job that ended before it was counted in a batch of another shard t
     cancelled: 1,
   });
 });
+
+/** Two shards, an open batch with one job in the first of them, and a queue of the second. */
+function rigWithBatch() {
+  const rig = new ShardsRig(2);
+  const [a = "", b = ""] = rig.queues("q");
+  const { batch } = rig.enqueue([{ queue: a, payload: "1" }], {
+    batch: { openMs: 1000, shard: 0 },
+  });
+  const [seq = 0, createdAtMs = 0] = batch ?? [];
+  const batchId = formatGroupId("batch", { seq, createdAtMs, shard: 0 });
+  return { rig, b, seq, batchId };
+}

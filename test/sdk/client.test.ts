@@ -8,6 +8,7 @@ import { CorvoError } from "../../src/base/errors.ts";
 import { RawJson } from "../../src/base/json.ts";
 import type { Timers } from "../../src/base/ports.ts";
 import { type ClientOptions, createClient, type Fetch } from "../../src/sdk/client.ts";
+import { piecesOf } from "../../src/sdk/errors.ts";
 import { json, server } from "../support/fake-system.ts";
 
 interface Paused {
@@ -421,4 +422,18 @@ describe("several servers", () => {
     await failure(client(only("none", bad), servers).enqueueJob({ body: { queue: "q" } }));
     expect(hosts).toEqual(["a:1", "a:1"]);
   });
+});
+
+test("an answer in pieces that its caller gave up ends with the caller's reason, not as a lost server", async () => {
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  const pieces = (async function* () {
+    yield 1;
+    stop.abort(reason);
+    throw new Error("the connection was closed");
+  })();
+
+  const read = Array.fromAsync(piecesOf(pieces, "http://a:1", stop.signal));
+
+  expect(await read.catch((error: unknown) => error)).toBe(reason);
 });

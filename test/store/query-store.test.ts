@@ -159,22 +159,8 @@ test("a database that does not exist is reported at opening", async () => {
 });
 
 test("[Q14] a search thread that ends fails the searches it had, and the next one has another", async () => {
-  using dir = tempDir();
-  const path = join(dir.path, "state.db");
-  const rig = openRig(path);
-  rig.checkpoint(1);
-  const threads: Worker[] = [];
-  const notes: string[] = [];
-  const store = await QueryStore.open(path, {
-    flush: async () => {},
-    start: () => {
-      const thread = startWorker("query");
-      threads.push(thread);
-      return thread;
-    },
-    onNote: (note) => notes.push(note),
-  });
-  const over = new Promise((resolve) => threads[0]?.addEventListener("close", resolve));
+  await using opened = await openWithThreads();
+  const { store, threads, notes, over } = opened;
 
   const lost = store.page(request).catch((caught) => caught);
   threads[0]?.terminate();
@@ -185,12 +171,25 @@ test("[Q14] a search thread that ends fails the searches it had, and the next on
   expect((await store.page(request)).total).toBe(100);
   expect(threads).toHaveLength(2);
   expect(notes).toHaveLength(1);
-  await store.close();
-  rig.close();
 });
 
 test("[Q14] a search thread that failed and then ended is lost once: the one after it keeps its searches", async () => {
-  using dir = tempDir();
+  await using opened = await openWithThreads();
+  const { store, threads, notes, over } = opened;
+
+  threads[0]?.dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
+  const page = store.page(request);
+  await over;
+
+  expect((await page).total).toBe(100);
+  expect((await store.page(request)).total).toBe(100);
+  expect(threads).toHaveLength(2);
+  expect(notes).toHaveLength(1);
+});
+
+/** A store whose search threads are in the test's hands; `over` is the end of the first one. */
+async function openWithThreads() {
+  const dir = tempDir();
   const path = join(dir.path, "state.db");
   const rig = openRig(path);
   rig.checkpoint(1);
@@ -206,15 +205,12 @@ test("[Q14] a search thread that failed and then ended is lost once: the one aft
     onNote: (note) => notes.push(note),
   });
   const over = new Promise((resolve) => threads[0]?.addEventListener("close", resolve));
-
-  threads[0]?.dispatchEvent(new ErrorEvent("error", { message: "out of memory" }));
-  const page = store.page(request);
-  await over;
-
-  expect((await page).total).toBe(100);
-  expect((await store.page(request)).total).toBe(100);
-  expect(threads).toHaveLength(2);
-  expect(notes).toHaveLength(1);
-  await store.close();
-  rig.close();
-});
+  return {
+    ...{ store, threads, notes, over },
+    async [Symbol.asyncDispose]() {
+      await store.close();
+      rig.close();
+      dir[Symbol.dispose]();
+    },
+  };
+}

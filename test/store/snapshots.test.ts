@@ -98,6 +98,18 @@ test("a snapshot that the node has overtaken before it started again is not inst
   await log.close();
 });
 
+test("a state that cannot be looked at is not replaced by what may be older", () => {
+  using dir = new TempDir();
+  const files = received(dir);
+  rmSync(files.statePath);
+  mkdirSync(files.statePath);
+
+  expect(() => placeIncoming(files)).toThrow();
+
+  expect(existsSync(join(dir.path, files.incoming))).toBe(true);
+  expect(existsSync(join(dir.path, files.note))).toBe(true);
+});
+
 test("[RS6] a log that does not reach the snapshot begins after it, and no earlier than in its term", async () => {
   using dir = new TempDir();
   const files = received(dir);

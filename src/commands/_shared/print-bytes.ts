@@ -19,7 +19,7 @@ export function printBytes(name: "payload" | "result", examples: readonly Exampl
         throw new CorvoError("INTERNAL_ERROR", "the server sent an answer without a body");
       }
       let bytes = 0;
-      for await (const piece of piecesOf(answer.body, globals.server)) {
+      for await (const piece of piecesOf(answer.body, globals.server, signal)) {
         bytes += piece.length;
         if (!output.json) await system.writeBytes(piece);
       }

@@ -8,7 +8,7 @@ type Body = Parameters<ReturnType<Context["client"]>["setSubscription"]>[0]["bod
 
 export default command({
   details: [
-    "The call is a wake-up and has no job in it: whoever gets it claims jobs as any worker does. A",
+    "The call is a wake-up and has no job in it: whoever gets it claims jobs like every worker. A",
     "subscription ends after its time unless it is renewed. A server calls only public addresses, unless it was started",
     "with --webhook-allow.",
   ].join(" "),

@@ -9,17 +9,18 @@ import { type Cluster, until } from "./cluster.ts";
 
 /** A node that was put to sleep is not waited for. */
 const silentMs = 2500;
+const lookMs = 500;
 
 export class EventWatcher {
   readonly problems: string[] = [];
   /** Number of the last event, by shard. */
   readonly #last = new Map<number, number>();
   readonly #end = new AbortController();
-  readonly #server: string;
+  readonly #cluster: Cluster;
   #after = "0";
 
   constructor(cluster: Cluster) {
-    this.#server = cluster.nodes.map(({ url }) => url).join(",");
+    this.#cluster = cluster;
   }
 
   /** Until it is stopped. */
@@ -62,14 +63,34 @@ export class EventWatcher {
       .every((number, shard) => (this.#last.get(shard) ?? 0) >= Number(number));
   }
 
+  get #servers(): string {
+    return this.#cluster.nodes.map(({ url }) => url).join(",");
+  }
+
+  /** By the nodes there are now: those that were there in the beginning may all be replaced. */
   async #follow(): Promise<void> {
+    const server = this.#servers;
+    const isOld = new AbortController();
+    const look = setInterval(() => {
+      if (this.#servers !== server) isOld.abort();
+    }, lookMs);
+    try {
+      await this.#read(server, AbortSignal.any([this.#end.signal, isOld.signal]));
+    } catch (error) {
+      if (!isOld.signal.aborted) throw error;
+    } finally {
+      clearInterval(look);
+    }
+  }
+
+  async #read(server: string, signal: AbortSignal): Promise<void> {
     const events = readEvents({
-      server: this.#server,
+      server,
       fetch: (request) => fetch(request),
       timers,
       random,
       after: this.#after,
-      signal: this.#end.signal,
+      signal,
       silentMs,
     });
     for await (const { id, event } of events) {
