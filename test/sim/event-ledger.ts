@@ -7,6 +7,7 @@ import type { Job } from "../../src/engine/job.ts";
 import type { MemoryState } from "../../src/engine/memory-state.ts";
 import type { NodeId } from "../../src/raft/message.ts";
 import { EventObserver } from "../support/event-observer.ts";
+import { digest } from "./digest.ts";
 
 export class EventLedger {
   readonly #report: (problem: string) => void;
@@ -37,7 +38,7 @@ export class EventLedger {
   }
 
   #heard(node: NodeId, event: LifecycleEvent): void {
-    const hash = Bun.hash.xxHash32(JSON.stringify(event));
+    const hash = digest(0, event);
     const known = this.#hashes[event.number];
     if (known === undefined) {
       this.#hashes[event.number] = hash;

@@ -3,7 +3,6 @@
  * and network. What the process does to the world around it goes through its host.
  */
 import type { Logger } from "../../src/base/ports.ts";
-import { decodeBatch } from "../../src/engine/change.ts";
 import type { JobSearch } from "../../src/engine/query.ts";
 import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { ClaimRates } from "../../src/replica/claim-rates.ts";
@@ -53,7 +52,6 @@ export interface ProcessHost {
 }
 
 const tickMs = 50;
-const decoder = new TextDecoder();
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Nothing runs yet. */
@@ -224,10 +222,10 @@ function apply(
   store.state.onJob = undefined;
   store.state.onRecordPut = undefined;
   if (oracle.isFirst(entry.index)) {
-    const { nowMs } = decodeBatch(decoder.decode(entry.data));
-    store.state.onJob = (previous, next) => oracle.jobChanges(nowMs, previous, next);
+    const { meta } = store.state;
+    store.state.onJob = (previous, next) => oracle.jobChanges(meta.nowMs, previous, next);
     store.state.onRecordPut = (kind, key, value) =>
-      oracle.recordChanges({ kind, key, value }, nowMs);
+      oracle.recordChanges({ kind, key, value }, meta.nowMs);
   }
   const { nextEvent } = store.state.meta;
   replica.applyEntry(entry);
