@@ -88,6 +88,11 @@ export class Engine {
     return this.state.meta.featureLevel;
   }
 
+  /** Bytes of payloads and results of all jobs, where each blob counts once. */
+  get keptBytes(): number {
+    return this.#core.values.keptBytes;
+  }
+
   /** What the batches since the last call caused. */
   takeEffects(): Effects {
     const { effects, post } = this.#core;

@@ -55,7 +55,12 @@ export function findViolations(contents: StateContents, engine: Engine): string[
     engine.place,
   );
   checkSchedules(report, jobs, engine);
-  checkValues((holds, violation) => report.check(holds, violation), contents, { jobs, queues });
+  checkValues(
+    (holds, violation) => report.check(holds, violation),
+    contents,
+    { jobs, queues },
+    engine.keptBytes,
+  );
   checkOutbox((holds, violation) => report.check(holds, violation), jobs, engine);
   return report.found;
 }

@@ -44,7 +44,7 @@ export function removeOldest(core: Core): number {
     queue.counts.completed -= counts.completed;
     queue.counts.cancelled -= counts.cancelled;
     queue.counts.dead -= counts.dead;
-    queue.bytes = (queue.bytes ?? 0) - (counts.bytes ?? 0) || undefined;
+    core.values.dropped(queue, counts.bytes ?? 0);
     core.state.touchQueue(queue);
   }
   meta.kept[kind] -= bucket.count;

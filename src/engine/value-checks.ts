@@ -11,6 +11,7 @@ export function checkValues(
   check: Check,
   contents: StateContents,
   { jobs, queues }: { readonly jobs: readonly Job[]; readonly queues: readonly QueueRecord[] },
+  keptBytes: number,
 ): void {
   const from = contents.meta.bytesFrom ?? Number.POSITIVE_INFINITY;
   const counted = jobs.filter((job) => job.seq >= from);
@@ -30,6 +31,19 @@ export function checkValues(
     );
   }
   checkBlobs(check, contents, jobs);
+  const kept = queues.reduce((of, { bytes = 0 }) => of + bytes, 0) - sharedBytes(contents);
+  check(keptBytes === kept, `counts ${keptBytes} bytes in all, has ${kept}`);
+}
+
+/** What queues count more than once. */
+function sharedBytes(contents: StateContents): number {
+  let shared = 0;
+  for (const { kind, value } of contents.records()) {
+    if (kind !== "blobs") continue;
+    const { bytes, uses } = value as KeptBlob;
+    shared += bytes * (uses - 1);
+  }
+  return shared;
 }
 
 function sum(jobs: readonly Job[]): number {

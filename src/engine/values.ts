@@ -50,6 +50,7 @@ export class Values {
   readonly #onChange: () => void;
   /** Uses over all blobs. */
   #uses = 0;
+  #keptBytes = 0;
 
   /** `onChange` hears of a blob that gets its first use or loses its last. */
   constructor(state: State, onChange: () => void) {
@@ -57,12 +58,21 @@ export class Values {
     this.#blobs = state.records("blobs");
     this.#finished = state.records("finishedBlobs");
     this.#onChange = onChange;
-    for (const [, { uses }] of this.#blobs.entries()) this.#uses += uses;
+    for (const { bytes = 0 } of state.queues()) this.#keptBytes += bytes;
+    for (const [, { bytes, uses }] of this.#blobs.entries()) {
+      this.#uses += uses;
+      this.#keptBytes -= bytes * (uses - 1);
+    }
     for (const [key] of this.#finished.entries()) {
       const [kind, finish] = key.split(" ");
       const heap = retentionClasses.find((one) => one === kind);
       if (heap !== undefined) this.#finishes[heap].push(Number(finish), Number(finish));
     }
+  }
+
+  /** Bytes of all queues, where each blob counts once: known at any time without a walk over queues and blobs. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   /** Bytes of a job as its queue counts them. */
@@ -73,7 +83,7 @@ export class Values {
   }
 
   enter(job: Job, queue: QueueRecord): void {
-    addBytes(queue, this.bytesOf(job));
+    this.#count(queue, this.bytesOf(job));
     const blobs = blobsOf(job);
     if (blobs === undefined) return;
     for (const { hash, bytes } of blobs) this.#use(hash, bytes);
@@ -84,7 +94,7 @@ export class Values {
   }
 
   leave(job: Job, queue: QueueRecord): void {
-    addBytes(queue, -this.bytesOf(job));
+    this.#count(queue, -this.bytesOf(job));
     const blobs = blobsOf(job);
     if (blobs === undefined) return;
     for (const { hash } of blobs) this.#giveBack(hash);
@@ -93,7 +103,12 @@ export class Values {
     }
   }
 
-  /** Jobs of a class below a finish number exist no longer. Their bytes went with the counts of their bucket. */
+  /** Finished jobs of a queue with so many bytes in all exist no longer. `removed` follows for their blobs. */
+  dropped(queue: QueueRecord, bytes: number): void {
+    this.#count(queue, -bytes);
+  }
+
+  /** Jobs of a class below a finish number exist no longer. Their bytes were `dropped` with the counts of their bucket. */
   removed(kind: RetentionClass, below: number): void {
     const heap = this.#finishes[kind];
     while (heap.topTime() < below) {
@@ -120,8 +135,15 @@ export class Values {
     return reject("LIMIT_EXCEEDED", `${this.#blobs.size} blobs are kept already (blobsMax)`);
   }
 
+  #count(queue: QueueRecord, bytes: number): void {
+    if (bytes === 0) return;
+    queue.bytes = (queue.bytes ?? 0) + bytes || undefined;
+    this.#keptBytes += bytes;
+  }
+
   #use(hash: string, bytes: number): void {
     const known = this.#blobs.get(hash);
+    this.#keptBytes -= known?.bytes ?? 0;
     this.#blobs.put(hash, { bytes: known?.bytes ?? bytes, uses: (known?.uses ?? 0) + 1 });
     this.#uses++;
     if (known === undefined) this.#onChange();
@@ -131,6 +153,7 @@ export class Values {
     const { bytes, uses } = must(this.#blobs.get(hash), "a blob that a job has is kept");
     this.#uses--;
     if (uses > 1) {
+      this.#keptBytes += bytes;
       this.#blobs.put(hash, { bytes, uses: uses - 1 });
       return;
     }
@@ -145,10 +168,6 @@ function blobsOf({ payload, result }: JobValues): { hash: string; bytes: number 
   const second = result === undefined ? undefined : blobOf(result);
   if (first === undefined && second === undefined) return undefined;
   return [first, second].filter((blob) => blob !== undefined);
-}
-
-function addBytes(queue: QueueRecord, bytes: number): void {
-  if (bytes !== 0) queue.bytes = (queue.bytes ?? 0) + bytes || undefined;
 }
 
 /** Do two records of a job have the same values? */

@@ -24,10 +24,18 @@ import {
   textVersion,
 } from "./text-schema.ts";
 
-/** Bounds of one step: about 30 ms of work. */
+/** Bounds of one step: about 30 ms of work, and the rests that are taken in it. */
 const stepJobs = 4000;
 const stepChars = 4 * 1024 * 1024;
 const stepChanges = 2000;
+/** Pages that are merged without a rest: less than a millisecond. */
+const mergePages = 8;
+
+export interface TextIndexerOptions {
+  readonly partJobs?: number;
+  /** Called between one job and the next, and within all long work: the place for a rest. */
+  readonly breathe?: () => void;
+}
 
 export class TextIndexer {
   readonly #path: string;
@@ -39,10 +47,12 @@ export class TextIndexer {
   #nextCheck = 0;
 
   readonly #partJobs: number;
+  readonly #breathe: () => void;
 
-  constructor(path: string, statePath: string, options: { readonly partJobs?: number } = {}) {
+  constructor(path: string, statePath: string, options: TextIndexerOptions = {}) {
     this.#path = path;
     this.#partJobs = options.partJobs ?? partJobs;
+    this.#breathe = options.breathe ?? (() => {});
     this.#state = new Database(statePath, { readonly: true });
     this.#state.exec("PRAGMA busy_timeout = 10000");
     this.#state.exec("PRAGMA cache_size = -8192");
@@ -117,7 +127,7 @@ export class TextIndexer {
     }
     this.#position = readPosition(this.#db) ?? this.#position;
     // One segment instead of several: half the size, and a search reads one list per trigram.
-    if (part.docs + count >= this.#partJobs) optimize(this.#db, docsTable(part.id));
+    this.#merge(docsTable(part.id), part.docs + count >= this.#partJobs);
     return isCut;
   }
 
@@ -181,7 +191,23 @@ export class TextIndexer {
     this.#db.query("UPDATE parts SET changed = changed + 1 WHERE id = ?").run(part.id);
   }
 
+  /** What `automerge` and `optimize` do at once: https://sqlite.org/fts5.html#the_merge_command */
+  #merge(table: string, isWhole: boolean): void {
+    const merge = this.#db.prepare(`INSERT INTO ${table} (${table}, rank) VALUES ('merge', ?)`);
+    const changes = this.#db.prepare("SELECT total_changes() AS n");
+    const changed = () => (changes.get() as { n: number }).n;
+    if (isWhole) merge.run(-mergePages);
+    for (let before = -2; changed() - before >= 2; ) {
+      this.#breathe();
+      before = changed();
+      merge.run(mergePages);
+    }
+    merge.finalize();
+    changes.finalize();
+  }
+
   #insert(into: Statement, rowid: number, { seq, indexed }: TextRow): void {
+    this.#breathe();
     into.run(rowid, indexed.text);
     if (indexed.isLong) this.#db.query("INSERT OR IGNORE INTO long VALUES (?)").run(seq);
     if (indexed.isOdd) this.#db.query("INSERT OR IGNORE INTO odd VALUES (?)").run(seq);
@@ -321,7 +347,3 @@ export class TextIndexer {
 }
 
 const damaged = { code: "SQLITE_CORRUPT" };
-
-function optimize(db: Database, table: string): void {
-  db.exec(`INSERT INTO ${table} (${table}) VALUES ('optimize')`);
-}

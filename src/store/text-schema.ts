@@ -23,6 +23,9 @@ export const partJobs = 131_072;
 /** Trigrams of one text that are asked for; more make a search slower and hardly more exact. */
 const trigramsMax = 16;
 
+/** Trigrams are gathered in memory until they take so much, and written together. */
+const hashBytes = 256 * 1024;
+
 export const textVersion = 1;
 
 export const textTables = `
@@ -57,6 +60,9 @@ export function createPartTable(db: Database, table: string): void {
   db.exec(
     `CREATE VIRTUAL TABLE ${table} USING fts5 (text, content='', columnsize=0, detail=none, tokenize='trigram case_sensitive 1')`,
   );
+  // Merging while a row is inserted takes tens of milliseconds at once; the indexer merges in small pieces.
+  db.exec(`INSERT INTO ${table} (${table}, rank) VALUES ('automerge', 0)`);
+  db.exec(`INSERT INTO ${table} (${table}, rank) VALUES ('hashsize', ${hashBytes})`);
 }
 
 export function docsTable(part: number): string {

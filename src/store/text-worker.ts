@@ -1,7 +1,8 @@
 /**
  * Worker that keeps the index of texts up with the state. It works in small steps when it is told that the state advanced,
- * and rests between them: as long as a step took when there is nothing else to do, and many times that while many rows
- * are being written. Its thread has the lowest priority besides, so it takes what processor time others leave.
+ * and rests within them every millisecond: as long as it worked when there is nothing else to do, and many times that while
+ * many rows are being written. Its thread has the lowest priority besides, so it takes what processor time others leave. The
+ * rests come that often because some kernels let a thread run on until their next tick (4 ms), whoever is awake.
  */
 import { existsSync, statfsSync } from "node:fs";
 import { setPriority } from "node:os";
@@ -25,6 +26,7 @@ declare const self: Worker;
 
 /** Rows of one checkpoint from which on others need the machine. */
 const busyRows = 1000;
+const burstMs = 1;
 const idleRest = 1;
 const busyRest = 8;
 /** How long after a busy checkpoint the rests are still long. */
@@ -39,6 +41,7 @@ let indexer: TextIndexer | undefined;
 let path = "";
 let timer: ReturnType<typeof setTimeout> | undefined;
 let busyUntilMs = 0;
+let restedAtMs = 0;
 let tidiedAtMs = 0;
 
 self.onmessage = (event: MessageEvent<ToTextWorker>) => {
@@ -48,7 +51,7 @@ self.onmessage = (event: MessageEvent<ToTextWorker>) => {
       yieldToOthers();
       path = message.path;
       // What this throws ends the thread, which its owner starts again later.
-      indexer = new TextIndexer(message.path, message.statePath);
+      indexer = new TextIndexer(message.path, message.statePath, { breathe });
       send({ kind: "opened", position: indexer.position });
       schedule(0);
       break;
@@ -85,6 +88,7 @@ function schedule(restMs: number): void {
 function work(): void {
   if (indexer === undefined) return;
   const startedMs = performance.now();
+  restedAtMs = startedMs;
   try {
     if (!hasRoom()) {
       send({ kind: "fault", message: "there is less than 512 MiB free; it waits" });
@@ -96,13 +100,23 @@ function work(): void {
     const isUntidy = isTidying && indexer.tidyStep();
     if (isTidying && !isUntidy) tidiedAtMs = startedMs;
     send({ kind: "moved", position: indexer.position, isBehind });
-    const endedMs = performance.now();
-    const factor = endedMs < busyUntilMs ? busyRest : idleRest;
-    if (isBehind || isUntidy) schedule((endedMs - startedMs) * factor);
+    if (isBehind || isUntidy) schedule(restMs());
   } catch (error) {
     fault(error);
     schedule(retryMs);
   }
+}
+
+/** A thread of its own waits for nobody. */
+function breathe(): void {
+  if (performance.now() - restedAtMs < burstMs) return;
+  Bun.sleepSync(restMs());
+  restedAtMs = performance.now();
+}
+
+function restMs(): number {
+  const nowMs = performance.now();
+  return (nowMs - restedAtMs) * (nowMs < busyUntilMs ? busyRest : idleRest);
 }
 
 function hasRoom(): boolean {

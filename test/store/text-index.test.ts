@@ -87,8 +87,8 @@ class Rig {
     });
   }
 
-  open(): TextIndexer {
-    return new TextIndexer(this.textPath, this.#statePath, { partJobs });
+  open(breathe = () => {}): TextIndexer {
+    return new TextIndexer(this.textPath, this.#statePath, { partJobs, breathe });
   }
 
   run(step: Step): void {
@@ -278,6 +278,28 @@ test("[Q13] an index that was left to work ends up with everything, in parts, an
 
   // Of the first half of the jobs only those are left that share a part with kept ones.
   expect(parts().length).toBeLessThanOrEqual(Math.ceil(31 / partJobs) + 1);
+  expect(rig.found("alpha")).toEqual(rig.expected("alpha"));
+  rig.close();
+});
+
+test("[Q13] the indexer can rest between any two jobs, and what has come in bit by bit is one segment in the end", () => {
+  using dir = tempDir();
+  const rig = new Rig(dir.path);
+  let breaths = 0;
+  rig.indexer.close();
+  rig.indexer = rig.open(() => breaths++);
+
+  for (let job = 1; job <= partJobs; job++) {
+    rig.run({ kind: "add", word: "alpha", count: 1 });
+    rig.store();
+    rig.indexer.step();
+    expect(breaths).toBeGreaterThanOrEqual(job);
+  }
+
+  const db = new Database(rig.textPath, { readonly: true });
+  const segments = db.query("SELECT DISTINCT segid FROM docs_1_idx").values();
+  db.close();
+  expect(segments).toHaveLength(1);
   expect(rig.found("alpha")).toEqual(rig.expected("alpha"));
   rig.close();
 });

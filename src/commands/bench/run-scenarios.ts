@@ -30,6 +30,9 @@ export interface Plan {
   readonly onResult: (result: ScenarioResult) => void;
 }
 
+const indexedMsMax = 60_000;
+const indexedPollMs = 250;
+
 export interface Results {
   readonly host: Host;
   readonly disk: Disk | undefined;
@@ -129,6 +132,24 @@ async function putBurdens(bench: Bench, asked: Plan["burdens"], label: string): 
       progress: (share) => progress(share, text),
     });
     bench.note(`beside ${count.toLocaleString("en-US")} ${burdens[name]?.summary}`);
+  }
+  if (asked.size > 0) await indexed(bench, label);
+}
+
+/** Waits until the index of texts, which follows the jobs, has come to those of the burdens; not for ever where more come. */
+async function indexed(bench: Bench, label: string): Promise<void> {
+  const { client, deps } = bench;
+  const startMs = bench.nowMs();
+  for (;;) {
+    const behind = (await client.status({})).text_index?.behind ?? 0;
+    if (behind === 0) return;
+    const waitedMs = bench.nowMs() - startMs;
+    if (waitedMs >= indexedMsMax) {
+      bench.note(`${behind.toLocaleString("en-US")} of them are not in the index of texts yet`);
+      return;
+    }
+    deps.progress(waitedMs / indexedMsMax, `${label}: the index of texts takes them in`);
+    await Bun.sleep(indexedPollMs);
   }
 }
 

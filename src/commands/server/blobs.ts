@@ -49,7 +49,7 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     uploadsMax,
   });
   const disk = new DiskGuard(
-    { path: storage.dir.path, clock: systemClock, use: () => diskUse(storage, store) },
+    { path: storage.dir.path, clock: systemClock, use: () => diskUse(cores, store) },
     options.disk ?? { budgetBytes: undefined, minFreeBytes: undefined },
   );
   const keeper = new BlobKeeper({
@@ -78,21 +78,19 @@ function othersOf(membership: Membership, selfId: number): number[] {
     .sort((one, other) => silentMs(one) - silentMs(other));
 }
 
-/** Jobs are in memory and log before they are in the database: until then the queues know how much they hold. */
-function diskUse({ shards }: Storage, store: BlobStore): DiskUse {
+/**
+ * Jobs are in memory and log before they are in the database: until then the engine knows how much they hold. Asked several
+ * times a second, so it walks over nothing.
+ */
+function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   let storedBytes = store.totalBytes;
   let countedBytes = 0;
   let reusableBytes = 0;
-  for (const shard of shards) {
-    const { state } = shard.store;
-    const { used, free } = state.pageBytes();
+  for (const { storage, replica } of cores) {
+    const { used, free } = storage.store.state.pageBytes();
     storedBytes += used;
     reusableBytes += free;
-    for (const { bytes } of state.queues()) countedBytes += bytes ?? 0;
-    // Counted once for each job, and kept once.
-    for (const [, { bytes, uses }] of state.records("blobs").entries()) {
-      countedBytes -= bytes * (uses - 1);
-    }
+    countedBytes += replica.engine.keptBytes;
   }
   return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes };
 }
