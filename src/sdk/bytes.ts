@@ -23,12 +23,13 @@ export interface BytesClient {
 }
 
 export function createBytesClient(
-  options: Pick<ClientOptions, "server" | "apiKey" | "fetch">,
+  options: Pick<ClientOptions, "server" | "apiKey" | "fetch" | "timers">,
 ): BytesClient {
   const servers = new ServerList(options.server);
   const send = async (name: BytesOperationName, call: Sent): Promise<Response> => {
     const { method, path } = bytesOperations[name];
     const url = path.replace(/\{\w+\}/, encodeURIComponent(call.param ?? ""));
+    await servers.findAwake(options.fetch, options.timers);
     for (let left = servers.count; ; left--) {
       const server = servers.current;
       const outcome = await sendOnce(options, server, { method, url, ...call });

@@ -1,4 +1,9 @@
 /** The addresses of one cluster as a client knows them, and the one that it talks to. */
+import type { Timers } from "../base/ports.ts";
+
+/** A process that runs answers this within milliseconds, whatever it cannot do at the moment. */
+const awakePath = "/healthz";
+export const awakeMsMax = 2500;
 
 /** The addresses in a text with commas, without slashes at their ends. */
 export function serversOf(text: string): readonly string[] {
@@ -13,6 +18,7 @@ export function serversOf(text: string): readonly string[] {
 export class ServerList {
   readonly #servers: readonly string[];
   #at = 0;
+  #isHeard = false;
 
   constructor(text: string) {
     this.#servers = serversOf(text);
@@ -29,5 +35,38 @@ export class ServerList {
   /** The next one is the one to talk to from now on; after the last comes the first. */
   moveOn(): void {
     this.#at = (this.#at + 1) % this.#servers.length;
+    this.#isHeard = false;
+  }
+
+  /**
+   * Moves on to one that answers at all, when there are several and the current one was not heard yet. Who is frozen still
+   * takes connections and calls, and a call that may have been carried out is made nowhere else: so a harmless one comes first.
+   * When none answers, the call itself finds out why.
+   */
+  async findAwake(fetch: (request: Request) => Promise<Response>, timers: Timers): Promise<void> {
+    if (this.count === 1) return;
+    for (let left = this.count; left > 0 && !this.#isHeard; left--) {
+      if (await isAwake(this.current, fetch, timers)) this.#isHeard = true;
+      else this.moveOn();
+    }
+  }
+}
+
+async function isAwake(
+  server: string,
+  fetch: (request: Request) => Promise<Response>,
+  timers: Timers,
+): Promise<boolean> {
+  const silence = new AbortController();
+  const stop = timers.after(awakeMsMax, () => silence.abort());
+  try {
+    const request = new Request(server + awakePath, { redirect: "manual", signal: silence.signal });
+    await (await fetch(request)).body?.cancel();
+    return true;
+  } catch {
+    // What is wrong with it is of no interest as long as another one answers.
+    return false;
+  } finally {
+    stop();
   }
 }

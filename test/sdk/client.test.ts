@@ -9,6 +9,7 @@ import { RawJson } from "../../src/base/json.ts";
 import type { Timers } from "../../src/base/ports.ts";
 import { type ClientOptions, createClient, type Fetch } from "../../src/sdk/client.ts";
 import { piecesOf } from "../../src/sdk/errors.ts";
+import { awakeMsMax } from "../../src/sdk/servers.ts";
 import { json, server } from "../support/fake-system.ts";
 
 interface Paused {
@@ -16,15 +17,16 @@ interface Paused {
   readonly delaysMs: number[];
 }
 
-/** Timers that end pauses at once and note them; limits of 30 s and more never fire. */
-function instantTimers(): Paused {
+/** Timers that end pauses at once and note them. Limits of 30 s and more never fire, nor, unless told to, that of a server to show itself. */
+function instantTimers(limits: readonly number[] = []): Paused {
   const delaysMs: number[] = [];
   return {
     delaysMs,
     timers: {
       after(delayMs, callback) {
         let stopped = false;
-        if (delayMs < 30_000) {
+        const isLimit = delayMs >= 30_000 || delayMs === awakeMsMax;
+        if (!isLimit || limits.includes(delayMs)) {
           delaysMs.push(delayMs);
           queueMicrotask(() => stopped || callback());
         }
@@ -344,6 +346,7 @@ describe("several servers", () => {
   const only =
     (host: string, otherwise: () => Promise<Response>): Fetch =>
     (request) => {
+      if (new URL(request.url).pathname === "/healthz") return Promise.resolve(new Response("ok"));
       hosts.push(new URL(request.url).host);
       return new URL(request.url).host === host ? Promise.resolve(json("[]")) : otherwise();
     };
@@ -371,6 +374,31 @@ describe("several servers", () => {
     expect(hosts).toEqual(["a:1", "b:2"]);
   });
 
+  test("one that takes calls and answers none is found out before a call that cannot be repeated", async () => {
+    const { timers, delaysMs } = instantTimers([awakeMsMax]);
+    const asked: string[] = [];
+    const fetch: Fetch = ({ url, signal }) => {
+      const { host, pathname } = new URL(url);
+      asked.push(host + pathname);
+      if (host !== "a:1") return Promise.resolve(json('{"job_id":"j","status":"pending"}', 201));
+      return new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason)),
+      );
+    };
+    const api = client(fetch, { ...servers, timers });
+
+    await api.enqueueJob({ body: { queue: "q" } });
+    await api.enqueueJob({ body: { queue: "q" } });
+
+    expect(asked).toEqual([
+      "a:1/healthz",
+      "b:2/healthz",
+      "b:2/api/v1/enqueue",
+      "b:2/api/v1/enqueue",
+    ]);
+    expect(delaysMs).toEqual([awakeMsMax, awakeMsMax]);
+  });
+
   test("there is a pause only when all of them failed", async () => {
     const { timers, delaysMs } = instantTimers();
     const api = client(only("none", refused), { ...servers, timers, retry: { attemptsMax: 2 } });
@@ -391,7 +419,8 @@ describe("several servers", () => {
       );
     let answers = 0;
     const fetch = (request: Request) => {
-      const { host } = new URL(request.url);
+      const { host, pathname } = new URL(request.url);
+      if (pathname === "/healthz") return Promise.resolve(new Response("ok"));
       if (host === "c:3") return refused();
       return ++answers < 5 ? waiting() : Promise.resolve(json("[]"));
     };

@@ -34,9 +34,10 @@ export function connect(wiring: Wiring, retry: Partial<RetryPolicy> = interactiv
 }
 
 /** For what is no JSON. */
-export function connectBytes({ globals, fetch }: Wiring): BytesClient {
+export function connectBytes({ system, globals, fetch }: Wiring): BytesClient {
   return createBytesClient({
     server: globals.server,
+    timers: system.timers,
     ...(globals.apiKey === undefined ? {} : { apiKey: globals.apiKey }),
     fetch,
   });
