@@ -141,6 +141,7 @@ export class TextIndexer {
     // The last change of a job brings its whole text.
     const changed = new Map(rows.map(([ordinal, seq]) => [seq, ordinal]));
     const parts = readParts(this.#db);
+    const touched = new Set<number>();
     let chars = 0;
     let upTo = last[0];
     this.#db.exec("BEGIN IMMEDIATE");
@@ -148,7 +149,9 @@ export class TextIndexer {
       for (const [seq, ordinal] of [...changed].sort(([, one], [, other]) => one - other)) {
         const row = seq <= through ? this.#reader.row(seq) : undefined;
         if (row === undefined) continue;
-        this.#addChange(this.#partOf(parts, seq), row, ordinal);
+        const part = this.#partOf(parts, seq);
+        this.#addChange(part, row, ordinal);
+        touched.add(part.id);
         chars += row.indexed.text.length;
         if (chars < stepChars) continue;
         upTo = ordinal;
@@ -161,6 +164,7 @@ export class TextIndexer {
       throw error;
     }
     this.#position = readPosition(this.#db) ?? this.#position;
+    for (const id of touched) this.#merge(changedTable(id), false);
     return upTo < last[0] || rows.length === stepChanges;
   }
 
@@ -243,6 +247,7 @@ export class TextIndexer {
     const useless = part.docs - live + part.changed;
     if (useless * 2 < part.docs) return false;
     this.#rewrite(part, floor, live);
+    if (live > 0) this.#merge(docsTable(part.id), true);
     return true;
   }
 

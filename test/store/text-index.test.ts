@@ -296,10 +296,20 @@ test("[Q13] the indexer can rest between any two jobs, and what has come in bit 
     expect(breaths).toBeGreaterThanOrEqual(job);
   }
 
-  const db = new Database(rig.textPath, { readonly: true });
-  const segments = db.query("SELECT DISTINCT segid FROM docs_1_idx").values();
-  db.close();
-  expect(segments).toHaveLength(1);
+  const segmentsOf = (table: string) => {
+    using db = new Database(rig.textPath, { readonly: true });
+    return db.query(`SELECT DISTINCT segid FROM ${table}_idx`).values().length;
+  };
+  expect(segmentsOf("docs_1")).toBe(1);
+
+  for (let change = 0; change < 40; change++) {
+    rig.run({ kind: "fail", at: change, word: "beta" });
+    rig.store();
+    rig.indexer.step();
+    // Four of a size make one.
+    expect(segmentsOf("changed_1")).toBeLessThanOrEqual(9);
+  }
+  expect(rig.found("beta")).toEqual(rig.expected("beta"));
   expect(rig.found("alpha")).toEqual(rig.expected("alpha"));
   rig.close();
 });
