@@ -117,7 +117,7 @@ class HttpApp implements App {
     this.#admission = new Admission(deps.limits);
     this.#watch = new LeaderWatch(deps.timers);
     this.#runId = deps.clock.nowMs().toString(36);
-    const { limits } = deps;
+    const { handlers, limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
     const { forward: leadership, drain } = deps;
@@ -136,10 +136,11 @@ class HttpApp implements App {
     // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
     this.#elysia = new Elysia({ handler: { standardHostname: false } });
     for (const name of Object.keys(operations) as OperationName[]) {
-      const handler = deps.handlers[name] as AnyHandler;
+      const handler = handlers[name] as AnyHandler;
       this.#mount(operations[name], handler, { shared, name });
     }
-    for (const { operation, handler } of foreignCalls(deps.handlers, clock)) {
+    const { payloadBytesMax } = limits;
+    for (const { operation, handler } of foreignCalls({ handlers, clock, payloadBytesMax })) {
       this.#mount(operation, handler as AnyHandler, { shared });
     }
     const ask = (request: Request) => this.#elysia.handle(request);

@@ -156,6 +156,21 @@ test("a task whose payload is bytes is claimed and read, wherever its shard is",
   expect([read.status, await read.json()]).toMatchObject([200, { payload: "null" }]);
 });
 
+test("artifacts count among the bytes of a result", async () => {
+  const id = await create("LARGE");
+  await claim("LARGE");
+  const artifacts = [{ name: "a", contentBase64: "A".repeat(300_000) }];
+  const body = { status: "COMPLETED", result: { n: 1 }, artifacts };
+  expect(await call("POST", `/tasks/${id}/result`, body)).toMatchObject({
+    ...{ status: 413, body: { code: "PAYLOAD_TOO_LARGE", details: { path: "result" } } },
+  });
+  const many = await call("POST", "/tasks/batch/results", { results: [{ taskId: id, ...body }] });
+  expect(bodyOf(many)["results"]).toMatchObject([
+    { error: expect.stringContaining("payloadBytesMax") },
+  ]);
+  expect(bodyOf(await call("GET", `/tasks/${id}`))["status"]).toBe("IN_PROGRESS");
+});
+
 test("a failed result is final", async () => {
   const id = await create("FATAL");
   await claim("FATAL");
@@ -214,6 +229,30 @@ test("operators see counts, clean up, set topics, and see who leads", async () =
   expect((await call("DELETE", "/admin/topics/T?deletionPolicy=Delete")).status).toBe(204);
   expect((await call("GET", "/admin/topics/T")).status).toBe(404);
   expect(bodyOf(await call("GET", "/raft/status"))["groups"]).toMatchObject([{ hasLeader: true }]);
+});
+
+test("an empty time to clean up before is none, not the end of all times", async () => {
+  const id = await create("KEPT");
+  await claim("KEPT");
+  await call("POST", `/tasks/${id}/result`, { status: "COMPLETED", result: {} });
+  const cleaned = await call("POST", "/admin/tasks/cleanup", { before: "" });
+  expect(bodyOf(cleaned)["deleted"]).toBe(0);
+  expect((await call("GET", `/tasks/${id}`)).status).toBe(200);
+});
+
+test("a topic has its own members of the queue's defaults, and leaves the others", async () => {
+  const others = { timeout: "5m", retry_backoff: "fixed" };
+  const path = "/api/v1/queues/TOPIC/defaults";
+  await server.call("PUT", path, { ...others, max_retries: 9, dead_queue: "x" });
+  await call("PUT", "/admin/topics/TOPIC", { maxAttempts: 3 });
+  expect((await server.call("GET", path)).body).toMatchObject({
+    defaults: { ...others, max_retries: 3 },
+  });
+  expect((await call("GET", "/admin/topics/TOPIC")).body).toEqual({
+    ...{ name: "TOPIC", maxAttempts: 3 },
+  });
+  await call("DELETE", "/admin/topics/TOPIC?deletionPolicy=Delete");
+  expect((await server.call("GET", path)).body).toEqual({ queue: "TOPIC", defaults: others });
 });
 
 test("a worker that subscribes is called when its command has tasks, until it stops renewing", async () => {

@@ -4,12 +4,12 @@
  * seconds doubled each time up to 15 minutes, anywhere up to that by chance.
  */
 import type { InputOf } from "../../../api/operation.ts";
-import { type Handlers, Reply } from "../../../api/operations.ts";
+import { Reply } from "../../../api/operations.ts";
 import { CorvoError } from "../../../base/errors.ts";
 import type { Clock } from "../../../base/ports.ts";
 import { formatTime, parseTime } from "../../../base/time.ts";
 import type { RequestContext } from "../../http/admission.ts";
-import { type Call, callsOf, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
+import { type Call, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
 import { codeqAdminCalls } from "./admin.ts";
 import { codeqRows as rows } from "./calls.ts";
 import { workerOf } from "./identity.ts";
@@ -30,8 +30,7 @@ const leaseSecondsDefault = 300;
 const waitSecondsMax = 30;
 const resultWaitSecondsMax = 60;
 
-export function codeqCalls(handlers: Handlers, clock: Clock): ForeignCall[] {
-  const call = callsOf(handlers);
+export function codeqCalls(call: Call, clock: Clock): ForeignCall[] {
   return [
     ...producerCalls(call),
     ...workerCalls(call, clock),
