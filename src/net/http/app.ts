@@ -24,7 +24,7 @@ import { type Drain, draining } from "./drain.ts";
 import { EventStreams } from "./event-streams.ts";
 import { Forwarder } from "./forward.ts";
 import { isPassedOn, passedOn } from "./hops.ts";
-import { splitUrl } from "./input.ts";
+import { splitUrl, withHost } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refuseNamespace } from "./namespace.ts";
@@ -237,7 +237,7 @@ class HttpApp implements App {
       // Routes bound bodies themselves, to name the limit in the answer.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       routes: this.#fixedPaths,
-      fetch: (request) => this.#elysia.fetch(request),
+      fetch: (request) => this.#elysia.fetch(withHost(request)),
       websocket: {
         idleTimeout: streamIdleSeconds,
         sendPings: true,
