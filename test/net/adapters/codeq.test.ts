@@ -1,5 +1,6 @@
 /** codeQ's documented calls, sent as its clients send them, against a whole server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { CorvoError } from "../../../src/base/errors.ts";
 import { parseAllowRule } from "../../../src/net/outbound/address.ts";
 import { httpFixture } from "../../support/http-app.ts";
 import { type Answer, type LiveServer, liveServer } from "../../support/live-server.ts";
@@ -122,6 +123,31 @@ test("a heartbeat that came a moment after the lease ended is refused", async ()
     409,
     { error: `task ${id} is not in progress`, code: "LEASE_LOST" },
   ]);
+});
+
+test("a task that was written and cannot be read back is not said to be refused", async () => {
+  const held = { id: "job_1", state: "active", worker_id: "codeq-anonymous" };
+  let reads = 0;
+  await using fixture = httpFixture({
+    handlers: {
+      enqueueJob: async () => ({ job_id: "job_1", status: "pending", unique_existing: false }),
+      getQueueDefaults: async ({ params }) => ({ queue: params.name, defaults: {} }),
+      ackJob: async () => ({ status: "ok" }),
+      getJob: async () => {
+        if (reads++ === 1) return held as never;
+        throw new CorvoError("UNAVAILABLE", "this node does not lead any more");
+      },
+    },
+  });
+  const url = `${fixture.listen()}/v1/codeq/tasks`;
+  const post = async (path: string, body: object) => {
+    const answer = await fetch(url + path, { method: "POST", body: JSON.stringify(body) });
+    return [answer.status, ((await answer.json()) as { code: string }).code];
+  };
+
+  expect(await post("", { command: "C", payload: 1 })).toEqual([503, "OUTCOME_UNKNOWN"]);
+  expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "OUTCOME_UNKNOWN"]);
+  expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "UNAVAILABLE"]);
 });
 
 test("what a client leaves empty or null is left out", async () => {

@@ -86,7 +86,7 @@ async function create(call: Call, task: NewTask, context: RequestContext): Promi
     ...(idempotencyKey == null || idempotencyKey === "" ? {} : { idempotency_key: idempotencyKey }),
   };
   const added = await call("enqueueJob", { body: job }, context);
-  return taskOf(await find(call, added?.job_id ?? "", context));
+  return taskOf(await readBack(call, added?.job_id ?? "", context));
 }
 
 /** What codeQ would take, unless the queue has a default of its own: then that holds. */
@@ -103,6 +103,17 @@ async function find(call: Call, job_id: string, context: RequestContext): Promis
   const job = await call("getJob", { params: { job_id } }, context);
   if (job === undefined) throw new CorvoError("NOT_FOUND", `no task ${job_id}`);
   return job;
+}
+
+/** What was written just now. A refusal to read it must not say that nothing was done. */
+async function readBack(call: Call, job_id: string, context: RequestContext): Promise<JobView> {
+  try {
+    return await find(call, job_id, context);
+  } catch (thrown) {
+    if (!(thrown instanceof CorvoError) || !thrown.retryable) throw thrown;
+    const message = `task ${job_id} was written and could not be read back: ${thrown.message}`;
+    throw new CorvoError("OUTCOME_UNKNOWN", message, { cause: thrown });
+  }
 }
 
 function asError(error: unknown): { error: string } {
@@ -214,7 +225,7 @@ async function end(call: Call, taskId: string, body: ResultBody, context: Reques
     const error = body.error == null || body.error === "" ? "FAILED" : body.error;
     await call("failJob", { params, body: { error, retryable: false } }, context);
   }
-  const result = resultOf(await find(call, taskId, context));
+  const result = resultOf(await readBack(call, taskId, context));
   if (result === undefined) throw new CorvoError("CONFLICT", `task ${taskId} did not end`);
   return result;
 }
