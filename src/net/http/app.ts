@@ -276,7 +276,8 @@ class HttpApp implements App {
     path: string,
     serve: (request: Request) => Answer,
   ): (request: Request) => Answer | Response {
-    const added = path.startsWith("/api/") ? this.#inDefaultNamespace(serve) : serve;
+    const isOfTenants = path.startsWith("/api/") || path.startsWith("/v1/");
+    const added = isOfTenants ? this.#inDefaultNamespace(serve) : serve;
     this.#methods.add(method, path);
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
     const options = { parse: "none" } as const;
