@@ -71,6 +71,7 @@ export const requestLimits = {
   leaseMsMax: 24 * 3_600_000,
   /** Delays, time-outs and times to live. */
   delayMsMax: 10 * 366 * 86_400_000,
+  uniquePeriodSecondsMax: 315_360_000,
   /** Characters of a cron expression. */
   cronLengthMax: 128,
   /** Shortest time between two runs of a schedule. */

@@ -107,7 +107,7 @@ const uniqueFields = {
     Type.Integer({
       description: "Seconds the key is held at most.",
       minimum: 1,
-      maximum: 315_360_000,
+      maximum: limits.uniquePeriodSecondsMax,
     }),
   ),
   unique_scope: Maybe(

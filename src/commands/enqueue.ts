@@ -19,8 +19,9 @@ export default command({
     "are no JSON come with --payload-file.",
     "With --file, many jobs come from a file or from standard input: a JSON array, or one JSON object per line, of",
     "{id, queue, payload, …} with the fields that the flags are made from. QUEUE and the flags are the defaults of",
-    "each. An id becomes the unique key. Importing the same file with the same defaults again within 24 hours adds",
-    "nothing twice, so an interrupted import is repeated as it was; another --idempotency-key makes it a new one.",
+    "each. An id becomes the unique key, held until the job has ended. Importing the same file with the same defaults",
+    "again within 24 hours adds nothing twice, so an interrupted import is repeated as it was; another",
+    "--idempotency-key makes it a new one.",
   ].join(" "),
   examples: [
     { line: `corvo enqueue mail '{"to":"ada@example.org"}'`, says: "Add a job" },

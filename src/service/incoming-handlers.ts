@@ -59,7 +59,7 @@ export function createIncomingHandlers(node: Node): IncomingHandlers {
       }
       const spec = {
         queue: params.name,
-        payload: payloadOf(body.text),
+        payload: bounded(node, payloadOf(body.text)),
         ...optionsOf(query),
         ...tagsOf(query, body, settings),
       };
@@ -113,8 +113,22 @@ function toHeader(field: string, name: string): string {
   throw invalid(`${field}: expected names of headers, got ${JSON.stringify(name.slice(0, 80))}`);
 }
 
+/** A text in quotes is longer than the body that was measured: up to six times, when each character needs an escape. */
+function bounded(node: Node, payload: RawJson): RawJson {
+  const bytes = Buffer.byteLength(payload.text);
+  const { payloadBytesMax } = node.packing;
+  if (bytes <= payloadBytesMax) return payload;
+  throw new CorvoError(
+    "PAYLOAD_TOO_LARGE",
+    `the body has ${bytes} bytes as a text in JSON; the limit payloadBytesMax (--max-payload-size) is ${payloadBytesMax}`,
+  );
+}
+
+const byteOrderMark = "\ufeff";
+
 /** JSON as it came; anything else as a text. */
-function payloadOf(text: string): RawJson {
+function payloadOf(sent: string): RawJson {
+  const text = sent.startsWith(byteOrderMark) ? sent.slice(1) : sent;
   if (text.trim() === "") return new RawJson("{}");
   const parsed = parseJson(text, "raw", limits.jsonDepthMax);
   if (parsed.ok) return parsed.value as RawJson;

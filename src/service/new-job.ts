@@ -205,6 +205,7 @@ function toTags(tags: Record<string, string>): string {
     throw new CorvoError(
       "LIMIT_EXCEEDED",
       `tags: ${names.length} tags; at most ${limits.tagCountMax} (tagCountMax)`,
+      { details: { path: "tags" } },
     );
   }
   for (const name of names) {
@@ -212,6 +213,7 @@ function toTags(tags: Record<string, string>): string {
       throw new CorvoError(
         "LIMIT_EXCEEDED",
         `tags: a name of ${name.length} characters; at most ${limits.tagLengthMax} (tagLengthMax)`,
+        { details: { path: "tags" } },
       );
     }
   }

@@ -2,7 +2,7 @@
 import type { InputOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseJobId } from "../base/ids.ts";
+import { isFinished } from "../engine/job.ts";
 import type { JobOptions } from "../engine/options.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
 import type { JobRecord } from "./backup-lines.ts";
@@ -40,10 +40,14 @@ export function parseRecord<T extends object = JobRecord>(text: string): T {
   throw new CorvoError("VALIDATION_ERROR", "corvo: expected the text of a JSON object");
 }
 
-/** A job as 0.3 shows it. One that was active is pending again. */
+/**
+ * A job as 0.3 shows it, under a new id: an id of 0.3 looks like one of ours, but its digits mean other things. One that was
+ * active is pending again.
+ */
 function foreign(document: JobDocument): JobRecord {
   const { queue } = document;
   const state = document.state ?? "pending";
+  const tie = isFinished(state) ? undefined : tieOf(document);
   const at = (field: keyof JobDocument) => {
     const value = document[field];
     return typeof value === "string" && value !== "" ? toTime(`jobs: ${field}`, value) : undefined;
@@ -56,21 +60,32 @@ function foreign(document: JobDocument): JobRecord {
     finishedAtMs: at("completed_at") ?? (state === "dead" ? at("failed_at") : undefined),
     failedAtMs: at("failed_at"),
   };
-  const known = parseJobId(document.id ?? "");
   return defined({
-    seq: known?.seq,
-    createdAtMs: known?.createdAtMs ?? at("created_at") ?? 0,
+    createdAtMs: at("created_at") ?? 0,
     queue,
-    state: state === "active" ? "pending" : state,
+    state: tie !== undefined ? "held" : state === "active" ? "pending" : state,
     priority: document.priority == null ? 2 : toPriority(document.priority),
     options: optionsOf(document),
     ...times,
     attempt: document.attempt ?? undefined,
     workerId: document.worker_id ?? undefined,
     hostname: document.hostname ?? undefined,
-    reason: document.hold_reason ?? undefined,
+    reason: tie === undefined ? (document.hold_reason ?? undefined) : `restored without ${tie}`,
     attempts: attemptsOf(document),
   });
+}
+
+/** What an unfinished job waits for, or what waits for it; 0.3 keeps dependencies in the configuration of the chain. */
+function tieOf({ chain_id, batch_id, chain_config }: JobDocument): string | undefined {
+  if (chain_id != null && chain_id !== "") return "a chain";
+  if (batch_id != null && batch_id !== "") return "a batch";
+  const config = chain_config?.parse();
+  const isTied = typeof config === "object" && config !== null && "depends_on" in config;
+  return isTied && isFilled(config.depends_on) ? "other jobs that it depends on" : undefined;
+}
+
+function isFilled(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0;
 }
 
 function optionsOf(document: JobDocument): Partial<JobOptions> | undefined {

@@ -23,6 +23,7 @@ export function toDuration(field: string, text: string): number {
     throw new CorvoError(
       "LIMIT_EXCEEDED",
       `${field}: "${text}" is longer than 10 years (delayMsMax)`,
+      { details: { path: field } },
     );
   }
   return durationMs;
@@ -54,5 +55,6 @@ export function invalid(field: string, value: unknown, expected: string): CorvoE
   return new CorvoError(
     "VALIDATION_ERROR",
     `${field}: expected ${expected}, got ${JSON.stringify(value)?.slice(0, 80)}`,
+    { details: { path: field } },
   );
 }

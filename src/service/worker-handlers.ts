@@ -84,11 +84,21 @@ export function checkJobs(
       return job;
     } catch (error) {
       if (!(error instanceof CorvoError)) throw error;
-      throw new CorvoError(error.code, `jobs[${i}]: ${error.message}`);
+      throw ofJob(i, error);
     }
   });
   if (body.batch != null || body.part_of != null) refuseOtherBatch(body, jobs);
   return jobs;
+}
+
+/** What is wrong with one job, with its place in the call before the path of the field. */
+function ofJob(index: number, { code, message, details, hint }: CorvoError): CorvoError {
+  const at = `jobs[${index}]`;
+  const { path } = (details ?? {}) as { readonly path?: string };
+  if (path === undefined || !message.startsWith(path)) {
+    return new CorvoError(code, `${at}: ${message}`, { hint });
+  }
+  return new CorvoError(code, `${at}.${message}`, { details: { path: `${at}.${path}` }, hint });
 }
 
 /** A job is in one batch, and a call in one as well. */

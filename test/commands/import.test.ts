@@ -44,10 +44,27 @@ describe("an import", () => {
 
     expect(seen).toHaveLength(1);
     expect(seen[0]?.body).toContain(
-      '"jobs":[{"queue":"mail","priority":"low","unique_key":"7","payload":{"n":1.0}},{"queue":"sms","priority":"low","payload":2,"unique_key":"k"}]',
+      '"jobs":[{"queue":"mail","priority":"low","unique_key":"7","unique_period":315360000,"payload":{"n":1.0}},{"queue":"sms","priority":"low","payload":2,"unique_key":"k"}]',
     );
     expect(stdout).toBe("added 2, duplicate 0, invalid 0\n");
     expect(code).toBe(0);
+  });
+
+  test("an id is its job's for as long as that is unfinished, unless something else is said of keys", async () => {
+    const { fetch, batches } = importServer();
+    const records = [{ id: "a" }, { id: "b", unique_period: 60 }, { id: "c", debounce: "5s" }];
+    const text = JSON.stringify(records);
+
+    await run(text, fetch);
+    await run(`${text.slice(0, 11)}]`, fetch, ["--unique-period", "90"]);
+
+    const members = batches.flatMap(({ jobs }) => jobs).map(({ queue: _, ...others }) => others);
+    expect(members).toEqual([
+      { unique_key: "a", unique_period: 315_360_000 },
+      { unique_key: "b", unique_period: 60 },
+      { unique_key: "c", debounce: "5s" },
+      { unique_key: "a", unique_period: 90 },
+    ]);
   });
 
   test("adds the elements of an array, however it is laid out", async () => {

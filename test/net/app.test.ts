@@ -114,12 +114,13 @@ test("[A9] an unknown path is 404 and a wrong method 405 with the methods there 
 test("calls for a namespace are refused, on fixed paths, with names in them, and for streams", async () => {
   await using fixture = httpFixture({ handlers: { enqueueJob: async () => enqueued } });
   const url = fixture.listen();
-  const paths = ["/enqueue", "/jobs/job_1", "/stream", "/events", "/blobs/x"];
+  const ours = ["/enqueue", "/jobs/job_1", "/stream", "/events", "/blobs/x"];
+  const foreign = ["/v1/queues", "/v1/codeq/tasks/job_1", "/v1/codeq/admin/queues"];
 
-  for (const path of paths) {
-    const init = path === "/enqueue" ? post({ queue: "q" }) : {};
+  for (const path of [...ours.map((path) => `/api/v1${path}`), ...foreign]) {
+    const init = path === "/api/v1/enqueue" ? post({ queue: "q" }) : {};
     const headers = { "x-corvo-namespace": "acme" };
-    const reply = await fetch(`${url}/api/v1${path}`, { ...init, headers });
+    const reply = await fetch(url + path, { ...init, headers });
     const { code, error } = (await reply.json()) as { code: string; error: string };
     expect([reply.status, code]).toEqual([422, "UNSUPPORTED"]);
     expect(error).toContain('"acme"');

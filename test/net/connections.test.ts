@@ -51,6 +51,35 @@ test("[A1] a chunked body is read like any other", async () => {
   expect(fixture.calls).toMatchObject([{ input: { body: { queue: "ab" } } }]);
 });
 
+test.each([
+  ["none, as in HTTP/1.0", "1.0", ""],
+  ["an empty one", "1.1", "Host: \r\n"],
+  ["one that is no host", "1.1", "Host: a b\r\n"],
+])("every path is found with a Host header that is %s", async (_, version, host) => {
+  await using fixture = httpFixture({
+    handlers: {
+      pauseQueue: async () => ({ status: "paused" }),
+      holdJob: async () => ({ status: "held" }),
+    },
+  });
+  const origin = fixture.listen();
+  const head = (path: string) => `POST ${path} HTTP/${version}\r\n${host}`;
+
+  const paused = await exchange(origin, `${head("/api/v1/queues/a%2Fb/pause?x=y")}\r\n`);
+  const held = await exchange(
+    origin,
+    `${head("/api/v1/jobs/job_1/hold")}Content-Length: 14\r\n\r\n{"reason":"x"}`,
+  );
+
+  expect(paused).toStartWith("HTTP/1.1 200");
+  expect(held).toStartWith("HTTP/1.1 200");
+  expect(fixture.calls).toMatchObject([
+    { name: "pauseQueue", input: { params: { name: "a/b" } } },
+    { name: "holdJob", input: { params: { job_id: "job_1" }, body: { reason: "x" } } },
+  ]);
+  expect(await exchange(origin, `${head("/nope")}\r\n`)).toContain("no such path: /nope");
+});
+
 test("[A1] a body over the limit is refused by its declared length, before it is sent", async () => {
   await using fixture = httpFixture({ handlers: ok, limits: { bodyBytesMax: 100 } });
 

@@ -54,6 +54,18 @@ describe("[A15] a call to a node that does not lead", () => {
     expect(seen?.headers.get("host")).toBe(new URL(leader.url).host);
   });
 
+  test("reaches the leader without a Host, as HTTP/1.0 has none", async () => {
+    await using leader = recorder(() => Response.json({}));
+    const { url } = await follow(leader.url);
+    for (const path of ["/api/v1/enqueue?x=1", "/api/v1/jobs/job_1/hold"]) {
+      await exchange(url, `POST ${path} HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}`);
+    }
+    expect(leader.seen.map(({ url, body }) => [url, body.length])).toEqual([
+      [`${leader.url}/api/v1/enqueue?x=1`, 2],
+      [`${leader.url}/api/v1/jobs/job_1/hold`, 2],
+    ]);
+  });
+
   test("gets the leader's answer unchanged", async () => {
     const zipped = Bun.gzipSync(Buffer.from('{"id":"job_1"}'));
     const headers = { "content-encoding": "gzip", "retry-after": "0.5", "x-any": "thing" };

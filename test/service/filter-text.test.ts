@@ -192,6 +192,24 @@ describe("payload_jq", () => {
   ])("refuses %s", (text) => {
     expect(() => parseJq(text)).toThrow("payload_jq");
   });
+
+  test("what the hint of a refusal says to write is understood", () => {
+    const hintOf = () => {
+      try {
+        parseJq(".a == 1 and .b == 2");
+      } catch (thrown) {
+        if (thrown instanceof CorvoError) return thrown.hint;
+      }
+      throw new Error("nothing was refused");
+    };
+    const written = /^Write (.+), (.+), (.+) or (.+), one of them; .* such as (.+)\.$/.exec(
+      hintOf(),
+    );
+    const [, ...examples] = written ?? [];
+    const ofFilter = examples.pop() ?? "";
+    expect(examples.map((example) => parseJq(example))).toHaveLength(4);
+    expect(parsed(ofFilter).payloadWhere).toHaveLength(2);
+  });
 });
 
 const text = fc.oneof(

@@ -54,6 +54,8 @@ test("a body becomes the payload as it came; what is no JSON becomes a text, and
     ["a=1&b=2", '"a=1&b=2"'],
     ["[1, 2.0]", "[1, 2.0]"],
     [" \n7\n", "7"],
+    ['\ufeff{"a":1}', '{"a":1}'],
+    ["\ufeff", "{}"],
   ]) {
     const { job_id, status } = await rig.receive(sent ?? "");
     expect(status).toBe("pending");
@@ -62,6 +64,17 @@ test("a body becomes the payload as it came; what is no JSON becomes a text, and
   await expect(rig.receive(`${"[".repeat(200)}${"]".repeat(200)}`)).rejects.toMatchObject({
     code: "PARSE_ERROR",
   });
+});
+
+test("a text is as large as it is with its escapes", async () => {
+  const rig = new Rig();
+  const bytes = 256 * 1024;
+  await expect(rig.receive("\u0001".repeat(bytes / 4))).rejects.toMatchObject({
+    code: "PAYLOAD_TOO_LARGE",
+    message: expect.stringContaining("payloadBytesMax"),
+  });
+  const { job_id } = await rig.receive("x".repeat(bytes - 2));
+  expect(await rig.payload(job_id)).toHaveLength(bytes);
 });
 
 test("the query says what the job is to be", async () => {

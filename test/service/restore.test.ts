@@ -194,6 +194,44 @@ describe.each([1, 3])("with %d shards", (shards) => {
     });
   });
 
+  test("[BU6] jobs of 0.3 get new ids, though theirs are as long as ours, and what was tied to others is held", async () => {
+    const at = "2026-02-20T10:00:00.123456789Z";
+    const job = { queue: "old", state: "pending", payload: 1, priority: 2, created_at: at };
+    // Sixteen digits of nanoseconds and ten of a counter.
+    const document = {
+      jobs: [
+        { ...job, id: "job_1895ec143dfa0d150000000001", batch_id: "", chain_id: "" },
+        { ...job, id: "job_1895ec143df000150000000002", state: "dead", chain_id: "chn_1" },
+        { ...job, id: "job_1895ec143df001150000000003", batch_id: "batch_1" },
+        { ...job, id: "job_1895ec143dfa0dff0000000004", chain_id: "chn_1", chain_step: 1 },
+        {
+          ...{ ...job, id: "s01_job_1895ec143dfa0dff0000000005" },
+          chain_config: { depends_on: ["job_1895ec143dfa0d150000000001"] },
+        },
+        { ...job, id: "job_1895ec143dfa0dff0000000006", chain_config: { depends_on: [] } },
+      ],
+    };
+
+    const restored = await to.post<Restored>("/admin/restore", document);
+
+    expect(restored).toMatchObject({ restored_jobs: 6, refused: [] });
+    const { jobs } = await to.post<{ jobs: { id: string; created_at: string }[] }>("/jobs/search", {
+      ...{ queue: "old", order: "asc" },
+    });
+    const shown = await Promise.all(jobs.map(({ id }) => to.get<object>(`/jobs/${id}`)));
+    expect(shown).toMatchObject([
+      { state: "pending" },
+      { state: "dead" },
+      { state: "held", hold_reason: "restored without a batch" },
+      { state: "held", hold_reason: "restored without a chain" },
+      { state: "held", hold_reason: "restored without other jobs that it depends on" },
+      { state: "pending" },
+    ]);
+    for (const { id } of document.jobs) {
+      expect((await to.call("GET", `/api/v1/jobs/${id}`)).status).toBe(404);
+    }
+  });
+
   test("[BU6] what is wrong with a document is said, and nothing of it is done", async () => {
     const job = { id: "job_1", queue: "w", corvo: "{}" };
     for (const corvo of ["no", "[]", '{"seq":1}', '{"queue":"w","state":"active"}']) {

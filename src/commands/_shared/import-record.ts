@@ -40,7 +40,7 @@ export function readRecord(
   if (timeoutMs !== undefined && timeoutMs !== null && typeof timeoutMs !== "number") {
     return wrong("timeout_ms is not a number");
   }
-  const key = id === undefined || id === null ? {} : { unique_key: String(id) };
+  const key = id === undefined || id === null ? {} : keyOf(id, { ...defaults, ...members });
   // As Beaver-Raft's job files have it; 0 is no limit there.
   const timeout =
     typeof timeoutMs === "number" && timeoutMs !== 0 ? { timeout: `${timeoutMs}ms` } : {};
@@ -48,4 +48,22 @@ export function readRecord(
   const problem = problemOf(NewJob, job, "");
   // The schema was checked just now, member by member.
   return problem === undefined ? { line, job: job as unknown as ImportedJob } : wrong(problem);
+}
+
+const keyMembers = [
+  "unique_key",
+  "unique_period",
+  "unique_scope",
+  "on_conflict",
+  "debounce",
+  "throttle",
+  "singleton",
+  "merge",
+];
+
+/** An id is that of one job until it has ended, not for an hour as a key is by itself, unless something else is said. */
+function keyOf(id: string | number, said: Readonly<Record<string, unknown>>): object {
+  const unique_key = String(id);
+  if (keyMembers.some((name) => said[name] != null)) return { unique_key };
+  return { unique_key, unique_period: requestLimits.uniquePeriodSecondsMax };
 }

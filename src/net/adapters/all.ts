@@ -2,9 +2,16 @@
 import type { Handlers } from "../../api/operations.ts";
 import type { Clock } from "../../base/ports.ts";
 import { codeqCalls } from "./codeq/handlers.ts";
-import type { ForeignCall } from "./foreign.ts";
+import { callsOf, type ForeignCall } from "./foreign.ts";
 import { rivetqCalls } from "./rivetq/handlers.ts";
 
-export function foreignCalls(handlers: Handlers, clock: Clock): ForeignCall[] {
-  return [...rivetqCalls(handlers), ...codeqCalls(handlers, clock)];
+export interface ForeignDeps {
+  readonly handlers: Handlers;
+  readonly clock: Clock;
+  readonly payloadBytesMax: number;
+}
+
+export function foreignCalls({ handlers, clock, payloadBytesMax }: ForeignDeps): ForeignCall[] {
+  const call = callsOf(handlers, payloadBytesMax);
+  return [...rivetqCalls(call), ...codeqCalls(call, clock)];
 }

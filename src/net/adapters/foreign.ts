@@ -7,6 +7,7 @@ import type { TObject, TSchema } from "@sinclair/typebox";
 import type { InputOf, Operation, ResultOf } from "../../api/operation.ts";
 import { type Handlers, type OperationName, type Operations, Reply } from "../../api/operations.ts";
 import type { RequestContext } from "../http/admission.ts";
+import { checkText } from "../http/body.ts";
 
 export interface ForeignCall {
   readonly operation: Operation;
@@ -33,9 +34,13 @@ export type Call = <Name extends OperationName>(
   context: RequestContext,
 ) => Promise<ResultOf<Operations[Name]> | undefined>;
 
-/** Our operations as functions; undefined where the answer has no body. */
-export function callsOf(handlers: Handlers): Call {
+/**
+ * Our operations as functions; undefined where the answer has no body. What an adapter has put together is bounded as a body
+ * is: a value made of several that were small enough may be too large.
+ */
+export function callsOf(handlers: Handlers, payloadBytesMax: number): Call {
   return async (name, input, context) => {
+    checkText(input.body, "", payloadBytesMax);
     const handler = handlers[name] as (input: unknown, context: RequestContext) => Promise<unknown>;
     const answer = await handler({ params: {}, query: {}, body: {}, ...input }, context);
     return (answer instanceof Reply ? answer.body : answer) as never;

@@ -24,7 +24,7 @@ import { type Drain, draining } from "./drain.ts";
 import { EventStreams } from "./event-streams.ts";
 import { Forwarder } from "./forward.ts";
 import { isPassedOn, passedOn } from "./hops.ts";
-import { splitUrl } from "./input.ts";
+import { splitUrl, withHost } from "./input.ts";
 import { type Leadership, LeaderWatch } from "./leader-watch.ts";
 import type { HttpLimits } from "./limits.ts";
 import { refuseNamespace } from "./namespace.ts";
@@ -117,7 +117,7 @@ class HttpApp implements App {
     this.#admission = new Admission(deps.limits);
     this.#watch = new LeaderWatch(deps.timers);
     this.#runId = deps.clock.nowMs().toString(36);
-    const { limits } = deps;
+    const { handlers, limits } = deps;
     const admission = this.#admission;
     const explain = (thrown: unknown, request?: Request) => this.#explain(thrown, request);
     const { forward: leadership, drain } = deps;
@@ -136,10 +136,11 @@ class HttpApp implements App {
     // Without this elysia looks for the path behind the tenth character and misses it after a short host name.
     this.#elysia = new Elysia({ handler: { standardHostname: false } });
     for (const name of Object.keys(operations) as OperationName[]) {
-      const handler = deps.handlers[name] as AnyHandler;
+      const handler = handlers[name] as AnyHandler;
       this.#mount(operations[name], handler, { shared, name });
     }
-    for (const { operation, handler } of foreignCalls(deps.handlers, clock)) {
+    const { payloadBytesMax } = limits;
+    for (const { operation, handler } of foreignCalls({ handlers, clock, payloadBytesMax })) {
       this.#mount(operation, handler as AnyHandler, { shared });
     }
     const ask = (request: Request) => this.#elysia.handle(request);
@@ -236,7 +237,7 @@ class HttpApp implements App {
       // Routes bound bodies themselves, to name the limit in the answer.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       routes: this.#fixedPaths,
-      fetch: (request) => this.#elysia.fetch(request),
+      fetch: (request) => this.#elysia.fetch(withHost(request)),
       websocket: {
         idleTimeout: streamIdleSeconds,
         sendPings: true,
@@ -275,7 +276,8 @@ class HttpApp implements App {
     path: string,
     serve: (request: Request) => Answer,
   ): (request: Request) => Answer | Response {
-    const added = path.startsWith("/api/") ? this.#inDefaultNamespace(serve) : serve;
+    const isOfTenants = path.startsWith("/api/") || path.startsWith("/v1/");
+    const added = isOfTenants ? this.#inDefaultNamespace(serve) : serve;
     this.#methods.add(method, path);
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
     const options = { parse: "none" } as const;

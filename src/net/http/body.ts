@@ -82,8 +82,8 @@ export function bodyTooLarge(bytes: string, bytesMax: number): CorvoError {
   );
 }
 
-/** Depth is bounded by the parser, so recursion is safe. */
-function checkText(value: unknown, path: string, payloadBytesMax: number): void {
+/** Every text and raw value in it, whatever its form is. Depth is bounded by the parser, so recursion is safe. */
+export function checkText(value: unknown, path: string, payloadBytesMax: number): void {
   if (typeof value === "string") {
     if (!value.isWellFormed()) throw illFormed(path, value);
   } else if (value instanceof RawJson) {

@@ -7,13 +7,25 @@ import { CorvoError } from "../../base/errors.ts";
 import { type Check, createCheck, seen } from "./check.ts";
 import { unknownName } from "./unknown-member.ts";
 
-/** The path and the query text of an absolute URL. */
+/** The path and the query text of a URL, which is absolute or begins with its path. */
 export function splitUrl(url: string): { readonly path: string; readonly query: string } {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const start = hasNoHost(url) ? 0 : url.indexOf("/", url.indexOf("://") + 3);
   if (start === -1) return { path: "/", query: "" };
   const question = url.indexOf("?", start);
   if (question === -1) return { path: url.slice(start), query: "" };
   return { path: url.slice(start, question), query: url.slice(question + 1) };
+}
+
+/**
+ * A request that the router can read. HTTP/1.0 needs no Host header, and without one, or with one that is no host, the
+ * runtime gives the path alone for the URL.
+ */
+export function withHost(request: Request): Request {
+  return hasNoHost(request.url) ? new Request(`http://localhost${request.url}`, request) : request;
+}
+
+function hasNoHost(url: string): boolean {
+  return url.startsWith("/");
 }
 
 /** Reads the placeholders of one path template. */

@@ -1,5 +1,6 @@
 /** codeQ's documented calls, sent as its clients send them, against a whole server. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { CorvoError } from "../../../src/base/errors.ts";
 import { parseAllowRule } from "../../../src/net/outbound/address.ts";
 import { httpFixture } from "../../support/http-app.ts";
 import { type Answer, type LiveServer, liveServer } from "../../support/live-server.ts";
@@ -124,6 +125,31 @@ test("a heartbeat that came a moment after the lease ended is refused", async ()
   ]);
 });
 
+test("a task that was written and cannot be read back is not said to be refused", async () => {
+  const held = { id: "job_1", state: "active", worker_id: "codeq-anonymous" };
+  let reads = 0;
+  await using fixture = httpFixture({
+    handlers: {
+      enqueueJob: async () => ({ job_id: "job_1", status: "pending", unique_existing: false }),
+      getQueueDefaults: async ({ params }) => ({ queue: params.name, defaults: {} }),
+      ackJob: async () => ({ status: "ok" }),
+      getJob: async () => {
+        if (reads++ === 1) return held as never;
+        throw new CorvoError("UNAVAILABLE", "this node does not lead any more");
+      },
+    },
+  });
+  const url = `${fixture.listen()}/v1/codeq/tasks`;
+  const post = async (path: string, body: object) => {
+    const answer = await fetch(url + path, { method: "POST", body: JSON.stringify(body) });
+    return [answer.status, ((await answer.json()) as { code: string }).code];
+  };
+
+  expect(await post("", { command: "C", payload: 1 })).toEqual([503, "OUTCOME_UNKNOWN"]);
+  expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "OUTCOME_UNKNOWN"]);
+  expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "UNAVAILABLE"]);
+});
+
 test("what a client leaves empty or null is left out", async () => {
   const none = { priority: null, webhook: "", maxAttempts: 0, idempotencyKey: "", runAt: "" };
   const id = await create("BLANK", { ...none, delaySeconds: null });
@@ -154,6 +180,21 @@ test("a task whose payload is bytes is claimed and read, wherever its shard is",
   expect([claimed.status, await claimed.json()]).toMatchObject([200, { payload: "null" }]);
   const read = await fetch(`${url}/job_1`);
   expect([read.status, await read.json()]).toMatchObject([200, { payload: "null" }]);
+});
+
+test("artifacts count among the bytes of a result", async () => {
+  const id = await create("LARGE");
+  await claim("LARGE");
+  const artifacts = [{ name: "a", contentBase64: "A".repeat(300_000) }];
+  const body = { status: "COMPLETED", result: { n: 1 }, artifacts };
+  expect(await call("POST", `/tasks/${id}/result`, body)).toMatchObject({
+    ...{ status: 413, body: { code: "PAYLOAD_TOO_LARGE", details: { path: "result" } } },
+  });
+  const many = await call("POST", "/tasks/batch/results", { results: [{ taskId: id, ...body }] });
+  expect(bodyOf(many)["results"]).toMatchObject([
+    { error: expect.stringContaining("payloadBytesMax") },
+  ]);
+  expect(bodyOf(await call("GET", `/tasks/${id}`))["status"]).toBe("IN_PROGRESS");
 });
 
 test("a failed result is final", async () => {
@@ -214,6 +255,30 @@ test("operators see counts, clean up, set topics, and see who leads", async () =
   expect((await call("DELETE", "/admin/topics/T?deletionPolicy=Delete")).status).toBe(204);
   expect((await call("GET", "/admin/topics/T")).status).toBe(404);
   expect(bodyOf(await call("GET", "/raft/status"))["groups"]).toMatchObject([{ hasLeader: true }]);
+});
+
+test("an empty time to clean up before is none, not the end of all times", async () => {
+  const id = await create("KEPT");
+  await claim("KEPT");
+  await call("POST", `/tasks/${id}/result`, { status: "COMPLETED", result: {} });
+  const cleaned = await call("POST", "/admin/tasks/cleanup", { before: "" });
+  expect(bodyOf(cleaned)["deleted"]).toBe(0);
+  expect((await call("GET", `/tasks/${id}`)).status).toBe(200);
+});
+
+test("a topic has its own members of the queue's defaults, and leaves the others", async () => {
+  const others = { timeout: "5m", retry_backoff: "fixed" };
+  const path = "/api/v1/queues/TOPIC/defaults";
+  await server.call("PUT", path, { ...others, max_retries: 9, dead_queue: "x" });
+  await call("PUT", "/admin/topics/TOPIC", { maxAttempts: 3 });
+  expect((await server.call("GET", path)).body).toMatchObject({
+    defaults: { ...others, max_retries: 3 },
+  });
+  expect((await call("GET", "/admin/topics/TOPIC")).body).toEqual({
+    ...{ name: "TOPIC", maxAttempts: 3 },
+  });
+  await call("DELETE", "/admin/topics/TOPIC?deletionPolicy=Delete");
+  expect((await server.call("GET", path)).body).toEqual({ queue: "TOPIC", defaults: others });
 });
 
 test("a worker that subscribes is called when its command has tasks, until it stops renewing", async () => {

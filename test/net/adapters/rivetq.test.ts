@@ -113,13 +113,27 @@ test("a rate limit is kept as it was set, also below one a second", async () => 
   expect((await server.call("GET", path)).body).toMatchObject({ exists: false });
   for (const rate of [
     { capacity: 100, refill_rate: 10 },
+    { capacity: 9, refill_rate: 0.02 },
+    { capacity: 9, refill_rate: 0.001 },
+    { capacity: 9, refill_rate: 20_000.5 },
     { capacity: 2, refill_rate: 0.5 },
   ]) {
     expect(await post(path, rate)).toMatchObject({ body: { success: true } });
-    expect((await server.call("GET", path)).body).toEqual({ ...rate, exists: true });
+    const set = (await server.call("GET", path)).body as typeof rate;
+    expect(set).toMatchObject({ capacity: rate.capacity, exists: true } as object);
+    expect(set.refill_rate / rate.refill_rate).toBeCloseTo(1, 4);
   }
   for (let i = 0; i < 4; i++) await post("/v1/queues/paced/enqueue", { payload: i });
   expect(await lease("paced", 10)).toHaveLength(2);
+});
+
+test("a rate limit leaves alone how many jobs of the queue may run at once", async () => {
+  await server.post("/queues/shared/concurrency", { max: 3 });
+  await post("/v1/queues/shared/rate_limit", { capacity: 5, refill_rate: 5 });
+  expect(await server.get("/queues/shared")).toMatchObject({ max_concurrency: 3 });
+  expect((await server.call("GET", "/v1/queues/shared/rate_limit")).body).toMatchObject({
+    refill_rate: 5,
+  });
 });
 
 test("what a client sends as null is left out", async () => {

@@ -1,5 +1,5 @@
 /** codeQ's calls for operators: counts, cleaning up, topics, who leads. */
-import type { ResultOf } from "../../../api/operation.ts";
+import type { InputOf, ResultOf } from "../../../api/operation.ts";
 import { type Operations, Reply } from "../../../api/operations.ts";
 import { CorvoError } from "../../../base/errors.ts";
 import type { Clock } from "../../../base/ports.ts";
@@ -13,6 +13,10 @@ const cleanupAgeMs = 24 * 3_600_000;
 
 type QueueView = ResultOf<Operations["getQueue"]>;
 type ClusterView = ResultOf<Operations["clusterStatus"]>;
+type TopicDefaults = Pick<
+  InputOf<Operations["setQueueDefaults"]>["body"],
+  "max_retries" | "dead_queue"
+>;
 
 export function codeqAdminCalls(call: Call, clock: Clock): ForeignCall[] {
   return [
@@ -27,7 +31,8 @@ export function codeqAdminCalls(call: Call, clock: Clock): ForeignCall[] {
     }),
     foreign(rows.cleanup, async ({ body }, context) => {
       const limit = body.limit ?? cleanupLimit;
-      const before = body.before ?? formatTime(clock.nowMs() - cleanupAgeMs);
+      // Our filters take an empty text for no condition: here that would be everything that has ended.
+      const before = body.before || formatTime(clock.nowMs() - cleanupAgeMs);
       const filter = {
         state: ["completed" as const, "dead" as const, "cancelled" as const],
         completed_before: before,
@@ -59,8 +64,16 @@ function countsOf({ name, pending, scheduled, retrying, active, dead }: QueueVie
   };
 }
 
-/** A topic's policy is the defaults of the queue and its concurrency, so it is in force. */
+/** A topic's policy is the defaults of the queue and its concurrency, so it is in force. Other defaults are not the topic's. */
 function topicCalls(call: Call): ForeignCall[] {
+  const setDefaults = async (name: string, topic: TopicDefaults, context: RequestContext) => {
+    const params = { name };
+    const found = (await call("getQueueDefaults", { params }, context))?.defaults;
+    const { max_retries: _, dead_queue: __, ...others } = found ?? {};
+    const defaults = { ...others, ...topic };
+    if (Object.keys(defaults).length === 0) await call("removeQueueDefaults", { params }, context);
+    else await call("setQueueDefaults", { params, body: defaults }, context);
+  };
   const find = async (name: string, context: RequestContext) => {
     const params = { name };
     const defaults = (await call("getQueueDefaults", { params }, context))?.defaults;
@@ -79,7 +92,7 @@ function topicCalls(call: Call): ForeignCall[] {
         (member) => body[member] != null,
       );
       if (unknown !== undefined) {
-        const error = `${unknown}: is not set per topic; retention is the server's (--retain-...), priorities are 0 to 9`;
+        const error = `${unknown}: is not set per topic; retention is the server's (--retention), priorities are 0 to 9`;
         return new Reply(422, { error, code: "UNSUPPORTED" });
       }
       const isNew = Object.keys(await find(name, context)).length === 1;
@@ -87,7 +100,7 @@ function topicCalls(call: Call): ForeignCall[] {
         ...(body.maxAttempts == null ? {} : { max_retries: body.maxAttempts }),
         ...(body.deadLetterTopicRef == null ? {} : { dead_queue: body.deadLetterTopicRef }),
       };
-      await call("setQueueDefaults", { params: { name }, body: defaults }, context);
+      await setDefaults(name, defaults, context);
       await call(
         "setConcurrency",
         { params: { name }, body: { max: body.maxConsumers ?? 0 } },
@@ -111,7 +124,7 @@ function topicCalls(call: Call): ForeignCall[] {
       if (Object.keys(await find(name, context)).length === 1) {
         throw new CorvoError("NOT_FOUND", `no topic ${name}`);
       }
-      await call("removeQueueDefaults", { params: { name } }, context);
+      await setDefaults(name, {}, context);
       await call("setConcurrency", { params: { name }, body: { max: 0 } }, context);
       return new Reply(204, undefined);
     }),

@@ -4,12 +4,12 @@
  * seconds doubled each time up to 15 minutes, anywhere up to that by chance.
  */
 import type { InputOf } from "../../../api/operation.ts";
-import { type Handlers, Reply } from "../../../api/operations.ts";
+import { Reply } from "../../../api/operations.ts";
 import { CorvoError } from "../../../base/errors.ts";
 import type { Clock } from "../../../base/ports.ts";
 import { formatTime, parseTime } from "../../../base/time.ts";
 import type { RequestContext } from "../../http/admission.ts";
-import { type Call, callsOf, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
+import { type Call, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
 import { codeqAdminCalls } from "./admin.ts";
 import { codeqRows as rows } from "./calls.ts";
 import { workerOf } from "./identity.ts";
@@ -30,8 +30,7 @@ const leaseSecondsDefault = 300;
 const waitSecondsMax = 30;
 const resultWaitSecondsMax = 60;
 
-export function codeqCalls(handlers: Handlers, clock: Clock): ForeignCall[] {
-  const call = callsOf(handlers);
+export function codeqCalls(call: Call, clock: Clock): ForeignCall[] {
   return [
     ...producerCalls(call),
     ...workerCalls(call, clock),
@@ -87,7 +86,7 @@ async function create(call: Call, task: NewTask, context: RequestContext): Promi
     ...(idempotencyKey == null || idempotencyKey === "" ? {} : { idempotency_key: idempotencyKey }),
   };
   const added = await call("enqueueJob", { body: job }, context);
-  return taskOf(await find(call, added?.job_id ?? "", context));
+  return taskOf(await readBack(call, added?.job_id ?? "", context));
 }
 
 /** What codeQ would take, unless the queue has a default of its own: then that holds. */
@@ -104,6 +103,17 @@ async function find(call: Call, job_id: string, context: RequestContext): Promis
   const job = await call("getJob", { params: { job_id } }, context);
   if (job === undefined) throw new CorvoError("NOT_FOUND", `no task ${job_id}`);
   return job;
+}
+
+/** What was written just now. A refusal to read it must not say that nothing was done. */
+async function readBack(call: Call, job_id: string, context: RequestContext): Promise<JobView> {
+  try {
+    return await find(call, job_id, context);
+  } catch (thrown) {
+    if (!(thrown instanceof CorvoError) || !thrown.retryable) throw thrown;
+    const message = `task ${job_id} was written and could not be read back: ${thrown.message}`;
+    throw new CorvoError("OUTCOME_UNKNOWN", message, { cause: thrown });
+  }
 }
 
 function asError(error: unknown): { error: string } {
@@ -215,7 +225,7 @@ async function end(call: Call, taskId: string, body: ResultBody, context: Reques
     const error = body.error == null || body.error === "" ? "FAILED" : body.error;
     await call("failJob", { params, body: { error, retryable: false } }, context);
   }
-  const result = resultOf(await find(call, taskId, context));
+  const result = resultOf(await readBack(call, taskId, context));
   if (result === undefined) throw new CorvoError("CONFLICT", `task ${taskId} did not end`);
   return result;
 }

@@ -109,7 +109,11 @@ export const rivetqRows = {
     params: QueueParams,
     body: Type.Object({
       capacity: Type.Number({ minimum: 1, maximum: limits.limitUnitsMax }),
-      refill_rate: Type.Number({ exclusiveMinimum: 0, maximum: limits.limitUnitsMax }),
+      // One unit in the longest window.
+      refill_rate: Type.Number({
+        minimum: 1000 / limits.rateWindowMsMax,
+        maximum: limits.limitUnitsMax,
+      }),
     }),
     result: Success,
   }),

@@ -2,11 +2,11 @@
  * RivetQ's calls in terms of ours. A lease id is a lease token, headers are tags, `tries` are the attempts before this one,
  * and retries wait as RivetQ's do: 100 ms, doubled each time, up to a minute, a tenth of it by chance.
  */
-import type { Handlers } from "../../../api/operations.ts";
+import { requestLimits as limits } from "../../../api/limits.ts";
 import { CorvoError } from "../../../base/errors.ts";
 import { RawJson } from "../../../base/json.ts";
 import type { RequestContext } from "../../http/admission.ts";
-import { type Call, callsOf, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
+import { type Call, type ForeignCall, foreign, priorityOf } from "../foreign.ts";
 import { rivetqRows as rows } from "./calls.ts";
 
 const backoff = {
@@ -18,11 +18,10 @@ const backoff = {
 const maxRetriesDefault = 3;
 const visibilityMsDefault = 30_000;
 const claimMax = 512;
-/** A rate below one a second is one of so many seconds. */
+/** A rate that is not whole is counted over about so many seconds. */
 const longWindowSeconds = 60;
 
-export function rivetqCalls(handlers: Handlers): ForeignCall[] {
-  const call = callsOf(handlers);
+export function rivetqCalls(call: Call): ForeignCall[] {
   return [...jobCalls(call), ...queueCalls(call)];
 }
 
@@ -97,14 +96,12 @@ function queueCalls(call: Call): ForeignCall[] {
     foreign(rows.list, list),
     foreign(rows.listSlash, list),
     foreign(rows.setRate, async ({ params, body }, context) => {
-      const isSlow = !Number.isInteger(body.refill_rate);
-      const count = isSlow ? Math.round(body.refill_rate * longWindowSeconds) : body.refill_rate;
-      const rate = {
-        count: Math.max(1, count),
-        window: isSlow ? `${longWindowSeconds}s` : "1s",
-        burst: Math.round(body.capacity),
-      };
-      await call("setLimit", { params: { name: params.queue }, body: { rate } }, context);
+      const name = params.queue;
+      const rate = { ...rateOf(body.refill_rate), burst: Math.round(body.capacity) };
+      // Ours is set as a whole, and theirs has nothing to say of how many run at once.
+      const limit = await call("getLimit", { params: { name } }, context);
+      const concurrency = limit?.concurrency ?? null;
+      await call("setLimit", { params: { name }, body: { rate, concurrency } }, context);
       return { success: true };
     }),
     foreign(rows.getRate, async ({ params }, context) => {
@@ -118,4 +115,12 @@ function queueCalls(call: Call): ForeignCall[] {
       };
     }),
   ];
+}
+
+/** Whole units in a window of whole milliseconds that are so many a second. */
+function rateOf(perSecond: number): { count: number; window: string } {
+  if (Number.isInteger(perSecond)) return { count: perSecond, window: "1s" };
+  const wanted = Math.min(limits.limitUnitsMax, Math.round(perSecond * longWindowSeconds));
+  const count = Math.max(1, wanted);
+  return { count, window: `${Math.round((count * 1000) / perSecond)}ms` };
 }
