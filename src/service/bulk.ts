@@ -13,7 +13,7 @@ import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import { mayStillMatch } from "../engine/job-match.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { BulkIds } from "./bulk-ids.ts";
-import { isEmptyFilter, toFilter } from "./filter/body.ts";
+import { type ApiFilter, isEmptyFilter, toFilter } from "./filter/body.ts";
 import { type Node, shorten } from "./node.ts";
 import { toPriority } from "./values.ts";
 
@@ -151,6 +151,7 @@ function choiceOf(node: Node, body: BulkBody): Choice {
   }
   const filter = toFilter(body.filter, node.filterEnv);
   refuseUnknownMembers(body.filter);
+  refusePart(body.filter);
   if (isEmptyFilter(filter) && body.all !== true) {
     throw new CorvoError(
       "BULK_ERROR",
@@ -178,6 +179,15 @@ function seqsOf(node: Node, ids: readonly string[]): number[] {
     if (job !== undefined) seqs.add(job.seq);
   }
   return [...seqs].sort((one, other) => one - other);
+}
+
+/** Who asks for ten jobs must not find all of them deleted. A limit of 0 has always meant that there is none. */
+function refusePart({ limit, cursor }: ApiFilter): void {
+  const member = limit != null && limit > 0 ? "limit" : cursor ? "cursor" : undefined;
+  if (member === undefined) return;
+  throw new CorvoError("BULK_ERROR", `filter.${member}: an action is on all jobs that match`, {
+    hint: "Leave it out, or search first and name the jobs in job_ids.",
+  });
 }
 
 /** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */
