@@ -17,13 +17,17 @@ function parsed(text: string): JobFilter {
 }
 
 function fault(text: string): CorvoError {
+  return faultOf(() => parseFilter(text, env));
+}
+
+function faultOf(read: () => unknown): CorvoError {
   try {
-    parseFilter(text, env);
+    read();
   } catch (error) {
     if (error instanceof CorvoError) return error;
     throw error;
   }
-  throw new Error(`${text} was read`);
+  throw new Error("it was read");
 }
 
 describe("a filter as text", () => {
@@ -191,6 +195,12 @@ describe("payload_jq", () => {
     '.a == "\\x"',
   ])("refuses %s", (text) => {
     expect(() => parseJq(text)).toThrow("payload_jq");
+  });
+
+  test("what a refusal advises is a filter", () => {
+    const { hint } = faultOf(() => parseJq(".a == 5 and .b == 6"));
+    const [, advised = ""] = hint?.match(/q takes more: (.*)\.$/) ?? [];
+    expect(parsed(advised).payloadWhere).toHaveLength(2);
   });
 });
 

@@ -75,7 +75,7 @@ function refused(expression: string): CorvoError {
     "SEARCH_ERROR",
     `payload_jq: ${JSON.stringify(expression.slice(0, 80))} is beyond the part of jq that is understood here`,
     {
-      hint: 'Write .a.b == 5, .a | startswith("x"), .a | contains("x") or .a | length > 2; more of them with " and " in between.',
+      hint: 'Write .a.b == 5, .a | startswith("x"), .a | contains("x") or .a | length > 2, and one only; q takes more: payload.a=5 payload.b^=x.',
     },
   );
 }
