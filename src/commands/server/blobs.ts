@@ -1,4 +1,5 @@
 /** Wires the blobs of a node: the store on its disk, the others, and who keeps both in step with the jobs. */
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { requestLimits } from "../../api/limits.ts";
 import { CorvoError } from "../../base/errors.ts";
@@ -86,13 +87,38 @@ function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   let storedBytes = store.totalBytes;
   let countedBytes = 0;
   let reusableBytes = 0;
+  let pledgedBytes = 0;
   for (const { storage, replica } of cores) {
     const { used, free } = storage.store.state.pageBytes();
     storedBytes += used;
     reusableBytes += free;
+    pledgedBytes += stillToWrite(storage.files.statePath, used, used + free);
     countedBytes += replica.engine.keptBytes;
   }
-  return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes };
+  // Once in the write-ahead log of the state, and once in its file.
+  pledgedBytes += 2 * Math.max(0, countedBytes - storedBytes);
+  return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes, pledgedBytes };
+}
+
+/** As `store/state-writer.ts` has it: so much is written before it is moved into the file of the state. */
+const walMovedBytes = 64 * 1024 * 1024;
+
+/**
+ * Room that the state takes for what it has been given already. What is in its write-ahead log makes its file longer when it
+ * is moved there; and to work a job off writes it twice more, when it is claimed and when it is over. Of that the
+ * log holds what is moved at one time, and what one checkpoint adds to it.
+ */
+function stillToWrite(path: string, usedBytes: number, pagesBytes: number): number {
+  const walBytes = bytesOfFile(`${path}-wal`);
+  const walBytesMost = Math.min(
+    walBytes + 2 * usedBytes,
+    walMovedBytes + Math.min(usedBytes, walMovedBytes),
+  );
+  return Math.max(0, pagesBytes - bytesOfFile(path)) + Math.max(0, walBytesMost - walBytes);
+}
+
+function bytesOfFile(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function blobShard({ group, replica }: ShardCore): BlobShard {
@@ -149,7 +175,7 @@ async function* metered(
   disk: DiskGuard,
 ): AsyncIterable<Uint8Array> {
   for await (const piece of content) {
-    disk.admit(piece.length);
+    disk.admitBlob(piece.length);
     yield piece;
   }
 }
