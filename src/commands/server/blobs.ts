@@ -88,33 +88,34 @@ function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   let countedBytes = 0;
   let reusableBytes = 0;
   let pledgedBytes = 0;
+  let stateBytes = 0;
   for (const { storage, replica } of cores) {
     const { used, free } = storage.store.state.pageBytes();
     storedBytes += used;
+    stateBytes += used;
     reusableBytes += free;
     pledgedBytes += stillToWrite(storage.files.statePath, used, used + free);
     countedBytes += replica.engine.keptBytes;
   }
   // Once in the write-ahead log of the state, and once in its file.
   pledgedBytes += 2 * Math.max(0, countedBytes - storedBytes);
+  pledgedBytes += Math.min(stateBytes, checkpointBytesMost);
   return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes, pledgedBytes };
 }
 
 /** As `store/state-writer.ts` has it: so much is written before it is moved into the file of the state. */
 const walMovedBytes = 64 * 1024 * 1024;
+/** What is claimed and ended within a second is written at once, each job as a whole; of large ones that is much. */
+const checkpointBytesMost = 256 * 1024 * 1024;
 
 /**
- * Room that the state takes for what it has been given already. What is in its write-ahead log makes its file longer when it
- * is moved there; and to work a job off writes it twice more, when it is claimed and when it is over. Of that the
- * log holds what is moved at one time, and what one checkpoint adds to it.
+ * Room that the state takes for what it has been given already: what is in its write-ahead log makes its file longer when it
+ * is moved there, and until then that log grows with every job that is claimed or over.
  */
 function stillToWrite(path: string, usedBytes: number, pagesBytes: number): number {
-  const walBytes = bytesOfFile(`${path}-wal`);
-  const walBytesMost = Math.min(
-    walBytes + 2 * usedBytes,
-    walMovedBytes + Math.min(usedBytes, walMovedBytes),
-  );
-  return Math.max(0, pagesBytes - bytesOfFile(path)) + Math.max(0, walBytesMost - walBytes);
+  const growthBytes = Math.max(0, pagesBytes - bytesOfFile(path));
+  const walBytes = Math.max(0, walMovedBytes - bytesOfFile(`${path}-wal`));
+  return growthBytes + Math.min(usedBytes, walBytes);
 }
 
 function bytesOfFile(path: string): number {
