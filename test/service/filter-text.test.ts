@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { CorvoError } from "../../src/base/errors.ts";
 import { jobStates } from "../../src/engine/job.ts";
+import { filterLimits } from "../../src/engine/limits.ts";
 import type { JobFilter, PayloadCondition } from "../../src/engine/query.ts";
 import { filter as filterShape } from "../../src/engine/well-formed-filter.ts";
 import { parseFilter } from "../../src/service/filter/parse.ts";
@@ -112,6 +113,9 @@ describe("a filter as text", () => {
     ["()", 2, "missing"],
     ["attempt:many", 9, "no number of attempts"],
     ["created:2h", 9, "compared with < or >"],
+    ["-payload.keep==true", 15, "begins with = stands in quotes"],
+    ["payload.n:>5", 11, "begins with > stands in quotes"],
+    ["queue:a,=b", 9, "begins with = stands in quotes"],
     ["created<yesterday", 9, "is no time"],
     ["queue>mail", 7, "operator > does not go"],
     ["queue.x:mail", 1, "has no members"],
@@ -143,6 +147,15 @@ describe("a filter as text", () => {
       { numRuns: 1000 },
     );
   }, 60_000);
+
+  test("is shown as a filter also where it has as many values or brackets as it may", () => {
+    const values = Array.from({ length: filterLimits.partsMax }, (_, i) => `q${i}`);
+    const deep = `${"-(x ".repeat(filterLimits.depthMax)}queue:a,b w${")".repeat(filterLimits.depthMax)}`;
+    for (const text of [`queue:${values.join(",")}`, deep]) {
+      expect(parsed(printFilter(parsed(text)))).toEqual(parsed(text));
+    }
+    expect(printFilter(parsed("queue!=a,b"))).toBe('-(queue:"a","b")');
+  });
 
   test("never does anything but read or refuse, whatever it is", () => {
     const pieces = fc.constantFrom(

@@ -209,6 +209,10 @@ class FilterParser {
     const cursor = this.#cursor;
     const values: Written[] = [];
     do {
+      // Who writes == or :> means an operator that is none, and a minus before it would turn that into everything.
+      if (/[=<>]/.test(cursor.next)) {
+        throw cursor.wrong(`a value that begins with ${cursor.next} stands in quotes`, cursor.at);
+      }
       const value = cursor.value();
       if (value === undefined) {
         throw cursor.wrong("a value is missing; one with blanks stands in quotes", cursor.at);
