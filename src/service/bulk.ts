@@ -9,11 +9,12 @@ import type { InputOf, ResultOf } from "../api/operation.ts";
 import { type Operations, Reply } from "../api/operations.ts";
 import { Filter } from "../api/search.ts";
 import { CorvoError } from "../base/errors.ts";
+import type { Bulk } from "../engine/bulk.ts";
 import type { ManageAction, ManageJobs } from "../engine/change.ts";
 import { mayStillMatch } from "../engine/job-match.ts";
 import type { JobFilter } from "../engine/query.ts";
 import { BulkIds } from "./bulk-ids.ts";
-import { isEmptyFilter, toFilter } from "./filter/body.ts";
+import { type ApiFilter, isEmptyFilter, toFilter } from "./filter/body.ts";
 import { type Node, shorten } from "./node.ts";
 import { toPriority } from "./values.ts";
 
@@ -50,17 +51,24 @@ export class BulkOperations {
     const { clock } = this.#node.deps;
     const startedMs = clock.monotonicMs();
     const action = actionOf(this.#node, body);
-    const choice = choiceOf(this.#node, body);
+    const known = this.#known(body.bulk_operation_id);
+    const choice = choiceOf(this.#node, body, known);
     const { total, isExact } = await this.#count(choice);
     const matched = { matched: total, matched_exact: isExact };
     if (body.dry_run === true) return { ...matched, affected: 0, errors: 0, duration_ms: 0 };
-    if (body.async === true || total > foregroundMax || !isExact) {
+    const isLarge = total > foregroundMax || !isExact;
+    // Of one that is under way already few jobs may be left, and those are its own.
+    if (body.async === true || isLarge || known !== undefined) {
       const id = body.bulk_operation_id ?? this.#ids.next();
       return this.#startBackground(id, action, choice, { total, isExact });
     }
     const affected = await this.#work(action, choice);
     const duration_ms = Math.round(clock.monotonicMs() - startedMs);
     return { ...matched, affected, errors: 0, duration_ms };
+  }
+
+  #known(id: string | null | undefined): Bulk | undefined {
+    return id == null ? undefined : this.#node.replica.engine.state.records("bulk").get(id);
   }
 
   async #count(choice: Choice): Promise<Count> {
@@ -85,7 +93,7 @@ export class BulkOperations {
     return new Reply<BulkResult>(202, {
       bulk_operation_id: id,
       status: "queued",
-      estimated_total: total,
+      estimated_total: this.#known(id)?.total ?? total,
       progress_url: `/api/v1/bulk/${id}/progress`,
     });
   }
@@ -139,25 +147,42 @@ function actionOf(node: Node, body: BulkBody): Action {
   };
 }
 
-function choiceOf(node: Node, body: BulkBody): Choice {
+function choiceOf(node: Node, body: BulkBody, known: Bulk | undefined): Choice {
   refuseContradiction(body);
   if (body.job_ids != null) return { kind: "named", seqs: seqsOf(node, body.job_ids) };
-  if (body.filter == null) return { kind: "matching", filter: {} };
-  if (body.filter.state?.length === 0) {
+  const given = body.filter;
+  if (given == null) return { kind: "matching", filter: {} };
+  if (given.state?.length === 0) {
     throw new CorvoError(
       "BULK_ERROR",
       "filter.state is an empty list; name the states, or leave it out",
     );
   }
-  const filter = toFilter(body.filter, node.filterEnv);
-  refuseUnknownMembers(body.filter);
+  const env = node.filterEnv;
+  const filter = toFilter(given, env);
+  refuseUnknownMembers(given);
+  refusePart(given);
   if (isEmptyFilter(filter) && body.all !== true) {
     throw new CorvoError(
       "BULK_ERROR",
       "the filter is empty and would select every job; name the states or queues that are meant, or say all: true",
     );
   }
-  return { kind: "matching", filter };
+  // Durations of a call that is sent again count from when it was sent first.
+  const shiftMs = shiftOf(known?.filter, filter);
+  if (shiftMs === 0) return { kind: "matching", filter };
+  return { kind: "matching", filter: toFilter(given, { ...env, nowMs: env.nowMs + shiftMs }) };
+}
+
+/** What the first number in which two filters differ is larger by in one of them; 0 when there is none. */
+function shiftOf(one: unknown, other: unknown): number {
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  if (typeof one !== "object" || typeof other !== "object" || one === null) return 0;
+  for (const [name, value] of Object.entries(one)) {
+    const shift = shiftOf(value, (other as Readonly<Record<string, unknown>> | null)?.[name]);
+    if (shift !== 0) return shift;
+  }
+  return 0;
 }
 
 /** `job_ids` wins over `filter`, as it does in 0.3; only what means all jobs must stand alone. */
@@ -178,6 +203,15 @@ function seqsOf(node: Node, ids: readonly string[]): number[] {
     if (job !== undefined) seqs.add(job.seq);
   }
   return [...seqs].sort((one, other) => one - other);
+}
+
+/** Who asks for ten jobs must not find all of them deleted. A limit of 0 has always meant that there is none. */
+function refusePart({ limit, cursor }: ApiFilter): void {
+  const member = limit != null && limit > 0 ? "limit" : cursor ? "cursor" : undefined;
+  if (member === undefined) return;
+  throw new CorvoError("BULK_ERROR", `filter.${member}: an action is on all jobs that match`, {
+    hint: "Leave it out, or search first and name the jobs in job_ids.",
+  });
 }
 
 /** A search may ignore a name that it does not know; an action on everything that matches what is left may not. */

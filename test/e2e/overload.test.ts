@@ -260,3 +260,48 @@ test.if(canMount)(
   },
   60_000,
 );
+
+test.if(canMount)(
+  "[V9] on a disk that refuses new payloads everything that was let in is worked off and deleted, and more comes in",
+  async () => {
+    await using place = await Place.create();
+    const data = join(place.path, "data");
+    mountTmpfs(data, "96m");
+    try {
+      await using server = await place.serve(["--compress-above", "0"]);
+      const { ids, refusal } = await enqueueUntilRefused(server);
+
+      const acked: string[] = [];
+      for (;;) {
+        const ask = { queues: ["full"], count: 32, wait_ms: 0 };
+        const { jobs } = await server.json<{ jobs: { job_id: string; lease_token: string }[] }>(
+          "POST",
+          "/api/v1/fetch/batch",
+          ask,
+        );
+        if (jobs.length === 0) break;
+        const acks = jobs.map(({ job_id, lease_token }) => ({ job_id, lease_token, result: 1 }));
+        await server.json("POST", "/api/v1/ack/batch", { acks });
+        acked.push(...jobs.map(({ job_id }) => job_id));
+      }
+      // What was done waits to be stored; a search waits for that.
+      const done = await server.json<{ total: number }>("POST", "/api/v1/jobs/search", {
+        state: ["completed"],
+      });
+      const bulk = { action: "delete", filter: { state: ["completed"] } };
+      const deleted = await server.json<{ affected: number }>("POST", "/api/v1/jobs/bulk", bulk);
+      await until("there is room again", async () => {
+        const answer = await server.call("POST", "/api/v1/enqueue", '{"queue":"after"}');
+        return answer.status === 201;
+      });
+
+      expect(refusal).toContain('"code":"DISK_BUDGET"');
+      expect(ids.length).toBeGreaterThan(50);
+      expect(acked.toSorted()).toEqual(ids.toSorted());
+      expect([done.total, deleted.affected]).toEqual([ids.length, ids.length]);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
+  },
+  60_000,
+);

@@ -254,6 +254,8 @@ const badBulks: readonly [what: string, body: object, status: number][] = [
     { action: "delete", filter: { queue: "q", payload_jq: ".a[0]" } },
     400,
   ],
+  ["a limit", { action: "cancel", filter: { queue: "q", limit: 10 } }, 400],
+  ["a cursor", { action: "cancel", filter: { queue: "q", cursor: "x" } }, 400],
   ["a move to nowhere", { action: "move", job_ids: [] }, 400],
   ["a priority that is missing", { action: "change_priority", job_ids: [] }, 400],
 ];

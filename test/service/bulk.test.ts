@@ -94,6 +94,27 @@ describe.each([1, 3])("with %d shards", (shards) => {
     });
   });
 
+  test("[BK4] durations of an action that is sent again count from the first time, and its few last jobs are its own", async () => {
+    await fill(8, "late");
+    const id = `late-${shards}`;
+    const filter = { q: "tag.tag:late created<2h" };
+    const asked = { filter, action: "retry", bulk_operation_id: id };
+    const first = await begin({ ...asked, action: "cancel" });
+    expect(first).toMatchObject({ status: 202, body: { estimated_total: 8 } });
+    await events(id);
+
+    // In a later millisecond.
+    for (const nowMs = Date.now(); Date.now() === nowMs; );
+    for (const more of [{}, { async: false }]) {
+      const again = await begin({ ...asked, action: "cancel", ...more });
+      expect(again.body).toEqual(first.body);
+    }
+    const other = { q: "tag.tag:late created<3h attempt<5" };
+    for (const more of [{ action: "retry" }, { action: "cancel", filter: other }]) {
+      expect(await begin({ ...asked, ...more })).toMatchObject({ status: 409 });
+    }
+  });
+
   test("[BK3] an action is stopped, and is over after that", async () => {
     await fill(6000, "stop");
     const { body } = await begin({ filter: { tags: { tag: "stop" } }, action: "delete" });

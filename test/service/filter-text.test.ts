@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { CorvoError } from "../../src/base/errors.ts";
 import { jobStates } from "../../src/engine/job.ts";
+import { filterLimits } from "../../src/engine/limits.ts";
 import type { JobFilter, PayloadCondition } from "../../src/engine/query.ts";
 import { filter as filterShape } from "../../src/engine/well-formed-filter.ts";
 import { parseFilter } from "../../src/service/filter/parse.ts";
@@ -17,13 +18,17 @@ function parsed(text: string): JobFilter {
 }
 
 function fault(text: string): CorvoError {
+  return faultOf(() => parseFilter(text, env));
+}
+
+function faultOf(read: () => unknown): CorvoError {
   try {
-    parseFilter(text, env);
+    read();
   } catch (error) {
     if (error instanceof CorvoError) return error;
     throw error;
   }
-  throw new Error(`${text} was read`);
+  throw new Error("it was read");
 }
 
 describe("a filter as text", () => {
@@ -76,6 +81,8 @@ describe("a filter as text", () => {
     ["queue:a,b", { any: [[{ queue: "a" }, { queue: "b" }]] }],
     ["queue:a OR state:dead", { any: [[{ queue: "a" }, { states: ["dead"] }]] }],
     ["(queue:a OR queue:b) AND x", { any: [[{ queue: "a" }, { queue: "b" }]], words: ["x"] }],
+    ['payload."a[0]"=1', { payloadWhere: [{ path: ["a[0]"], operator: "=", value: 1 }] }],
+    ["at.line[3] 12:30", { words: ["at.line[3]", "12:30"] }],
     ["12:30 u@example.com a-b ORDER", { words: ["12:30", "u@example.com", "a-b", "ORDER"] }],
     ["state:dead,held state:held", { states: ["held"] }],
     ["queue:a queue:b", { queue: "a", any: [[{ queue: "b" }]] }],
@@ -108,6 +115,10 @@ describe("a filter as text", () => {
     ["()", 2, "missing"],
     ["attempt:many", 9, "no number of attempts"],
     ["created:2h", 9, "compared with < or >"],
+    ["-payload.keep==true", 15, "begins with = stands in quotes"],
+    ["payload.n:>5", 11, "begins with > stands in quotes"],
+    ["payload.a.items[0].x!=1", 11, "named as in payload.items.0"],
+    ["queue:a,=b", 9, "begins with = stands in quotes"],
     ["created<yesterday", 9, "is no time"],
     ["queue>mail", 7, "operator > does not go"],
     ["queue.x:mail", 1, "has no members"],
@@ -139,6 +150,15 @@ describe("a filter as text", () => {
       { numRuns: 1000 },
     );
   }, 60_000);
+
+  test("is shown as a filter also where it has as many values or brackets as it may", () => {
+    const values = Array.from({ length: filterLimits.partsMax }, (_, i) => `q${i}`);
+    const deep = `${"-(x ".repeat(filterLimits.depthMax)}queue:a,b w${")".repeat(filterLimits.depthMax)}`;
+    for (const text of [`queue:${values.join(",")}`, deep]) {
+      expect(parsed(printFilter(parsed(text)))).toEqual(parsed(text));
+    }
+    expect(printFilter(parsed("queue!=a,b"))).toBe('-(queue:"a","b")');
+  });
 
   test("never does anything but read or refuse, whatever it is", () => {
     const pieces = fc.constantFrom(

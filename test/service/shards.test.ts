@@ -29,10 +29,13 @@ afterAll(() => server.stop());
 const add = (queue: string, extra: object = {}) =>
   server.post<{ job_id: string }>("/enqueue", { queue, payload: 1, ...extra });
 
-async function pages(body: object): Promise<{ jobs: JobBody[]; totals: number[] }> {
+/** From a cursor on when the body has one. */
+async function pages(
+  body: Readonly<Record<string, unknown>> & { readonly cursor?: string | undefined },
+): Promise<{ jobs: JobBody[]; totals: number[] }> {
   const jobs: JobBody[] = [];
   const totals: number[] = [];
-  let cursor: string | undefined;
+  let { cursor } = body;
   do {
     const page: Page = await server.post("/jobs/search", { ...body, cursor: cursor ?? null });
     jobs.push(...page.jobs);
@@ -320,6 +323,20 @@ describe("finding jobs", () => {
     const inOrder = made.toSorted();
     expect([...first.jobs, ...second.jobs].map(({ id }) => id)).toEqual(inOrder.slice(0, 10));
     expect(rest.jobs.map(({ id }) => id)).toEqual(inOrder.slice(5));
+  });
+
+  test("durations count from the first page in every shard, also in one that it showed nothing of", async () => {
+    const stem = "young";
+    const jobs = spread(stem).flatMap((queue) => [{ queue }, { queue }]);
+    await server.post("/enqueue/batch", { jobs });
+    const body = { q: `${stem} created<1s`, limit: 1 };
+    const first = await server.post<Page>("/jobs/search", body);
+    // They grow too old for a search that begins now.
+    while ((await server.post<Page>("/jobs/search", body)).total > 0);
+
+    const rest = await pages({ ...body, cursor: first.cursor });
+
+    expect([...first.jobs, ...rest.jobs]).toHaveLength(jobs.length);
   });
 
   test.each([

@@ -1,4 +1,5 @@
 /** Wires the blobs of a node: the store on its disk, the others, and who keeps both in step with the jobs. */
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { requestLimits } from "../../api/limits.ts";
 import { CorvoError } from "../../base/errors.ts";
@@ -86,13 +87,39 @@ function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   let storedBytes = store.totalBytes;
   let countedBytes = 0;
   let reusableBytes = 0;
+  let pledgedBytes = 0;
+  let stateBytes = 0;
   for (const { storage, replica } of cores) {
     const { used, free } = storage.store.state.pageBytes();
     storedBytes += used;
+    stateBytes += used;
     reusableBytes += free;
+    pledgedBytes += stillToWrite(storage.files.statePath, used, used + free);
     countedBytes += replica.engine.keptBytes;
   }
-  return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes };
+  // Once in the write-ahead log of the state, and once in its file.
+  pledgedBytes += 2 * Math.max(0, countedBytes - storedBytes);
+  pledgedBytes += Math.min(stateBytes, checkpointBytesMost);
+  return { usedBytes: Math.max(storedBytes, countedBytes), reusableBytes, pledgedBytes };
+}
+
+/** As `store/state-writer.ts` has it: so much is written before it is moved into the file of the state. */
+const walMovedBytes = 64 * 1024 * 1024;
+/** What is claimed and ended within a second is written at once, each job as a whole; of large ones that is much. */
+const checkpointBytesMost = 256 * 1024 * 1024;
+
+/**
+ * Room that the state takes for what it has been given already: what is in its write-ahead log makes its file longer when it
+ * is moved there, and until then that log grows with every job that is claimed or over.
+ */
+function stillToWrite(path: string, usedBytes: number, pagesBytes: number): number {
+  const growthBytes = Math.max(0, pagesBytes - bytesOfFile(path));
+  const walBytes = Math.max(0, walMovedBytes - bytesOfFile(`${path}-wal`));
+  return growthBytes + Math.min(usedBytes, walBytes);
+}
+
+function bytesOfFile(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function blobShard({ group, replica }: ShardCore): BlobShard {
@@ -149,7 +176,7 @@ async function* metered(
   disk: DiskGuard,
 ): AsyncIterable<Uint8Array> {
   for await (const piece of content) {
-    disk.admit(piece.length);
+    disk.admitBlob(piece.length);
     yield piece;
   }
 }

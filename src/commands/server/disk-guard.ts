@@ -5,7 +5,8 @@
  *
  * - The budget is about what this node keeps of jobs: pages of the state databases that are in use, and blobs; or, when that is
  *   more, what the queues count.
- * - Free space is that of the disk, together with the pages that the state databases have and do not use.
+ * - Free space is that of the disk, together with the pages that the state databases have and do not use, without what they
+ *   will take for jobs that are here already.
  */
 import { statfsSync } from "node:fs";
 import { requestLimits } from "../../api/limits.ts";
@@ -24,6 +25,8 @@ export interface DiskUse {
   readonly usedBytes: number;
   /** Pages of files that can be used again. */
   readonly reusableBytes: number;
+  /** What is still to be written for jobs that were let in. */
+  readonly pledgedBytes: number;
 }
 
 interface GuardDeps {
@@ -33,6 +36,8 @@ interface GuardDeps {
 }
 
 const lookMs = 200;
+/** A payload is written to the log, to the log and the file of the state, and twice more there until its job is over. */
+const payloadCopies = 5;
 const minFreeBytesMost = 64 * 1024 * 1024;
 
 export class DiskGuard {
@@ -42,20 +47,31 @@ export class DiskGuard {
   #usedBytes = 0;
   #freeBytes = 0;
   #minFreeBytes = 0;
-  /** Let in since the last look, which does not show them yet. */
+  /** Let in since the last look, which does not show them yet, and the room that they take. */
   #sinceBytes = 0;
+  #sinceRoomBytes = 0;
 
   constructor(deps: GuardDeps, limits: DiskLimits) {
     this.#deps = deps;
     this.#limits = limits;
   }
 
-  /** Throws DISK_BUDGET when there is no room for so many bytes more. */
+  /** Throws DISK_BUDGET when there is no room for payloads of so many bytes more. */
   admit(bytes: number): void {
+    this.#admit(bytes, bytes * payloadCopies);
+  }
+
+  /** The same for a piece of a blob, which is written once, but comes in nowhere where a payload of its size does not. */
+  admitBlob(bytes: number): void {
+    this.#admit(bytes, bytes);
+  }
+
+  #admit(bytes: number, roomBytes: number): void {
     this.#look();
     const reason = this.#reasonAgainst(bytes);
     if (reason === undefined) {
       this.#sinceBytes += bytes;
+      this.#sinceRoomBytes += roomBytes;
       return;
     }
     throw new CorvoError("DISK_BUDGET", reason, { retryAfterMs: 1000 });
@@ -82,9 +98,10 @@ export class DiskGuard {
     if (budgetBytes !== undefined && used + bytes > budgetBytes) {
       return `this node keeps ${used} bytes of jobs and blobs; its budget is ${budgetBytes} (--disk-budget)`;
     }
-    const free = this.#freeBytes - this.#sinceBytes;
-    if (free - bytes >= this.#minFreeBytes || this.#minFreeBytes === 0) return undefined;
-    return `${Math.max(0, free)} bytes are free on the disk; new payloads leave ${this.#minFreeBytes} (--min-free-disk)`;
+    const free = this.#freeBytes - this.#sinceRoomBytes;
+    if (free - bytes * payloadCopies >= this.#minFreeBytes || this.#minFreeBytes === 0)
+      return undefined;
+    return `${Math.max(0, free)} bytes are free on the disk beside what the jobs that are here take until they are over; new payloads leave ${this.#minFreeBytes} (--min-free-disk)`;
   }
 
   #look(): void {
@@ -93,11 +110,12 @@ export class DiskGuard {
     if (nowMs - this.#lookedMs < lookMs) return;
     this.#lookedMs = nowMs;
     const { bavail, blocks, bsize } = statfsSync(path);
-    const { usedBytes, reusableBytes } = use();
+    const { usedBytes, reusableBytes, pledgedBytes } = use();
     this.#usedBytes = usedBytes;
-    this.#freeBytes = bavail * bsize + reusableBytes;
+    this.#freeBytes = bavail * bsize + reusableBytes - pledgedBytes;
     this.#minFreeBytes =
       this.#limits.minFreeBytes ?? Math.min(minFreeBytesMost, Math.floor((blocks * bsize) / 20));
     this.#sinceBytes = 0;
+    this.#sinceRoomBytes = 0;
   }
 }

@@ -113,7 +113,7 @@ export function toPageRequest(filter: ApiFilter, env: FilterEnv): AskedPage {
   const begun = hasText && given !== undefined ? begunAt(given) : undefined;
   const nowMs = begun?.nowMs ?? env.nowMs;
   const parsed = parseText(filter.q, { ...env, nowMs });
-  const cursor = begun === undefined ? given : begun.cursor;
+  const cursor = begun === undefined ? given : begun.cursor || undefined;
   const { sort, isAscending } = orderOf(filter, parsed);
   return {
     request: {
@@ -134,6 +134,11 @@ function shownText(filter: ApiFilter, nowMs: number): string {
 }
 
 const timeMark = "~";
+
+/** Of a first page whose durations count from this time: what is split into several searches has one such time for all. */
+export function firstCursor({ q }: ApiFilter, nowMs: number): string | undefined {
+  return q == null || q === "" ? undefined : `${nowMs.toString(36)}${timeMark}`;
+}
 
 function begunAt(cursor: string): { readonly nowMs: number; readonly cursor: string } {
   const at = cursor.indexOf(timeMark);

@@ -138,31 +138,42 @@ class FilterParser {
     const cursor = this.#cursor;
     const at = cursor.at;
     const name = cursor.match(/[A-Za-z_]\w*/);
-    const path = name === undefined ? [] : this.#path();
+    const { path, bracketAt } = this.#path(name === undefined);
     const operator = name === undefined ? undefined : cursor.operator();
     if (name === undefined || operator === undefined) {
       cursor.at = at;
       return undefined;
     }
+    if (bracketAt !== undefined) {
+      throw cursor.wrong(
+        "an element of a list is named as in payload.items.0; a name with brackets stands in quotes",
+        bracketAt,
+      );
+    }
     if (name === "sort") return this.#sorted(at);
     return this.#compared({ name, path, operator, at });
   }
 
-  #path(): string[] {
+  /** Names behind the first, and where one of them has a bracket that stands in no quotes. */
+  #path(isNone: boolean): { readonly path: string[]; readonly bracketAt: number | undefined } {
     const cursor = this.#cursor;
     const path: string[] = [];
-    while (cursor.take(".")) {
+    let bracketAt: number | undefined;
+    while (!isNone && cursor.take(".")) {
       if (path.length >= filterLimits.pathMax) {
         throw cursor.wrong(
           `a path of more than ${filterLimits.pathMax} names (filterPathMax)`,
           cursor.at,
         );
       }
-      const name = cursor.next === '"' ? cursor.quoted() : cursor.match(/[^\s.:=<>!~^#*()",]+/);
+      const nameAt = cursor.at;
+      const isQuoted = cursor.next === '"';
+      const name = isQuoted ? cursor.quoted() : cursor.match(/[^\s.:=<>!~^#*()",]+/);
       if (name === undefined) break;
+      if (!isQuoted && /[[\]]/.test(name)) bracketAt ??= nameAt;
       path.push(name);
     }
-    return path;
+    return { path, bracketAt };
   }
 
   #compared(one: {
@@ -209,6 +220,10 @@ class FilterParser {
     const cursor = this.#cursor;
     const values: Written[] = [];
     do {
+      // Who writes == or :> means an operator that is none, and a minus before it would turn that into everything.
+      if (/[=<>]/.test(cursor.next)) {
+        throw cursor.wrong(`a value that begins with ${cursor.next} stands in quotes`, cursor.at);
+      }
       const value = cursor.value();
       if (value === undefined) {
         throw cursor.wrong("a value is missing; one with blanks stands in quotes", cursor.at);

@@ -53,9 +53,23 @@ function termsOf(filter: JobFilter): string[] {
   if (filter.errorContains !== undefined) terms.push(`error~${quoted(filter.errorContains)}`);
   for (const condition of filter.payloadWhere ?? []) terms.push(conditionText(condition));
   for (const word of filter.words ?? []) terms.push(quoted(word));
-  for (const group of filter.any ?? []) terms.push(`(${group.map(printFilter).join(" OR ")})`);
+  for (const group of filter.any ?? []) {
+    terms.push(listOf(group) ?? `(${group.map(printFilter).join(" OR ")})`);
+  }
   for (const one of filter.not ?? []) terms.push(`-(${printFilter(one)})`);
   return terms;
+}
+
+/** Values of one field with commas between them, as they were written: of conditions and brackets there is a bound. */
+function listOf(group: readonly JobFilter[]): string | undefined {
+  const named = exact.find(([member]) => group.every((one) => isOnly(one, member)));
+  if (named === undefined || group.length < 2) return undefined;
+  const [member, field] = named;
+  return `${field}:${group.map((one) => quoted(one[member] ?? "")).join(",")}`;
+}
+
+function isOnly(filter: JobFilter, member: keyof JobFilter): boolean {
+  return filter[member] !== undefined && Object.keys(filter).length === 1;
 }
 
 function conditionText({ path, operator, of, value }: PayloadCondition): string {

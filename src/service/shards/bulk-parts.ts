@@ -121,9 +121,11 @@ async function startParts(
       ),
     );
   if (body.dry_run === true) return sumOf(await ofEach({}));
+  const isAgain = await isKnown(calls, body.bulk_operation_id, context);
   const id = body.bulk_operation_id ?? ids.next();
   // All parts are done at once, or none.
-  const counted = body.async === true ? undefined : sumOf(await ofEach({ dry_run: true }));
+  const isAsync = body.async === true || isAgain;
+  const counted = isAsync ? undefined : sumOf(await ofEach({ dry_run: true }));
   const isSmall = counted?.matched_exact === true && (counted.matched ?? 0) <= foregroundMax;
   const results = await ofEach({ bulk_operation_id: id, ...(isSmall ? {} : { async: true }) });
   // A part that grew over the bound meanwhile may have gone to the background all the same.
@@ -163,6 +165,18 @@ function refuseMoveBetween(calls: ShardCalls, body: BulkBody, shards: readonly n
   throw new CorvoError("BULK_ERROR", `move_to_queue: ${elsewhere(queue, target)}`, {
     hint: "Name a filter.queue of the same shard: queues whose names share a part in braces are together, as {order}:mail and {order}:bill are.",
   });
+}
+
+/** Does any shard know the action, so that its other parts belong into the background too? */
+async function isKnown(
+  calls: ShardCalls,
+  id: string | null | undefined,
+  context: CallContext,
+): Promise<boolean> {
+  if (id == null) return false;
+  const input = { params: { id }, query: {}, body: {} };
+  const ask = (shard: number) => calls.body(shard, "getBulk", input, context);
+  return (await knownParts(calls, ask)).length > 0;
 }
 
 /** What the shards say that know the action. */

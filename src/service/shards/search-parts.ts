@@ -8,7 +8,8 @@
 import type { CallContext, Handlers } from "../../api/operations.ts";
 import { must } from "../../base/assert.ts";
 import { CorvoError } from "../../base/errors.ts";
-import { orderOf, pageLimitOf } from "../filter/body.ts";
+import type { Clock } from "../../base/ports.ts";
+import { firstCursor, orderOf, pageLimitOf } from "../filter/body.ts";
 import type { InputFor, ResultFor, ShardCalls } from "./shard-calls.ts";
 
 type Page = ResultFor<"searchJobs">;
@@ -31,11 +32,11 @@ interface Ended {
 
 type Standing = Place | Ended;
 
-const begin: Place = { cursor: undefined, after: undefined };
 const textLimitDefault = 50;
 
 export function createSearchParts(
   calls: ShardCalls,
+  clock: Clock,
 ): Pick<Handlers, "searchJobs" | "listJobs" | "searchText"> {
   const searchJobs = async (
     input: InputFor<"searchJobs">,
@@ -44,6 +45,8 @@ export function createSearchParts(
     const { body } = input;
     const limit = pageLimitOf(body);
     const order = orderOf(body);
+    // A shard of which the first page gave nothing is asked from its beginning again, and by the durations of then.
+    const begin: Place = { cursor: firstCursor(body, clock.nowMs()), after: undefined };
     const standings =
       body.cursor == null || body.cursor === ""
         ? calls.all.map(() => begin)

@@ -62,7 +62,7 @@ export function createShardedHandlers(
 ): Handlers {
   const calls = new ShardCalls(set);
   const isHere = (shard: number) => set.leaderOf(shard) === "here";
-  const searchParts = createSearchParts(calls);
+  const searchParts = createSearchParts(calls, ports.clock);
   const parts: Pick<Handlers, PartsName> = {
     ...createWorkerParts(calls),
     ...createFetchParts({ ...ports, calls, isHere }),
