@@ -46,10 +46,10 @@ export const Cause = Type.Object({
 export const StartEstimate = Type.Object({
   basis: Type.String({
     description:
-      "now: it is being handed out, or runs. worker: as soon as a worker asks. time: not before `at`, which is exact. rate: about `at`, from its place in line and how fast the queue was claimed in the last minute. never: it is finished. unknown.",
+      "now: it is being handed out, or runs. worker: as soon as a worker asks. time: not before `at`, which is exact. rate: about `at`, from its place in line and how fast the queue was claimed in the last minute, or the rate that it waits for. never: it is finished, or its time ends before. unknown.",
   }),
   at: Text,
-  /** Claims per second that `rate` was reckoned with. */
+  /** Claims per second that `rate` was reckoned with, where no limit tells the rate. */
   claims_per_second: Type.Optional(Type.Number()),
 });
 

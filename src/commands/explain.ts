@@ -92,7 +92,9 @@ function startWords({
     case "time":
       return `at ${at}, if nothing else stops it by then`;
     case "rate":
-      return `about ${at}, at the ${claims_per_second} claims/s of the last minute`;
+      return claims_per_second === undefined
+        ? `about ${at}, at the rate that it waits for`
+        : `about ${at}, at the ${claims_per_second} claims/s of the last minute`;
     default:
       return "at a time that cannot be told from what is known";
   }

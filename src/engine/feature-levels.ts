@@ -46,6 +46,9 @@ export const packedLevel = 3;
 /** From here on nothing makes a schedule add more jobs than it may. */
 export const maxRunsLevel = 3;
 
+/** From here on a schedule that is set once more to the same times keeps what has come due. */
+export const sameTimesLevel = 3;
+
 /** From here on a job that begins to wait for one that has ended is told so alone, not all that wait for that once more. */
 export const toldAloneLevel = 3;
 

@@ -9,7 +9,7 @@ import type {
 } from "./change.ts";
 import type { Core } from "./core.ts";
 import { addJob } from "./enqueue.ts";
-import { maxRunsLevel } from "./feature-levels.ts";
+import { maxRunsLevel, sameTimesLevel } from "./feature-levels.ts";
 import { isFinished, type Job } from "./job.ts";
 import { engineLimits } from "./limits.ts";
 import { manageJobs } from "./manage.ts";
@@ -21,6 +21,7 @@ import {
   type ScheduleRecord,
   type ScheduleRun,
   type ScheduleSpec,
+  type Timetable,
   wantsPlan,
 } from "./schedule.ts";
 
@@ -72,9 +73,44 @@ function setSchedule(core: Core, change: SetSchedule): Outcome {
     history: known?.history ?? 0,
     live: known?.live ?? [],
     bufferedMs: 0,
+    ...whatHasComeDue(core, spec, known),
   };
   keep(core, fresh);
   return { kind: "ok" };
+}
+
+/**
+ * What is left of the due times up to now when a schedule is set to the same times once more, as deployments do: those that
+ * wait for their jitter, for the next step or for the run before. Those ahead are planned anew, with the calendars of today.
+ */
+function whatHasComeDue(
+  { nowMs, state }: Core,
+  spec: ScheduleSpec,
+  known: ScheduleRecord | undefined,
+): Partial<ScheduleRecord> {
+  if (known === undefined || !isSameTimes(spec, known.spec)) return {};
+  if (state.meta.featureLevel < sameTimesLevel) return {};
+  return {
+    plan: known.plan.filter((dueMs) => dueMs <= nowMs),
+    plannedToMs: Math.min(known.plannedToMs, nowMs),
+    bufferedMs: spec.overlap === "buffer" ? known.bufferedMs : 0,
+  };
+}
+
+function isSameTimes(one: ScheduleSpec, other: ScheduleSpec): boolean {
+  return (
+    isSameTimetable(one.timetable, other.timetable) &&
+    one.startMs === other.startMs &&
+    one.endMs === other.endMs &&
+    one.maxRuns === other.maxRuns
+  );
+}
+
+function isSameTimetable(one: Timetable, other: Timetable): boolean {
+  if (one.kind === "cron") {
+    return other.kind === "cron" && one.expression === other.expression && one.zone === other.zone;
+  }
+  return other.kind === "every" && one.everyMs === other.everyMs && one.anchorMs === other.anchorMs;
 }
 
 function deleteSchedule(core: Core, change: DeleteSchedule): Outcome {

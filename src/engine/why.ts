@@ -11,7 +11,13 @@ import type { Need } from "./limits/gates.ts";
 import { costOf } from "./limits/lane.ts";
 import type { LimitStatus, LimitView } from "./limits/limit-view.ts";
 import { type LimitTarget, nameOf } from "./limits/setting.ts";
-import { type QueueStanding, type Standing, standingIn, standingOf } from "./limits/standing.ts";
+import {
+  type QueueStanding,
+  type Standing,
+  sharingBefore,
+  standingIn,
+  standingOf,
+} from "./limits/standing.ts";
 import type { Owner } from "./links.ts";
 import { followUpOf, holderOf } from "./unique-key.ts";
 
@@ -75,6 +81,12 @@ export class Why {
   /** Where a ready job that nothing stops stands. */
   standing(job: Job, nowMs: number): Standing {
     return standingOf(this.#core.lines, job, nowMs);
+  }
+
+  /** Jobs of the queue that come before a ready job and take of what the target has. */
+  takersBefore(job: Job, target: LimitTarget, nowMs: number): number {
+    if (target.scope === "queue") return this.standing(job, nowMs).before;
+    return sharingBefore(this.#core.lines, job, nameOf(target));
   }
 
   /** What is ready in a queue, and what stops it there. */

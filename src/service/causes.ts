@@ -105,6 +105,16 @@ export function queueDraining(queue: string): Cause {
   };
 }
 
+/** A job that cannot start before its life ends. */
+export function tooLate(job: Job, startMs: number): Cause {
+  const until = formatTime(job.expireAtMs);
+  return {
+    code: "expired",
+    message: `Its time to live or its deadline ends at ${until}, and it cannot start before ${formatTime(startMs)}: it will be dead, and not run.`,
+    until,
+  };
+}
+
 /** A ready job that nothing stops, and others go first. */
 export function inLine(job: Job, { ahead, before, groups, isExact }: Standing): Cause {
   const group = job.options.lane?.group;

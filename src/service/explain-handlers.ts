@@ -10,6 +10,7 @@ import type { Handlers, Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
 import { formatTime } from "../base/time.ts";
 import type { Job } from "../engine/job.ts";
+import type { LimitStatus } from "../engine/limits/limit-view.ts";
 import type { QueueStanding, Standing } from "../engine/limits/standing.ts";
 import type { Obstacle } from "../engine/why.ts";
 import {
@@ -24,6 +25,7 @@ import {
   queueDraining,
   queuePaused,
   requires,
+  tooLate,
 } from "./causes.ts";
 import type { Node } from "./node.ts";
 
@@ -52,8 +54,15 @@ function explainJob(node: Node, jobId: string): JobExplanation {
   if (standing !== undefined && standing.ahead > 0) causes.push(inLine(job, standing));
   const waits = obstacles.every(({ kind }) => kind !== "finished" && kind !== "active");
   const around = waits ? surroundings(node, job.queue, standing !== undefined) : [];
+  const startMs = waits ? earliestOf(obstacles) : 0;
+  const isTooLate = job.expireAtMs > node.readMs && job.expireAtMs <= startMs;
+  if (isTooLate) causes.unshift(tooLate(job, startMs));
   if (around[0]?.code === "no_leader") causes.length = 0;
   causes.push(...around);
+  let starts: Estimate = {
+    basis: isTooLate || obstacles[0]?.kind === "finished" ? "never" : "now",
+  };
+  if (waits && !isTooLate) starts = estimate(node, job, { obstacles, standing, around });
   return {
     job_id: jobId,
     queue: job.queue,
@@ -61,10 +70,16 @@ function explainJob(node: Node, jobId: string): JobExplanation {
     summary: causes[0]?.message ?? nothingStops(node, job.queue),
     causes,
     stale: !node.replica.isLeader,
-    starts: waits
-      ? estimate(node, job, { obstacles, standing, around })
-      : { basis: obstacles[0]?.kind === "finished" ? "never" : "now" },
+    starts,
   };
+}
+
+/** Before this time nothing lets a job start. A pause may be ended by hand, so it does not count. */
+function earliestOf(obstacles: readonly Obstacle[]): number {
+  const times = obstacles.map((one) =>
+    one.kind === "due" || one.kind === "rate" ? one.untilMs : 0,
+  );
+  return Math.max(0, ...times);
 }
 
 /** Requirements stop nobody where a worker meets them. */
@@ -112,19 +127,31 @@ function estimate(node: Node, job: Job, { obstacles, standing, around }: Found):
   }
   let untilMs = 0;
   let isFull = false;
+  let isAlone = true;
   for (const obstacle of obstacles) {
-    if (obstacle.kind === "due" || obstacle.kind === "rate" || obstacle.kind === "paused") {
+    if (obstacle.kind === "due" || obstacle.kind === "paused") {
       untilMs = Math.max(untilMs, obstacle.untilMs);
+    } else if (obstacle.kind === "rate") {
+      const turnMs = obstacle.untilMs + turnsMs(node, job, obstacle.status);
+      isAlone &&= turnMs === obstacle.untilMs;
+      untilMs = Math.max(untilMs, turnMs);
     } else if (obstacle.kind === "full" && obstacle.status.target.scope === "queue") {
       isFull = true;
     } else {
       return unknown;
     }
   }
-  if (!isFull) return { basis: "time", at: formatTime(untilMs) };
+  if (!isFull) return { basis: isAlone ? "time" : "rate", at: formatTime(untilMs) };
   // The queue gives one job for each that ends; how fast that goes is how fast it was claimed.
   const place = node.replica.engine.why.standing(job, node.readMs).before;
   return untilMs === 0 ? byRate(node, job.queue, place) : unknown;
+}
+
+/** How long those before a job keep a rate busy, one unit each. */
+function turnsMs(node: Node, job: Job, { target, setting }: LimitStatus): number {
+  const before = node.replica.engine.why.takersBefore(job, target, node.readMs);
+  const { windowMs = 0, count: units = 1 } = setting?.rate ?? {};
+  return Math.ceil((before * windowMs) / units);
 }
 
 function byRate(node: Node, queue: string, ahead: number): Estimate {

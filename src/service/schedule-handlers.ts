@@ -72,7 +72,9 @@ export function createScheduleHandlers(node: Node): ScheduleHandlers {
       return { ...scheduleView(node, record), job: new RawJson(record.spec.written), history };
     },
     async setSchedule({ params, body }) {
-      const spec = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
+      const known = table().get(params.name)?.spec;
+      const wanted = toSpec(body, node.deps.clock.nowMs(), node.options.shard);
+      const spec = { ...wanted, timetable: inStep(wanted, known) };
       node.refuseJobElsewhere(spec.job);
       const bytes = 512 + 2 * sizeOf(spec.job);
       const across = node.acrossOf([spec.job]);
@@ -147,6 +149,17 @@ function toTimetable(body: TimetableFields, nowMs: number): { timetable: Timetab
   // The first run is due at the start, when there is one.
   const anchorMs = body.start == null ? nowMs : toTime("start", body.start) - everyMs;
   return { timetable: { kind: "every", everyMs, anchorMs } };
+}
+
+/**
+ * Whoever sets a schedule again, as each deployment does, must not put off its next run each time: the same interval goes on
+ * from where it was counted.
+ */
+function inStep(wanted: ScheduleSpec, known: ScheduleSpec | undefined): Timetable {
+  const { timetable } = wanted;
+  if (timetable.kind !== "every" || known?.timetable.kind !== "every") return timetable;
+  const isSame = known.timetable.everyMs === timetable.everyMs;
+  return isSame && wanted.startMs === 0 && known.startMs === 0 ? known.timetable : timetable;
 }
 
 function toRange(body: TimetableFields): Pick<ScheduleSpec, "startMs" | "endMs"> {

@@ -247,6 +247,35 @@ describe("a schedule", () => {
     expect(rig.added).toHaveLength(3);
   });
 
+  test("loses nothing that has come due when it is set to the same times again", () => {
+    const late = new Rig();
+    late.set({ jitterMs: 50_000 });
+    late.nowMs += minute;
+    late.set({ jitterMs: 50_000 });
+    late.pass(minute - 1);
+    expect(late.added).toEqual([1]);
+
+    const behind = new Rig();
+    behind.set({ overlap: "buffer" });
+    behind.pass(minute);
+    behind.pass(minute);
+    behind.set({ overlap: "buffer" });
+    behind.finishFirst();
+    behind.pass(1);
+    expect(behind.added).toEqual([1, 2]);
+  });
+
+  test("forgets what has come due when it is given other times", () => {
+    const rig = new Rig();
+    rig.set();
+    rig.nowMs += minute;
+
+    const later = { kind: "every" as const, everyMs: 7 * minute, anchorMs: startMs };
+    rig.apply({ kind: "setSchedule", name: "s", spec: specOf({ timetable: later }) });
+
+    expect(rig.record).toMatchObject({ plan: [], plannedToMs: rig.nowMs });
+  });
+
   test("leaves out what comes due while it is paused", () => {
     const rig = new Rig();
     rig.set();
@@ -284,6 +313,7 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("run" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("pause" as const), paused: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("set" as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -310,6 +340,7 @@ test("whatever happens, a due time adds at most one job, and every one is accoun
           if (step.do === "pass" || step.do === "gap") rig.pass(step.ms);
           else if (step.do === "finish") rig.finishFirst();
           else if (step.do === "run") rig.apply({ kind: "runSchedule", name: "s" });
+          else if (step.do === "set") rig.set(settings);
           else if (step.do === "pause") {
             rig.apply({ kind: "pauseSchedule", name: "s", paused: step.paused });
           } else rig.engine = new Engine(rig.state);

@@ -59,11 +59,12 @@ describe("dependencies", () => {
       blocked: true,
       waits_for: [first.job_id, second.job_id],
     });
-    const why = await server.get<{ causes: object[] }>(`/jobs/${job_id}/explain`);
+    const why = await server.get<{ summary: string; causes: object[] }>(`/jobs/${job_id}/explain`);
     expect(why.causes.slice(0, 2)).toMatchObject([
       { code: "dependency", job_id: first.job_id, state: "pending", shard: 0 },
       { code: "dependency", job_id: second.job_id, state: "pending", shard: 1 },
     ]);
+    expect(why.summary).toMatch(/in shard 0 .* There it is pending\.$/);
     await ack(await take(a));
     await until(
       () => job(job_id),

@@ -362,6 +362,48 @@ test("[EX3] a place in line becomes a time by how fast the queue was claimed", a
   expect(starts).toEqual({ basis: "rate", claims_per_second: 1, at: rig.at(21_000) });
 });
 
+test("[EX3] who waits for a rate behind others starts when they have had their turns", async () => {
+  const rig = new ExplainRig();
+  await rig.limit({ rate: { kind: "leaky", count: 1, windowMs: 1000 } });
+  const ids: string[] = [];
+  for (let i = 0; i < 4; i++) ids.push(await rig.add());
+  await rig.take();
+
+  const starts = await Promise.all(ids.map(async (id) => (await rig.explain(id)).starts));
+
+  expect(starts).toEqual([
+    { basis: "now" },
+    { basis: "time", at: rig.at(1000) },
+    { basis: "rate", at: rig.at(2000) },
+    { basis: "rate", at: rig.at(3000) },
+  ]);
+});
+
+test("[EX3] of the jobs before one only those of its key take of the key's rate", async () => {
+  const rig = new ExplainRig();
+  const rate = { kind: "sliding", count: 1, windowMs: 60_000 } as const;
+  for (const key of ["a", "b"]) await rig.limit({ rate }, key);
+  const ids: string[] = [];
+  for (const key of ["a", "b", "a", "b"]) ids.push(await rig.add({ limit_key: key }));
+  const late = await rig.add({ limit_key: "a" });
+  await rig.take();
+  await rig.take();
+
+  expect((await rig.explain(ids[3] ?? "")).starts).toEqual({ basis: "time", at: rig.at(60_000) });
+  expect((await rig.explain(late)).starts).toEqual({ basis: "rate", at: rig.at(120_000) });
+});
+
+test("[EX3] a job whose life ends before it can start is told to be dead by then", async () => {
+  const rig = new ExplainRig();
+  const id = await rig.add({ delay: "1h", expire_after: "10m" });
+
+  const found = await rig.explain(id);
+
+  expect(codes(found)).toEqual(["expired", "due"]);
+  expect(found.causes[0]?.until).toBe(rig.at(600_000));
+  expect(found.starts).toEqual({ basis: "never" });
+});
+
 test("[EX5] a node without a leader explains a queue by that alone", async () => {
   const rig = new ExplainRig();
   await rig.setPaused("q", true);

@@ -27,6 +27,16 @@ test("a schedule of which nothing comes due any more says so in the answer that 
   });
 });
 
+test("a schedule that is set to the same interval again is not put off by it", async () => {
+  const rig = new NodeRig();
+  const first = await set(rig, { every: "1h" });
+  await rig.time.pass(40 * 60_000);
+  const again = await set(rig, { every: "1h", overlap: "skip" });
+  expect(again.next_runs).toEqual(first.next_runs);
+  const other = await set(rig, { every: "2h" });
+  expect(other.next_runs).not.toContain(first.next_runs[0]);
+});
+
 test("a job with a time-out of nothing is refused, also one that a schedule would add", async () => {
   const rig = new NodeRig();
   const wanted = 'timeout: expected more than 0 and at most 10 years, got "0s"';

@@ -33,6 +33,53 @@ describe("a cron timetable", () => {
     ]);
   });
 
+  test("keeps every one of several times of day through changes of the clock", () => {
+    expect(show("0,30 2 * * *", "Europe/Berlin", "2027-03-27T12:00Z", 3)).toEqual([
+      "2027-03-28T01:00",
+      "2027-03-29T00:00",
+      "2027-03-29T00:30",
+    ]);
+    expect(show("45 2,14 * * *", "Europe/Berlin", "2027-03-27T14:00Z", 2)).toEqual([
+      "2027-03-28T01:00",
+      "2027-03-28T12:45",
+    ]);
+    expect(show("0,30 2 * * *", "Europe/Berlin", "2027-10-30T12:00Z", 3)).toEqual([
+      "2027-10-31T00:00",
+      "2027-10-31T00:30",
+      "2027-11-01T01:00",
+    ]);
+    expect(show("30 */2 * * *", "Europe/Berlin", "2027-03-28T00:00Z", 2)).toEqual([
+      "2027-03-28T01:00",
+      "2027-03-28T02:30",
+    ]);
+  });
+
+  test("is due at midnight where the last hour of a day does not exist", () => {
+    expect(show("30 23 * * *", "America/Nuuk", "2027-03-26T12:00Z", 3)).toEqual([
+      "2027-03-27T01:30",
+      "2027-03-28T01:00",
+      "2027-03-29T00:30",
+    ]);
+  });
+
+  test("goes on every hour through both, however every hour is written", () => {
+    for (const hours of ["*", "*/1", "0-23", "0-11,12-23"]) {
+      expect(show(`30 ${hours} * * *`, "Europe/Berlin", "2027-03-28T00:00Z", 2)).toEqual([
+        "2027-03-28T00:30",
+        "2027-03-28T01:30",
+      ]);
+      expect(show(`30 ${hours} * * *`, "Europe/Berlin", "2027-10-31T00:00Z", 2)).toEqual([
+        "2027-10-31T00:30",
+        "2027-10-31T01:30",
+      ]);
+    }
+    expect(show("*/30 1-3 * * *", "Europe/Berlin", "2027-10-31T00:00Z", 3)).toEqual([
+      "2027-10-31T00:30",
+      "2027-10-31T01:00",
+      "2027-10-31T01:30",
+    ]);
+  });
+
   test("knows seconds, the last day of a month and the shortcuts", () => {
     expect(show("0 0 L * *", "UTC", "2027-02-01T00:00Z", 1)).toEqual(["2027-02-28T00:00"]);
     expect(show("@daily", "UTC", "2027-02-01T00:00Z", 1)).toEqual(["2027-02-02T00:00"]);
@@ -56,7 +103,13 @@ describe("a cron timetable", () => {
 test("due times after a time do not depend on how many are asked for at once", () => {
   fc.assert(
     fc.property(
-      fc.constantFrom("*/7 * * * *", "30 2 * * *", "15 */3 1-7 * 1", "0 0 29 2 *"),
+      fc.constantFrom(
+        "*/7 * * * *",
+        "30 2 * * *",
+        "5,50 0-4 * * *",
+        "15 */3 1-7 * 1",
+        "0 0 29 2 *",
+      ),
       fc.constantFrom("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"),
       fc.integer({ min: at("2026-01-01"), max: at("2028-01-01") }),
       (expression, zone, fromMs) => {

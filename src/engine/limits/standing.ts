@@ -61,6 +61,23 @@ export function standingOf(lines: ReadyLines, job: StandingJob, nowMs: number): 
   return { ahead, before, groups, isExact: seen.isExact };
 }
 
+/** Jobs of the same queue that stand before it and need of the same key or resource. */
+export function sharingBefore(lines: ReadyLines, job: StandingJob, gate: string): number {
+  let found = 0;
+  let seen = 0;
+  for (const stand of new Set([job.queue, standOf(job)])) {
+    for (const [priority, { lanes }] of lines.linesOf(stand)) {
+      if (priority > job.priority) break;
+      for (const { needs, jobs } of lanes?.lanes.values() ?? []) {
+        if (++seen > lanesSeenMax) return found;
+        if (!needs.some((need) => need.gate.name === gate)) continue;
+        found += priority < job.priority ? jobs.size : jobs.countBefore(job.order);
+      }
+    }
+  }
+  return found;
+}
+
 interface GroupAhead {
   jobs: number;
   /** Of them, those that stand before the job. */

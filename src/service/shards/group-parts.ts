@@ -60,7 +60,11 @@ export function createGroupParts(
       const states = await statesOf(calls, ids, context, query);
       for (const cause of away) {
         const state: string | undefined = states.get(cause.job_id ?? "")?.state;
-        if (state !== undefined) cause.state = state;
+        if (state === undefined) continue;
+        const isFirst = cause.message === view.summary;
+        cause.state = state;
+        cause.message += ` There it is ${state}.`;
+        if (isFirst) view.summary = cause.message;
       }
       return view;
     },
