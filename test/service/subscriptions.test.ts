@@ -179,6 +179,7 @@ test("settings that contradict each other or are out of bounds are refused", asy
     [{ group: "g" }, "VALIDATION_ERROR"],
     [{ queues: ["a b"] }, "VALIDATION_ERROR"],
     [{ url: "gopher://x" }, "VALIDATION_ERROR"],
+    [{ secret: "whsec_no base 64" }, "VALIDATION_ERROR"],
     [{ min_interval: "1ms" }, "LIMIT_EXCEEDED"],
     [{ ttl: "25h" }, "LIMIT_EXCEEDED"],
     [{ ttl: "10ms" }, "LIMIT_EXCEEDED"],
