@@ -2,10 +2,9 @@
 import type { InputOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import { parseJobId } from "../base/ids.ts";
 import type { JobOptions } from "../engine/options.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
-import type { JobRecord } from "./backup-lines.ts";
+import { type JobRecord, restoredState } from "./backup-lines.ts";
 import { payloadForm, resultForm } from "./packed-values.ts";
 import { toPriority, toTime } from "./values.ts";
 
@@ -40,7 +39,10 @@ export function parseRecord<T extends object = JobRecord>(text: string): T {
   throw new CorvoError("VALIDATION_ERROR", "corvo: expected the text of a JSON object");
 }
 
-/** A job as 0.3 shows it. One that was active is pending again. */
+/**
+ * A job as 0.3 shows it. One that was active is pending again. Its id is as long as ours and made otherwise, so it says nothing
+ * here.
+ */
 function foreign(document: JobDocument): JobRecord {
   const { queue } = document;
   const state = document.state ?? "pending";
@@ -56,21 +58,26 @@ function foreign(document: JobDocument): JobRecord {
     finishedAtMs: at("completed_at") ?? (state === "dead" ? at("failed_at") : undefined),
     failedAtMs: at("failed_at"),
   };
-  const known = parseJobId(document.id ?? "");
   return defined({
-    seq: known?.seq,
-    createdAtMs: known?.createdAtMs ?? at("created_at") ?? 0,
+    createdAtMs: at("created_at") ?? 0,
     queue,
-    state: state === "active" ? "pending" : state,
     priority: document.priority == null ? 2 : toPriority(document.priority),
     options: optionsOf(document),
     ...times,
     attempt: document.attempt ?? undefined,
     workerId: document.worker_id ?? undefined,
     hostname: document.hostname ?? undefined,
-    reason: document.hold_reason ?? undefined,
+    ...restoredState(state, tieOf(document), document.hold_reason ?? undefined),
     attempts: attemptsOf(document),
   });
+}
+
+/** What others of 0.3 the job must not run without. It kept dependencies with the settings of chains. */
+function tieOf({ state, chain_id, batch_id, chain_config }: JobDocument): string | undefined {
+  const waits = state !== "active" && chain_config?.text.includes('"depends_on"') === true;
+  if (waits) return "other jobs that it depends on";
+  if (chain_id != null && chain_id !== "") return "a chain";
+  return batch_id != null && batch_id !== "" ? "a batch" : undefined;
 }
 
 function optionsOf(document: JobDocument): Partial<JobOptions> | undefined {
