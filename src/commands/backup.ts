@@ -50,6 +50,9 @@ export default command({
       }
       return verify(context, args.checked);
     }
+    if (args.file === "verify") {
+      throw new UsageError("the file to verify is missing", "A backup of that name is ./verify.");
+    }
     const queues = args.queue === undefined ? {} : { queues: args.queue.join(",") };
     return save(context, args.file, { mayReplace: args.force === true, query: queues });
   },

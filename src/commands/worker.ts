@@ -168,7 +168,7 @@ Exit code 0: stopped by one signal, or drained; 2: wrong usage or no such comman
       startedAt: formatTime(context.system.clock.nowMs()),
       labels: Object.assign({}, ...values.label),
     };
-    await checkKey(context);
+    await checkServer(context);
     // Whoever forgot the dashes named the command as one more queue, and their jobs are gone once they are printed.
     if (options.command.length === 0) {
       context.output.note("no command is given after --: each job is printed and finished");
@@ -190,14 +190,20 @@ function commandOf(context: Context, isPersistent: boolean): readonly string[] {
 }
 
 /**
- * A stream only sees that it was not let in, and goes on trying. So one ordinary call is made first, which tells a wrong key from a
- * server that is not there yet; that one is waited for.
+ * A stream only sees that it was not let in, and goes on trying. So one ordinary call is made first, which tells a wrong key, or
+ * something else at the address, from a server that is not there yet; that one is waited for.
  */
-async function checkKey(context: Context): Promise<void> {
+async function checkServer(context: Context): Promise<void> {
   const { connect } = await import("./_shared/client.ts");
   const { CorvoError } = await import("../base/errors.ts");
   try {
-    await connect(context, { attemptsMax: 1 }).info({}, { signal: context.signal });
+    const { signal } = context;
+    const info: unknown = await connect(context, { attemptsMax: 1 }).info({}, { signal });
+    if (typeof info === "object" && info !== null && "server_version" in info) return;
+    throw new CorvoError("UNAVAILABLE", `what answers at ${context.globals.server} is no server`, {
+      retryable: false,
+      hint: "Is this the address of a Corvo server, and of no proxy before it?",
+    });
   } catch (error) {
     if (!(error instanceof CorvoError) || !error.retryable) throw error;
     context.log.warn(`${error.message}; the worker goes on trying`);

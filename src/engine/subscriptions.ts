@@ -42,6 +42,7 @@ export function setSubscription(core: Core, { id, spec }: SetSubscription): Outc
       `subscription "${id}" would be one more than ${engineLimits.subscriptionsMax} (subscriptionsMax)`,
     );
   }
+  core.effects.subscriptionsChanged = true;
   keep(core, {
     id,
     ...spec,
@@ -51,7 +52,10 @@ export function setSubscription(core: Core, { id, spec }: SetSubscription): Outc
   return { kind: "ok" };
 }
 
-/** Without a time of its own it goes on for as long as it was asked for at first. */
+/**
+ * Without a time of its own it goes on for as long as it was asked for at first. Who is told of what stays as it was, so
+ * nobody's turn and no pause begins anew: in a group somebody renews all the time.
+ */
 export function renewSubscription(core: Core, { id, ttlMs }: RenewSubscription): Outcome {
   const known = core.state.records("subscription").get(id);
   if (known === undefined) return unknown(id);
@@ -74,7 +78,6 @@ export function endSubscription(core: Core): void {
 function keep(core: Core, subscription: Subscription): void {
   core.state.records("subscription").put(subscription.id, subscription);
   core.subscriptionEnds.note(subscription.id, subscription.expiresAtMs);
-  core.effects.subscriptionsChanged = true;
 }
 
 function remove(core: Core, id: string): void {

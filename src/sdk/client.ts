@@ -117,7 +117,8 @@ function readAnswer(text: string, tree: RawTree | undefined, server: string): un
   if (text === "") return undefined;
   const parsed = parseJson(text, tree, answerDepthMax);
   if (parsed.ok) return parsed.value;
-  throw new CorvoError("INTERNAL_ERROR", `${server} sent an answer that is not JSON`, {
+  throw new CorvoError("UNAVAILABLE", `${server} sent an answer that is not JSON`, {
+    retryable: false,
     hint: "Is this the address of a Corvo server, and of no proxy before it?",
     details: { problem: parsed.message },
   });

@@ -6,7 +6,8 @@
  *
  * Leases: one sweep of all held jobs each third of the lease, in one frame; another at once after a reconnect. A job whose
  * lease turns out to be over is stopped and nothing is reported for it. While the server is away handlers go on, since it
- * may come back before the leases end; results wait in the stream.
+ * may come back before the leases end; results wait in the stream. After the time of a lease without it they are stopped too:
+ * others may run their jobs by then.
  *
  * Stopping: no more claims; handlers may finish for `graceMs`; then they are told to stop, and each job is released when its
  * handler has ended, so that its next attempt does not overlap with it.
@@ -96,6 +97,8 @@ class WorkerLoop implements Worker {
   /** No handler is left; the time for the last answers runs. */
   #isAwaitingAnswers = false;
   #stopGrace: () => void = () => {};
+  /** Ends the wait for a server that is away; undefined while it answers. */
+  #stopAway: (() => void) | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -141,6 +144,7 @@ class WorkerLoop implements Worker {
             running: this.#held.size,
             retryMs,
           });
+          this.#stopAway ??= this.#after(this.#options.leaseMs, () => this.#cutOff());
           this.#endIfOver();
         },
       },
@@ -198,6 +202,24 @@ class WorkerLoop implements Worker {
     this.#claimFree();
   }
 
+  /** A connection alone says nothing: the node at its other end may be cut off like this worker. */
+  #answered(): void {
+    this.#stopAway?.();
+    this.#stopAway = undefined;
+  }
+
+  #cutOff(): void {
+    this.#stopAway = undefined;
+    if (this.#held.size === 0) return;
+    const { logger, leaseMs } = this.#options;
+    const running = this.#held.size;
+    logger.warn(
+      `no server answered for ${formatDuration(leaseMs)}, the time of a lease; what runs is stopped, since others may run it by now`,
+      { running },
+    );
+    for (const held of this.#held.values()) held.stop("lost");
+  }
+
   #claimFree(): void {
     if (this.#phase !== "working" || !this.#stream.isOpen) return;
     const free = this.#options.concurrency - this.#held.size - this.#credits;
@@ -231,6 +253,7 @@ class WorkerLoop implements Worker {
   }
 
   #arrived(jobs: readonly Job[]): void {
+    this.#answered();
     this.#arrivals++;
     this.#credits = Math.max(0, this.#credits - jobs.length);
     for (const job of jobs) {
@@ -270,6 +293,7 @@ class WorkerLoop implements Worker {
     held.isBeating = true;
     this.#stream.heartbeat(held.takeHeartbeat(this.#options.leaseMs), (answer) => {
       held.isBeating = false;
+      if (answer.code === undefined) this.#answered();
       if (answer.status === "cancel") held.stop("cancelled");
       else if (answer.status === "lost" || overCodes.has(answer.code)) held.stop("lost");
       else if (unfitCodes.has(answer.code)) this.#beatAgain(held, answer);
@@ -391,6 +415,7 @@ class WorkerLoop implements Worker {
   #end(): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
+    this.#answered();
     this.#stopGrace();
     this.#stream.close();
     this.#finish({ ...this.#reports.counts, fault: this.#faultSeen });

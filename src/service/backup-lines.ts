@@ -6,7 +6,7 @@
 import type { ResultOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { formatTime } from "../base/time.ts";
-import { type Attempt, isFinished, type Job } from "../engine/job.ts";
+import { type Attempt, isFinished, type Job, type JobState } from "../engine/job.ts";
 import type { LimitSetting } from "../engine/limits/setting.ts";
 import { type JobOptions, packOptions } from "../engine/options.ts";
 import type { QueueContents } from "../engine/query.ts";
@@ -111,8 +111,9 @@ function recordOf(job: Job, attempts: readonly Attempt[]): JobRecord {
   });
 }
 
-/** An unfinished job must not run without those that it waits for, or that wait for it. */
-function stateOf(job: Job): Pick<RestoredJob, "state"> & { readonly reason: string | undefined } {
+type StateAndReason = Pick<RestoredJob, "state"> & { readonly reason: string | undefined };
+
+function stateOf(job: Job): StateAndReason {
   const { dependsOn, chainId, batchId } = job.options;
   const isReady = job.state === "active" || (job.state === "pending" && job.order > 0);
   const tie =
@@ -123,10 +124,19 @@ function stateOf(job: Job): Pick<RestoredJob, "state"> & { readonly reason: stri
         : batchId !== undefined
           ? "a batch"
           : undefined;
-  if (!isFinished(job.state) && tie !== undefined) {
+  return restoredState(job.state, tie, job.reason);
+}
+
+/** An unfinished job must not run without those that it waits for, or that wait for it: `tie` says who they are. */
+export function restoredState(
+  state: JobState,
+  tie: string | undefined,
+  reason: string | undefined,
+): StateAndReason {
+  if (!isFinished(state) && tie !== undefined) {
     return { state: "held", reason: `restored without ${tie}` };
   }
-  return { state: job.state === "active" ? "pending" : job.state, reason: job.reason };
+  return { state: state === "active" ? "pending" : state, reason };
 }
 
 function attemptOf({ seq: _seq, ordinal: _ordinal, ...attempt }: Attempt): RestoredAttempt {

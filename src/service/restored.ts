@@ -2,10 +2,9 @@
 import type { InputOf } from "../api/operation.ts";
 import type { Operations } from "../api/operations.ts";
 import { CorvoError } from "../base/errors.ts";
-import { isFinished } from "../engine/job.ts";
 import type { JobOptions } from "../engine/options.ts";
 import type { RestoredAttempt, RestoredJob } from "../engine/restored-job.ts";
-import type { JobRecord } from "./backup-lines.ts";
+import { type JobRecord, restoredState } from "./backup-lines.ts";
 import { payloadForm, resultForm } from "./packed-values.ts";
 import { toPriority, toTime } from "./values.ts";
 
@@ -47,7 +46,6 @@ export function parseRecord<T extends object = JobRecord>(text: string): T {
 function foreign(document: JobDocument): JobRecord {
   const { queue } = document;
   const state = document.state ?? "pending";
-  const tie = isFinished(state) ? undefined : tieOf(document);
   const at = (field: keyof JobDocument) => {
     const value = document[field];
     return typeof value === "string" && value !== "" ? toTime(`jobs: ${field}`, value) : undefined;
@@ -63,23 +61,22 @@ function foreign(document: JobDocument): JobRecord {
   return defined({
     createdAtMs: at("created_at") ?? 0,
     queue,
-    state: tie !== undefined ? "held" : state === "active" ? "pending" : state,
     priority: document.priority == null ? 2 : toPriority(document.priority),
     options: optionsOf(document),
     ...times,
     attempt: document.attempt ?? undefined,
     workerId: document.worker_id ?? undefined,
     hostname: document.hostname ?? undefined,
-    reason: tie === undefined ? (document.hold_reason ?? undefined) : `restored without ${tie}`,
+    ...restoredState(state, tieOf(document), document.hold_reason ?? undefined),
     attempts: attemptsOf(document),
   });
 }
 
-/** What an unfinished job waits for, or what waits for it; 0.3 keeps dependencies in the configuration of the chain. */
-function tieOf({ chain_id, batch_id, chain_config }: JobDocument): string | undefined {
+/** What others of 0.3 the job must not run without. It kept dependencies in the configuration of the chain. */
+function tieOf({ state, chain_id, batch_id, chain_config }: JobDocument): string | undefined {
   if (chain_id != null && chain_id !== "") return "a chain";
   if (batch_id != null && batch_id !== "") return "a batch";
-  const config = chain_config?.parse();
+  const config = state === "active" ? undefined : chain_config?.parse();
   const isTied = typeof config === "object" && config !== null && "depends_on" in config;
   return isTied && isFilled(config.depends_on) ? "other jobs that it depends on" : undefined;
 }

@@ -8,7 +8,7 @@ import type { Subscription, SubscriptionSpec } from "../engine/subscriptions.ts"
 import type { Node } from "./node.ts";
 import { type Listing, pageOf } from "./page.ts";
 import { randomHex } from "./random-text.ts";
-import { checkQueuePatterns, toUrl } from "./targets.ts";
+import { checkQueuePatterns, toSecret, toUrl } from "./targets.ts";
 import { optionalDuration } from "./values.ts";
 
 type SubscriptionHandlers = Pick<
@@ -81,7 +81,7 @@ function toSpec(body: Body): SubscriptionSpec {
   }
   return {
     url: toUrl("url", body.url),
-    secret: body.secret ?? "",
+    secret: body.secret == null ? "" : toSecret("secret", body.secret),
     queues: [...new Set(body.queues)],
     mode,
     group: body.group ?? "",

@@ -19,7 +19,7 @@ export function toCallback(spec: CallbackSpec): Callback | undefined {
   }
   return {
     url: toUrl("callback_url", callback_url),
-    ...(callback_secret == null ? {} : { secret: callback_secret }),
+    ...(callback_secret == null ? {} : { secret: toSecret("callback_secret", callback_secret) }),
     ...(callback_headers == null
       ? {}
       : { headers: toHeaders("callback_headers", callback_headers) }),
@@ -42,6 +42,15 @@ export function toUrl(field: string, text: string): string {
   }
   url.hash = "";
   return url.href;
+}
+
+/** Of four characters each, the last ones filled up; receivers take nothing else. */
+const codedSecret = /^whsec_(?=.)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Behind the prefix the key stands in base 64. Of a text that is none little or no key would be left, and anybody could sign. */
+export function toSecret(field: string, secret: string): string {
+  if (!secret.startsWith("whsec_") || codedSecret.test(secret)) return secret;
+  throw refused(field, "base 64 behind whsec_, or a secret without that prefix");
 }
 
 export const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;

@@ -12,7 +12,7 @@ import type { Node } from "./node.ts";
 import { deliveryIdOf } from "./outbound-message.ts";
 import { type Listing, pageOf } from "./page.ts";
 import { randomHex, randomSecret } from "./random-text.ts";
-import { checkQueuePatterns, toUrl } from "./targets.ts";
+import { checkQueuePatterns, toSecret, toUrl } from "./targets.ts";
 
 type WebhookHandlers = Pick<
   Handlers,
@@ -74,7 +74,7 @@ export function createWebhookHandlers(node: Node): WebhookHandlers {
           { hint: "Delete it and make it again, or give it a secret." },
         );
       }
-      const secret = body.secret ?? made;
+      const secret = body.secret == null ? made : toSecret("secret", body.secret);
       const spec = toSpec(body);
       await node.propose(
         { kind: "setWebhook", id, spec, ...(secret === undefined ? {} : { secret }) },

@@ -1,6 +1,13 @@
 /** Backups of the compiled program: while it works, when it is killed, and the drill of docs/operations/backup.md. */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Place, Server, shardWords } from "../support/binary.ts";
 import { Cluster, type ClusterNode, freePort, until } from "../support/cluster/cluster.ts";
@@ -235,7 +242,11 @@ test("[BU6] a queue goes from one server to another by the command line", async 
   });
   const restored = await run("restore", "mail.backup", "--json");
   const again = await run("restore", "mail.backup", "--json");
+  writeFileSync(join(place.path, "other.json"), '{"hello":1}');
+  const other = await run("restore", "other.json");
 
+  expect(other.code).toBe(2);
+  expect(other.stderr).toContain("it has neither jobs nor queues");
   expect(saved.code).toBe(0);
   const isSplit = shardWords().length > 0;
   if (isSplit) return;

@@ -255,6 +255,9 @@ test("the end of a job with a callback makes one delivery, whatever the end", ()
   expect(sent[0]?.event.data).toBe(
     '{"state":"completed","attempt":1,"result":{"n":12345678901234567890},"tags":{"a":"b"}}',
   );
+  expect(JSON.parse(sent[1]?.event.data ?? "")).toEqual({
+    ...{ state: "dead", attempt: 1, error: "boom", reason: "all 1 attempts failed" },
+  });
   expect(JSON.parse(sent[2]?.event.data ?? "")).toMatchObject({ error: "no need" });
   expect(sent.every((delivery) => delivery.callback === callback)).toBe(true);
 });

@@ -299,6 +299,32 @@ describe("when the server goes away", () => {
     expect(job.acks).toHaveLength(0);
   });
 
+  test("a handler is stopped when the server was away for as long as its lease, and not before it was away", async () => {
+    const stopped = Promise.withResolvers<string>();
+    const release = Promise.withResolvers<void>();
+    const [long, next] = addMany(2);
+    start({
+      leaseMs: 90,
+      async handler(run) {
+        if (run.payload.text !== "0") return done;
+        const { reason } = await untilStopped(run);
+        stopped.resolve(reason);
+        await release.promise;
+        return done;
+      },
+    });
+    // Renewed for several times its length.
+    await server.until(() => server.frames.filter(({ heartbeat }) => heartbeat).length > 6);
+    expect(long?.state).toBe("active");
+
+    await server.stop();
+    expect(await stopped.promise).toBe("lost");
+    server.start();
+    release.resolve();
+    await server.until(() => next?.state === "completed");
+    expect(long?.acks).toEqual([]);
+  });
+
   test("jobs go on being claimed after many broken connections", async () => {
     const jobs = addMany(400);
     start({

@@ -143,12 +143,14 @@ describe.each([1, 3])("with %d shards", (shards) => {
 
   test("[BU6] a document of 0.3 is read as far as it goes", async () => {
     const at = "2026-01-02T03:04:05.678901Z";
+    // Nanoseconds and a counter: as long as an id of ours, and one of 4096 seems to be of the first shard.
+    const idOf = (count: number) => `job_1886d5c4b12000dd${count.toString(16).padStart(10, "0")}`;
     const document = {
       namespace: "default",
       created_at: at,
       jobs: [
         {
-          ...{ id: "job_01HXYZ", queue: "legacy", state: "dead", payload: { a: 1 }, priority: 1 },
+          ...{ id: idOf(1), queue: "legacy", state: "dead", payload: { a: 1 }, priority: 1 },
           ...{ attempt: 2, max_retries: 2, retry_backoff: "fixed", created_at: at, failed_at: at },
           errors: [
             { id: 1, job_id: "x", attempt: 1, error: "bad", backtrace: null, created_at: at },
@@ -156,7 +158,7 @@ describe.each([1, 3])("with %d shards", (shards) => {
           ...{ checkpoint: null, result: null, tags: { k: "v" }, started_at: at },
         },
         {
-          id: "job_2",
+          id: idOf(2),
           queue: "legacy",
           state: "active",
           payload: [1],
@@ -164,7 +166,7 @@ describe.each([1, 3])("with %d shards", (shards) => {
           created_at: at,
         },
         {
-          id: "job_3",
+          id: idOf(3),
           queue: "legacy",
           state: "completed",
           payload: 1,
@@ -179,6 +181,8 @@ describe.each([1, 3])("with %d shards", (shards) => {
     const restored = await to.post<Restored>("/admin/restore", document);
 
     expect(restored).toMatchObject({ restored_jobs: 3, refused: [] });
+    const { job_id: next } = await to.post<{ job_id: string }>("/enqueue", { queue: "next" });
+    expect(Number.parseInt(next.slice(-12), 16)).toBeLessThan(1000);
     const page = await to.post<{ jobs: { id: string; state: string }[] }>("/jobs/search", {
       queue: "legacy",
       state: ["dead"],
@@ -230,6 +234,32 @@ describe.each([1, 3])("with %d shards", (shards) => {
     for (const { id } of document.jobs) {
       expect((await to.call("GET", `/api/v1/jobs/${id}`)).status).toBe(404);
     }
+  });
+
+  test("[BU6] an unfinished job of 0.3 that was tied to others is held", async () => {
+    const job = { queue: "tied", payload: 1 };
+    const jobs = [
+      { ...job, state: "pending", chain_id: "chn_1", chain_step: 1, chain_config: {} },
+      { ...job, state: "scheduled", scheduled_at: "2030-01-01T00:00:00Z", batch_id: "batch_1" },
+      { ...job, state: "pending", chain_config: { depends_on: ["job_1"] } },
+      { ...job, state: "active", chain_config: { depends_on: ["job_1"] } },
+      { ...job, state: "completed", chain_id: "chn_1" },
+      { ...job, state: "held", hold_reason: "why" },
+    ];
+
+    const restored = await to.post<Restored>("/admin/restore", { jobs, meta: { format: 1 } });
+
+    expect(restored).toMatchObject({ restored_jobs: 6, refused: [] });
+    const all = await to.post<{ jobs: { id: string }[] }>("/jobs/search", { queue: "tied" });
+    const shown = await Promise.all(
+      all.jobs.map(({ id }) => to.get<Record<string, unknown>>(`/jobs/${id}`)),
+    );
+    const reasons = shown.map((one) => one["hold_reason"]).filter((reason) => reason !== undefined);
+    expect(reasons.sort()).toEqual([
+      ...["restored without a batch", "restored without a chain"],
+      ...["restored without other jobs that it depends on", "why"],
+    ]);
+    expect(await to.get("/queues/tied")).toMatchObject({ held: 4, pending: 1, completed: 1 });
   });
 
   test("[BU6] what is wrong with a document is said, and nothing of it is done", async () => {

@@ -25,6 +25,12 @@ class Rig extends NodeRig {
     return bodyOf(await this.service.handlers.setSubscription(input, { signal: neverAborted }));
   }
 
+  async renew(id: string): Promise<void> {
+    const input = { params: { id }, query: {}, body: {} };
+    await this.service.handlers.renewSubscription(input, { signal: neverAborted });
+    await settle();
+  }
+
   async add(queue = "q"): Promise<void> {
     await this.enqueue({ queue });
     await settle();
@@ -173,6 +179,7 @@ test("settings that contradict each other or are out of bounds are refused", asy
     [{ group: "g" }, "VALIDATION_ERROR"],
     [{ queues: ["a b"] }, "VALIDATION_ERROR"],
     [{ url: "gopher://x" }, "VALIDATION_ERROR"],
+    [{ secret: "whsec_no base 64" }, "VALIDATION_ERROR"],
     [{ min_interval: "1ms" }, "LIMIT_EXCEEDED"],
     [{ ttl: "25h" }, "LIMIT_EXCEEDED"],
     [{ ttl: "10ms" }, "LIMIT_EXCEEDED"],
@@ -180,4 +187,17 @@ test("settings that contradict each other or are out of bounds are refused", asy
   for (const [more, code] of wrong) {
     await expect(rig.subscribe("x", more)).rejects.toMatchObject({ code });
   }
+});
+
+test("a renewal changes neither whose turn it is nor when jobs are told of again", async () => {
+  const rig = new Rig();
+  const group = { mode: "group" as const, group: "g" };
+  for (const id of ["a", "b", "c"]) await rig.subscribe(id, group);
+  await rig.add();
+  await rig.renew("c");
+  await rig.time.pass(5000);
+  expect(rig.told).toEqual(["a q 1"]);
+
+  await rig.add();
+  expect(rig.told).toEqual(["a q 1", "b q 2"]);
 });

@@ -305,6 +305,18 @@ test("what cannot be called or sent is refused with its name", async () => {
     "callback_secret",
     rig.enqueue({ queue: "q", callback_secret: "x" }),
   );
+  const callback_url = "https://h.example/";
+  for (const secret of [
+    "whsec_!!!!!!!!",
+    "whsec_MDEyMzQ1Njc4OQ",
+    "whsec_MDEyMzQ1Njc4O-_=",
+    "whsec_",
+  ]) {
+    await refused("VALIDATION_ERROR", "secret", rig.set({ secret }));
+    const callback = { callback_url, callback_secret: secret };
+    await refused("VALIDATION_ERROR", "callback_secret", rig.enqueue({ queue: "q", ...callback }));
+  }
+  await rig.set({ secret: "whsec_MDEyMzQ1Njc4OQ==" });
   for (const [name, value] of [
     ["Host", "h"],
     ["X-Corvo-Signature", "s"],
@@ -312,10 +324,7 @@ test("what cannot be called or sent is refused with its name", async () => {
     ["a b", "c"],
     ["x", "line\nbreak"],
   ]) {
-    const callback = {
-      callback_url: "https://h.example/",
-      callback_headers: { [name ?? ""]: value ?? "" },
-    };
+    const callback = { callback_url, callback_headers: { [name ?? ""]: value ?? "" } };
     await refused("VALIDATION_ERROR", "callback_headers", rig.enqueue({ queue: "q", ...callback }));
   }
 });

@@ -1,5 +1,5 @@
 /** Backups as files: written under another name until they are whole, and looked through while they are. */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { BackupManifest } from "../../store/backup-format.ts";
 import { readBackup } from "../../store/backup-reader.ts";
@@ -49,10 +49,15 @@ export class BackupTarget {
   #isOpen = true;
 
   constructor(path: string, mayReplace: boolean) {
-    if (existsSync(path) && !mayReplace) {
+    this.#path = path;
+    const found = this.#do(() => statSync(path, { throwIfNoEntry: false }));
+    // A device of that name would be gone, and a file in its place.
+    if (found?.isFile() === false) {
+      throw new UsageError(`${path} is no ordinary file`, "Name a file, or - for standard output.");
+    }
+    if (found !== undefined && !mayReplace) {
       throw new UsageError(`${path} exists already`, "Choose another name, or say --force.");
     }
-    this.#path = path;
     this.#fd = this.#do(() => openSync(this.#partPath, "w", 0o600));
   }
 

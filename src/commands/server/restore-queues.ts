@@ -91,6 +91,12 @@ async function uploadBlobs(
 export async function restoreDocument(text: string, target: QueuesTarget): Promise<QueuesRestored> {
   const calls = new RestoreCalls(target);
   const { jobs, queues } = parse(text, bodyTree) as Body;
+  if (jobs == null && queues == null) {
+    throw new CorvoError(
+      "VALIDATION_ERROR",
+      "the file is no document of a backup: it has neither jobs nor queues",
+    );
+  }
   for (const queue of queues ?? []) await calls.addQueue(queue);
   for (const job of jobs ?? []) await calls.addJob(job, stringifyJson(job).length);
   return calls.finish();

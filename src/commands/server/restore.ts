@@ -85,8 +85,10 @@ function openTarget(directory: string): RestoreDir {
   try {
     return RestoreDir.open(directory);
   } catch (error) {
-    if (!(error instanceof DataDirError)) throw withoutRoom(error, directory);
-    throw new CorvoError("CONFLICT", error.message, { hint: "Name another --data-dir." });
+    if (isDiskFull(error)) throw withoutRoom(error, directory);
+    const reason = error instanceof Error ? error.message : String(error);
+    const said = error instanceof DataDirError ? reason : `${directory} cannot be used: ${reason}`;
+    throw new CorvoError("CONFLICT", said, { cause: error, hint: "Name another --data-dir." });
   }
 }
 

@@ -13,6 +13,7 @@ import type { SocketConstructor } from "../../sdk/stream-connection.ts";
 import { createWorker, type Worker } from "../../sdk/worker.ts";
 import type { WorkerReport } from "../../sdk/worker-reports.ts";
 import type { Handler } from "../../sdk/worker-run.ts";
+import { UsageError } from "../_shared/exit.ts";
 import { Echo, JobEcho, type Out } from "./echo.ts";
 import type { HandlerProcess } from "./handler-process.ts";
 import type { OpenBlob } from "./job-input.ts";
@@ -181,7 +182,7 @@ function createHandling(
     const handler = printHandler(system.out, options.isJson, onClosed);
     return { handler, live, close: () => Promise.resolve(), clean: () => {} };
   }
-  const filesRoot = mkdtempSync(join(system.temporaryFolder, "corvo-worker-"));
+  const filesRoot = makeFolder(system.temporaryFolder);
   const clean = () => rmSync(filesRoot, { recursive: true, force: true });
   const echo = new Echo(system.out);
   const commandOptions: CommandOptions = {
@@ -200,6 +201,19 @@ function createHandling(
   }
   const { handler, close } = persistentHandler(commandOptions);
   return { handler, live, close, clean };
+}
+
+/** For checkpoints and results of jobs. */
+function makeFolder(parent: string): string {
+  try {
+    return mkdtempSync(join(parent, "corvo-worker-"));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(
+      `no folder for the files of jobs could be made: ${reason}`,
+      "TMPDIR names the folder that it is made in.",
+    );
+  }
 }
 
 function summary(report: WorkerReport): string {

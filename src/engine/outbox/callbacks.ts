@@ -60,19 +60,24 @@ function tellEnd(core: Core, job: Job, type: string): void {
   }
   const event = {
     ...{ number: 0, type, seq: job.seq, jobCreatedAtMs: job.createdAtMs, queue: job.queue },
-    ...{ atMs: core.nowMs, data: dataOf(job), dataOmitted: false },
+    ...{ atMs: core.nowMs, data: dataOf(core, job), dataOmitted: false },
     trace: traceOf(job.options.tags),
   };
   addDelivery(core, event, { webhook: callbacksId, callback });
 }
 
-/** The result goes in as the text that the worker sent; bytes are named, and the job has them. */
-function dataOf({ state, attempt, result, reason, options }: Job): string {
+/**
+ * The result goes in as the text that the worker sent; bytes are named, and the job has them. Of a dead job the error is that of
+ * its last attempt, which says what went wrong, and the reason why there is no further one.
+ */
+function dataOf(core: Core, { state, attempt, result, reason, options }: Job): string {
+  const error = (state === "dead" ? core.lastError : undefined) ?? reason;
   const members = [
     `"state":${JSON.stringify(state)}`,
     `"attempt":${attempt}`,
     ...(result === undefined ? [] : [`"result":${jsonFor(result)}`]),
-    ...(reason === undefined ? [] : [`"error":${JSON.stringify(reason)}`]),
+    ...(error === undefined ? [] : [`"error":${JSON.stringify(error)}`]),
+    ...(reason === undefined || reason === error ? [] : [`"reason":${JSON.stringify(reason)}`]),
     ...(options.tags === undefined ? [] : [`"tags":${options.tags}`]),
   ];
   return `{${members.join(",")}}`;

@@ -52,6 +52,29 @@ test("a key that is not accepted is exit code 4", async () => {
   expect(worker.text()).toContain("error: the key is not known");
 });
 
+test.each([
+  ["a page", () => new Response("<html>")],
+  ["JSON of something else", () => Response.json({ hello: 1 })],
+])("a server that is none of ours, and answers with %s, is exit code 6", async (_, fetch) => {
+  using other = Bun.serve({ port: 0, fetch });
+  const words = ["worker", "q", "--server", other.url.origin, "--", "true"];
+
+  const worker = startCommand(words, {});
+
+  expect(await worker.exited).toBe(6);
+  expect(worker.text()).toContain("Is this the address of a Corvo server");
+});
+
+test("without a folder for the files of jobs nothing is claimed, and the folder is named", async () => {
+  const words = ["worker", "q", "--server", server.url, "--", "true"];
+
+  const worker = startCommand(words, { TMPDIR: "/nowhere" });
+
+  expect(await worker.exited).toBe(2);
+  expect(worker.text()).toContain("TMPDIR names the folder");
+  expect(server.connections).toBe(0);
+});
+
 test("who forgot the dashes is told that jobs are only printed", async () => {
   const words = ["worker", "q", "send.sh", "--drain", "--server", server.url];
 

@@ -25,6 +25,9 @@ test("what the page shows for JavaScript takes what is genuine and nothing else"
   expect(check({ "webhook-signature": undefined })).toBe(false);
   const old = signatureHeaders({ ...message, atSeconds: now() - 301 });
   expect(check(old)).toBe(false);
+  const plain = signatureHeaders({ ...message, secret: "0123456789", atSeconds: now() });
+  expect(check(plain, message.body, "0123456789")).toBe(true);
+  expect(check(plain, message.body, "9876543210")).toBe(false);
 });
 
 test("a message without a secret is not signed, and still has its id and time", () => {
