@@ -150,6 +150,14 @@ test("a task that was written and cannot be read back is not said to be refused"
   expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "UNAVAILABLE"]);
 });
 
+test("options that were not given may be a body of null", async () => {
+  const made = await call("POST", "/workers/subscriptions", { callbackUrl: "http://example.org/" });
+  const { subscriptionId } = bodyOf(made);
+  const paths = [`/workers/subscriptions/${subscriptionId}/heartbeat`, "/admin/tasks/cleanup"];
+  for (const path of paths) expect((await call("POST", path, "null")).status).toBe(200);
+  expect((await call("POST", "/tasks/claim", "null")).status).toBe(400);
+});
+
 test("what a client leaves empty or null is left out", async () => {
   const none = { priority: null, webhook: "", maxAttempts: 0, idempotencyKey: "", runAt: "" };
   const id = await create("BLANK", { ...none, delaySeconds: null });
