@@ -51,8 +51,8 @@ export interface Operation<
    * `headers` then.
    */
   readonly takes: "json" | "raw";
-  /** May the body be left out? Then an empty object stands for it. */
-  readonly bodyOptional: boolean;
+  /** May the body be left out? Then an empty object stands for it; with `or null`, for a body of null as well. */
+  readonly bodyOptional: boolean | "or null";
   /**
    * Members and parameters that the call does not know are ignored instead of refused: clients of 0.3 send some, and so do
    * nodes of later versions.
@@ -85,7 +85,7 @@ type Draft<P, Q, B, R, W> = Pick<Operation, "method" | "path" | "tag" | "summary
   readonly query?: Q;
   readonly body?: B;
   readonly takes?: Operation["takes"];
-  readonly bodyOptional?: boolean;
+  readonly bodyOptional?: Operation["bodyOptional"];
   readonly ignoresUnknown?: boolean;
   readonly result: R;
   readonly produces?: string;

@@ -144,8 +144,12 @@ export class Route {
   }
 
   #parseBody(parser: BodyParser, bytes: Uint8Array): unknown {
-    if (bytes.length > 0) return parser.parse(decodeUtf8(bytes));
-    if (this.#operation.bodyOptional) return nothing;
+    const { bodyOptional } = this.#operation;
+    if (bytes.length > 0) {
+      const text = decodeUtf8(bytes);
+      return bodyOptional === "or null" && text.trim() === "null" ? nothing : parser.parse(text);
+    }
+    if (bodyOptional) return nothing;
     throw new CorvoError("PARSE_ERROR", "the body is empty; a JSON object was expected");
   }
 }

@@ -105,6 +105,34 @@ test("a nack waits as long as it says and ends in the dead letters; an abandoned
   });
 });
 
+test("a nack without a delay of its own waits as retries do, also when its client says 0", async () => {
+  const held = { id: "job_1", state: "active", worker_id: "codeq-anonymous" };
+  const next_attempt_at = new Date(Date.now() + 3500).toISOString();
+  await using fixture = httpFixture({
+    handlers: {
+      getJob: async () => held as never,
+      failJob: async () => ({
+        ...{ status: "retrying", attempt: 1, next_attempt_at, attempts_remaining: 4 },
+      }),
+    },
+  });
+  const url = `${fixture.listen()}/v1/codeq/tasks/job_1/nack`;
+
+  for (const delaySeconds of [0, null, 7]) {
+    const body = JSON.stringify({ delaySeconds, reason: "r" });
+    const answer = await fetch(url, { method: "POST", body });
+    const told = (await answer.json()) as { status: string; delaySeconds: number };
+    expect(told.status).toBe("requeued");
+    expect(told.delaySeconds).toBeGreaterThan(1);
+  }
+  const fails = fixture.calls.filter(({ name }) => name === "failJob");
+  expect(fails.map(({ input }) => (input as { body: object }).body)).toEqual([
+    { error: "r" },
+    { error: "r" },
+    { error: "r", delay: "7s" },
+  ]);
+});
+
 test("a heartbeat that came a moment after the lease ended is refused", async () => {
   const id = "job_1";
   const held = { id, state: "active", worker_id: "codeq-anonymous" };
@@ -148,6 +176,14 @@ test("a task that was written and cannot be read back is not said to be refused"
   expect(await post("", { command: "C", payload: 1 })).toEqual([503, "OUTCOME_UNKNOWN"]);
   expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "OUTCOME_UNKNOWN"]);
   expect(await post("/job_1/result", { status: "COMPLETED" })).toEqual([503, "UNAVAILABLE"]);
+});
+
+test("options that were not given may be a body of null", async () => {
+  const made = await call("POST", "/workers/subscriptions", { callbackUrl: "http://example.org/" });
+  const { subscriptionId } = bodyOf(made);
+  const paths = [`/workers/subscriptions/${subscriptionId}/heartbeat`, "/admin/tasks/cleanup"];
+  for (const path of paths) expect((await call("POST", path, "null")).status).toBe(200);
+  expect((await call("POST", "/tasks/claim", "null")).status).toBe(400);
 });
 
 test("what a client leaves empty or null is left out", async () => {

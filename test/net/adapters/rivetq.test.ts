@@ -143,6 +143,7 @@ test("what a client sends as null is left out", async () => {
   const [job] = (leased.body as { jobs: Leased[] }).jobs;
   const nack = { job_id: job?.id, lease_id: job?.lease_id, reason: null };
   expect(await post("/v1/nack", nack)).toMatchObject({ status: 200, body: { success: true } });
+  expect((await post("/v1/queues/blank/lease", "null")).status).toBe(200);
 });
 
 test("what is wrong is answered with an error and a code of the 400s", async () => {

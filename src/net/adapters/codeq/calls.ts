@@ -134,7 +134,7 @@ export const codeqRows = {
     summary: "Extend a lease",
     params: TaskParams,
     body: Type.Object({ extendSeconds: leaseSeconds }),
-    bodyOptional: true,
+    bodyOptional: "or null",
     result: Type.Object({ ok: Type.Boolean(), status: Type.String() }),
   }),
   abandon: operation({
@@ -155,7 +155,7 @@ export const codeqRows = {
       delaySeconds: Seconds(limits.delayMsMax / 1000),
       reason: Maybe(Type.String()),
     }),
-    bodyOptional: true,
+    bodyOptional: "or null",
     result: Requeued,
   }),
   result: operation({
@@ -230,7 +230,7 @@ export const codeqRows = {
       limit: Maybe(Type.Integer({ minimum: 1, maximum: limits.pageRowsMax })),
       before: Maybe(Time),
     }),
-    bodyOptional: true,
+    bodyOptional: "or null",
     result: Type.Object({
       deleted: Type.Integer(),
       before: Type.String(),

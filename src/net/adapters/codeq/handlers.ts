@@ -171,10 +171,12 @@ function workerCalls(call: Call, clock: Clock): ForeignCall[] {
     foreign(rows.nack, async ({ params, body }, context) => {
       const refusal = await refuseStranger(call, params.id, context);
       if (refusal !== undefined) return refusal;
-      const { delaySeconds, reason } = body;
+      const { reason } = body;
+      // Its clients send 0 for none, and a task that came back at once would use up its attempts at once.
+      const delaySeconds = body.delaySeconds || undefined;
       const failure = {
         error: reason == null || reason === "" ? "nack" : reason,
-        ...(delaySeconds == null ? {} : { delay: `${delaySeconds}s` }),
+        ...(delaySeconds === undefined ? {} : { delay: `${delaySeconds}s` }),
       };
       const done = await call("failJob", { params: { job_id: params.id }, body: failure }, context);
       if (done?.status === "dead") return { status: "dlq", delaySeconds: 0 };

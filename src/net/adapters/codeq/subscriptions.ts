@@ -46,7 +46,7 @@ export const codeqSubscriptionRows = {
     summary: "Go on being called",
     params: Type.Object({ id: SubscriptionId }),
     body: Type.Object({ ttlSeconds: Ttl }),
-    bodyOptional: true,
+    bodyOptional: "or null",
     result: Subscribed,
   }),
 };

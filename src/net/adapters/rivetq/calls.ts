@@ -54,7 +54,7 @@ export const rivetqRows = {
         Type.Integer({ minimum: limits.leaseMsMin, maximum: limits.leaseMsMax }),
       ),
     }),
-    bodyOptional: true,
+    bodyOptional: "or null",
     result: Type.Object({ jobs: Type.Array(LeasedJob) }),
     waits: true,
     claims: true,
