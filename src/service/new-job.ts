@@ -101,8 +101,9 @@ const readers: {
   maxRetries: (spec) =>
     spec.max_retries ?? (spec.retry_for == null ? undefined : limits.retriesMax),
   backoff: (spec) => (spec.retry_backoff ?? undefined) as Backoff | undefined,
-  baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay),
-  maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay),
+  // The Go client of 0.3 sends an empty text for what was not given.
+  baseDelayMs: (spec) => optionalDuration("retry_base_delay", spec.retry_base_delay || undefined),
+  maxDelayMs: (spec) => optionalDuration("retry_max_delay", spec.retry_max_delay || undefined),
   jitter: (spec) => spec.retry_jitter ?? undefined,
   jitterMode: (spec) => spec.retry_jitter_mode ?? undefined,
   retryForMs: (spec) => optionalDuration("retry_for", spec.retry_for),

@@ -80,6 +80,12 @@ test("every option that the client libraries know is taken, and nulls mean absen
   });
 });
 
+test("a backoff without delays, as the Go client sends it, has those that there are by default", async () => {
+  const none = { retry_backoff: "none", retry_base_delay: "", retry_max_delay: "" };
+  const { job_id } = await server.post<{ job_id: string }>("/enqueue", { queue: "q", ...none });
+  expect(await job(job_id)).toMatchObject({ retry_backoff: "none", retry_base_delay_ms: 5000 });
+});
+
 test("names of priorities read back as numbers", async () => {
   for (const [name, number] of [
     ["critical", 0],

@@ -3,12 +3,13 @@ import type { InputOf, ResultOf } from "../../../api/operation.ts";
 import { type Operations, Reply } from "../../../api/operations.ts";
 import { CorvoError } from "../../../base/errors.ts";
 import type { Clock } from "../../../base/ports.ts";
-import { formatTime } from "../../../base/time.ts";
+import { formatTime, parseTime } from "../../../base/time.ts";
 import type { RequestContext } from "../../http/admission.ts";
 import { type Call, type ForeignCall, foreign } from "../foreign.ts";
 import { codeqRows as rows } from "./calls.ts";
 
 const cleanupLimit = 1000;
+/** A task that has ended expires after so long, and `before` is about that. */
 const cleanupAgeMs = 24 * 3_600_000;
 
 type QueueView = ResultOf<Operations["getQueue"]>;
@@ -31,11 +32,12 @@ export function codeqAdminCalls(call: Call, clock: Clock): ForeignCall[] {
     }),
     foreign(rows.cleanup, async ({ body }, context) => {
       const limit = body.limit ?? cleanupLimit;
-      // Our filters take an empty text for no condition: here that would be everything that has ended.
-      const before = body.before || formatTime(clock.nowMs() - cleanupAgeMs);
+      const before = body.before || formatTime(clock.nowMs());
+      const expiredMs = parseTime(before);
       const filter = {
         state: ["completed" as const, "dead" as const, "cancelled" as const],
-        completed_before: before,
+        // What is no time is refused by the search.
+        completed_before: expiredMs === undefined ? before : formatTime(expiredMs - cleanupAgeMs),
         order: "asc" as const,
         limit,
       };
