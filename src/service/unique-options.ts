@@ -171,7 +171,8 @@ function checkMerge(spec: Spec): void {
       "payloads are joined when a job is replaced; it needs debounce, or on_conflict replace or keep_last",
     );
   }
-  const text = spec.payload?.text ?? "{}";
+  const isJson = spec.payload_base64 == null && spec.payload_blob == null;
+  const text = isJson ? (spec.payload?.text ?? "{}") : "";
   const isList = text.trimStart().startsWith("[");
   const isObject = text.trimStart().startsWith("{");
   if (spec.merge === "append" ? !isList : !isObject) {

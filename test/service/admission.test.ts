@@ -178,6 +178,11 @@ const contradictions: readonly [why: string, body: NewJobBody, field: string][] 
     "merge",
   ],
   [
+    "merge of bytes",
+    keyed({ merge: "shallow", on_conflict: "replace", payload_base64: "AAE=" }),
+    "merge",
+  ],
+  [
     "a dependency of what may replace a job",
     keyed({ on_conflict: "replace", depends_on: ["job_00000000000000000000000001"] }),
     "depends_on",
