@@ -212,7 +212,7 @@ class WorkerLoop implements Worker {
       `no server answered for ${formatDuration(leaseMs)}, the time of a lease; what runs is stopped, since others may run it by now`,
       { running },
     );
-    for (const held of this.#held.values()) held.stop("lost");
+    for (const held of this.#held.values()) held.cutOff();
   }
 
   #claimFree(): void {

@@ -323,35 +323,38 @@ describe("when the server goes away", () => {
   });
 
   test.each([
-    ["goes away", () => server.stop()],
-    ["falls silent", () => server.mute()],
+    ["goes away", "over", () => server.stop()],
+    ["goes away", "live", () => server.stop()],
+    ["falls silent", "live", () => server.mute()],
   ])(
-    "a handler is stopped when the server %s for as long as its lease, and not before",
-    async (_, leave) => {
+    "a handler is stopped when the server %s for as long as its lease, and not before; its lease is %s after that",
+    async (_, found, leave) => {
       const stopped = Promise.withResolvers<string>();
       const release = Promise.withResolvers<void>();
-      const [long, next] = addMany(2);
+      const job = server.add("q", null);
       start({
         leaseMs: 90,
         async handler(run) {
-          if (run.payload.text !== "0") return done;
+          if (run.job.attempt > 1) return done;
           const { reason } = await untilStopped(run);
           stopped.resolve(reason);
           await release.promise;
-          return done;
+          return { kind: "failed", error: "stopped" };
         },
       });
       // Renewed for several times its length.
       await server.until(() => server.frames.filter(({ heartbeat }) => heartbeat).length > 6);
-      expect(long?.state).toBe("active");
+      expect(job.state).toBe("active");
 
       await leave();
       expect(await stopped.promise).toBe("lost");
+      if (found === "over") server.expire(job);
+      release.resolve();
       await server.stop();
       server.start();
-      release.resolve();
-      await server.until(() => next?.state === "completed");
-      expect(long?.acks).toEqual([]);
+      await server.until(() => job.state === "completed");
+      expect(job.fails).toEqual([]);
+      expect(job.releases).toHaveLength(found === "live" ? 1 : 0);
     },
   );
 
