@@ -57,7 +57,7 @@ export class Reports {
 
   settle(held: HeldJob, outcome: JobOutcome): void {
     const { job, stopReason } = held;
-    if (stopReason === "cancelled" || stopReason === "lost") {
+    if (stopReason === "cancelled" || (stopReason === "lost" && !held.isCutOff)) {
       this.counts.dropped++;
       this.#logger.warn(`job ${job.job_id} was ${stopReason}; its outcome is dropped`);
       return;
@@ -69,16 +69,16 @@ export class Reports {
   }
 
   #report(held: HeldJob, outcome: JobOutcome): void {
-    const { stopReason } = held;
+    const isGivenBack = held.stopReason === "shutdown" || held.isCutOff;
     if (outcome.kind === "done") {
       this.#ack(held, outcome);
-    } else if (outcome.kind === "failed" && stopReason !== "shutdown") {
+    } else if (outcome.kind === "failed" && !isGivenBack) {
       const { error, errorClass, backtrace, retryable, output } = outcome;
       const error_class = errorClass?.slice(0, limits.errorClassLengthMax);
       this.#afterCheckpoint(held, () =>
         this.#fail(held, { error, error_class, backtrace, retryable, output }),
       );
-    } else if (outcome.kind === "snoozed" && stopReason !== "shutdown") {
+    } else if (outcome.kind === "snoozed" && !isGivenBack) {
       this.#snooze(held, outcome.delayMs);
     } else {
       if (outcome.kind === "returned") this.#logger.warn(outcome.reason);

@@ -71,6 +71,8 @@ export class HeldJob implements JobRun {
   readonly job: Job;
   readonly payload: RawJson;
   stopReason: StopReason | undefined;
+  /** Nobody said that the lease is over: how the run ended is reported, and counts if the lease is still there. */
+  isCutOff = false;
   /** A heartbeat is on its way; another one waits for its answer. */
   isBeating = false;
   /** There is something to send before the next regular heartbeat. */
@@ -93,7 +95,15 @@ export class HeldJob implements JobRun {
     return this.#controller.signal;
   }
 
+  /** No server answers, so the lease is over as far as can be known here; one that answers again has the last word. */
+  cutOff(): void {
+    if (this.stopReason !== undefined) return;
+    this.stop("lost");
+    this.isCutOff = true;
+  }
+
   stop(reason: StopReason): void {
+    if (reason === "lost" || reason === "cancelled") this.isCutOff = false;
     if (this.stopReason !== undefined) return;
     this.stopReason = reason;
     this.#controller.abort(new RunStopped(reason));

@@ -6,8 +6,8 @@
  *
  * Leases: one sweep of all held jobs each third of the lease, in one frame; another at once after a reconnect. A job whose
  * lease turns out to be over is stopped and nothing is reported for it. While the server is away handlers go on, since it
- * may come back before the leases end; results wait in the stream. After the time of a lease without it they are stopped too:
- * others may run their jobs by then.
+ * may come back before the leases end; results wait in the stream. After the time of a lease without an answer they are stopped
+ * too, whether or not the connection is gone: others may run their jobs by then.
  *
  * Stopping: no more claims; handlers may finish for `graceMs`; then they are told to stop, and each job is released when its
  * handler has ended, so that its next attempt does not overlap with it.
@@ -60,6 +60,7 @@ export function createWorker(options: WorkerOptions): Worker {
   return worker;
 }
 
+const sweepsPerLease = 3;
 /** Progress and checkpoints of all jobs are gathered this long. */
 const progressMs = 500;
 /** Pause between two looks at the queues while draining. Two of them must find nothing. */
@@ -97,8 +98,9 @@ class WorkerLoop implements Worker {
   /** No handler is left; the time for the last answers runs. */
   #isAwaitingAnswers = false;
   #stopGrace: () => void = () => {};
-  /** Ends the wait for a server that is away; undefined while it answers. */
-  #stopAway: (() => void) | undefined;
+  /** The server answered, or gave out jobs, since the last sweep; and in how many sweeps before it had not. */
+  #isAnswered = true;
+  #silentSweeps = 0;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -144,7 +146,6 @@ class WorkerLoop implements Worker {
             running: this.#held.size,
             retryMs,
           });
-          this.#stopAway ??= this.#after(this.#options.leaseMs, () => this.#cutOff());
           this.#endIfOver();
         },
       },
@@ -202,14 +203,8 @@ class WorkerLoop implements Worker {
     this.#claimFree();
   }
 
-  /** A connection alone says nothing: the node at its other end may be cut off like this worker. */
-  #answered(): void {
-    this.#stopAway?.();
-    this.#stopAway = undefined;
-  }
-
+  /** What was renewed last was so a whole lease ago. */
   #cutOff(): void {
-    this.#stopAway = undefined;
     if (this.#held.size === 0) return;
     const { logger, leaseMs } = this.#options;
     const running = this.#held.size;
@@ -217,7 +212,7 @@ class WorkerLoop implements Worker {
       `no server answered for ${formatDuration(leaseMs)}, the time of a lease; what runs is stopped, since others may run it by now`,
       { running },
     );
-    for (const held of this.#held.values()) held.stop("lost");
+    for (const held of this.#held.values()) held.cutOff();
   }
 
   #claimFree(): void {
@@ -253,7 +248,7 @@ class WorkerLoop implements Worker {
   }
 
   #arrived(jobs: readonly Job[]): void {
-    this.#answered();
+    this.#isAnswered = true;
     this.#arrivals++;
     this.#credits = Math.max(0, this.#credits - jobs.length);
     for (const job of jobs) {
@@ -293,7 +288,7 @@ class WorkerLoop implements Worker {
     held.isBeating = true;
     this.#stream.heartbeat(held.takeHeartbeat(this.#options.leaseMs), (answer) => {
       held.isBeating = false;
-      if (answer.code === undefined) this.#answered();
+      if (answer.code === undefined) this.#isAnswered = true;
       if (answer.status === "cancel") held.stop("cancelled");
       else if (answer.status === "lost" || overCodes.has(answer.code)) held.stop("lost");
       else if (unfitCodes.has(answer.code)) this.#beatAgain(held, answer);
@@ -311,6 +306,7 @@ class WorkerLoop implements Worker {
     held.isBeating = true;
     this.#stream.heartbeat({ job_id, lease_token, lease_ms }, (second) => {
       held.isBeating = false;
+      if (second.code === undefined) this.#isAnswered = true;
       if (overCodes.has(second.code)) held.stop("lost");
     });
   }
@@ -325,8 +321,11 @@ class WorkerLoop implements Worker {
   }
 
   #sweepLater(): void {
-    this.#after(this.#options.leaseMs / 3, () => {
+    this.#after(this.#options.leaseMs / sweepsPerLease, () => {
       if (this.#phase === "ended") return;
+      this.#silentSweeps = this.#isAnswered ? 0 : this.#silentSweeps + 1;
+      this.#isAnswered = false;
+      if (this.#silentSweeps === sweepsPerLease) this.#cutOff();
       for (const held of this.#held.values()) this.#beat(held);
       this.#sweepLater();
     });
@@ -415,7 +414,6 @@ class WorkerLoop implements Worker {
   #end(): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
-    this.#answered();
     this.#stopGrace();
     this.#stream.close();
     this.#finish({ ...this.#reports.counts, fault: this.#faultSeen });

@@ -178,6 +178,29 @@ describe("outcomes", () => {
     expect(job.acks[0]?.["result"]).toEqual(new RawJson("3"));
     expect(logger.lines.filter((line) => line.includes("checkpoint: 9 bytes"))).toHaveLength(2);
   });
+
+  test("a checkpoint that is refused each time leaves the lease, which goes on without it", async () => {
+    const hasCheckpoint = (frame: Record<string, unknown>) =>
+      ((frame["heartbeat"] ?? []) as object[]).some((item) => "checkpoint" in item);
+    server.judge = (frame) =>
+      hasCheckpoint(frame) ? { code: "PAYLOAD_TOO_LARGE", error: "checkpoint: 9 bytes" } : "ok";
+    const job = server.add("q", null);
+    let count = 0;
+    start({
+      leaseMs: 90,
+      async handler(run) {
+        run.watchCheckpoint(() => new RawJson(String(count++)));
+        // For more than twice the time of the lease.
+        await server.until(() => server.frames.filter(hasCheckpoint).length > 8);
+        run.watchCheckpoint(() => undefined);
+        return { kind: "done", result: new RawJson(String(run.signal.aborted)) };
+      },
+    });
+
+    await server.until(() => job.state === "completed");
+
+    expect(job.acks[0]?.["result"]).toEqual(new RawJson("false"));
+  });
 });
 
 describe("leases", () => {
@@ -299,31 +322,41 @@ describe("when the server goes away", () => {
     expect(job.acks).toHaveLength(0);
   });
 
-  test("a handler is stopped when the server was away for as long as its lease, and not before it was away", async () => {
-    const stopped = Promise.withResolvers<string>();
-    const release = Promise.withResolvers<void>();
-    const [long, next] = addMany(2);
-    start({
-      leaseMs: 90,
-      async handler(run) {
-        if (run.payload.text !== "0") return done;
-        const { reason } = await untilStopped(run);
-        stopped.resolve(reason);
-        await release.promise;
-        return done;
-      },
-    });
-    // Renewed for several times its length.
-    await server.until(() => server.frames.filter(({ heartbeat }) => heartbeat).length > 6);
-    expect(long?.state).toBe("active");
+  test.each([
+    ["goes away", "over", () => server.stop()],
+    ["goes away", "live", () => server.stop()],
+    ["falls silent", "live", () => server.mute()],
+  ])(
+    "a handler is stopped when the server %s for as long as its lease, and not before; its lease is %s after that",
+    async (_, found, leave) => {
+      const stopped = Promise.withResolvers<string>();
+      const release = Promise.withResolvers<void>();
+      const job = server.add("q", null);
+      start({
+        leaseMs: 90,
+        async handler(run) {
+          if (run.job.attempt > 1) return done;
+          const { reason } = await untilStopped(run);
+          stopped.resolve(reason);
+          await release.promise;
+          return { kind: "failed", error: "stopped" };
+        },
+      });
+      // Renewed for several times its length.
+      await server.until(() => server.frames.filter(({ heartbeat }) => heartbeat).length > 6);
+      expect(job.state).toBe("active");
 
-    await server.stop();
-    expect(await stopped.promise).toBe("lost");
-    server.start();
-    release.resolve();
-    await server.until(() => next?.state === "completed");
-    expect(long?.acks).toEqual([]);
-  });
+      await leave();
+      expect(await stopped.promise).toBe("lost");
+      if (found === "over") server.expire(job);
+      release.resolve();
+      await server.stop();
+      server.start();
+      await server.until(() => job.state === "completed");
+      expect(job.fails).toEqual([]);
+      expect(job.releases).toHaveLength(found === "live" ? 1 : 0);
+    },
+  );
 
   test("jobs go on being claimed after many broken connections", async () => {
     const jobs = addMany(400);
