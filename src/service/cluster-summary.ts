@@ -40,6 +40,12 @@ function summarizeMembers(view: ClusterView): ClusterSummary {
       sentence: `No leader is known to node ${view.selfId}: writes wait for an election. If this lasts, check that a majority (${majority} of ${count(voters.length, "voter")}) is running and reachable.`,
     };
   }
+  if (view.members.length === 1 && fullOnes(view.members).length > 0) {
+    return {
+      status: "degraded",
+      sentence: "A single node, whose disk is full: it can store nothing until there is space.",
+    };
+  }
   if (view.members.length === 1) {
     return {
       status: "healthy",
@@ -70,28 +76,36 @@ function judge(
   down: readonly ClusterMember[],
 ): ClusterSummary {
   const majority = Math.floor(voters.length / 2) + 1;
-  const spare = voters.length - down.length - majority;
+  const full = fullOnes(voters);
+  const spare = Math.max(0, voters.length - down.length - full.length - majority);
   const parts: string[] = [];
   if (down.length > 0) {
     parts.push(
       `Degraded: ${names(down)} cannot be reached, and the cluster ${survives(spare)}. Start it again, or replace it: add another with \`corvo server --join\`, then \`corvo cluster remove ${down[0]?.id}\`.`,
     );
-  } else if (voters.length === 1) {
-    parts.push("One voter: losing it stops writes.");
-  } else if (voters.length === 2) {
-    parts.push(
-      "Two voters: losing either node stops writes; add a third with `corvo server --join`.",
-    );
-  } else {
-    const even = voters.length % 2 === 0;
-    const advice = even
-      ? ` An even number of voters tolerates no more than ${voters.length - 1} do: \`corvo cluster demote\` one, or add one.`
-      : "";
-    parts.push(`Healthy: the cluster ${survives(spare)}.${advice}`);
   }
+  if (full.length > 0) {
+    parts.push(
+      `Degraded: the disk of ${names(full)} is full, so nothing is stored there, and the cluster ${survives(spare)}. Free space on it.`,
+    );
+  }
+  if (parts.length === 0) parts.push(soundness(voters.length, spare));
   parts.push(...others(view));
-  const isHealthy = down.length === 0 && voters.length > 2;
+  const isHealthy = down.length + full.length === 0 && voters.length > 2;
   return { status: isHealthy ? "healthy" : "degraded", sentence: parts.join(" ") };
+}
+
+/** Of voters that are all there. */
+function soundness(voters: number, spare: number): string {
+  if (voters === 1) return "One voter: losing it stops writes.";
+  if (voters === 2) {
+    return "Two voters: losing either node stops writes; add a third with `corvo server --join`.";
+  }
+  const isEven = voters % 2 === 0;
+  const advice = isEven
+    ? ` An even number of voters tolerates no more than ${voters - 1} do: \`corvo cluster demote\` one, or add one.`
+    : "";
+  return `Healthy: the cluster ${survives(spare)}.${advice}`;
 }
 
 /** What does not endanger writes, and is worth a word all the same. */
@@ -118,6 +132,16 @@ function drainingOnes({ members }: ClusterView): string[] {
       ({ id }) =>
         `Node ${id} is draining: it gives out no work. Stop it, or let it go on with \`corvo server drain --undo\`.`,
     );
+}
+
+/** With less than this a log can no longer grow. */
+const fullBelowBytes = 1024 * 1024;
+
+function fullOnes(members: readonly ClusterMember[]): ClusterMember[] {
+  return members.filter(
+    ({ disk, state }) =>
+      state !== "unreachable" && disk !== undefined && disk.freeBytes < fullBelowBytes,
+  );
 }
 
 function survives(spare: number): string {

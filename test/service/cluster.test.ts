@@ -43,6 +43,7 @@ function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}
 
 const learner = { voter: false, role: "learner" } as const;
 const gone = { state: "unreachable" } as const;
+const full = { disk: { freeBytes: 0, usedBytes: 1e9 } } as const;
 
 describe("how the cluster is, in a sentence", () => {
   const cases: readonly [string, ClusterView, string, string][] = [
@@ -92,6 +93,18 @@ describe("how the cluster is, in a sentence", () => {
       view([member(1), member(2), member(3, gone)]),
       "degraded",
       "Degraded: node 3 cannot be reached, and the cluster tolerates no further failure. Start it again, or replace it: add another with `corvo server --join`, then `corvo cluster remove 3`.",
+    ],
+    [
+      "the disk of one of three is full",
+      view([member(1), member(2), member(3, full)]),
+      "degraded",
+      "Degraded: the disk of node 3 is full, so nothing is stored there, and the cluster tolerates no further failure. Free space on it.",
+    ],
+    [
+      "the disk of a single node is full",
+      view([member(1, full)]),
+      "degraded",
+      "A single node, whose disk is full: it can store nothing until there is space.",
     ],
     [
       "the majority is down",

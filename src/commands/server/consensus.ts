@@ -31,6 +31,8 @@ export interface ConsensusEnv {
   readonly ticker: Ticker | undefined;
   /** With other nodes: what one may miss and still catch up from the log. */
   readonly logTailEntries: number;
+  /** Then a node by itself keeps no more of its log than it must: what entries hold is room for others. */
+  readonly isDiskShort: () => boolean;
 }
 
 export interface Consensus {
@@ -54,7 +56,8 @@ export function createConsensus(
     onStored: (index) => {
       const members = replica.conf.voters.length + replica.conf.learners.length;
       const { logTailEntries } = env;
-      const tail = members > 1 ? logTailEntries : Math.min(aloneTailEntries, logTailEntries);
+      const aloneTail = env.isDiskShort() ? 1 : Math.min(aloneTailEntries, logTailEntries);
+      const tail = members > 1 ? logTailEntries : aloneTail;
       compactLog(storage, snapshots, index - tail);
     },
     onFatal: env.fail,

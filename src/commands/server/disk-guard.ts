@@ -5,8 +5,8 @@
  *
  * - The budget is about what this node keeps of jobs: pages of the state databases that are in use, and blobs; or, when that is
  *   more, what the queues count.
- * - Free space is that of the disk, together with the pages that the state databases have and do not use, without what they
- *   will take for jobs that are here already.
+ * - Free space is that of the disk, without what the state databases will take for jobs that are here already. Pages that
+ *   they have and do not use are room for what is written to them, and those of the log for the log.
  */
 import { statfsSync } from "node:fs";
 import { requestLimits } from "../../api/limits.ts";
@@ -23,8 +23,9 @@ export interface DiskLimits {
 export interface DiskUse {
   /** Of jobs and blobs. */
   readonly usedBytes: number;
-  /** Pages of files that can be used again. */
+  /** Pages of the state databases that can be used again, and of the log. */
   readonly reusableBytes: number;
+  readonly reusableLogBytes: number;
   /** What is still to be written for jobs that were let in. */
   readonly pledgedBytes: number;
 }
@@ -38,18 +39,20 @@ interface GuardDeps {
 const lookMs = 200;
 /** A payload is written to the log, to the log and the file of the state, and twice more there until its job is over. */
 const payloadCopies = 5;
+/** Of the space that is to stay free. */
+const shortTimes = 3;
 const minFreeBytesMost = 64 * 1024 * 1024;
 
 export class DiskGuard {
   readonly #deps: GuardDeps;
   readonly #limits: DiskLimits;
   #lookedMs = Number.NEGATIVE_INFINITY;
-  #usedBytes = 0;
   #freeBytes = 0;
+  #use: DiskUse = { usedBytes: 0, reusableBytes: 0, reusableLogBytes: 0, pledgedBytes: 0 };
   #minFreeBytes = 0;
-  /** Let in since the last look, which does not show them yet, and the room that they take. */
+  /** Payloads and pieces of blobs that were let in since the last look, which does not show them yet. */
   #sinceBytes = 0;
-  #sinceRoomBytes = 0;
+  #sinceBlobBytes = 0;
 
   constructor(deps: GuardDeps, limits: DiskLimits) {
     this.#deps = deps;
@@ -58,23 +61,26 @@ export class DiskGuard {
 
   /** Throws DISK_BUDGET when there is no room for payloads of so many bytes more. */
   admit(bytes: number): void {
-    this.#admit(bytes, bytes * payloadCopies);
+    this.#refuse(bytes);
+    this.#sinceBytes += bytes;
   }
 
   /** The same for a piece of a blob, which is written once, but comes in nowhere where a payload of its size does not. */
   admitBlob(bytes: number): void {
-    this.#admit(bytes, bytes);
+    this.#refuse(bytes);
+    this.#sinceBlobBytes += bytes;
   }
 
-  #admit(bytes: number, roomBytes: number): void {
+  /** Is there little space, so that what need not be kept should go? Long before payloads are refused. */
+  get isShort(): boolean {
+    this.#look();
+    return this.#freeBytes - this.#taken(0) < shortTimes * this.#minFreeBytes;
+  }
+
+  #refuse(bytes: number): void {
     this.#look();
     const reason = this.#reasonAgainst(bytes);
-    if (reason === undefined) {
-      this.#sinceBytes += bytes;
-      this.#sinceRoomBytes += roomBytes;
-      return;
-    }
-    throw new CorvoError("DISK_BUDGET", reason, { retryAfterMs: 1000 });
+    if (reason !== undefined) throw new CorvoError("DISK_BUDGET", reason, { retryAfterMs: 1000 });
   }
 
   /** Why a large payload would not be let in at the moment, or undefined. */
@@ -85,7 +91,7 @@ export class DiskGuard {
 
   get usedBytes(): number {
     this.#look();
-    return this.#usedBytes;
+    return this.#use.usedBytes;
   }
 
   get budgetBytes(): number | undefined {
@@ -94,14 +100,23 @@ export class DiskGuard {
 
   #reasonAgainst(bytes: number): string | undefined {
     const { budgetBytes } = this.#limits;
-    const used = this.#usedBytes + this.#sinceBytes;
+    const used = this.usedBytes + this.#sinceBytes + this.#sinceBlobBytes;
     if (budgetBytes !== undefined && used + bytes > budgetBytes) {
       return `this node keeps ${used} bytes of jobs and blobs; its budget is ${budgetBytes} (--disk-budget)`;
     }
-    const free = this.#freeBytes - this.#sinceRoomBytes;
-    if (free - bytes * payloadCopies >= this.#minFreeBytes || this.#minFreeBytes === 0)
-      return undefined;
-    return `${Math.max(0, free)} bytes are free on the disk beside what the jobs that are here take until they are over; new payloads leave ${this.#minFreeBytes} (--min-free-disk)`;
+    if (this.#minFreeBytes === 0) return undefined;
+    const taken = this.#taken(bytes);
+    if (taken === 0 || this.#freeBytes - taken >= this.#minFreeBytes) return undefined;
+    const free = Math.max(0, this.#freeBytes - this.#taken(0));
+    return `${free} bytes are free on the disk beside what the jobs that are here take until they are over; new payloads leave ${this.#minFreeBytes} (--min-free-disk)`;
+  }
+
+  /** How much shorter of space the disk becomes by what was let in, and by payloads of so many bytes more. */
+  #taken(bytes: number): number {
+    const { pledgedBytes, reusableBytes, reusableLogBytes } = this.#use;
+    const payloads = this.#sinceBytes + bytes;
+    const ofState = pledgedBytes + payloads * (payloadCopies - 1) - reusableBytes;
+    return Math.max(0, ofState) + Math.max(0, payloads - reusableLogBytes) + this.#sinceBlobBytes;
   }
 
   #look(): void {
@@ -110,12 +125,11 @@ export class DiskGuard {
     if (nowMs - this.#lookedMs < lookMs) return;
     this.#lookedMs = nowMs;
     const { bavail, blocks, bsize } = statfsSync(path);
-    const { usedBytes, reusableBytes, pledgedBytes } = use();
-    this.#usedBytes = usedBytes;
-    this.#freeBytes = bavail * bsize + reusableBytes - pledgedBytes;
+    this.#use = use();
+    this.#freeBytes = bavail * bsize;
     this.#minFreeBytes =
       this.#limits.minFreeBytes ?? Math.min(minFreeBytesMost, Math.floor((blocks * bsize) / 20));
     this.#sinceBytes = 0;
-    this.#sinceRoomBytes = 0;
+    this.#sinceBlobBytes = 0;
   }
 }

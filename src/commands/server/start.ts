@@ -131,6 +131,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     },
     onMail: () => duties?.lookAtMail(),
     logTailEntries: options.logTailEntries,
+    isDiskShort: () => blobs?.disk.isShort === true,
   });
   const drain = createDrain(cores, () => shards);
   const gate: FormingGate = createGate(storage, identity, { cores, logger });
