@@ -2,8 +2,9 @@
  * Keeps the index of texts (`text-schema.ts`) up with the state database, a bounded step at a time. Synchronous;
  * `text-worker.ts` runs it in a thread of its own and decides when.
  *
- * Every step is one transaction of the index, made from one snapshot of the state, so what the position says is in the
- * index is in it after any crash. After a power cut the index may be behind its last position: the list of changes tells
+ * Every step is one transaction of the index, so what the position says is in the index is in it after any crash. The state is
+ * read some rows at a time, each time in a moment: a snapshot that lasted through the rests would keep the write-ahead log of
+ * the state from being used again. What changes between two reads comes again as a change. After a power cut the index may be behind its last position: the list of changes tells
  * (`text-changes.ts`), and the index begins anew. What does not read as an index is removed and begun anew too.
  */
 import { Database, type Statement } from "bun:sqlite";
@@ -28,6 +29,8 @@ import {
 const stepJobs = 4000;
 const stepChars = 4 * 1024 * 1024;
 const stepChanges = 2000;
+/** Rows of one read: a millisecond. */
+const readRows = 256;
 /** Pages that are merged without a rest: less than a millisecond. */
 const mergePages = 8;
 
@@ -68,12 +71,12 @@ export class TextIndexer {
 
   /** Takes in some of what is new. True when there may be more. */
   step(): boolean {
-    return this.#guarded(() => this.#inSnapshot((floor) => this.#advance(floor)));
+    return this.#guarded(() => this.#advance());
   }
 
   /** Looks at one part, and removes or rewrites it when half of what it has is of no use. True when that was so. */
   tidyStep(): boolean {
-    return this.#guarded(() => this.#inSnapshot((floor) => this.#tidy(floor)));
+    return this.#guarded(() => this.#tidy());
   }
 
   close(): void {
@@ -81,17 +84,17 @@ export class TextIndexer {
     this.#db.close();
   }
 
-  #advance(floor: Meta["floor"]): boolean {
+  #advance(): boolean {
     if (textChangesDone(this.#state) > this.#position.change) {
       this.#restart();
       return true;
     }
-    const added = this.#addJobs(floor);
+    const added = this.#addJobs();
     const changed = this.#addChanges();
     return added || changed;
   }
 
-  #addJobs(floor: Meta["floor"]): boolean {
+  #addJobs(): boolean {
     const { through } = this.#position;
     const last = this.#lastPart();
     const part =
@@ -106,8 +109,7 @@ export class TextIndexer {
       const insert = this.#db.prepare(
         `INSERT INTO ${docsTable(part.id)} (rowid, text) VALUES (?, ?)`,
       );
-      const bounds = { low: through + 1, high: Number.MAX_SAFE_INTEGER };
-      for (const row of this.#reader.rows(bounds, floor)) {
+      for (const row of this.#rows({ low: through + 1, high: Number.MAX_SAFE_INTEGER })) {
         this.#insert(insert, row.seq, row);
         end = row;
         count++;
@@ -235,28 +237,23 @@ export class TextIndexer {
     return { id, low, high: low - 1, docs: 0, changed: 0 };
   }
 
-  #tidy(floor: Meta["floor"]): boolean {
+  #tidy(): boolean {
     const parts = readParts(this.#db);
     // The last part is still being filled.
     const whole = parts.slice(0, -1);
     const part = whole.find(({ id }) => id >= this.#nextCheck) ?? whole[0];
     if (part === undefined) return false;
     this.#nextCheck = part.id + 1;
-    let live = 0;
-    for (const _ of this.#seqs(part, floor)) live++;
+    const live = this.#inSnapshot((floor) => this.#reader.count(part, floor));
     const useless = part.docs - live + part.changed;
     if (useless * 2 < part.docs) return false;
-    this.#rewrite(part, floor, live);
+    this.#rewrite(part, live);
     if (live > 0) this.#merge(docsTable(part.id), true);
     return true;
   }
 
-  #seqs({ low, high }: TextPart, floor: Meta["floor"]): Iterable<unknown> {
-    return this.#reader.seqs({ low, high }, floor);
-  }
-
   /** The part again from the rows that are left, in one transaction; nothing is left of one without any. */
-  #rewrite(part: TextPart, floor: Meta["floor"], live: number): void {
+  #rewrite(part: TextPart, live: number): void {
     const rewrite = this.#db.transaction(() => {
       this.#db.exec(`DROP TABLE ${docsTable(part.id)}`);
       if (part.changed > 0) this.#db.exec(`DROP TABLE ${changedTable(part.id)}`);
@@ -271,9 +268,13 @@ export class TextIndexer {
       const insert = this.#db.prepare(
         `INSERT INTO ${docsTable(part.id)} (rowid, text) VALUES (?, ?)`,
       );
-      for (const row of this.#reader.rows(part, floor)) this.#insert(insert, row.seq, row);
+      let docs = 0;
+      for (const row of this.#rows(part)) {
+        this.#insert(insert, row.seq, row);
+        docs++;
+      }
       insert.finalize();
-      this.#db.query("UPDATE parts SET docs = ?, changed = 0 WHERE id = ?").run(live, part.id);
+      this.#db.query("UPDATE parts SET docs = ?, changed = 0 WHERE id = ?").run(docs, part.id);
     });
     rewrite.immediate();
   }
@@ -284,7 +285,19 @@ export class TextIndexer {
       .run(textVersion, to.through, to.created, to.change);
   }
 
-  /** Everything a step reads of the state belongs together. */
+  /** Jobs in the order of their numbers. Nothing is being read while their reader works on one. */
+  *#rows({ low, high }: { readonly low: number; readonly high: number }): Iterable<TextRow> {
+    for (let from = low; ; ) {
+      const bounds = { low: from, high, limit: readRows };
+      const rows = this.#inSnapshot((floor) => [...this.#reader.rows(bounds, floor)]);
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < readRows) return;
+      from = last.seq + 1;
+    }
+  }
+
+  /** Rows, and below which finish numbers there are none, belong together. */
   #inSnapshot<Answer>(read: (floor: Meta["floor"]) => Answer): Answer {
     this.#state.exec("BEGIN");
     try {

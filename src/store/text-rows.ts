@@ -31,29 +31,27 @@ export class TextReader {
     this.#db = db;
   }
 
-  /** Jobs from `low` to `high` in the order of their numbers, until they are so many or their texts so long. */
+  /** The first `limit` jobs from `low` to `high` in the order of their numbers. */
   *rows(
-    bounds: { readonly low: number; readonly high: number },
+    bounds: { readonly low: number; readonly high: number; readonly limit: number },
     floor: Meta["floor"],
   ): Iterable<TextRow> {
     const kept = keptOfAny(floor);
     const found = this.#db
       .query(
-        `SELECT ${columns} FROM jobs WHERE seq >= ? AND seq <= ? AND ${kept.text} ORDER BY seq`,
+        `SELECT ${columns} FROM jobs WHERE seq >= ? AND seq <= ? AND ${kept.text} ORDER BY seq LIMIT ?`,
       )
-      .iterate(bounds.low, bounds.high, ...kept.values);
+      .iterate(bounds.low, bounds.high, ...kept.values, bounds.limit);
     for (const row of found) yield this.#textOf(row as Row);
   }
 
-  /** The numbers of these jobs. */
-  seqs(
-    bounds: { readonly low: number; readonly high: number },
-    floor: Meta["floor"],
-  ): Iterable<unknown> {
+  /** How many these jobs are. */
+  count(bounds: { readonly low: number; readonly high: number }, floor: Meta["floor"]): number {
     const kept = keptOfAny(floor);
-    return this.#db
-      .query(`SELECT seq FROM jobs WHERE seq >= ? AND seq <= ? AND ${kept.text}`)
-      .iterate(bounds.low, bounds.high, ...kept.values);
+    const row = this.#db
+      .query(`SELECT count(*) AS n FROM jobs WHERE seq >= ? AND seq <= ? AND ${kept.text}`)
+      .get(bounds.low, bounds.high, ...kept.values) as { readonly n: number };
+    return row.n;
   }
 
   /** Undefined when the job is gone. */

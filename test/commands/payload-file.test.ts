@@ -68,6 +68,7 @@ test("a large payload from a pipe goes to one server only: what is left of it is
   const asked: string[] = [];
   const fetch: Fetch = async (request) => {
     const { host, pathname } = new URL(request.url);
+    if (pathname === "/healthz") return new Response("ok");
     asked.push(`${host}${pathname}`);
     await request.body?.getReader().read();
     if (host === "a") throw Object.assign(new Error("reset"), { code: "ECONNRESET" });
