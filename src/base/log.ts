@@ -57,6 +57,8 @@ export interface LogBounds {
 export interface LogSize {
   /** Bytes of the database file. */
   readonly bytes: number;
+  /** Of them, those that hold nothing and are written first. */
+  readonly freeBytes: number;
   readonly walBytes: number;
   /** Bytes of works that were handed in and are not yet durable. */
   readonly pendingBytes: number;

@@ -37,6 +37,14 @@ export class LogReader {
     return entries;
   }
 
+  /** Of the database file, pages that hold nothing. */
+  freeBytes(): number {
+    const query = this.#db.query(
+      "SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size",
+    );
+    return (query.get() as { readonly bytes: number }).bytes;
+  }
+
   close(): void {
     for (const query of this.#queries.values()) query.finalize();
     this.#db.close();

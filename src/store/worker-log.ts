@@ -193,6 +193,7 @@ class WorkerLog implements Log {
   size(): LogSize {
     return {
       bytes: fileBytes(this.#paths.database),
+      freeBytes: this.#reader.freeBytes(),
       walBytes: fileBytes(this.#paths.wal),
       pendingBytes: this.#pendingBytes,
     };

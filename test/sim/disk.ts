@@ -184,7 +184,7 @@ export class SimLog implements Log {
   }
 
   size(): LogSize {
-    return { bytes: 0, walBytes: 0, pendingBytes: this.#pendingBytes };
+    return { bytes: 0, freeBytes: 0, walBytes: 0, pendingBytes: this.#pendingBytes };
   }
 
   async close(): Promise<void> {

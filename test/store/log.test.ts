@@ -146,6 +146,22 @@ test("[G6] compaction moves the beginning at once, inside a row too, and keeps t
   await reopened.close();
 });
 
+test("[G6] what was compacted is free space of the file, to be written again first", async () => {
+  using dir = new TempDir();
+  const log = await openTestLog(dir);
+  const data = new Uint8Array(8192);
+  for (const entry of entriesFrom(1, 40)) {
+    await append(log, { group: 0, entries: [{ ...entry, data }] });
+  }
+  expect(log.size().freeBytes).toBe(0);
+
+  log.compact(0, 30);
+  // The space is freed in steps, with rests between them.
+  while (log.size().freeBytes < 30 * data.length) await Bun.sleep(5);
+
+  await log.close();
+});
+
 test("[G6] a group that is compacted to its end keeps its place and its hard state", async () => {
   using dir = new TempDir();
   const log = await openTestLog(dir);

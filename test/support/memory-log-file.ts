@@ -37,7 +37,7 @@ export class MemoryLogFile implements Log {
 
   compact(): void {}
   size() {
-    return { bytes: 0, walBytes: 0, pendingBytes: 0 };
+    return { bytes: 0, freeBytes: 0, walBytes: 0, pendingBytes: 0 };
   }
   async close(): Promise<void> {}
 }

@@ -1,5 +1,5 @@
 /** Wires the blobs of a node: the store on its disk, the others, and who keeps both in step with the jobs. */
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { requestLimits } from "../../api/limits.ts";
 import { CorvoError } from "../../base/errors.ts";
@@ -9,7 +9,6 @@ import { none } from "../../raft/message.ts";
 import { BlobKeeper, type BlobShard } from "../../replica/blob-keeper.ts";
 import type { Membership } from "../../replica/membership.ts";
 import { BlobStore } from "../../store/blobs/blob-store.ts";
-import { logPaths, pageBytes } from "../../store/log-files.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createBlobPeers, isProven } from "./blob-peers.ts";
 import { DiskGuard, type DiskLimits, type DiskUse } from "./disk-guard.ts";
@@ -102,25 +101,10 @@ function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   pledgedBytes += 2 * Math.max(0, countedBytes - storedBytes);
   pledgedBytes += Math.min(stateBytes, checkpointBytesMost);
   const usedBytes = Math.max(storedBytes, countedBytes);
-  return { usedBytes, reusableBytes, reusableLogBytes: freeInLog(cores), pledgedBytes };
+  // One log for all shards.
+  const reusableLogBytes = cores[0]?.storage.log.size().freeBytes ?? 0;
+  return { usedBytes, reusableBytes, reusableLogBytes, pledgedBytes };
 }
-
-/** Its thread alone has the log open; how many of its pages hold nothing stands at the beginning of the file. */
-function freeInLog([core]: readonly ShardCore[]): number {
-  if (core === undefined) return 0;
-  const { database } = logPaths(core.storage.dir.path);
-  const fd = openSync(database, "r");
-  try {
-    const header = Buffer.alloc(freelistAt + 4);
-    readSync(fd, header, 0, header.length, 0);
-    return header.readUInt32BE(freelistAt) * pageBytes;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** In the header of every SQLite database. */
-const freelistAt = 36;
 
 /** As `store/state-writer.ts` has it: so much is written before it is moved into the file of the state. */
 const walMovedBytes = 64 * 1024 * 1024;
