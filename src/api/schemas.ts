@@ -101,7 +101,7 @@ const words = <Word extends string>(description: string, ...all: readonly Word[]
   );
 
 /** What becomes of a job when another one with its key is there. `docs/reference/admission.md` says which go together. */
-const uniqueFields = {
+export const uniqueFields = {
   unique_key: Maybe(Key("At most one unfinished job of the queue holds this key.")),
   unique_period: Maybe(
     Type.Integer({

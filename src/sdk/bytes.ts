@@ -29,7 +29,7 @@ export function createBytesClient(
   const send = async (name: BytesOperationName, call: Sent): Promise<Response> => {
     const { method, path } = bytesOperations[name];
     const url = path.replace(/\{\w+\}/, encodeURIComponent(call.param ?? ""));
-    await servers.findAwake(options.fetch, options.timers);
+    await servers.findAwake(options, call.signal);
     for (let left = servers.count; ; left--) {
       const server = servers.current;
       const outcome = await sendOnce(options, server, { method, url, ...call });

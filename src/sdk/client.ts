@@ -161,7 +161,7 @@ class Caller {
     const mayRepeat =
       call.mayRepeat ?? (operation.method === "GET" || hasIdempotencyKey(input.body));
     const prepared = { path, body, headers, mayRepeat, waitMs: askedWaitMs(input), read };
-    await this.#servers.findAwake(this.#options.fetch, this.#options.timers);
+    await this.#servers.findAwake(this.#options, call.signal);
     let askedLeftMs = this.#retry.askedMsMax ?? 0;
     for (let attempt = 1; ; attempt++) {
       const outcome = await this.#round(operation, prepared, call);

@@ -1,6 +1,11 @@
 /** The addresses of one cluster as a client knows them, and the one that it talks to. */
 import type { Timers } from "../base/ports.ts";
 
+interface Asking {
+  readonly fetch: (request: Request) => Promise<Response>;
+  readonly timers: Timers;
+}
+
 /** A process that runs answers this within milliseconds, whatever it cannot do at the moment. */
 const awakePath = "/healthz";
 export const awakeMsMax = 2500;
@@ -43,24 +48,27 @@ export class ServerList {
    * takes connections and calls, and a call that may have been carried out is made nowhere else: so a harmless one comes first.
    * When none answers, the call itself finds out why.
    */
-  async findAwake(fetch: (request: Request) => Promise<Response>, timers: Timers): Promise<void> {
+  async findAwake(asking: Asking, signal: AbortSignal | undefined): Promise<void> {
     if (this.count === 1) return;
     for (let left = this.count; left > 0 && !this.#isHeard; left--) {
-      if (await isAwake(this.current, fetch, timers)) this.#isHeard = true;
+      if (await isAwake(this.current, asking, signal)) this.#isHeard = true;
       else this.moveOn();
+      // Who gave the call up is told by the call.
+      if (signal?.aborted) return;
     }
   }
 }
 
 async function isAwake(
   server: string,
-  fetch: (request: Request) => Promise<Response>,
-  timers: Timers,
+  { fetch, timers }: Asking,
+  given: AbortSignal | undefined,
 ): Promise<boolean> {
   const silence = new AbortController();
+  const signal = given === undefined ? silence.signal : AbortSignal.any([silence.signal, given]);
   const stop = timers.after(awakeMsMax, () => silence.abort());
   try {
-    const request = new Request(server + awakePath, { redirect: "manual", signal: silence.signal });
+    const request = new Request(server + awakePath, { redirect: "manual", signal });
     await (await fetch(request)).body?.cancel();
     return true;
   } catch {

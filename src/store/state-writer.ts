@@ -9,8 +9,10 @@ import {
   configureConnection,
   jobColumns,
   numberColumns,
+  statePageBytes,
   stateTables,
   textColumns,
+  walMovedBytes,
 } from "./state-schema.ts";
 import { TextChangeWriter } from "./text-changes.ts";
 
@@ -64,9 +66,7 @@ export class StateWriter {
   constructor(path: string, retention: EventRetention) {
     this.#db = new Database(path, { create: true });
     configureConnection(this.#db, 64 * 1024);
-    // Moving the write-ahead log into the file is a burst of writes and an fsync on the disk that the log of entries shares; seen
-    // in the latency of scheduled jobs. 64 MiB make it rare, and reading that much back costs a start a fraction of a second.
-    this.#db.exec("PRAGMA wal_autocheckpoint = 16384");
+    this.#db.exec(`PRAGMA wal_autocheckpoint = ${walMovedBytes / statePageBytes}`);
     this.#db.exec(stateTables);
     this.#events = new EventWriter(this.#db, retention);
     this.#textChanges = new TextChangeWriter(this.#db);

@@ -28,6 +28,7 @@ export class TextIndex {
   #missed = 0;
   #lastNote = "";
   #closed: (() => void) | undefined;
+  readonly #stops = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(options: TextIndexOptions) {
     this.#options = options;
@@ -56,6 +57,8 @@ export class TextIndex {
 
   async close(): Promise<void> {
     const worker = this.#worker;
+    Atomics.store(this.#stops, 0, 1);
+    Atomics.notify(this.#stops, 0);
     const closed = new Promise<void>((resolve) => {
       this.#closed = resolve;
       if (worker === undefined) resolve();
@@ -74,7 +77,7 @@ export class TextIndex {
     worker.onerror = (event) => this.#lost(worker, event.message);
     worker.addEventListener("close", () => this.#lost(worker, "it ended"));
     const { path, statePath } = this.#options;
-    post(worker, { kind: "open", path, statePath });
+    post(worker, { kind: "open", path, statePath, stops: this.#stops });
   }
 
   #receive(message: FromTextWorker): void {

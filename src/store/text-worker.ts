@@ -11,7 +11,13 @@ import { TextIndexer } from "./text-indexer.ts";
 import type { TextPosition } from "./text-schema.ts";
 
 export type ToTextWorker =
-  | { readonly kind: "open"; readonly path: string; readonly statePath: string }
+  /** `stops[0]` is 1 from the moment when nobody needs it any more, and whoever waits for that is woken. */
+  | {
+      readonly kind: "open";
+      readonly path: string;
+      readonly statePath: string;
+      readonly stops: Int32Array<SharedArrayBuffer>;
+    }
   /** The state advanced, by so many rows. */
   | { readonly kind: "advanced"; readonly rows: number }
   | { readonly kind: "close" };
@@ -39,6 +45,7 @@ const freeBytesMin = 512 * 1024 * 1024;
 
 let indexer: TextIndexer | undefined;
 let path = "";
+let stops = new Int32Array(new SharedArrayBuffer(4));
 let timer: ReturnType<typeof setTimeout> | undefined;
 let busyUntilMs = 0;
 let restedAtMs = 0;
@@ -50,6 +57,7 @@ self.onmessage = (event: MessageEvent<ToTextWorker>) => {
     case "open":
       yieldToOthers();
       path = message.path;
+      stops = message.stops;
       // What this throws ends the thread, which its owner starts again later.
       indexer = new TextIndexer(message.path, message.statePath, { breathe });
       send({ kind: "opened", position: indexer.position });
@@ -107,10 +115,10 @@ function work(): void {
   }
 }
 
-/** A thread of its own waits for nobody. */
+/** No message comes in meanwhile, but whoever stops the thread ends its rests: the step is done soon then. */
 function breathe(): void {
   if (performance.now() - restedAtMs < burstMs) return;
-  Bun.sleepSync(restMs());
+  Atomics.wait(stops, 0, 0, restMs());
   restedAtMs = performance.now();
 }
 

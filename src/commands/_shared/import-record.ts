@@ -1,7 +1,7 @@
 /** One record of an import: from its text to a job that can be sent, or to what is wrong with it. */
 import { requestLimits } from "../../api/limits.ts";
 import { rawTreeOf } from "../../api/operation.ts";
-import { NewJob } from "../../api/schemas.ts";
+import { NewJob, uniqueFields } from "../../api/schemas.ts";
 import { parseJson } from "../../base/json.ts";
 import type { Client } from "../../sdk/client.ts";
 import { jsonProblem } from "./json-position.ts";
@@ -50,20 +50,9 @@ export function readRecord(
   return problem === undefined ? { line, job: job as unknown as ImportedJob } : wrong(problem);
 }
 
-const keyMembers = [
-  "unique_key",
-  "unique_period",
-  "unique_scope",
-  "on_conflict",
-  "debounce",
-  "throttle",
-  "singleton",
-  "merge",
-];
-
 /** An id is that of one job until it has ended, not for an hour as a key is by itself, unless something else is said. */
 function keyOf(id: string | number, said: Readonly<Record<string, unknown>>): object {
   const unique_key = String(id);
-  if (keyMembers.some((name) => said[name] != null)) return { unique_key };
+  if (Object.keys(uniqueFields).some((name) => said[name] != null)) return { unique_key };
   return { unique_key, unique_period: requestLimits.uniquePeriodSecondsMax };
 }

@@ -30,9 +30,6 @@ export interface Plan {
   readonly onResult: (result: ScenarioResult) => void;
 }
 
-const indexedMsMax = 60_000;
-const indexedPollMs = 250;
-
 export interface Results {
   readonly host: Host;
   readonly disk: Disk | undefined;
@@ -135,6 +132,9 @@ async function putBurdens(bench: Bench, asked: Plan["burdens"], label: string): 
   }
   if (asked.size > 0) await indexed(bench, label);
 }
+
+const indexedMsMax = 60_000;
+const indexedPollMs = 250;
 
 /** Waits until the index of texts, which follows the jobs, has come to those of the burdens; not for ever where more come. */
 async function indexed(bench: Bench, label: string): Promise<void> {

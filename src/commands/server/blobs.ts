@@ -9,6 +9,7 @@ import { none } from "../../raft/message.ts";
 import { BlobKeeper, type BlobShard } from "../../replica/blob-keeper.ts";
 import type { Membership } from "../../replica/membership.ts";
 import { BlobStore } from "../../store/blobs/blob-store.ts";
+import { walMovedBytes } from "../../store/state-schema.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { createBlobPeers, isProven } from "./blob-peers.ts";
 import { DiskGuard, type DiskLimits, type DiskUse } from "./disk-guard.ts";
@@ -106,8 +107,6 @@ function diskUse(cores: readonly ShardCore[], store: BlobStore): DiskUse {
   return { usedBytes, reusableBytes, reusableLogBytes, pledgedBytes };
 }
 
-/** As `store/state-writer.ts` has it: so much is written before it is moved into the file of the state. */
-const walMovedBytes = 64 * 1024 * 1024;
 /** What is claimed and ended within a second is written at once, each job as a whole; of large ones that is much. */
 const checkpointBytesMost = 256 * 1024 * 1024;
 
