@@ -55,7 +55,7 @@ export function parseJson(text: string, tree: RawTree | undefined, depthMax: num
 
 /** Writes a value as JSON; `RawJson` appears as its text, undefined members are left out. */
 export function stringifyJson(value: unknown): string {
-  if (typeof value === "string") return stringifyText(value);
+  if (typeof value === "string") return quoted(value);
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "null";
   if (value === null || value === undefined) return "null";
   if (typeof value !== "object") return String(value);
@@ -70,15 +70,15 @@ export function stringifyJson(value: unknown): string {
   for (const key of Object.keys(members)) {
     const member = members[key];
     if (member === undefined) continue;
-    text += `${text.length === 1 ? "" : ","}${stringifyText(key)}:${stringifyJson(member)}`;
+    text += `${text.length === 1 ? "" : ","}${quoted(key)}:${stringifyJson(member)}`;
   }
   return `${text}}`;
 }
 
 const plainText = /^[ !#-[\]-~]{0,40}$/;
 
-/** Short texts of plain characters need no escapes, and quoting them here is faster than the native call. */
-function stringifyText(text: string): string {
+/** Text as JSON. Short texts of plain characters need no escapes, and quoting them here is faster than the native call. */
+export function quoted(text: string): string {
   return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
@@ -229,9 +229,15 @@ class RawWalk {
       }
     }
     this.#at = skipString(text, this.#at);
-    const source = text.slice(start - 1, this.#at);
-    if (!source.includes("\\")) return undefined;
-    const key = JSON.parse(source) as string;
+    // Most keys are none of these, so nothing is cut out of the text to see that.
+    for (let at = start; at < this.#at; at++) {
+      if (text.charCodeAt(at) === backslash) return this.#escapedKey(start - 1, members);
+    }
+    return undefined;
+  }
+
+  #escapedKey(start: number, members: Readonly<Record<string, RawTree>>): string | undefined {
+    const key = JSON.parse(this.#text.slice(start, this.#at)) as string;
     return Object.hasOwn(members, key) ? key : undefined;
   }
 

@@ -2,6 +2,7 @@
 import { advanceChain } from "./chains.ts";
 import type { AckItem, AckJobs } from "./change.ts";
 import type { Core } from "./core.ts";
+import { draftOf } from "./job.ts";
 import { done, findHolder, recordAttempt } from "./lease.ts";
 import { type ItemResult, type Outcome, reject } from "./outcome.ts";
 
@@ -30,15 +31,15 @@ function ackJob(core: Core, item: AckItem): ItemResult {
           output: item.output,
         });
   const plan = job.options.chain;
-  const next = core.move(job, "ack", {
-    // What is left of a chain goes to the next job: one copy of it is enough.
-    options: plan === undefined ? job.options : { ...job.options, chain: undefined },
-    history,
-    result: item.result ?? job.result,
-    checkpoint: item.checkpoint ?? job.checkpoint,
-    finishedAtMs: core.nowMs,
-    lostLeases: 0,
-  });
+  const draft = draftOf(job);
+  // What is left of a chain goes to the next job: one copy of it is enough.
+  if (plan !== undefined) draft.options = { ...job.options, chain: undefined };
+  draft.history = history;
+  draft.result = item.result ?? job.result;
+  draft.checkpoint = item.checkpoint ?? job.checkpoint;
+  draft.finishedAtMs = core.nowMs;
+  draft.lostLeases = 0;
+  const next = core.advance(job, "ack", draft);
   if (plan !== undefined) advanceChain(core, next, plan, item.exit);
   return done(next, job.state);
 }

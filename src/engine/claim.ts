@@ -8,7 +8,7 @@ import { expireJob } from "./advance-time.ts";
 import type { ClaimJobs } from "./change.ts";
 import type { Core } from "./core.ts";
 import { boundedClaimsLevel } from "./feature-levels.ts";
-import type { Job } from "./job.ts";
+import { draftOf, type Job } from "./job.ts";
 import { leaseEndMs } from "./lease.ts";
 import { engineLimits } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
@@ -104,15 +104,15 @@ function isBefore(
 
 function lease(core: Core, job: Job, change: ClaimJobs): Job {
   const { leaseMs } = change;
-  return core.move(job, "claim", {
-    attempt: job.attempt + 1,
-    token: core.state.meta.nextToken++,
-    leaseMs,
-    leaseExpiresAtMs: leaseEndMs(core, job.options, { leaseMs, startedAtMs: core.nowMs }),
-    workerId: change.workerId,
-    hostname: change.hostname,
-    startedAtMs: core.nowMs,
-    dueAtMs: 0,
-    progress: undefined,
-  });
+  const draft = draftOf(job);
+  draft.attempt = job.attempt + 1;
+  draft.token = core.state.meta.nextToken++;
+  draft.leaseMs = leaseMs;
+  draft.leaseExpiresAtMs = leaseEndMs(core, job.options, { leaseMs, startedAtMs: core.nowMs });
+  draft.workerId = change.workerId;
+  draft.hostname = change.hostname;
+  draft.startedAtMs = core.nowMs;
+  draft.dueAtMs = 0;
+  draft.progress = undefined;
+  return core.advance(job, "claim", draft);
 }

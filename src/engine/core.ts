@@ -13,7 +13,15 @@ import { letGo } from "./depend.ts";
 import { Dependencies } from "./dependencies.ts";
 import { sayDeleted, sayEnqueued, sayMoved, sayRehomed, sayReplaced } from "./events.ts";
 import { FinishedGroups } from "./finished-groups.ts";
-import { draftOf, isFinished, type Job, lifecycle, type Transition } from "./job.ts";
+import {
+  draftOf,
+  isFinished,
+  type Job,
+  type JobDraft,
+  type JobState,
+  lifecycle,
+  type Transition,
+} from "./job.ts";
 import { KeyHolds } from "./key-holds.ts";
 import { isSameLane } from "./limits/lane.ts";
 import { engineLimits } from "./limits.ts";
@@ -168,9 +176,14 @@ export class Core {
 
   /** Takes a job through a transition; `patch` are the fields that change with it. */
   move(job: Job, transition: Transition, patch: Partial<Job>): Job {
+    return this.advance(job, transition, Object.assign(draftOf(job), patch));
+  }
+
+  /** The same for a changed copy. Every job is claimed and acked, and merging a patch into the copy is the larger part of `move`. */
+  advance(job: Job, transition: Transition, draft: JobDraft): Job {
     const rule = lifecycle[transition];
     assert(rule.from.includes(job.state), `${transition} from ${job.state}`);
-    const next = this.#replace(job, patch, rule.to);
+    const next = this.#replace(job, draft, rule.to);
     sayMoved(this, transition, job, next);
     react(this, job, next);
     return next;
@@ -179,7 +192,7 @@ export class Core {
   /** Moves a waiting job to another queue or priority, to the end of the line there. */
   rehome(job: Job, patch: { queue?: string; priority?: number }): Job {
     assert(job.state !== "active", "an active job stays in its queue");
-    const next = this.#replace(job, patch);
+    const next = this.#replace(job, Object.assign(draftOf(job), patch), job.state);
     sayRehomed(this, patch, job, next);
     react(this, job, next);
     return next;
@@ -251,10 +264,9 @@ export class Core {
     });
   }
 
-  #replace(job: Job, patch: Partial<Job>, state = job.state): Job {
+  #replace(job: Job, next: JobDraft, state: JobState): Job {
     const from = must(this.state.getQueue(job.queue), "a job's queue exists");
     this.#leave(job, from);
-    const next = Object.assign(draftOf(job), patch);
     next.state = state;
     const finishes = isFinished(next.state);
     const stands = next.state === "pending" && !this.dependencies.isBlocked(job.seq);
@@ -344,7 +356,7 @@ export class Core {
     const meta = this.state.meta;
     const number = meta.nextFinish[kind]++;
     const buckets = meta.buckets[kind];
-    let bucket = buckets.at(-1);
+    let bucket = buckets[buckets.length - 1];
     if (bucket === undefined || this.#isFull(bucket, kind, number)) {
       bucket = { first: number, startMs: this.nowMs, endMs: this.nowMs, count: 0 };
       buckets.push(bucket);

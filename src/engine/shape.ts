@@ -135,10 +135,10 @@ export function only<T extends object>(
   rows: Rows<T>,
   names: readonly (keyof T & string)[],
 ): Shape<T> {
-  const table = tableOf(rows);
-  for (const name of table.shapes.keys()) {
-    if (!(names as readonly string[]).includes(name)) table.shapes.delete(name);
-  }
+  const chosen = Object.entries(rows).filter(([name]) =>
+    (names as readonly string[]).includes(name),
+  );
+  const table = tableOf(Object.fromEntries(chosen));
   return (value) => membersProblem(table, value);
 }
 
@@ -192,16 +192,22 @@ export function shown(value: unknown): string {
   return made === undefined || made === "Object" ? "an object" : `an object of class ${made}`;
 }
 
+interface Row {
+  readonly shape: Shape<unknown>;
+  readonly isRequired: boolean;
+}
+
 interface Table {
-  readonly shapes: Map<string, Shape<unknown>>;
-  readonly required: Set<string>;
+  readonly rows: Map<string, Row>;
+  required: number;
 }
 
 function tableOf(rows: object): Table {
-  const table: Table = { shapes: new Map(), required: new Set() };
+  const table: Table = { rows: new Map(), required: 0 };
   for (const [name, row] of Object.entries<Shape<unknown> | Optional<unknown>>({ ...rows })) {
-    if (typeof row === "function") table.required.add(name);
-    table.shapes.set(name, typeof row === "function" ? row : row.optional);
+    const isRequired = typeof row === "function";
+    if (isRequired) table.required++;
+    table.rows.set(name, { shape: isRequired ? row : row.optional, isRequired });
   }
   return table;
 }
@@ -211,17 +217,19 @@ function membersProblem(table: Table, value: unknown): Problem | undefined {
   let required = 0;
   for (const name in value) {
     const member = value[name];
-    const shape = table.shapes.get(name);
-    if (shape === undefined) {
+    const row = table.rows.get(name);
+    if (row === undefined) {
       return { path: memberPath(name), value: member, wanted: "no member of this name" };
     }
-    const problem = shape(member);
+    const problem = row.shape(member);
     if (problem !== undefined) return within(memberPath(name), problem);
-    if (table.required.has(name)) required++;
+    if (row.isRequired) required++;
   }
-  if (required === table.required.size) return undefined;
-  const missing = [...table.required].find((name) => !Object.hasOwn(value, name)) ?? "";
-  return { path: missing, value: undefined, wanted: "a value" };
+  if (required === table.required) return undefined;
+  const missing = [...table.rows].find(
+    ([name, row]) => row.isRequired && !Object.hasOwn(value, name),
+  );
+  return { path: missing?.[0] ?? "", value: undefined, wanted: "a value" };
 }
 
 /** An object that JSON gives back: of no class. */

@@ -7,9 +7,8 @@
  */
 import type { ClientFrame, StreamService, StreamSession } from "../api/stream.ts";
 import { CorvoError } from "../base/errors.ts";
+import { quoted } from "../base/json.ts";
 import { shardOfQueue } from "../base/placement.ts";
-import { isPacked } from "../base/stored-value.ts";
-import { formatTime } from "../base/time.ts";
 import type {
   AckJobs,
   FailJobs,
@@ -22,13 +21,14 @@ import type { Job } from "../engine/job.ts";
 import type { EnqueueResult, ItemResult, Outcome } from "../engine/outcome.ts";
 import type { Order } from "../engine/worker-orders.ts";
 import { type ClaimRequest, Waiter } from "../replica/claims.ts";
+import { claimedText } from "./claimed-text.ts";
 import { claimRequestOf, giveBack, introductionOf } from "./fetch.ts";
 import { blobsOfFrame, ensureBlobs } from "./named-blobs.ts";
 import { sizeOf, toNewJob } from "./new-job.ts";
 import type { Node, RevokeListener } from "./node.ts";
-import { jsonTextOf, packValues, payloadFacts } from "./packed-values.ts";
+import { packValues } from "./packed-values.ts";
 import { refuseScattered } from "./relations.ts";
-import { chainIdOf, deadOf, enqueueStatus, formatToken, originOf } from "./views.ts";
+import { chainIdOf, enqueueStatus, formatToken } from "./views.ts";
 import { enqueueChange, expectedIn } from "./worker-handlers.ts";
 import { sizeOfItems, toAck, toFail, toHeartbeat, toRelease, toSnooze } from "./worker-items.ts";
 import type { KnownWorker } from "./worker-registry.ts";
@@ -276,11 +276,11 @@ class Session implements StreamSession {
     if (fault !== undefined || jobs.length === 0) return;
     if (waiter.want === 0) this.#node.claims.remove(waiter);
     for (const job of jobs) this.#node.ownLease(job.token, this.onRevoke);
-    if (
-      !this.#push(
-        `{"jobs":[${jobs.map((job) => claimedText(this.#node.idOf(job), job)).join(",")}]}`,
-      )
-    ) {
+    let text = "";
+    for (const job of jobs) {
+      text += `${text === "" ? "" : ","}${claimedText(this.#node.idOf(job), job)}`;
+    }
+    if (!this.#push(`{"jobs":[${text}]}`)) {
       this.#full = true;
       this.#node.claims.remove(waiter);
     }
@@ -410,7 +410,7 @@ function itemTexts(
   let text = "[";
   for (let i = 0; i < results.length; i++) {
     const result = results[i] as ItemResult;
-    const id = JSON.stringify(sent[i]?.job_id ?? "");
+    const id = quoted(sent[i]?.job_id ?? "");
     if (i > 0) text += ",";
     text +=
       result.kind === "done"
@@ -418,21 +418,4 @@ function itemTexts(
         : `{"job_id":${id},"status":"error","code":"${result.code}","error":${JSON.stringify(result.message)}}`;
   }
   return `${text}]`;
-}
-
-/** The same members as `claimedView`; a test holds the two together. */
-export function claimedText(id: string, job: Job): string {
-  let text = `{"job_id":"${id}","queue":${JSON.stringify(job.queue)},"payload":${jsonTextOf(job.payload)},"attempt":${job.attempt},"max_retries":${job.options.maxRetries},"lease_duration":${job.leaseMs / 1000},"lease_token":"${formatToken(job.token)}","lease_expires_at":"${formatTime(job.leaseExpiresAtMs)}","priority":${job.priority},"created_at":"${formatTime(job.createdAtMs)}"`;
-  const facts = isPacked(job.payload) ? payloadFacts(job.payload, true) : undefined;
-  if (facts !== undefined) text += `,${JSON.stringify(facts).slice(1, -1)}`;
-  if (job.options.timeoutMs > 0) text += `,"timeout_ms":${job.options.timeoutMs}`;
-  if (job.options.deadlineAtMs > 0) {
-    text += `,"deadline_at":"${formatTime(job.options.deadlineAtMs)}"`;
-  }
-  if (job.options.deadOf !== undefined) text += `,"dead_of":"${deadOf(id, job)}"`;
-  if (job.checkpoint !== undefined) text += `,"checkpoint":${job.checkpoint}`;
-  const origin = job.options.schedule === undefined ? undefined : originOf(job);
-  if (origin !== undefined) text += `,"schedule":${JSON.stringify(origin)}`;
-  if (job.options.tags !== undefined) text += `,"tags":${job.options.tags}`;
-  return `${text}}`;
 }

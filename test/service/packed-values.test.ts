@@ -4,7 +4,7 @@ import { CorvoError } from "../../src/base/errors.ts";
 import { parseJobId } from "../../src/base/ids.ts";
 import { RawJson } from "../../src/base/json.ts";
 import { isPacked } from "../../src/base/stored-value.ts";
-import { claimedText } from "../../src/service/stream-session.ts";
+import { claimedText } from "../../src/service/claimed-text.ts";
 import { type NewJobBody, NodeRig, neverAborted } from "../support/node-rig.ts";
 
 const call = { signal: neverAborted };
