@@ -118,12 +118,15 @@ export const defaultOptions: JobOptions = Object.freeze({
   callback: undefined,
 });
 
+const defaults = Object.entries(defaultOptions) as [keyof JobOptions, unknown][];
+
 /** The options that differ from the defaults, as they are stored; undefined when none do. */
 export function packOptions(options: JobOptions): Partial<JobOptions> | undefined {
   if (options === defaultOptions) return undefined;
   const packed: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(options)) {
-    if (value !== defaultOptions[key as keyof JobOptions]) packed[key] = value;
+  for (const [name, byDefault] of defaults) {
+    const value = options[name];
+    if (value !== byDefault) packed[name] = value;
   }
   return packed;
 }

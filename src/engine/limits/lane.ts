@@ -18,8 +18,18 @@ export interface Lane {
   readonly requires?: readonly string[];
 }
 
-/** The same for equal lanes, and only for them. */
+/** The same for equal lanes, and only for them. Most have a key, or a group, or both: no text of the other form begins as theirs. */
 export function laneName(lane: Lane): string {
+  const { group, key } = lane;
+  const isPlain =
+    lane.cost === undefined &&
+    lane.fifo === undefined &&
+    lane.resources === undefined &&
+    lane.requires === undefined;
+  if (isPlain && group === undefined && key !== undefined) return `k${key}`;
+  if (isPlain && group !== undefined) {
+    return key === undefined ? `g${group}` : `b${group.length}:${group}${key}`;
+  }
   return JSON.stringify([
     lane.group,
     lane.key,
