@@ -4,9 +4,10 @@
  */
 
 const jobPrefix = "job";
-const idStart = `${jobPrefix}_`;
-const idLength = 30;
+/** After the prefix and its line. */
+const digitsLength = 26;
 const zeros = "000000000000";
+const underscore = 0x5f;
 
 let prefixTimeMs = -1;
 let prefixShard = -1;
@@ -31,10 +32,16 @@ export interface ParsedJobId {
 
 /** The parts of a job id, or undefined when the text is not one. Each ack brings one, so nothing is cut out of it. */
 export function parseJobId(text: string): ParsedJobId | undefined {
-  if (text.length !== idLength || !text.startsWith(idStart)) return undefined;
-  const createdAtMs = parseHex(text, idStart.length, 15);
-  const shard = parseHex(text, 15, 18);
-  const seq = parseHex(text, 18, idLength);
+  return parseId(jobPrefix, text);
+}
+
+function parseId(prefix: string, text: string): ParsedJobId | undefined {
+  const start = prefix.length + 1;
+  if (text.length !== start + digitsLength || !text.startsWith(prefix)) return undefined;
+  if (text.charCodeAt(start - 1) !== underscore) return undefined;
+  const createdAtMs = parseHex(text, start, start + 11);
+  const shard = parseHex(text, start + 11, start + 14);
+  const seq = parseHex(text, start + 14, start + digitsLength);
   return createdAtMs + shard + seq >= 0 ? { createdAtMs, shard, seq } : undefined;
 }
 
@@ -61,7 +68,7 @@ export function formatGroupId(
 }
 
 export function parseGroupId(prefix: GroupPrefix, text: string): ParsedJobId | undefined {
-  return text.startsWith(prefix) ? parseJobId(jobPrefix + text.slice(prefix.length)) : undefined;
+  return parseId(prefix, text);
 }
 
 /** The shard that the id of a job, of a group of jobs or of a delivery names; undefined when it is none of these. */

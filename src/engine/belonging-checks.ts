@@ -24,9 +24,13 @@ export function checkBelonging(
     ties.delete(job.seq);
   }
   for (const seq of ties.keys()) check(false, `job ${seq} is tied and not alive`);
+  const membersOf = Map.groupBy(
+    jobs.filter(({ options }) => options.batchId !== undefined),
+    ({ options }) => parseGroupId("batch", options.batchId ?? "")?.seq,
+  );
   for (const [seq, batch] of numberedOf(records, "batch")) {
     // What is in other shards is not here to be counted.
-    if (place.shards === 1) checkCounts(check, seq, batch, jobs);
+    if (place.shards === 1) checkCounts(check, seq, batch, membersOf.get(seq) ?? []);
     const { state, pending, finishedAtMs, sealAtMs } = batch;
     check(
       (state === "open") === sealAtMs > 0,
@@ -44,10 +48,7 @@ export function checkBelonging(
 
 /** Those that are there must be counted; ended ones may have been removed since. */
 function checkCounts(check: Check, seq: number, batch: JobBatch, jobs: readonly Job[]): void {
-  const members = jobs.filter(
-    ({ options, createdAtMs }) =>
-      parseGroupId("batch", options.batchId ?? "")?.seq === seq && createdAtMs >= batch.createdAtMs,
-  );
+  const members = jobs.filter(({ createdAtMs }) => createdAtMs >= batch.createdAtMs);
   const { total, pending, completed, dead, cancelled } = batch;
   const unfinished = members.filter(({ state }) => !isFinished(state)).length;
   check(pending === unfinished, `batch ${seq} counts ${pending} pending, has ${unfinished}`);

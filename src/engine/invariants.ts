@@ -75,8 +75,9 @@ class Report {
 
 /** What must hold of a record alone. */
 function checkJob(report: Report, job: Job, meta: Meta): void {
-  const check = (holds: boolean, says: string) =>
-    report.check(holds, `job ${job.seq} (${job.state}): ${says}`);
+  const check = (holds: boolean, says: string) => {
+    if (!holds) report.check(false, `job ${job.seq} (${job.state}): ${says}`);
+  };
   const isActive = job.state === "active";
   const waitsForTime = job.state === "scheduled" || job.state === "retrying";
   check(job.seq > 0 && job.seq < meta.nextNumber, "its number was never given");
