@@ -203,40 +203,44 @@ test("[S1] a plain GET of the streaming path says what it is", async () => {
   expect(await reply.json()).toMatchObject({ error: "/api/v1/stream speaks WebSocket only" });
 });
 
-test("[S9] push says when the client does not keep up, drained says when it has", async () => {
-  const pushed = Promise.withResolvers<number>();
-  const drained = Promise.withResolvers<void>();
-  await using fixture = httpFixture({
-    stream: {
-      open: (push) => ({
-        frame: async (frame) => {
-          const text = JSON.stringify({ jobs: [], filler: "x".repeat(60_000) });
-          let count = 1;
-          while (push(text)) count++;
-          pushed.resolve(count);
-          return JSON.stringify({ id: frame.id });
-        },
-        drained: () => drained.resolve(),
-        stopClaiming() {},
-        close() {},
-      }),
-    },
-  });
-  const url = new URL(fixture.listen());
-  const socket = connect(Number(url.port), url.hostname);
-  const answered = new Promise<void>((resolve) => socket.once("data", () => resolve()));
-  socket.write(handshake);
-  await answered;
-  socket.pause();
-  socket.write(Buffer.from([0x81, 0x88, 0, 0, 0, 0, ...Buffer.from('{"id":1}')]));
+const textLengths = { "large texts": 60_000, "small texts": 60 };
+test.each(Object.entries(textLengths))(
+  "[S9] push says of %s when the client does not keep up, drained says when it has",
+  async (_, length) => {
+    const pushed = Promise.withResolvers<number>();
+    const drained = Promise.withResolvers<void>();
+    await using fixture = httpFixture({
+      stream: {
+        open: (push) => ({
+          frame: async (frame) => {
+            const text = JSON.stringify({ jobs: [], filler: "x".repeat(length) });
+            let count = 1;
+            while (push(text)) count++;
+            pushed.resolve(count);
+            return JSON.stringify({ id: frame.id });
+          },
+          drained: () => drained.resolve(),
+          stopClaiming() {},
+          close() {},
+        }),
+      },
+    });
+    const url = new URL(fixture.listen());
+    const socket = connect(Number(url.port), url.hostname);
+    const answered = new Promise<void>((resolve) => socket.once("data", () => resolve()));
+    socket.write(handshake);
+    await answered;
+    socket.pause();
+    socket.write(Buffer.from([0x81, 0x88, 0, 0, 0, 0, ...Buffer.from('{"id":1}')]));
 
-  const count = await pushed.promise;
-  socket.resume();
-  await drained.promise;
+    const count = await pushed.promise;
+    socket.resume();
+    await drained.promise;
 
-  expect(count).toBeGreaterThan(1);
-  socket.destroy();
-});
+    expect(count).toBeGreaterThan(1);
+    socket.destroy();
+  },
+);
 
 test("[S9] a client that does not read at all is cut off at the buffer limit", async () => {
   const closed = Promise.withResolvers<void>();

@@ -1,8 +1,8 @@
 /**
  * One streaming connection: frames in, answers and pushes out, over a WebSocket (`docs/spec/streaming.md`).
  *
- * Answers go out in the order they complete. Those that complete together, because one durable step finished them, are
- * written to the socket together: the outbox is flushed once per microtask turn, under one cork. Nothing is allocated
+ * Answers and pushes go out in the order in which they come. Those that come together, because one durable step finished
+ * them, are written to the socket together: the outbox is flushed once per microtask turn, under one cork. Nothing is allocated
  * per frame beyond the parsed frame and the session's promise.
  *
  * Bounds: a frame by the body bound, frames in flight by `streamFramesMax`, unsent bytes by `streamBufferBytesMax`
@@ -29,6 +29,9 @@ import {
 
 /** Frames above this many characters count towards the bytes of all bodies being served. */
 const largeFrameLength = 64 * 1024;
+
+/** So many characters do not wait for more: the runtime joins what is sent under one cork up to 16 KiB. */
+const corkLengthMax = 8 * 1024;
 
 export interface StreamDeps {
   readonly stream: StreamService;
@@ -106,6 +109,8 @@ class StreamConnection implements OpenStream {
   #session: StreamSession | undefined;
   #framesInFlight = 0;
   #outbox: string[] = [];
+  /** Characters in it. */
+  #outboxLength = 0;
   /** True while the socket's buffer holds unsent bytes. */
   #full = false;
   #stopWatching: () => void = () => {};
@@ -135,11 +140,7 @@ class StreamConnection implements OpenStream {
       },
     );
     try {
-      this.#session = this.#deps.stream.open((text) => {
-        this.#flush();
-        this.#send(text);
-        return !this.#full;
-      }, this.#drain === undefined);
+      this.#session = this.#deps.stream.open((text) => this.#push(text), this.#drain === undefined);
       this.#drain?.opened(watch, (reason) => this.#askToLeave(reason));
       if (this.#drain?.mayClaim === false) this.#session.stopClaiming();
     } catch (thrown) {
@@ -182,6 +183,7 @@ class StreamConnection implements OpenStream {
     this.#stopLeaving();
     this.#socket = undefined;
     this.#outbox = [];
+    this.#outboxLength = 0;
     this.#session?.close();
     this.#session = undefined;
   }
@@ -245,8 +247,16 @@ class StreamConnection implements OpenStream {
     this.end(closeCodes.failed, this.#deps.explain(thrown).message);
   };
 
+  /** Small texts go with what else is said in this turn, so whether they filled the buffer may be known at the next one only. */
+  #push(text: string): boolean {
+    this.#answer(text);
+    if (this.#outboxLength >= corkLengthMax) this.#flush();
+    return !this.#full;
+  }
+
   #answer(text: string): void {
     if (this.#socket === undefined) return;
+    this.#outboxLength += text.length;
     if (this.#outbox.push(text) === 1) queueMicrotask(this.#flushLater);
   }
 
@@ -264,6 +274,7 @@ class StreamConnection implements OpenStream {
   readonly #sendOutbox = (): void => {
     const texts = this.#outbox;
     this.#outbox = [];
+    this.#outboxLength = 0;
     for (const text of texts) this.#send(text);
   };
 
