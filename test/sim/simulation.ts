@@ -219,6 +219,7 @@ export class Simulation {
     // A call of before the end of all faults may have stopped one after it was resumed.
     this.#workload.resumeQueues();
     this.#workload.removeLimits();
+    this.#workload.enableWebhooks();
     this.#workload.pauseSchedules();
     this.#workload.drain(leader);
     const open = () => findOpen([...(leader.store?.state.jobs.values() ?? [])]);
