@@ -3,6 +3,7 @@
  * limit in play and with a concurrency limit that is never reached. Median and range of rounds of 100,000 jobs.
  * Run: bun bench/claim-ack.ts
  */
+import { median } from "../src/commands/bench/samples.ts";
 import type { Change } from "../src/engine/change.ts";
 import { Engine } from "../src/engine/engine.ts";
 import { newestFeatureLevel } from "../src/engine/feature-levels.ts";
@@ -71,10 +72,8 @@ function measure(name: string, prepare: (bench: Bench) => void): void {
     }
   }
   for (const [what, all] of Object.entries(costs)) {
-    const [least, median, most] = [0, rounds >> 1, rounds - 1].map((i) =>
-      (all.toSorted((one, other) => one - other)[i] ?? 0).toFixed(0),
-    );
-    console.log(`${name.padEnd(20)} ${what.padEnd(8)} ${median} ns a job (${least} to ${most})`);
+    const [middle, least, most] = [median(all), Math.min(...all), Math.max(...all)].map(Math.round);
+    console.log(`${name.padEnd(20)} ${what.padEnd(8)} ${middle} ns a job (${least} to ${most})`);
   }
 }
 

@@ -53,7 +53,8 @@ export class ServerList {
     for (let left = this.count; left > 0 && !this.#isHeard; left--) {
       if (await isAwake(this.current, asking, signal)) this.#isHeard = true;
       else this.moveOn();
-      // Who gave the call up is told by the call.
+      // Who gave the call up is told by the call. The silent one is passed by nevertheless: with less patience than ours nobody
+      // would ever leave it.
       if (signal?.aborted) return;
     }
   }

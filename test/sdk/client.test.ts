@@ -399,6 +399,27 @@ describe("several servers", () => {
     expect(delaysMs).toEqual([awakeMsMax, awakeMsMax]);
   });
 
+  test("one that is silent is passed by also when each caller gives up before it is found out", async () => {
+    let giveUp = (): void => {};
+    const fetch: Fetch = ({ url, signal }) => {
+      if (signal.aborted) return Promise.reject(signal.reason);
+      if (new URL(url).host !== "a:1") return Promise.resolve(json("[]"));
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        giveUp();
+      });
+    };
+    const api = client(fetch, servers);
+    const list = () => {
+      const abort = new AbortController();
+      giveUp = () => abort.abort(new Error("gone"));
+      return api.listQueues({}, { signal: abort.signal });
+    };
+
+    await expect(list()).rejects.toThrow("gone");
+    expect(await list()).toEqual([]);
+  });
+
   test("there is a pause only when all of them failed", async () => {
     const { timers, delaysMs } = instantTimers();
     const api = client(only("none", refused), { ...servers, timers, retry: { attemptsMax: 2 } });
