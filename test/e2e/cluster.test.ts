@@ -55,6 +55,19 @@ test("all nodes killed at once come back by the same command lines with everythi
   expect(cluster.nodes[1]?.said).toContain("--join is not needed any more");
 }, 30_000);
 
+test("a voter that was not heard of since all nodes started is counted as lost", async () => {
+  await using cluster = await Cluster.of(3);
+  await Promise.all(cluster.nodes.map((node) => node.kill()));
+  const [one, two] = cluster.nodes;
+  await Promise.all([one?.start(), two?.start()]);
+  const leader = await cluster.leader();
+
+  await until("the leader says that it is lost", async () => {
+    const { status, summary } = await leader.status();
+    return status === "degraded" && summary.includes("node 3 cannot be reached");
+  });
+}, 30_000);
+
 test("nodes for whom the log no longer reaches back get the whole state, and it is the same", async () => {
   await using cluster = await Cluster.of(3, { words: ["--log-tail", "50"] });
   const leader = await cluster.leader();

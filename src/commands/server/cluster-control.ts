@@ -1,7 +1,6 @@
 /** The cluster as the operations of the service see it, from membership and consensus. */
 
 import { CorvoError } from "../../base/errors.ts";
-import type { NodeCondition } from "../../net/peer/condition.ts";
 import { none } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Membership } from "../../replica/membership.ts";
@@ -15,17 +14,17 @@ import type {
 } from "../../service/cluster.ts";
 import type { Consensus } from "./consensus.ts";
 import { snapshotAt } from "./join.ts";
+import type { Peers } from "./peers.ts";
 import { type ClusterSecrets, checkProof } from "./secret.ts";
 
-/** A member that was silent for this long counts as unreachable. */
-const silentMs = 3000;
+/** A member that was silent for longer counts as unreachable. */
+const silentMsMax = 3000;
 
 interface ControlEnv {
   readonly secrets: ClusterSecrets;
   readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
-  /** How a node is by its own word, this one included. */
-  readonly conditionOf: (nodeId: number) => NodeCondition | undefined;
+  readonly peers: Peers;
 }
 
 /** `shards` are the groups of this node; the first one decides who is a member. */
@@ -99,7 +98,7 @@ function viewOf(
       const voter = env.shards.every((shard) => shard.replica.conf.voters.includes(member.id));
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
-      const condition = env.conditionOf(member.id);
+      const condition = env.peers.conditionOf(member.id);
       const lag = isSelf
         ? raft.log.committed - replica.appliedIndex
         : progress === undefined
@@ -120,7 +119,13 @@ function viewOf(
           condition === undefined
             ? undefined
             : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
-        state: stateOf({ isSelf, lastContactMs, lag, isDraining: condition?.isDraining === true }),
+        state: stateOf({
+          isSelf,
+          isHeard: lastContactMs !== undefined,
+          silentMs: env.peers.silentMs(member.id),
+          lag,
+          isDraining: condition?.isDraining === true,
+        }),
       };
     }),
   };
@@ -160,13 +165,14 @@ const catchingUpEntries = 1000;
 
 function stateOf(member: {
   isSelf: boolean;
-  lastContactMs: number | undefined;
+  isHeard: boolean;
+  silentMs: number;
   lag: number | undefined;
   isDraining: boolean;
 }): ClusterMember["state"] {
   if (member.isSelf) return member.isDraining ? "draining" : "ok";
-  if (member.lastContactMs === undefined) return "unknown";
-  if (member.lastContactMs > silentMs) return "unreachable";
+  if (member.silentMs > silentMsMax) return "unreachable";
+  if (!member.isHeard) return "unknown";
   if (member.isDraining) return "draining";
   return (member.lag ?? 0) > catchingUpEntries ? "catching up" : "ok";
 }

@@ -44,7 +44,9 @@ export interface Peers {
   ): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
-  /** How another node is, by its own word. */
+  /** How long nothing came from another node, from the beginning on if nothing ever did. */
+  silentMs(nodeId: number): number;
+  /** How a node is by its own word, this one included. */
   conditionOf(nodeId: number): NodeCondition | undefined;
 }
 
@@ -129,7 +131,9 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       connect();
     },
     lastContactMs: (nodeId) => statsOf(nodeId)?.lastContactMs,
-    conditionOf: (nodeId) => statsOf(nodeId)?.condition,
+    silentMs: (nodeId) => statsOf(nodeId)?.silentMs ?? 0,
+    conditionOf: (nodeId) =>
+      nodeId === settings.nodeId ? env.condition() : statsOf(nodeId)?.condition,
   };
   const connect = () => {
     const others = [...known.values()].filter((peer) => peer.id !== settings.nodeId);

@@ -149,18 +149,16 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     logger,
     lacksBlobs: (id) => peers.conditionOf(id)?.lacksBlobs === true,
   });
-  const conditionOfNode = (id: number) =>
-    id === identity.nodeId ? conditionOf(storage, drain, blobs) : peers.conditionOf(id);
   const duties: ShardDuties = createShardDuties(cores, {
     logger,
-    mayLead: (id) => isInTouch(id, identity, peers) && conditionOfNode(id)?.isDraining !== true,
+    mayLead: (id) => isInTouch(id, identity, peers) && peers.conditionOf(id)?.isDraining !== true,
   });
   const blobs: Blobs = openBlobs(storage, cores, {
     ...{ options, secrets: known, logger, selfId: identity.nodeId },
     membership: () => membership,
   });
   const snapshot = () => snapshotNow(cores, systemClock);
-  const control = { ...identity, conditionOf: conditionOfNode, secrets, snapshot };
+  const control = { ...identity, peers, secrets, snapshot };
   const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);

@@ -239,7 +239,7 @@ export class AcceptorHandshake {
     }
     if (hello.from.uuid === self.uuid || hello.from.nodeId === self.nodeId) {
       return refusal(
-        `the caller is ${describe(hello.from)} and so is this node, ${describe(self)}; a data directory was copied or an id used twice`,
+        `the caller is ${describe(hello.from)} and so is this node, ${describe(self)}; a data directory was copied, an id used twice, or a node called its own address, which was another one's before`,
       );
     }
     if (hello.to.uuid !== self.uuid || hello.to.nodeId !== self.nodeId) {

@@ -52,6 +52,8 @@ export interface PeerStats extends Readonly<Traffic> {
   readonly isCalling: boolean;
   /** Since anything came from it; absent if nothing ever did. */
   readonly lastContactMs: number | undefined;
+  /** The same, and since it is a peer of this process if nothing ever did. */
+  readonly silentMs: number;
   readonly rttMs: number | undefined;
   /** What it last told about itself; older versions tell nothing. */
   readonly condition: NodeCondition | undefined;
@@ -99,6 +101,7 @@ class Transport implements PeerTransport {
   readonly #senders = new Map<number, SnapshotSender>();
   readonly #traffic = new Map<number, Traffic>();
   readonly #lastContactMs = new Map<number, number>();
+  readonly #firstMs = new Map<number, number>();
   readonly #conditions = new Map<number, NodeCondition>();
   #listener: Listener | undefined;
   #lastRefusal: string | undefined;
@@ -166,11 +169,13 @@ class Transport implements PeerTransport {
       if (peers.has(nodeId)) continue;
       this.#traffic.delete(nodeId);
       this.#lastContactMs.delete(nodeId);
+      this.#firstMs.delete(nodeId);
       this.#conditions.delete(nodeId);
     }
     for (const [nodeId, address] of peers) {
       if (nodeId === this.#options.self.nodeId) continue;
       if (!this.#links.has(nodeId)) this.#links.set(nodeId, this.#link(nodeId, address));
+      if (!this.#firstMs.has(nodeId)) this.#firstMs.set(nodeId, this.#deps.clock.monotonicMs());
     }
     this.#inbound.recheck();
   }
@@ -220,6 +225,7 @@ class Transport implements PeerTransport {
         isConnected: link.isConnected,
         isCalling: this.#inbound.isConnected(nodeId),
         lastContactMs: contactMs === undefined ? undefined : nowMs - contactMs,
+        silentMs: nowMs - (contactMs ?? this.#firstMs.get(nodeId) ?? nowMs),
         rttMs: link.rttMs,
         condition: this.#conditions.get(nodeId),
         queuedMessages: link.queuedMessages,

@@ -207,7 +207,7 @@ test("[P37] a copied data directory is told from its original", () => {
 
   const run = talk(configOf(1), configOf(2, { self }));
 
-  expect(reasonOf(run.caller)).toContain("a data directory was copied or an id used twice");
+  expect(reasonOf(run.caller)).toContain("a data directory was copied, an id used twice");
 });
 
 test("[P38] nothing in hello and challenge can be changed on the way", () => {

@@ -436,6 +436,19 @@ test("[P43] statistics tell what crossed and how far away the peer is", async ()
   expect(one.peer(2).lastContactMs).toBeLessThan(5000);
 });
 
+test("[P43] one that nothing ever came from is silent since it is a peer", () => {
+  const time = manualTime();
+  using one = openPeerNode(1, time);
+  const nobody = { host: "127.0.0.1", port: 1, uuid: uuidOf(2) };
+  time.advance(1000);
+  one.transport.setPeers(new Map([[2, nobody]]));
+  time.advance(5000);
+  one.transport.setPeers(new Map([[2, { ...nobody, port: 2 }]]));
+  time.advance(1000);
+
+  expect(one.peer(2)).toMatchObject({ lastContactMs: undefined, silentMs: 6000 });
+});
+
 test("[P44] after stop nothing is called back and nothing stays connected", async () => {
   await using pair = await pairThroughProxy();
   const { one, two, proxy } = pair;
