@@ -184,7 +184,19 @@ test("a follower that comes back at other addresses is found again", async () =>
   await cluster.level();
 }, 30_000);
 
-test("a node that was removed while it was away is not taken back, and is told so", async () => {
+test("a node that is removed while it runs says so and ends in good order", async () => {
+  await using cluster = await Cluster.of(3);
+  const [gone] = await cluster.followers();
+  if (gone === undefined) throw new Error("there is no follower");
+
+  await change(cluster, "/api/v1/cluster/remove", { node: String(gone.id) });
+
+  expect(await gone.ended(15_000)).toBe(0);
+  expect(gone.said).toContain(`node ${gone.id} was removed from cluster`);
+  expect(gone.said).toContain("Start it with an empty one and --join");
+}, 30_000);
+
+test("a node that was removed while it was away is not taken back, is told so, and ends", async () => {
   await using cluster = await Cluster.of(3);
   const [away] = await cluster.followers();
   if (away === undefined) throw new Error("there is no follower");
@@ -194,7 +206,8 @@ test("a node that was removed while it was away is not taken back, and is told s
 
   const again = await cluster.add({ join: [], name: away.name });
   await again.start();
-  await until("it is told", async () => again.said.includes("was removed from cluster"));
+  await until("it is told", async () => again.said.includes("is not taken back"));
+  expect(await again.ended(15_000)).toBe(0);
 
   expect((await cluster.nodes[0]?.status())?.nodes).toHaveLength(2);
 }, 30_000);

@@ -138,6 +138,27 @@ async function clusterAt(address: string, httpUrl: string): Promise<string | und
   return undefined;
 }
 
+export interface MembersShown {
+  readonly clusterId: string;
+  readonly recoveryEpoch: number;
+  readonly appliedIndex: number;
+  readonly uuids: readonly string[];
+}
+
+/** Who the members are by the word of this node, whether it leads or not. */
+export async function membersAt(url: string): Promise<MembersShown> {
+  const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+    { query: { consistency: "stale" } },
+    { timeoutMs: askMs },
+  );
+  return {
+    clusterId: status.cluster_id,
+    recoveryEpoch: status.recovery_epoch ?? 0,
+    appliedIndex: Number(status.applied_index),
+    uuids: status.nodes.map(({ uuid }) => uuid),
+  };
+}
+
 /** Has another member make a snapshot of itself. */
 export async function snapshotAt(url: string, nodeId: number): Promise<SnapshotMade> {
   const input = { body: { node: String(nodeId) } };

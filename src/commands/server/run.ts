@@ -68,6 +68,11 @@ async function serve(
     await server.stop(restartGraceMs);
     return undefined;
   }
+  if (ended?.kind === "removed") {
+    log.warn(ended.reason, {
+      hint: "Its data directory can be deleted. Start it with an empty one and --join to add it as a new node.",
+    });
+  }
   log.info("stopping: finishing what runs; a second signal stops at once");
   const forced = nextSignal().then(() => "forced" as const);
   // Workers report what they finish, so the server ends after them.

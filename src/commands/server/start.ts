@@ -26,6 +26,7 @@ import { announce } from "./join.ts";
 import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
+import { createRemovalWatch, type RemovalWatch } from "./removal-watch.ts";
 import { createRouting } from "./routing.ts";
 import { peerSecrets } from "./secret.ts";
 import {
@@ -70,7 +71,9 @@ export interface ServerOptions extends BlobOptions {
 export type Ending =
   | { readonly kind: "failed"; readonly reason: string }
   /** It has received a newer state, which only a new start can take on. */
-  | { readonly kind: "restart"; readonly reason: string };
+  | { readonly kind: "restart"; readonly reason: string }
+  /** It is no member of its cluster any more. */
+  | { readonly kind: "removed"; readonly reason: string };
 
 /** A node that was silent for so long is given no shard to lead: until it answers, nobody would lead it. */
 const silentMs = 400;
@@ -104,6 +107,7 @@ interface Parts {
   readonly drain: Drain;
   readonly gate: FormingGate;
   readonly blobs: Blobs;
+  readonly removal: RemovalWatch;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -167,8 +171,9 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
   for (const { replica } of cores) replica.start();
-  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs };
-  for (const part of [membership, duties, blobs.keeper]) part.start();
+  const removal = watchRemoval(cores, { identity, membership, peers, end });
+  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs, removal };
+  for (const part of [membership, duties, blobs.keeper, removal]) part.start();
 
   const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
@@ -251,7 +256,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, duties, shards, blobs } = parts;
+  const { storage, peers, membership, duties, shards, blobs, removal } = parts;
+  removal.stop();
   blobs.keeper.stop();
   for (const { node } of shards) node.stop();
   membership.stop();
@@ -273,6 +279,24 @@ function restartSoon(shards: number, end: (ending: Ending) => void): () => void 
     isDue = true;
     systemTimers.after(moreSnapshotsMs, restart);
   };
+}
+
+function watchRemoval(
+  cores: readonly ShardCore[],
+  env: Omit<Parameters<typeof createRemovalWatch>[1], "onRemoved"> & {
+    readonly end: (ending: Ending) => void;
+  },
+): RemovalWatch {
+  const [main] = cores as [ShardCore];
+  const { clusterId, nodeId } = env.identity;
+  return createRemovalWatch(main, {
+    ...env,
+    onRemoved: (url) =>
+      env.end({
+        kind: "removed",
+        reason: `node ${nodeId} was removed from cluster ${clusterId}, says ${url}`,
+      }),
+  });
 }
 
 function sum(numbers: readonly number[]): number {
