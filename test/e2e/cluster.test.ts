@@ -23,6 +23,7 @@ test("a server and two that join make three voters, and any of them takes and sh
     summary: expect.stringContaining("1 failure"),
   });
   expect(status.nodes.map(({ voter }) => voter)).toEqual([true, true, true]);
+  for (const node of [one, two]) expect(node.said).toContain("this node votes now");
   expect(line.code).toBe(0);
   expect(line.stdout).toContain("DISK FREE");
   // Each node tells the others once a second.

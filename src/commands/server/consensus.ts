@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import type { Logger } from "../../base/ports.ts";
 import type { Effects } from "../../engine/outcome.ts";
+import type { ConfState } from "../../raft/message.ts";
 import { defaultDoze } from "../../replica/doze.ts";
 import { Group } from "../../replica/group.ts";
 import { Replica } from "../../replica/replica.ts";
@@ -79,7 +80,9 @@ export function createConsensus(
         env.peers().sendSnapshot(to, { message, group: storage.shard }, done),
       onEntry: (entry) => replica.applyEntry(entry),
       onConf: (conf, { index }) => {
+        const before = replica.conf;
         replica.applyConf(conf, index);
+        if (storage.shard === 0) noteOwnVote(identity.nodeId, { before, after: conf }, env.logger);
         env.onConf();
       },
       onSoft: () => {
@@ -136,4 +139,20 @@ export async function lead(group: Group, replica: Replica): Promise<boolean> {
   const isAlone = voters.length === 1 && group.state.role !== "follower";
   if (isAlone && !replica.isLeader) await ready;
   return isAlone;
+}
+
+/** The leader says who votes. A node says it of itself too: whoever started it looks at its lines. */
+function noteOwnVote(
+  id: number,
+  { before, after }: { readonly before: ConfState; readonly after: ConfState },
+  logger: Logger,
+): void {
+  const { voters } = after;
+  const votes = voters.includes(id);
+  if (votes === before.voters.includes(id) || voters.length === 1) return;
+  logger.info(
+    votes
+      ? `this node votes now: ${voters.length} voters, tolerates ${Math.floor((voters.length - 1) / 2)} failures`
+      : "this node does not vote any more",
+  );
 }

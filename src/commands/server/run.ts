@@ -110,6 +110,7 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
     output.line(`  cluster  ${server.clusterId}, node ${server.nodeId}; corvo cluster status`);
     return;
   }
+  output.line(`  cluster  ${server.clusterId}, of this node alone`);
   for (const line of joinLines(server, options)) output.line(`  join     ${line}`);
 }
 
