@@ -9,7 +9,16 @@ import { UsageError } from "./_shared/exit.ts";
 import { type JoinToken, readJoinToken } from "./_shared/join-token.ts";
 import { createLogger, defaultLogFormat, logFormats, logLevels } from "./_shared/logger.ts";
 import { defaultQueue, readQueue } from "./_shared/queue-args.ts";
-import { BadValue, readAddress, readBytes, readCount, readDuration } from "./_shared/readers.ts";
+import {
+  BadValue,
+  readAddress,
+  readAdvertised,
+  readBytes,
+  readCount,
+  readDuration,
+  readHttpUrl,
+  readJoinAddress,
+} from "./_shared/readers.ts";
 import type { EmbeddedWorkers } from "./server/embedded-workers.ts";
 import type { ClusterOptions } from "./server/identity.ts";
 
@@ -24,14 +33,14 @@ export default command({
       line: "corvo server --join 10.0.0.7 --bind :8080 --peer-bind :9000",
       says: "On another machine, with the word of `corvo cluster token` in CORVO_JOIN_TOKEN",
     },
+    {
+      line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
+      says: "The same on three machines: one of them founds the cluster, the others join it",
+    },
     { line: "corvo server --bind 0.0.0.0:8080 --data-dir /var/lib/corvo", says: "On a server" },
     {
       line: "corvo server --workers 8 --work mail -- ./send-mail.sh",
       says: "With eight workers for the jobs of a queue",
-    },
-    {
-      line: "corvo server --expect 3 --join a.lan --join b.lan --join c.lan --bind :8080 --peer-bind :9000",
-      says: "The same on three machines: one of them founds the cluster, the others join it",
     },
     {
       line: "corvo server --retention 24h --retention-dead 30d",
@@ -80,6 +89,7 @@ export default command({
         "HTTP address of a node of the cluster to join: HOST[:PORT], a name with several addresses, or srv+NAME. Repeatable. Ignored once the data directory belongs to that cluster.",
       valueHint: "ADDRESS",
       repeatable: true,
+      read: readJoinAddress,
     },
     token: {
       type: "string",
@@ -106,11 +116,13 @@ export default command({
       type: "string",
       description: "Address under which the other nodes reach the peer port.",
       valueHint: "HOST:PORT",
+      read: readAdvertised,
     },
     "advertise-url": {
       type: "string",
       description: "URL under which the other nodes reach the HTTP API.",
       valueHint: "URL",
+      read: readHttpUrl,
     },
     "cluster-secret": {
       type: "string",

@@ -1,6 +1,7 @@
 /** How a node asks to be let into a cluster. */
 import { expect, test } from "bun:test";
-import { joinCluster } from "../../src/commands/server/join.ts";
+import { readJoinAddress } from "../../src/commands/_shared/readers.ts";
+import { joinCluster, resolveAddress } from "../../src/commands/server/join.ts";
 import { memoryLogger } from "../support/system-ports.ts";
 
 const self = {
@@ -51,4 +52,20 @@ test("it gives up at once when no repetition can help", async () => {
   expect(joining).rejects.toThrow("it belongs to another cluster");
   await joining.catch(() => undefined);
   expect(one.calls()).toBe(1);
+});
+
+test.each([
+  ["http://a.lan:80/", "http://a.lan:80"],
+  ["127.0.0.1", "http://127.0.0.1:8080"],
+  ["127.0.0.1:90", "http://127.0.0.1:90"],
+  ["[::1]:90", "http://[::1]:90"],
+  ["[::1]", "http://[::1]:8080"],
+])("%s is an address to join", async (text, url) => {
+  expect(await resolveAddress(readJoinAddress(text))).toEqual([url]);
+});
+
+test("a name without an address is told by the name", async () => {
+  for (const name of ["nobody.invalid", "srv+nobody.invalid"]) {
+    await expect(resolveAddress(readJoinAddress(name))).rejects.toThrow("the name nobody.invalid");
+  }
 });

@@ -229,6 +229,23 @@ test("a data directory of one cluster is not started in another: both ids are na
   expect(run.stderr).toContain((await mine?.status())?.cluster_id ?? "none");
 }, 30_000);
 
+test("a node whose address is of its own machine only does not join others that are reached from elsewhere", async () => {
+  await using cluster = await Cluster.create();
+  const here = await cluster.add();
+  await here.start();
+  const far = await cluster.add({ words: ["--peer-advertise", "10.9.9.9:9000"] });
+  far.spawn();
+  await until("it warns", async () => far.said.includes("which leads to this machine"));
+  await until("it is let in", async () => (await here.status()).nodes.length === 2);
+
+  const near = await cluster.add({ join: [here] });
+  const run = await cluster.place.run(near.words);
+
+  expect(run.code).toBe(5);
+  expect(run.stderr).toContain("this cluster has a node at 10.9.9.9:9000");
+  expect(run.stderr).toContain("--peer-advertise");
+}, 30_000);
+
 test("a node with another cluster secret, or none, is turned away with a sentence", async () => {
   await using cluster = await Cluster.create();
   const first = await cluster.add({ words: ["--cluster-secret", "one"] });

@@ -131,6 +131,50 @@ export const readAddress: Reader<{ readonly host: string; readonly port: number 
   };
 };
 
+const hostPattern = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)$/;
+
+/** `HOST:PORT` that others can call. */
+export const readAdvertised: Reader<string> = (text) => {
+  const at = text.lastIndexOf(":");
+  if (!hostPattern.test(text.slice(0, at)) || !isPort(text.slice(at + 1))) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not an address that others can call`,
+      "Write it like 10.0.0.7:9000 or [fd00::7]:9000.",
+    );
+  }
+  return text;
+};
+
+export const readHttpUrl: Reader<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not an http address`,
+      "Write it like http://10.0.0.7:8080.",
+    );
+  }
+  return text;
+};
+
+/** Where to join: `HOST[:PORT]`, a URL, or `srv+NAME`. */
+export const readJoinAddress: Reader<string> = (text) => {
+  if (/^https?:\/\//.test(text)) return readHttpUrl(text);
+  const [, name, port] = /^((?:srv\+)?(?:\[.*\]|[^:]*))(?::(.*))?$/.exec(text) ?? [];
+  const isService = name?.startsWith("srv+") === true;
+  const isHost = hostPattern.test(isService ? (name?.slice(4) ?? "") : (name ?? ""));
+  if (!isHost || (port !== undefined && (isService || !isPort(port)))) {
+    throw new BadValue(
+      `${JSON.stringify(text)} is not an address to join`,
+      "Write it like 10.0.0.7, 10.0.0.7:8080, [fd00::7]:8080, http://10.0.0.7:8080 or srv+corvo.example.com.",
+    );
+  }
+  return text;
+};
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
+}
+
 /** Bytes: a number, or one with `KiB`, `MiB` or `GiB`. */
 export const readBytes: Reader<number> = (text) => {
   const match = /^(\d+)(|KiB|MiB|GiB)$/.exec(text);

@@ -56,6 +56,17 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
+/** Of `HOST:PORT` or a URL, without brackets. */
+export function hostOf(address: string): string {
+  const url = address.includes("://") ? address : `http://${address}`;
+  return new URL(url).hostname.replace(/^\[|\]$/g, "");
+}
+
+/** As in URLs. */
+export function hostAndPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** A host that others can use for one that means "all interfaces". */
 export function reachableHost(host: string): string {
   if (host !== "0.0.0.0" && host !== "::") return host;

@@ -7,6 +7,7 @@ import {
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
+import { hostOf, isLoopback } from "./addresses.ts";
 import { joinCluster, refuseOtherCluster } from "./join.ts";
 import type { ClusterSecrets } from "./secret.ts";
 import { type WaitingOptions, waitForCluster } from "./waiting.ts";
@@ -83,8 +84,20 @@ export async function openIdentity(
   const membered = { clusterId, nodeId, recoveryEpoch, shards: joined.shards };
   const identity = { ...membered, ...expecting(expect), firstPeers: joined.peers };
   writeNodeIdentity(directory, identity);
+  warnOfDeadEnds(joined.peers, self.peerAddress, logger);
   logger.info(`joined cluster ${joined.clusterId} as node ${joined.nodeId}, a learner for now`);
   return { identity, firstPeers: joined.peers, isFounder: false };
+}
+
+/** Those who call are told where members are by the members; an address of their own machine leads back to whoever calls. */
+function warnOfDeadEnds(peers: readonly FirstPeer[], own: string, logger: Logger): void {
+  if (isLoopback(hostOf(own))) return;
+  for (const { id, peerAddress } of peers) {
+    if (peerAddress === own || !isLoopback(hostOf(peerAddress))) continue;
+    logger.warn(
+      `node ${id} says that others reach it at ${peerAddress}, which leads to this machine; start it with --peer-bind or --peer-advertise if it runs on another`,
+    );
+  }
 }
 
 function foundBy(shards: number | undefined, expect: number | undefined): Membered {

@@ -209,14 +209,20 @@ export async function askOne(server: string, self: JoinSelf): Promise<Joined> {
 export async function resolveAddress(address: string): Promise<string[]> {
   if (/^https?:\/\//.test(address)) return [address.replace(/\/+$/, "")];
   if (address.startsWith("srv+")) {
-    const records = await resolveSrv(address.slice(4));
+    const name = address.slice(4);
+    const records = await resolveSrv(name).catch((error: unknown) => notFound(name, error));
     return records.map((record) => `http://${record.name}:${record.port}`);
   }
-  const match = /^(.*?)(?::(\d+))?$/.exec(address);
+  const match = /^\[?(.*?)\]?(?::(\d+))?$/.exec(address);
   const host = match?.[1] ?? address;
   const port = Number(match?.[2] ?? defaultHttpPort);
-  const found = await lookup(host, { all: true });
+  const found = await lookup(host, { all: true }).catch((error: unknown) => notFound(host, error));
   return found.map(({ address: ip, family }) =>
     family === 6 ? `http://[${ip}]:${port}` : `http://${ip}:${port}`,
   );
+}
+
+function notFound(name: string, error: unknown): never {
+  const { code = String(error) } = error as { readonly code?: string };
+  throw new CorvoError("UNAVAILABLE", `the name ${name} leads to no address (${code})`);
 }

@@ -6,7 +6,7 @@ import { parseToken } from "../../service/views.ts";
 import { type DataDir, openDataDir } from "../../store/data-dir.ts";
 import { type NodeIdentity, writeNodeIdentity } from "../../store/node-identity.ts";
 import { buildVersion } from "../_shared/build.ts";
-import { freePort, reachableHost } from "./addresses.ts";
+import { freePort, hostAndPort, reachableHost } from "./addresses.ts";
 import { FormingGate } from "./forming-gate.ts";
 import { type Membered, openIdentity } from "./identity.ts";
 import type { JoinSelf } from "./join.ts";
@@ -54,11 +54,13 @@ async function httpPortToTell({ host, port, cluster }: FullOptions): Promise<num
 function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): JoinSelf {
   const { cluster } = options;
   const uuid = dir.storeId;
-  const peerAddress = cluster.peerAdvertise ?? `${reachableHost(peerBind.host)}:${peerBind.port}`;
+  const peerAddress =
+    cluster.peerAdvertise ?? hostAndPort(reachableHost(peerBind.host), peerBind.port);
   const proof = joinProof(cluster.secrets.own, uuid, peerAddress);
   return {
     uuid,
-    httpUrl: cluster.advertiseUrl ?? `http://${reachableHost(options.host)}:${options.port}`,
+    httpUrl:
+      cluster.advertiseUrl ?? `http://${hostAndPort(reachableHost(options.host), options.port)}`,
     peerAddress,
     version: buildVersion,
     ...(proof === undefined ? {} : { proof }),

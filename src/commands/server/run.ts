@@ -6,7 +6,7 @@ import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
 import { outliveLostOutput } from "../_shared/system.ts";
-import { isLoopback } from "./addresses.ts";
+import { hostAndPort, hostOf, isLoopback, reachableHost } from "./addresses.ts";
 import type { EmbeddedWorkers } from "./embedded-workers.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
 
@@ -117,8 +117,17 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
 /** What to type to make this a cluster of three: on this machine other ports and folders are needed, elsewhere not. */
 function joinLines(server: RunningServer, options: ServerOptions): string[] {
   const { host, port } = new URL(server.url);
-  if (!isLoopback(options.host))
-    return [`corvo server --join ${host} --bind :${port} --peer-bind :9000`];
+  if (!isLoopback(options.host)) {
+    if (isLoopback(hostOf(server.peerAddress))) {
+      return ["for other machines start this one with --peer-bind :9000 and CORVO_CLUSTER_SECRET"];
+    }
+    const peerPort = server.peerAddress.slice(server.peerAddress.lastIndexOf(":") + 1);
+    const here =
+      options.cluster?.advertiseUrl ?? hostAndPort(reachableHost(options.host), Number(port));
+    return [
+      `corvo server --join ${here} --bind :${port} --peer-bind :${peerPort}  # with the same CORVO_CLUSTER_SECRET`,
+    ];
+  }
   return [1, 2].map(
     (offset) =>
       `corvo server --join ${host} --bind 127.0.0.1:${Number(port) + offset} --peer-bind 127.0.0.1:${9000 + offset} --data-dir ${options.dataDir}-${offset + 1}`,
