@@ -113,10 +113,7 @@ export async function refuseOtherCluster(
 
 /** Before anything is asked of it: another cluster must not get a member by mistake. */
 async function refuseUnwanted(url: string, wanted: string): Promise<void> {
-  const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
-    { query: { consistency: "stale" } },
-    { timeoutMs: askMs },
-  );
+  const status = await statusAt(url);
   if (status.cluster_id === wanted) return;
   throw new CorvoError(
     "CONFLICT",
@@ -129,11 +126,7 @@ async function refuseUnwanted(url: string, wanted: string): Promise<void> {
 async function clusterAt(address: string, httpUrl: string): Promise<string | undefined> {
   for (const url of await resolveAddress(address)) {
     if (url === httpUrl) continue;
-    const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
-      { query: { consistency: "stale" } },
-      { signal: AbortSignal.timeout(askMs) },
-    );
-    return status.cluster_id;
+    return (await statusAt(url)).cluster_id;
   }
   return undefined;
 }
@@ -145,12 +138,17 @@ export interface MembersShown {
   readonly uuids: readonly string[];
 }
 
-/** Who the members are by the word of this node, whether it leads or not. */
-export async function membersAt(url: string): Promise<MembersShown> {
-  const status = await clientOf(url, { attemptsMax: 1 }).clusterStatus(
+/** By the word of this node, whether it leads or not. */
+function statusAt(url: string) {
+  return clientOf(url, { attemptsMax: 1 }).clusterStatus(
     { query: { consistency: "stale" } },
     { timeoutMs: askMs },
   );
+}
+
+/** Who the members are. */
+export async function membersAt(url: string): Promise<MembersShown> {
+  const status = await statusAt(url);
   return {
     clusterId: status.cluster_id,
     recoveryEpoch: status.recovery_epoch ?? 0,
