@@ -36,6 +36,8 @@ export class HandlerProcess {
   readonly ended: Promise<ExitStatus>;
   /** It was told to stop, so its exit status says nothing about the job. */
   isStopped = false;
+  /** After its end: something outside of its group keeps the pipes open, so what was written last may be missing. */
+  isOutputOpen = false;
   readonly #options: ProcessOptions;
   readonly #child: Subprocess;
   #killAtOnce: (() => void) | undefined;
@@ -126,7 +128,7 @@ export class HandlerProcess {
     if (this.isStopped) await this.#groupGone();
     this.#killAtOnce?.();
     this.#signalGroup("SIGKILL");
-    await this.#within(lingerMs, output);
+    this.isOutputOpen = !(await this.#within(lingerMs, output));
     for (const reader of readers) await reader.cancel().catch(() => {});
     this.#options.live.delete(this);
     return status;
@@ -141,12 +143,12 @@ export class HandlerProcess {
     }
   }
 
-  #within(limitMs: number, work: Promise<unknown>): Promise<void> {
+  #within(limitMs: number, work: Promise<unknown>): Promise<boolean> {
     return new Promise((resolve) => {
-      const stop = this.#options.timers.after(limitMs, resolve);
+      const stop = this.#options.timers.after(limitMs, () => resolve(false));
       const done = () => {
         stop();
-        resolve();
+        resolve(true);
       };
       work.then(done, done);
     });

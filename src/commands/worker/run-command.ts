@@ -125,6 +125,11 @@ async function runOnce(options: CommandOptions, run: JobRun, files: JobFiles): P
   filter.end();
   echo?.end();
   keepLastCheckpoint(run, files);
+  if (child.isOutputOpen) {
+    options.logger.warn(
+      `job ${run.job.job_id}: the command has ended and its output is still open, so what it wrote last may be missing; give what stays behind an output of its own`,
+    );
+  }
   // The command saw the beginning of its payload only: what it made of that says nothing about the job.
   if (lost !== undefined && run.signal.aborted === false) return notStarted(run, lost);
   const kept = { output: output.text() };

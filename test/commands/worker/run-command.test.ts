@@ -217,6 +217,18 @@ describe("how an attempt ends", () => {
   });
 });
 
+describe("an output that stays open", () => {
+  test("is waited for a moment and told", async () => {
+    const runner = start("setsid sleep 1000 & echo $!");
+    const job = server.add("q", new RawJson("{}"));
+    await ended(job);
+    const left = Number(text(job.acks[0]?.["result"]));
+
+    process.kill(left);
+    expect(runner.logger.lines.join("\n")).toContain("its output is still open");
+  });
+});
+
 describe("progress and checkpoints", () => {
   test("progress lines become progress and are not part of the result", async () => {
     start(
