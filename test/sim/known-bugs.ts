@@ -167,8 +167,8 @@ export const knownBugs: readonly KnownBug[] = [
     says: "the stored state names the members of the checkpoint before",
     by: "simulator",
     file: "src/replica/replica.ts",
-    from: "return { index: this.appliedIndex, conf: this.#conf };",
-    to: "return { index: this.appliedIndex, conf: this.#deps.store.stored.conf };",
+    from: "applied: () => this.#applied }",
+    to: "applied: () => ({ ...this.#applied, conf: deps.store.stored.conf }) }",
   },
   {
     id: undefined,
@@ -199,8 +199,8 @@ export const knownBugs: readonly KnownBug[] = [
     says: "the stored state says that it stands one entry behind what it holds",
     by: "simulator",
     file: "src/replica/replica.ts",
-    from: "return { index: this.appliedIndex, conf: this.#conf };",
-    to: "return { index: Math.max(0, this.appliedIndex - 1), conf: this.#conf };",
+    from: "applied: () => this.#applied }",
+    to: "applied: () => ({ ...this.#applied, index: Math.max(0, this.#applied.index - 1) }) }",
   },
   {
     id: "D8",
