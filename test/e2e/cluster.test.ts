@@ -32,6 +32,13 @@ test("a server and two that join make three voters, and any of them takes and sh
     return nodes.every((node) => (node.disk_free_bytes ?? 0) > 0 && (node.data_bytes ?? 0) > 0);
   });
 
+  // The bars that the bench knows are those of one node.
+  const short = ["--duration", "200ms", "--warmup", "100ms", "--server", leader.url, "--json"];
+  const bench = await cluster.place.run(["bench", "lifecycle", ...short]);
+  expect(bench.code).toBe(0);
+  expect(bench.stdout).toContain('"nodes":"cluster"');
+  expect(bench.stdout).not.toMatch(/"bar":\d/);
+
   // Two voters are worth a warning: losing either stops writes.
   await change(cluster, "/api/v1/cluster/remove", { node: String(two.id) });
   expect((await leader.status()).summary).toContain("losing either node stops writes");

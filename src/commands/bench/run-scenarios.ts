@@ -91,7 +91,8 @@ async function runScenario(plan: Plan, name: string, chosen: Chosen): Promise<Sc
         server = await describeServer(bench);
         await putBurdens(bench, plan.burdens, label);
       }
-      runs.push(await runOnce(bench, scenario));
+      const run = await runOnce(bench, scenario);
+      runs.push(server === undefined || server.nodes === 1 ? run : withoutBars(run));
     } finally {
       await own?.close();
     }
@@ -156,6 +157,11 @@ async function indexed(bench: Bench, label: string): Promise<void> {
 async function describeServer(bench: Bench): Promise<ScenarioResult["server"]> {
   const { durability, mode } = await bench.client.status({});
   return { nodes: mode === "single" ? 1 : mode, durability };
+}
+
+/** The bars are those of one node; a cluster has others. */
+function withoutBars(run: Run): Run {
+  return { ...run, figures: run.figures.map(({ bar: _, ...figure }) => figure) };
 }
 
 async function runOnce(bench: Bench, scenario: Scenario): Promise<Run> {
