@@ -208,16 +208,12 @@ export class Nemesis {
    * A disk is lost, one at a time and only of three voters or more; another machine takes its place. Whoever leads may not
    * know all of the present configuration, but what it cannot know is only that there are more voters: nobody is taken
    * out but by a wish, and none is open.
-   *
-   * Members count from when a node applies their change. So nodes that have it and were not told that it is committed go on
-   * only with a majority of the old ones, and until they were told, none of those may be lost for good (decision 0005).
    */
   #damage(node: SimNode): void {
     const conf = this.#leader()?.replica?.conf;
     if (conf === undefined || this.#operator.open > 0 || this.#machines >= sparesMax) return;
     const members = [...conf.voters, ...conf.learners];
     if (conf.voters.length < 3 || !members.includes(node.id)) return;
-    if (members.some((id) => this.#world.nodes.get(id)?.hasOpenChange === true)) return;
     if (!node.damage(this.#random)) return;
     this.#world.oracle.note("disksLost");
     this.#operator.replace(node.id, `spare ${++this.#machines}`);

@@ -56,10 +56,14 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
-/** Of `HOST:PORT` or a URL, without brackets. */
-export function hostOf(address: string): string {
-  const url = address.includes("://") ? address : `http://${address}`;
-  return new URL(url).hostname.replace(/^\[|\]$/g, "");
+/** The parts of `HOST:PORT`, the host without brackets. */
+export function partsOf(address: string): { readonly host: string; readonly port: number } {
+  const at = address.lastIndexOf(":");
+  return { host: unbracketed(address.slice(0, at)), port: Number(address.slice(at + 1)) };
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[|\]$/g, "");
 }
 
 /** As in URLs. */
@@ -69,11 +73,62 @@ export function hostAndPort(host: string, port: number): string {
 
 /** A host that others can use for one that means "all interfaces". */
 export function reachableHost(host: string): string {
-  if (host !== "0.0.0.0" && host !== "::") return host;
+  if (!["0.0.0.0", "::", "[::]"].includes(host)) return host;
   for (const addresses of Object.values(networkInterfaces())) {
     for (const address of addresses ?? []) {
       if (!address.internal && address.family === "IPv4") return address.address;
     }
   }
   return "127.0.0.1";
+}
+
+/** Where a node says that others reach it. */
+export interface Reach {
+  readonly uuid: string;
+  readonly peerAddress: string;
+  readonly httpUrl: string;
+}
+
+/**
+ * Throws CONFLICT when a node gives an address of its own machine to members that are reached from others: nobody would reach it.
+ * What a member's record says already is not looked at again, so that it can always tell its version.
+ */
+export function refuseOutOfReach(node: Reach, members: readonly Reach[]): void {
+  const own = members.find(({ uuid }) => uuid === node.uuid);
+  const others = members.filter((member) => member !== own);
+  if (own?.peerAddress !== node.peerAddress) {
+    const known = others.map(({ peerAddress }) => peerAddress);
+    refuseLoopback("peer address", node.peerAddress, known);
+  }
+  if (own?.httpUrl !== node.httpUrl) {
+    const known = others.map(({ httpUrl }) => httpUrl);
+    refuseLoopback("HTTP address", node.httpUrl, known);
+  }
+}
+
+const reachHints = {
+  "peer address": "Start it with --peer-bind, or --peer-advertise.",
+  "HTTP address": "Start it with --bind, or --advertise-url.",
+};
+
+function refuseLoopback(
+  what: keyof typeof reachHints,
+  address: string,
+  known: readonly string[],
+): void {
+  const far = known.find((other) => !leadsHere(other));
+  if (far === undefined || !leadsHere(address)) return;
+  throw new CorvoError(
+    "CONFLICT",
+    `the ${what} of the joining node, ${address}, is of its own machine only, and this cluster has a node at ${far}`,
+    { hint: reachHints[what] },
+  );
+}
+
+/** Of `HOST:PORT` or a URL: whoever calls it calls the own machine. */
+export function leadsHere(address: string): boolean {
+  const { host } = address.includes("://")
+    ? { host: unbracketed(new URL(address).hostname) }
+    : partsOf(address);
+  return isLoopback(host);
 }

@@ -9,11 +9,10 @@ import type {
   ClusterControl,
   ClusterMember,
   ClusterView,
-  JoinRequest,
   ShardView,
   SnapshotMade,
 } from "../../service/cluster.ts";
-import { hostOf, isLoopback } from "./addresses.ts";
+import { refuseOutOfReach } from "./addresses.ts";
 import type { Consensus } from "./consensus.ts";
 import { snapshotAt } from "./join.ts";
 import type { Peers } from "./peers.ts";
@@ -75,27 +74,6 @@ export function createClusterControl(
     handOver: () => membership.handOver(),
     leaderUrl: () => membership.httpUrlOf(group.state.leader),
   };
-}
-
-/** A node that gives an address of its own machine joins members that are reached from others: nobody would reach it. */
-function refuseOutOfReach(
-  { uuid, peerAddress, httpUrl }: JoinRequest,
-  members: readonly Pick<ClusterMember, "uuid" | "peerAddress" | "httpUrl">[],
-): void {
-  const others = members.filter((member) => member.uuid !== uuid);
-  const check = (what: string, address: string, known: readonly string[], hint: string) => {
-    const far = known.find((other) => !isLoopback(hostOf(other)));
-    if (far === undefined || !isLoopback(hostOf(address))) return;
-    throw new CorvoError(
-      "CONFLICT",
-      `the ${what} of the joining node, ${address}, is of its own machine only, and this cluster has a node at ${far}`,
-      { hint },
-    );
-  };
-  const peers = others.map((member) => member.peerAddress);
-  const urls = others.map((member) => member.httpUrl);
-  check("peer address", peerAddress, peers, "Start it with --peer-bind, or --peer-advertise.");
-  check("HTTP address", httpUrl, urls, "Start it with --bind, or --advertise-url.");
 }
 
 function viewOf(

@@ -7,7 +7,7 @@ import {
   readNodeIdentity,
   writeNodeIdentity,
 } from "../../store/node-identity.ts";
-import { hostOf, isLoopback } from "./addresses.ts";
+import { leadsHere } from "./addresses.ts";
 import { joinCluster, refuseOtherCluster } from "./join.ts";
 import type { ClusterSecrets } from "./secret.ts";
 import { type WaitingOptions, waitForCluster } from "./waiting.ts";
@@ -91,9 +91,9 @@ export async function openIdentity(
 
 /** Those who call are told where members are by the members; an address of their own machine leads back to whoever calls. */
 function warnOfDeadEnds(peers: readonly FirstPeer[], own: string, logger: Logger): void {
-  if (isLoopback(hostOf(own))) return;
+  if (leadsHere(own)) return;
   for (const { id, peerAddress } of peers) {
-    if (peerAddress === own || !isLoopback(hostOf(peerAddress))) continue;
+    if (peerAddress === own || !leadsHere(peerAddress)) continue;
     logger.warn(
       `node ${id} says that others reach it at ${peerAddress}, which leads to this machine; start it with --peer-bind or --peer-advertise if it runs on another`,
     );

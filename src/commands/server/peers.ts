@@ -14,6 +14,7 @@ import type { Snapshots } from "../../replica/snapshots.ts";
 import type { ShardFiles } from "../../store/shard-files.ts";
 import { keepIncoming } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
+import { partsOf } from "./addresses.ts";
 
 export interface PeerSettings {
   readonly clusterId: string;
@@ -140,9 +141,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     transport.setPeers(
       new Map(
         others.map(({ id, uuid, peerAddress }) => {
-          const at = peerAddress.lastIndexOf(":");
-          const host = peerAddress.slice(0, at).replace(/^\[|\]$/g, "");
-          return [id, { host, port: Number(peerAddress.slice(at + 1)), uuid }];
+          return [id, { ...partsOf(peerAddress), uuid }];
         }),
       ),
     );

@@ -71,7 +71,7 @@ export class RemovalWatch {
 }
 
 export function createRemovalWatch(
-  { group, replica }: ShardCore,
+  cores: readonly ShardCore[],
   {
     identity,
     membership,
@@ -81,9 +81,12 @@ export function createRemovalWatch(
     readonly identity: NodeIdentity;
     readonly membership: Membership;
     readonly peers: Peers;
-    readonly onRemoved: (url: string) => void;
+    /** With a sentence that says who says so. */
+    readonly onRemoved: (reason: string) => void;
   },
 ): RemovalWatch {
+  // The first shard decides who is a member.
+  const [{ group, replica }] = cores as [ShardCore];
   const { clusterId, recoveryEpoch, nodeId } = identity;
   const { uuid } = membership.self;
   return new RemovalWatch({
@@ -102,7 +105,8 @@ export function createRemovalWatch(
     urls: () =>
       membership.members.filter((member) => member.uuid !== uuid).map(({ httpUrl }) => httpUrl),
     ask: membersAt,
-    onRemoved,
+    onRemoved: (url) =>
+      onRemoved(`node ${nodeId} was removed from cluster ${clusterId}, says ${url}`),
   });
 }
 

@@ -6,7 +6,7 @@ import { DataDirError } from "../../store/data-dir.ts";
 import { LogDamaged } from "../../store/log-format.ts";
 import type { Context } from "../_shared/context.ts";
 import { outliveLostOutput } from "../_shared/system.ts";
-import { hostAndPort, hostOf, isLoopback, reachableHost } from "./addresses.ts";
+import { hostAndPort, isLoopback, leadsHere, partsOf, reachableHost } from "./addresses.ts";
 import type { EmbeddedWorkers } from "./embedded-workers.ts";
 import { describeStart, type RunningServer, type ServerOptions, startServer } from "./start.ts";
 
@@ -118,14 +118,13 @@ function announce(server: RunningServer, options: ServerOptions, context: Contex
 function joinLines(server: RunningServer, options: ServerOptions): string[] {
   const { host, port } = new URL(server.url);
   if (!isLoopback(options.host)) {
-    if (isLoopback(hostOf(server.peerAddress))) {
+    if (leadsHere(server.peerAddress)) {
       return ["for other machines start this one with --peer-bind :9000 and CORVO_CLUSTER_SECRET"];
     }
-    const peerPort = server.peerAddress.slice(server.peerAddress.lastIndexOf(":") + 1);
     const here =
       options.cluster?.advertiseUrl ?? hostAndPort(reachableHost(options.host), Number(port));
     return [
-      `corvo server --join ${here} --bind :${port} --peer-bind :${peerPort}  # with the same CORVO_CLUSTER_SECRET`,
+      `corvo server --join ${here} --bind :${port} --peer-bind :${partsOf(server.peerAddress).port}  # with the same CORVO_CLUSTER_SECRET`,
     ];
   }
   return [1, 2].map(

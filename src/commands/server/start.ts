@@ -171,7 +171,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const { isAlone, replayed } = await leadAll(cores);
   gate.look();
   for (const { replica } of cores) replica.start();
-  const removal = watchRemoval(cores, { identity, membership, peers, end });
+  const onRemoved = (reason: string) => end({ kind: "removed", reason });
+  const removal = createRemovalWatch(cores, { identity, membership, peers, onRemoved });
   const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs, removal };
   for (const part of [membership, duties, blobs.keeper, removal]) part.start();
 
@@ -279,24 +280,6 @@ function restartSoon(shards: number, end: (ending: Ending) => void): () => void 
     isDue = true;
     systemTimers.after(moreSnapshotsMs, restart);
   };
-}
-
-function watchRemoval(
-  cores: readonly ShardCore[],
-  env: Omit<Parameters<typeof createRemovalWatch>[1], "onRemoved"> & {
-    readonly end: (ending: Ending) => void;
-  },
-): RemovalWatch {
-  const [main] = cores as [ShardCore];
-  const { clusterId, nodeId } = env.identity;
-  return createRemovalWatch(main, {
-    ...env,
-    onRemoved: (url) =>
-      env.end({
-        kind: "removed",
-        reason: `node ${nodeId} was removed from cluster ${clusterId}, says ${url}`,
-      }),
-  });
 }
 
 function sum(numbers: readonly number[]): number {
