@@ -18,9 +18,6 @@ import { createProcess, type Process, type ProcessHost } from "./process.ts";
 import { SimStore, type StateImage } from "./stored-state.ts";
 import { MachineClock } from "./virtual-time.ts";
 
-/** Of entries that change no members. */
-const normalKind = 0;
-
 interface Call {
   readonly settle: Settle;
   readonly sinceMs: number;
@@ -97,13 +94,6 @@ export class SimNode {
   /** The program does not start on a log that lost something. */
   get isRefused(): boolean {
     return findDamage(this.image.log) !== undefined;
-  }
-
-  /** Its disk has a change of members, and not that it is committed: after a crash only another one could tell it so. */
-  get hasOpenChange(): boolean {
-    const { log, state } = this.image;
-    const known = Math.max(log.hardState.commit, state.point.index);
-    return log.entries.some(({ index, kind }) => index > known && kind !== normalKind);
   }
 
   /** A power cut that leaves a damaged disk. False when there is nothing to damage. */
