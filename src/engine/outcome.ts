@@ -74,8 +74,8 @@ export interface Effects {
   readonly deliveries: number[];
   /** A webhook was made, changed or removed. */
   webhooksChanged: boolean;
-  /** A subscription was made, changed or removed, or ended. */
-  subscriptionsChanged: boolean;
+  /** Subscriptions that were made, set anew or removed, or that ended. */
+  readonly subscriptionsChanged: string[];
   /** Workers that an operator asked for something. */
   readonly workersOrdered: string[];
   /** Bulk actions that were begun, have got on or are over. */
@@ -100,7 +100,7 @@ export function createEffects(): Effects {
     mailMoved: false,
     deliveries: [],
     webhooksChanged: false,
-    subscriptionsChanged: false,
+    subscriptionsChanged: [],
     workersOrdered: [],
     bulksChanged: new Set(),
     revoked: [],

@@ -42,7 +42,7 @@ export function setSubscription(core: Core, { id, spec }: SetSubscription): Outc
       `subscription "${id}" would be one more than ${engineLimits.subscriptionsMax} (subscriptionsMax)`,
     );
   }
-  core.effects.subscriptionsChanged = true;
+  core.effects.subscriptionsChanged.push(id);
   keep(core, {
     id,
     ...spec,
@@ -83,7 +83,7 @@ function keep(core: Core, subscription: Subscription): void {
 function remove(core: Core, id: string): void {
   core.state.records("subscription").delete(id);
   core.subscriptionEnds.forget(id);
-  core.effects.subscriptionsChanged = true;
+  core.effects.subscriptionsChanged.push(id);
 }
 
 function unknown(id: string): Outcome {

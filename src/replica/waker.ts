@@ -58,8 +58,10 @@ export class Waker implements LeaderPart {
   readonly #lastCallMs = new Map<string, number>();
   /** Who of each group was told last. */
   readonly #turns = new Map<string, string>();
+  /** Subscriptions that were set or have gone since the last look. */
+  readonly #changed = new Set<string>();
   #calls = 0;
-  #mustReload = false;
+  #mustStartOver = false;
 
   constructor(deps: WakerDeps) {
     this.#deps = deps;
@@ -70,16 +72,16 @@ export class Waker implements LeaderPart {
   }
 
   lead(): void {
-    this.#mustReload = true;
+    this.#mustStartOver = true;
     this.#duty.lead();
   }
 
   onEffects({ readyQueues, subscriptionsChanged }: Effects): void {
-    if (subscriptionsChanged) {
-      this.#mustReload = true;
+    let isWanted = subscriptionsChanged.length > 0;
+    if (isWanted) {
+      for (const id of subscriptionsChanged) this.#changed.add(id);
       this.#audiences.clear();
     } else if (this.#subscriptions.size === 0) return;
-    let isWanted = subscriptionsChanged;
     for (const queue of readyQueues) {
       if (this.#audiencesOf(queue).length === 0) continue;
       // Of jobs that are new their subscribers are told as soon as they may be called.
@@ -98,7 +100,8 @@ export class Waker implements LeaderPart {
   }
 
   #look(): number {
-    if (this.#mustReload) this.#reload();
+    if (this.#mustStartOver) this.#startOver();
+    else if (this.#changed.size > 0) this.#follow();
     let waitMs = never;
     for (const [queue, told] of [...this.#queues]) {
       const audiences = this.#audiencesOf(queue);
@@ -114,21 +117,61 @@ export class Waker implements LeaderPart {
     return waitMs;
   }
 
-  /** Looks at every queue that somebody subscribes to; what is known of those who are gone is forgotten. */
-  #reload(): void {
-    this.#mustReload = false;
-    const known = [...this.#subscriptions.entries()].map(([, subscription]) => subscription);
-    for (const id of [...this.#lastCallMs.keys()]) {
-      if (!this.#subscriptions.has(id)) this.#lastCallMs.delete(id);
-    }
+  /** Looks at every queue that somebody subscribes to. */
+  #startOver(): void {
+    this.#mustStartOver = false;
+    this.#changed.clear();
     this.#turns.clear();
     this.#queues.clear();
     this.#audiences.clear();
-    if (known.length === 0) return;
-    for (const { name } of this.#deps.replica.engine.state.queues()) {
-      if (known.some(({ queues }) => isNamed(queues, name))) {
-        this.#queues.set(name, new Map());
+    this.#forgetCalls();
+    this.#watch([...this.#subscriptions.entries()].map(([, subscription]) => subscription));
+  }
+
+  /** Whoever was set is told of what is ready, and so is another in place of who was told and has gone. The rest goes on. */
+  #follow(): void {
+    const changed = new Set(this.#changed);
+    this.#changed.clear();
+    this.#forgetCalls();
+    const isAnew = ({ key, members }: Audience, queue: string) =>
+      members.some(({ id }) => changed.has(id)) ||
+      changed.has(this.#turns.get(turnOf(key, queue)) ?? "");
+    for (const [queue, told] of this.#queues) {
+      const audiences = this.#audiencesOf(queue);
+      for (const key of told.keys()) {
+        const audience = audiences.find((one) => one.key === key);
+        if (audience === undefined || isAnew(audience, queue)) told.delete(key);
       }
+    }
+    this.#forgetTurns();
+    this.#watch([...changed].flatMap((id) => this.#subscriptions.get(id) ?? []));
+  }
+
+  /** Looks at the queues that any of these names. */
+  #watch(subscriptions: readonly Subscription[]): void {
+    if (subscriptions.length === 0) return;
+    for (const { name } of this.#deps.replica.engine.state.queues()) {
+      if (this.#queues.has(name)) continue;
+      if (subscriptions.some(({ queues }) => isNamed(queues, name)))
+        this.#queues.set(name, new Map());
+    }
+  }
+
+  /** Of audiences and queues that are gone. */
+  #forgetTurns(): void {
+    const audiences = new Set([...this.#subscriptions.entries()].map(([, one]) => audienceOf(one)));
+    const { state } = this.#deps.replica.engine;
+    for (const turn of [...this.#turns.keys()]) {
+      const at = turn.lastIndexOf("\n");
+      const isKnown = audiences.has(turn.slice(0, at)) && state.getQueue(turn.slice(at + 1));
+      if (!isKnown) this.#turns.delete(turn);
+    }
+  }
+
+  /** Of those who are gone. */
+  #forgetCalls(): void {
+    for (const id of [...this.#lastCallMs.keys()]) {
+      if (!this.#subscriptions.has(id)) this.#lastCallMs.delete(id);
     }
   }
 
@@ -143,10 +186,9 @@ export class Waker implements LeaderPart {
 
   #findAudiences(queue: string): readonly Audience[] {
     const groups = new Map<string, Subscription[]>();
-    for (const [id, subscription] of this.#subscriptions.entries()) {
+    for (const [, subscription] of this.#subscriptions.entries()) {
       if (!isNamed(subscription.queues, queue)) continue;
-      const { mode, group } = subscription;
-      const key = mode === "fanout" ? `fanout ${id}` : `${mode} ${group}`;
+      const key = audienceOf(subscription);
       const members = groups.get(key);
       if (members === undefined) groups.set(key, [subscription]);
       else members.push(subscription);
@@ -168,7 +210,7 @@ export class Waker implements LeaderPart {
     const line = this.#lineOf(audience, queue);
     const member = line.find((one) => mayCallAtMs(one) <= nowMs);
     if (member === undefined) return Math.min(...line.map(mayCallAtMs)) - nowMs;
-    this.#turns.set(`${audience.key}\n${queue}`, member.id);
+    this.#turns.set(turnOf(audience.key, queue), member.id);
     this.#lastCallMs.set(member.id, nowMs);
     this.#call({ subscription: member, queue, ready });
     const pauseMs = Math.min(repeatMsMax, (repeat?.pauseMs ?? firstRepeatMs / 2) * 2);
@@ -187,7 +229,7 @@ export class Waker implements LeaderPart {
       return weighed.slice(0, 1).map(({ member }) => member);
     }
     const line = [...members].sort((one, other) => (one.id < other.id ? -1 : 1));
-    const last = this.#turns.get(`${key}\n${queue}`) ?? "";
+    const last = this.#turns.get(turnOf(key, queue)) ?? "";
     const next = line.findIndex(({ id }) => id > last);
     return next <= 0 ? line : [...line.slice(next), ...line.slice(0, next)];
   }
@@ -198,6 +240,15 @@ export class Waker implements LeaderPart {
       this.#calls--;
     });
   }
+}
+
+function audienceOf({ id, mode, group }: Subscription): string {
+  return mode === "fanout" ? `fanout ${id}` : `${mode} ${group}`;
+}
+
+/** The name of a queue has no line break; that of a group may. */
+function turnOf(audience: string, queue: string): string {
+  return `${audience}\n${queue}`;
 }
 
 /** The same on every node, and spread evenly: who has the highest weight for a queue has it until it goes. */

@@ -31,6 +31,12 @@ class Rig extends NodeRig {
     await settle();
   }
 
+  async unsubscribe(id: string): Promise<void> {
+    const input = { params: { id }, query: {}, body: {} };
+    await this.service.handlers.deleteSubscription(input, { signal: neverAborted });
+    await settle();
+  }
+
   async add(queue = "q"): Promise<void> {
     await this.enqueue({ queue });
     await settle();
@@ -200,4 +206,40 @@ test("a renewal changes neither whose turn it is nor when jobs are told of again
 
   await rig.add();
   expect(rig.told).toEqual(["a q 1", "b q 2"]);
+});
+
+test("who comes or goes begins neither turns nor pauses of the others anew", async () => {
+  const rig = new Rig();
+  const group = { mode: "group" as const, group: "g" };
+  for (const id of ["a", "b", "c"]) await rig.subscribe(id, group);
+  await rig.subscribe("short", { queues: ["elsewhere"], ttl: "3s" });
+  await rig.add();
+  expect(rig.told).toEqual(["a q 1"]);
+
+  await rig.subscribe("other", { queues: ["elsewhere"] });
+  await rig.time.pass(5000);
+  expect(rig.told).toEqual(["a q 1"]);
+  await rig.add();
+  expect(rig.told).toEqual(["a q 1", "b q 2"]);
+});
+
+test("where the one who was told goes, another of its group is told in its place, and whoever comes to a group has it told", async () => {
+  for (const mode of ["group", "hash"] as const) {
+    const rig = new Rig();
+    const group = { mode, group: "g" };
+    for (const id of ["a", "b"]) await rig.subscribe(id, group);
+    await rig.add();
+    const [first] = rig.told.splice(0);
+    await rig.unsubscribe(first?.startsWith("a") ? "b" : "a");
+    await rig.time.pass(5000);
+    expect(rig.told).toEqual([]);
+
+    await rig.subscribe(first?.startsWith("a") ? "b" : "a", group);
+    await rig.time.pass(5000);
+    expect(rig.told.splice(0)).toHaveLength(1);
+    const last = mode === "hash" ? first : "b q 1";
+    await rig.unsubscribe(last?.startsWith("a") ? "a" : "b");
+    await rig.time.pass(5000);
+    expect(rig.told).toEqual([last?.startsWith("a") ? "b q 1" : "a q 1"]);
+  }
 });
