@@ -13,7 +13,7 @@ import {
 } from "./conf-change.ts";
 import { type ConfState, type Entry, emptyData, type Index, none } from "./message.ts";
 import { broadcastAppend, maybeSendAppend } from "./outbound.ts";
-import { isVoter, sortedIds } from "./quorum.ts";
+import { isVoter, type JointVoters, sortedIds } from "./quorum.ts";
 import { maybeCommit, type NewEntry } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
 import { hex, type RaftState } from "./state.ts";
@@ -76,6 +76,17 @@ function findRefusal(raft: RaftState, change: ConfChange): string | undefined {
  */
 export function applyConfChange(raft: RaftState, entry: Entry): ConfState | undefined {
   if (entry.index <= raft.confIndex) return undefined;
+  const layout = layoutAfter(raft, entry);
+  raft.confIndex = entry.index;
+  return switchMembership(raft, layout);
+}
+
+/** Who will vote once a committed change that is not applied here yet is. */
+export function votersAfter(raft: RaftState, entry: Entry): JointVoters {
+  return layoutAfter(raft, entry).membership.voters;
+}
+
+function layoutAfter(raft: RaftState, entry: Entry): Layout {
   const change = decodeConfChange(entry.data);
   assert(change !== undefined, `the membership change at index ${entry.index} can be read`);
   const result = changeMembership(changeBase(raft), change);
@@ -84,8 +95,7 @@ export function applyConfChange(raft: RaftState, entry: Entry): ConfState | unde
     `a committed membership change can be applied: ${describeConfChange(change)} at ` +
       `${describeMembership(raft.tracker.membership)}: ${result.kind === "refused" ? result.reason : ""}`,
   );
-  raft.confIndex = entry.index;
-  return switchMembership(raft, result.layout);
+  return result.layout;
 }
 
 /** Installs the configuration of a restart or a snapshot in place of the current one. */

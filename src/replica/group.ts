@@ -20,6 +20,7 @@ import { GroupReads } from "./group-reads.ts";
 import { successorOf } from "./handover.ts";
 import { type RaftLogStart, RaftLogStorage, toLogEntry } from "./raft-log.ts";
 import type { Ticker } from "./ticker.ts";
+import { VoterChange } from "./voter-change.ts";
 
 export interface GroupDeps {
   readonly log: Log;
@@ -72,6 +73,7 @@ export class Group {
   readonly #options: GroupOptions;
   readonly #storage: RaftLogStorage;
   readonly #node: RaftNode;
+  readonly #voterChange: VoterChange;
   readonly #applies: ApplyWork[] = [];
   #applying = false;
   /** Highest index handed to the log, durable or not. */
@@ -117,6 +119,7 @@ export class Group {
       },
       ...options.raft,
     });
+    this.#voterChange = new VoterChange(this.#node);
     if (options.doze !== undefined) {
       this.#doze = new Doze(this.#node.state, options.doze, deps.send);
     }
@@ -273,10 +276,7 @@ export class Group {
     this.#takeAll();
     if (this.#applying) return;
     this.#applying = true;
-    for (let work = this.#applies.shift(); work !== undefined; work = this.#applies.shift()) {
-      this.#apply(work);
-      this.#takeAll();
-    }
+    while (this.#applyNext()) this.#takeAll();
     this.#applying = false;
   }
 
@@ -422,19 +422,47 @@ export class Group {
     });
   }
 
-  #apply(work: ApplyWork): void {
-    for (const entry of work.entries) {
-      this.#appliedIndex = entry.index;
-      if (isConfChangeType(entry.type)) {
-        const conf = this.#node.applyConfChange(entry);
-        if (conf !== undefined) this.#deps.onConf(conf, entry);
-      } else if (entry.data.length > 0) {
-        this.#deps.onEntry(entry);
-      }
+  /** False when there is nothing that may be applied now. */
+  #applyNext(): boolean {
+    const work = this.#applies[0];
+    if (work === undefined) return false;
+    const isWhole = this.#applyFrom(work);
+    if (isWhole) {
+      this.#applies.shift();
+      this.#node.applied(work);
     }
-    this.#node.applied(work);
     this.#reads.applied(this.#appliedIndex);
     this.#noteReady();
+    return isWhole;
+  }
+
+  /** Goes on where it stopped. False when it has to stop again. */
+  #applyFrom({ entries }: ApplyWork): boolean {
+    for (const entry of entries) {
+      if (entry.index > this.#appliedIndex && !this.#apply(entry)) return false;
+    }
+    return true;
+  }
+
+  /** False for a change that must not count yet; it is tried again after whatever happens next. */
+  #apply(entry: Entry): boolean {
+    const isChange = isConfChangeType(entry.type);
+    if (isChange && !this.#mayApply(entry)) return false;
+    this.#appliedIndex = entry.index;
+    if (isChange) {
+      const conf = this.#node.applyConfChange(entry);
+      if (conf !== undefined) this.#deps.onConf(conf, entry);
+    } else if (entry.data.length > 0) {
+      this.#deps.onEntry(entry);
+    }
+    return true;
+  }
+
+  #mayApply(change: Entry): boolean {
+    if (this.#voterChange.mayApply(change)) return true;
+    // What was appended for it is sent now, and where the own log answers at once that may be enough.
+    this.#takeAll();
+    return this.#voterChange.mayApply(change);
   }
 
   /** A leader is of use only once it has applied what came before its term; that is told like a change of role. */

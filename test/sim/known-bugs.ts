@@ -163,6 +163,14 @@ export const knownBugs: readonly KnownBug[] = [
     to: "if (applied > 0 || !membership.autoLeave || applied",
   },
   {
+    id: undefined,
+    says: "a leader lets new voters count before any of them knows that their change is decided",
+    by: "simulator",
+    file: "src/replica/voter-change.ts",
+    from: "before.length % 2 === 0 && before.join() !== after.join();",
+    to: "before.length === 0 && after.length === 0;",
+  },
+  {
     id: "M7",
     says: "the stored state names the members of the checkpoint before",
     by: "simulator",

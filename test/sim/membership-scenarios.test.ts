@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { describeMachine } from "./machine.ts";
+import type { SimNode } from "./node.ts";
 import { Scenario } from "./scenario.ts";
 
 const settled = 3000;
@@ -143,6 +144,66 @@ test("whoever is promoted and removed at the same moment is either a voter with 
     const { replica } = scenario.leader();
     const records = replica?.engine.state.meta.members.map((member) => member.id) ?? [];
     expect(voters(scenario)).toEqual(records);
+    scenario.expectWhole();
+  }
+});
+
+const promotes = ({ group, replica }: SimNode) =>
+  replica?.conf.learners.length === 1 &&
+  (group?.state.pendingConfIndex ?? 0) > (group?.state.confIndex ?? 0);
+
+test("as soon as three voters count any one of them may be lost for good, whichever of the others was away", () => {
+  let lost = 0;
+  for (let afterMs = 0; afterMs < 40; afterMs++) {
+    const scenario = new Scenario(2);
+    for (const node of scenario.nodes.values()) node.mood.latencyMs = 3;
+    const before = scenario.enqueue(10);
+    scenario.pass(settled);
+    const leader = scenario.leader();
+    const [away] = scenario.followers();
+    scenario.operator.join("third");
+    scenario.passUntil(() => promotes(leader), 5000, 1);
+    scenario.pass(afterMs);
+    // From now on nobody hears from the leader, not even what is on its way.
+    away?.crash();
+    scenario.network.cut(leader.id, 3);
+
+    const counts = () => leader.replica?.conf.voters.length === 3;
+    for (let ms = 0; ms < 200 && !counts(); ms++) scenario.pass(1);
+    if (counts() && leader.damage(new SeededRandom(1))) lost++;
+    scenario.pass(10);
+    scenario.network.mend();
+    away?.start();
+
+    const left = [1, 2, 3].filter((id) => id !== leader.id || leader.isUp);
+    const after = scenario.enqueue(10, scenario.leader(left));
+    scenario.passUntil(() => after.answered === 10);
+    expect(before.answered).toBe(10);
+    expect(scenario.oracle.problem).toBeUndefined();
+  }
+  expect(lost).toBeGreaterThan(20);
+});
+
+test("where a fourth voter is lost as it comes, and a third was away, calls end, and all goes on with either of them", () => {
+  for (let afterMs = 0; afterMs < 10; afterMs++) {
+    const scenario = new Scenario(3);
+    for (const node of scenario.nodes.values()) node.mood.latencyMs = 3;
+    scenario.pass(settled);
+    const [away] = scenario.followers();
+    away?.crash();
+    const leader = scenario.leader();
+    scenario.operator.join("fourth");
+    scenario.passUntil(() => promotes(leader), 5000, 1);
+    scenario.pass(afterMs);
+    scenario.node(4).crash();
+
+    const answers = scenario.enqueue(5, leader);
+    scenario.passUntil(() => answers.answered + answers.failed === 5);
+
+    scenario.node(afterMs % 2 === 0 ? 4 : (away?.id ?? 0)).start();
+    const after = scenario.enqueue(5);
+    scenario.passUntil(() => after.answered === 5);
+    for (const node of scenario.nodes.values()) node.start();
     scenario.expectWhole();
   }
 });

@@ -4,7 +4,7 @@
  */
 import type { Logger } from "../../src/base/ports.ts";
 import type { JobSearch } from "../../src/engine/query.ts";
-import type { Entry, Message, NodeId } from "../../src/raft/message.ts";
+import type { ConfState, Entry, Message, NodeId } from "../../src/raft/message.ts";
 import { ClaimRates } from "../../src/replica/claim-rates.ts";
 import { Claims } from "../../src/replica/claims.ts";
 import { Courier } from "../../src/replica/courier.ts";
@@ -90,6 +90,7 @@ export function createProcess(host: ProcessHost, log: SimLog, store: SimStore): 
       sendSnapshot: host.sendSnapshot,
       onEntry: (entry) => apply(host, { replica, store }, entry),
       onConf: (conf, entry) => {
+        if (group.state.role === "leader") checkKnown(world, entry.index, replica.conf, conf);
         replica.applyConf(conf, entry.index);
         membership.confChanged();
         oracle.confApplied(entry.index, conf);
@@ -146,6 +147,26 @@ function askingForSnapshots(
       return group.propose(data);
     },
   };
+}
+
+/**
+ * Where a majority of the new voters need not hold one of the old, whoever lets them count has to be sure that a majority
+ * of them has it on disk that their change is decided.
+ */
+function checkKnown({ nodes, oracle }: World, index: number, before: ConfState, conf: ConfState) {
+  const { voters } = conf;
+  const isOdd = before.voters.length % 2 === 1;
+  if (isOdd || voters.join() === before.voters.join()) return;
+  const known = voters.filter((id) => {
+    const node = nodes.get(id);
+    // What a disk had before it was lost cannot be seen any more.
+    if (node === undefined || node.isRefused) return true;
+    const { log, state } = node.image;
+    return Math.max(log.hardState.commit, state.point.index) >= index;
+  });
+  oracle.note("voterChanges");
+  if (known.length * 2 > voters.length) return;
+  oracle.report(`voters ${voters.join()} count, and only ${known.join()} know of index ${index}`);
 }
 
 /** Receivers take a while, and some try again. */

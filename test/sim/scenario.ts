@@ -80,11 +80,11 @@ export class Scenario {
   }
 
   /** Lets time pass until this is so; returns how much did. */
-  passUntil(isSo: () => boolean, withinMs = 20_000): number {
+  passUntil(isSo: () => boolean, withinMs = 20_000, stepMs = 10): number {
     const sinceMs = this.events.nowMs;
     while (!isSo()) {
       if (this.events.nowMs - sinceMs > withinMs) throw new Error(`not so after ${withinMs} ms`);
-      this.pass(10);
+      this.pass(stepMs);
     }
     return this.events.nowMs - sinceMs;
   }
