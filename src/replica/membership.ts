@@ -99,6 +99,7 @@ export class Membership {
     this.#noteMembers();
     this.#cancelDuty = this.#deps.timers.after(dutyMs, () => {
       this.#noteMembers();
+      this.confChanged();
       this.#duty().catch((error: unknown) => {
         this.#deps.logger.debug("a membership step did not go through", { error });
       });
@@ -110,7 +111,7 @@ export class Membership {
     this.#cancelDuty?.();
   }
 
-  /** The configuration changed; whoever waits for that looks again. */
+  /** The configuration changed, or something that nobody tells of may have; whoever waits for that looks again. */
   confChanged(): void {
     for (const look of this.#waiting.splice(0)) look();
   }
@@ -246,7 +247,23 @@ export class Membership {
     }
     await this.#handOverOthers(target);
     this.#deps.group.transferLeadership(target);
-    await this.#until(() => this.#deps.group.state.leader === target, "the transfer");
+    await this.#until(() => this.#hasTakenOver(target), "the transfer");
+  }
+
+  /** Throws once it is given up, which nothing but a look shows. */
+  #hasTakenOver(target: number): boolean {
+    const { leader, role, transferee } = this.#deps.group.state;
+    if (role === "leader" && transferee !== target) {
+      throw new CorvoError(
+        "UNAVAILABLE",
+        `node ${target} did not take over within an election timeout; node ${leader} leads on`,
+        {
+          hint: "`corvo cluster status` shows how far it lags and when it was last heard from.",
+          retryAfterMs: 500,
+        },
+      );
+    }
+    return leader === target;
   }
 
   /** The other shards that this node leads and in which that one votes. */
@@ -405,16 +422,20 @@ export class Membership {
     await this.#until(isDone, "the membership change");
   }
 
-  /** Waits for something that an applied configuration or a new leader brings. */
+  /** Waits for something that an applied configuration or a new leader brings; `isDone` throws when it will not come. */
   #until(isDone: () => boolean, what: string, withinMs = changeTimeoutMs): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (!isDone()) {
-          this.#waiting.push(look);
-          return;
+        try {
+          if (!isDone()) {
+            this.#waiting.push(look);
+            return;
+          }
+          resolve();
+        } catch (error) {
+          reject(error);
         }
         cancel();
-        resolve();
       };
       const cancel = this.#deps.timers.after(withinMs, () => {
         this.#waiting = this.#waiting.filter((other) => other !== look);

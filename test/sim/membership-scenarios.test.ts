@@ -1,5 +1,6 @@
 /** Nodes that come, go, lose their disks and change roles, while leaders come and go, told event by event. */
 import { expect, test } from "bun:test";
+import type { CorvoError } from "../../src/base/errors.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { describeMachine } from "./machine.ts";
 import type { SimNode } from "./node.ts";
@@ -206,4 +207,32 @@ test("where a fourth voter is lost as it comes, and a third was away, calls end,
     for (const node of scenario.nodes.values()) node.start();
     scenario.expectWhole();
   }
+});
+
+test("a transfer to a node that does not take over is answered once it is given up, and the leader leads on", () => {
+  const scenario = new Scenario(3);
+  scenario.pass(settled);
+  const leader = scenario.leader();
+  const [target] = scenario.followers();
+  target?.pause();
+  let fault: CorvoError | undefined;
+  leader.ask(
+    (membership) => membership.transferLeadership(target?.id),
+    (_, reason) => {
+      fault = reason;
+    },
+  );
+  const tookMs = scenario.passUntil(() => fault !== undefined);
+
+  // Eight ticks of 50 ms, and up to one look after that.
+  expect(tookMs).toBeLessThanOrEqual(650);
+  expect(fault?.message).toBe(
+    `node ${target?.id} did not take over within an election timeout; node ${leader.id} leads on`,
+  );
+  const after = scenario.enqueue(1, leader);
+  scenario.passUntil(() => after.answered === 1);
+  // It finds then that it was asked to take over, and campaigns.
+  target?.resume();
+  scenario.pass(settled);
+  scenario.expectWhole();
 });
