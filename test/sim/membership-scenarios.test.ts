@@ -153,7 +153,7 @@ const promotes = ({ group, replica }: SimNode) =>
   replica?.conf.learners.length === 1 &&
   (group?.state.pendingConfIndex ?? 0) > (group?.state.confIndex ?? 0);
 
-test("as soon as three voters count any one of them may be lost for good, whichever of the others was away", () => {
+test("[RM19] as soon as three voters count any one of them may be lost for good, whichever of the others was away", () => {
   let lost = 0;
   for (let afterMs = 0; afterMs < 40; afterMs++) {
     const scenario = new Scenario(2);
@@ -185,7 +185,7 @@ test("as soon as three voters count any one of them may be lost for good, whiche
   expect(lost).toBeGreaterThan(20);
 });
 
-test("where a fourth voter is lost as it comes, and a third was away, calls end, and all goes on with either of them", () => {
+test("[RM19] where a fourth voter is lost as it comes, and a third was away, calls end, and all goes on with either of them", () => {
   for (let afterMs = 0; afterMs < 10; afterMs++) {
     const scenario = new Scenario(3);
     for (const node of scenario.nodes.values()) node.mood.latencyMs = 3;
