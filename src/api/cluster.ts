@@ -17,6 +17,9 @@ const Member = Type.Object({
   /** Log entries that it lacks, where the answering node knows. */
   lag: Type.Optional(Type.Integer()),
   last_contact_ms: Type.Optional(Type.Integer()),
+  failure: Type.Optional(
+    Type.String({ description: "Why the answering node cannot reach it, where it knows." }),
+  ),
   disk_free_bytes: Type.Optional(
     Type.Integer({
       description: "Free on the file system of its data directory, about a second ago.",

@@ -157,6 +157,9 @@ function statusView(view: ClusterView): StatusView {
       ...(member.lastContactMs === undefined
         ? {}
         : { last_contact_ms: Math.round(member.lastContactMs) }),
+      ...(member.state === "unreachable" && member.failure !== undefined
+        ? { failure: member.failure }
+        : {}),
       ...(member.disk === undefined
         ? {}
         : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),

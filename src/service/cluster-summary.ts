@@ -79,9 +79,15 @@ function judge(
   const full = fullOnes(voters);
   const spare = Math.max(0, voters.length - down.length - full.length - majority);
   const parts: string[] = [];
-  if (down.length > 0) {
+  const silent = down.filter((member) => !runs(member));
+  if (silent.length > 0) {
     parts.push(
-      `Degraded: ${names(down)} cannot be reached, and the cluster ${survives(spare)}. Start it again, or replace it: add another with \`corvo server --join\`, then \`corvo cluster remove ${down[0]?.id}\`.`,
+      `Degraded: ${names(silent)} cannot be reached, and the cluster ${survives(spare)}. Start it again, or replace it: add another with \`corvo server --join\`, then \`corvo cluster remove ${silent[0]?.id}\`.`,
+    );
+  }
+  for (const member of down.filter(runs)) {
+    parts.push(
+      `Degraded: node ${describeOneWay(member)}, and the cluster ${survives(spare)}. Look at what lies between, and at its --peer-advertise.`,
     );
   }
   if (full.length > 0) {
@@ -114,7 +120,11 @@ function others(view: ClusterView): string[] {
   const slow = view.members.filter((member) => member.voter && member.state === "catching up");
   if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
   for (const learner of view.members.filter((member) => !member.voter)) {
-    if (learner.state === "unreachable") {
+    if (learner.state === "unreachable" && runs(learner)) {
+      parts.push(
+        `Learner ${describeOneWay(learner)}: look at what lies between, and at its --peer-advertise.`,
+      );
+    } else if (learner.state === "unreachable") {
       parts.push(`Learner ${learner.id} cannot be reached.`);
     } else if (learner.state === "catching up") {
       parts.push(`Learner ${describeLag(learner)} is catching up and votes when it has.`);
@@ -142,6 +152,18 @@ function fullOnes(members: readonly ClusterMember[]): ClusterMember[] {
     ({ disk, state }) =>
       state !== "unreachable" && disk !== undefined && disk.freeBytes < fullBelowBytes,
   );
+}
+
+/** Nodes call each other in both directions, and some other way than from here is open. */
+const heardMs = 3000;
+
+function runs({ lastContactMs }: ClusterMember): boolean {
+  return lastContactMs !== undefined && lastContactMs < heardMs;
+}
+
+function describeOneWay({ id, peerAddress, failure }: ClusterMember): string {
+  const why = failure === undefined ? "" : ` (${failure})`;
+  return `${id} runs, but cannot be reached at ${peerAddress}${why}`;
 }
 
 function survives(spare: number): string {

@@ -18,6 +18,8 @@ export interface ClusterMember {
   /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
   readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
   readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
+  /** Why this node cannot reach it, when it cannot and knows. */
+  readonly failure: string | undefined;
 }
 
 export interface ClusterView {

@@ -1,6 +1,6 @@
 /** A node whose join is cut off, at any point, goes on by the very line that it was started with. */
 import { expect, test } from "bun:test";
-import { Cluster, until } from "../support/cluster/cluster.ts";
+import { Cluster, freePort, until } from "../support/cluster/cluster.ts";
 
 test.each([1, 3])(
   "a node that is killed after it joined, before it got the state, becomes a voter all the same (%p shards)",
@@ -26,3 +26,27 @@ test.each([1, 3])(
   },
   30_000,
 );
+
+test("a node that others cannot call is told so, by name of the address, and so is whoever asks how the cluster is", async () => {
+  await using cluster = await Cluster.of(1);
+  const [first] = cluster.nodes;
+  if (first === undefined) throw new Error("there is no node");
+  const nowhere = `127.0.0.1:${await freePort()}`;
+  const joiner = await cluster.add({ words: ["--peer-advertise", nowhere] });
+
+  joiner.spawn();
+  await until("it says so", async () =>
+    joiner.said.includes(
+      `${first.url} leads the cluster and does not reach this node at ${nowhere}: Failed to connect`,
+    ),
+  );
+
+  const status = await first.status();
+  expect(status.summary).toContain(
+    `runs, but cannot be reached at ${nowhere} (Failed to connect): look at what lies between`,
+  );
+  expect(status.nodes.find(({ address }) => address === nowhere)).toMatchObject({
+    state: "unreachable",
+    failure: "Failed to connect",
+  });
+}, 30_000);

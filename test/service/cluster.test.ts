@@ -20,6 +20,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     lastContactMs: 10,
     disk: undefined,
     state: "ok",
+    failure: undefined,
     ...more,
   };
 }
@@ -42,7 +43,8 @@ function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}
 }
 
 const learner = { voter: false, role: "learner" } as const;
-const gone = { state: "unreachable" } as const;
+const gone = { state: "unreachable", lastContactMs: 9000 } as const;
+const deaf = { state: "unreachable", lastContactMs: 800, failure: "Failed to connect" } as const;
 const full = { disk: { freeBytes: 0, usedBytes: 1e9 } } as const;
 
 describe("how the cluster is, in a sentence", () => {
@@ -93,6 +95,24 @@ describe("how the cluster is, in a sentence", () => {
       view([member(1), member(2), member(3, gone)]),
       "degraded",
       "Degraded: node 3 cannot be reached, and the cluster tolerates no further failure. Start it again, or replace it: add another with `corvo server --join`, then `corvo cluster remove 3`.",
+    ],
+    [
+      "one of three runs, and the leader cannot call it",
+      view([member(1), member(2), member(3, deaf)]),
+      "degraded",
+      "Degraded: node 3 runs, but cannot be reached at 10.0.0.3:9090 (Failed to connect), and the cluster tolerates no further failure. Look at what lies between, and at its --peer-advertise.",
+    ],
+    [
+      "one of five is down, and the leader cannot call another one",
+      view([member(1), member(2), member(3, deaf), member(4, gone), member(5)]),
+      "degraded",
+      "Degraded: node 4 cannot be reached, and the cluster tolerates no further failure. Start it again, or replace it: add another with `corvo server --join`, then `corvo cluster remove 4`. Degraded: node 3 runs, but cannot be reached at 10.0.0.3:9090 (Failed to connect), and the cluster tolerates no further failure. Look at what lies between, and at its --peer-advertise.",
+    ],
+    [
+      "a node has joined that the leader cannot call",
+      view([member(1), member(2, { ...learner, ...deaf })]),
+      "degraded",
+      "One voter: losing it stops writes. Learner 2 runs, but cannot be reached at 10.0.0.2:9090 (Failed to connect): look at what lies between, and at its --peer-advertise.",
     ],
     [
       "the disk of one of three is full",

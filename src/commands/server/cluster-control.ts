@@ -101,6 +101,7 @@ function viewOf(
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
       const condition = env.peers.conditionOf(member.id);
+      const { sinceMs: unreachedMs, failure } = env.peers.unreached(member.id);
       const lag = isSelf
         ? raft.log.committed - replica.appliedIndex
         : progress === undefined
@@ -124,10 +125,12 @@ function viewOf(
         state: stateOf({
           isSelf,
           isHeard: lastContactMs !== undefined,
-          silentMs: env.peers.silentMs(member.id),
+          // One that is heard and cannot be called gets nothing of the log.
+          silentMs: Math.max(env.peers.silentMs(member.id), unreachedMs),
           lag,
           isDraining: condition?.isDraining === true,
         }),
+        failure: unreachedMs > 0 ? failure : undefined,
       };
     }),
   };

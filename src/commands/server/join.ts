@@ -131,11 +131,22 @@ async function clusterAt(address: string, httpUrl: string): Promise<string | und
   return undefined;
 }
 
-export interface MembersShown {
+/** A cluster as one of its nodes sees it. */
+export interface ClusterSeen {
   readonly clusterId: string;
   readonly recoveryEpoch: number;
   readonly appliedIndex: number;
-  readonly uuids: readonly string[];
+  readonly members: readonly SeenMember[];
+  /** The node leads, by its own word. */
+  readonly leads: boolean;
+  /** Of the node that leads as far as it knows. */
+  readonly leaderUrl: string | undefined;
+}
+
+interface SeenMember {
+  readonly uuid: string;
+  /** Why the node cannot reach it, if it cannot and knows. */
+  readonly failure?: string | undefined;
 }
 
 /** By the word of this node, whether it leads or not. */
@@ -146,14 +157,15 @@ function statusAt(url: string) {
   );
 }
 
-/** Who the members are. */
-export async function membersAt(url: string): Promise<MembersShown> {
+export async function clusterSeenAt(url: string): Promise<ClusterSeen> {
   const status = await statusAt(url);
   return {
     clusterId: status.cluster_id,
     recoveryEpoch: status.recovery_epoch ?? 0,
     appliedIndex: Number(status.applied_index),
-    uuids: status.nodes.map(({ uuid }) => uuid),
+    members: status.nodes,
+    leads: status.leader_id !== "" && status.leader_id === status.node_id,
+    leaderUrl: status.nodes.find(({ id }) => id === status.leader_id)?.http_url,
   };
 }
 

@@ -47,6 +47,8 @@ export interface Peers {
   lastContactMs(nodeId: number): number | undefined;
   /** How long nothing came from another node, from the beginning on if nothing ever did. */
   silentMs(nodeId: number): number;
+  /** How long this node has not reached another one, and why, if it knows. */
+  unreached(nodeId: number): { readonly sinceMs: number; readonly failure: string | undefined };
   /** How a node is by its own word, this one included. */
   conditionOf(nodeId: number): NodeCondition | undefined;
 }
@@ -133,6 +135,10 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
     },
     lastContactMs: (nodeId) => statsOf(nodeId)?.lastContactMs,
     silentMs: (nodeId) => statsOf(nodeId)?.silentMs ?? 0,
+    unreached(nodeId) {
+      const { unreachedMs = 0, lastFailure } = statsOf(nodeId) ?? {};
+      return { sinceMs: unreachedMs, failure: lastFailure };
+    },
     conditionOf: (nodeId) =>
       nodeId === settings.nodeId ? env.condition() : statsOf(nodeId)?.condition,
   };

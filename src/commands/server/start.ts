@@ -23,10 +23,10 @@ import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts
 import type { FormingGate } from "./forming-gate.ts";
 import { aloneOptions, type ClusterOptions } from "./identity.ts";
 import { announce } from "./join.ts";
+import { createLeaderWatch, type LeaderWatch } from "./leader-watch.ts";
 import { metricsText } from "./metrics.ts";
 import { createDrain, createGate, openNode } from "./open-node.ts";
 import { createPeers, type Peers } from "./peers.ts";
-import { createRemovalWatch, type RemovalWatch } from "./removal-watch.ts";
 import { createRouting } from "./routing.ts";
 import { peerSecrets } from "./secret.ts";
 import {
@@ -107,7 +107,7 @@ interface Parts {
   readonly drain: Drain;
   readonly gate: FormingGate;
   readonly blobs: Blobs;
-  readonly removal: RemovalWatch;
+  readonly leaderWatch: LeaderWatch;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -118,7 +118,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const opened = openNode(options, peerBind, logger);
   opened.catch(() => peerBind.release());
   const { self, port, identity, firstPeers, storage } = await opened;
-  const { secrets, tls } = options.cluster;
+  const { secrets, tls, join } = options.cluster;
   const known = peerSecrets(secrets, identity.clusterId, peerBind.host);
 
   // A node that was away is told of others, and given entries to apply, while its shards are being opened.
@@ -161,8 +161,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ...{ options, secrets: known, logger, selfId: identity.nodeId },
     membership: () => membership,
   });
-  const snapshot = () => snapshotNow(cores, systemClock);
-  const control = { ...identity, peers, secrets, snapshot };
+  const control = { ...identity, peers, secrets, snapshot: () => snapshotNow(cores, systemClock) };
   const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);
@@ -172,9 +171,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   gate.look();
   for (const { replica } of cores) replica.start();
   const onRemoved = (reason: string) => end({ kind: "removed", reason });
-  const removal = createRemovalWatch(cores, { identity, membership, peers, onRemoved });
-  const parts: Parts = { storage, peers, membership, duties, shards, drain, gate, blobs, removal };
-  for (const part of [membership, duties, blobs.keeper, removal]) part.start();
+  const watched = { identity, membership, peers, join, logger, onRemoved };
+  const leaderWatch = createLeaderWatch(cores, watched);
+  const parts = { storage, peers, membership, duties, shards, drain, gate, blobs, leaderWatch };
+  for (const part of [membership, duties, blobs.keeper, leaderWatch]) part.start();
 
   const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
@@ -257,8 +257,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, duties, shards, blobs, removal } = parts;
-  removal.stop();
+  const { storage, peers, membership, duties, shards, blobs, leaderWatch } = parts;
+  leaderWatch.stop();
   blobs.keeper.stop();
   for (const { node } of shards) node.stop();
   membership.stop();

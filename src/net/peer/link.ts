@@ -40,6 +40,8 @@ export class PeerLink {
   groups: readonly number[] = [];
   /** Why the last call or connection ended. */
   lastFailure: string | undefined;
+  /** Since when there is no connection; of no meaning while there is one. */
+  #downSinceMs: number;
   readonly #deps: PeerDeps;
   readonly #options: LinkOptions;
   readonly #queue = new MessageQueue(peerLimits.queueMessagesMax, peerLimits.queueBytesMax);
@@ -60,11 +62,17 @@ export class PeerLink {
     this.#deps = deps;
     this.#options = options;
     this.address = options.address;
+    this.#downSinceMs = deps.clock.monotonicMs();
     this.#call();
   }
 
   get isConnected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** How long the peer has not been reached; 0 while it is. */
+  get unreachedMs(): number {
+    return this.isConnected ? 0 : this.#deps.clock.monotonicMs() - this.#downSinceMs;
   }
 
   get queuedMessages(): number {
@@ -147,6 +155,7 @@ export class PeerLink {
   #onEnded(connection: Connection, reason: string): void {
     if (this.#connection !== connection) return;
     this.#connection = undefined;
+    this.#downSinceMs = this.#deps.clock.monotonicMs();
     this.rttMs = undefined;
     this.#stopTimer?.();
     if (!this.#stopped) this.#onFailed("was lost", reason);

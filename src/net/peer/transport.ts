@@ -60,6 +60,8 @@ export interface PeerStats extends Readonly<Traffic> {
   readonly queuedMessages: number;
   readonly queuedBytes: number;
   readonly groups: readonly number[];
+  /** How long this node has had no connection to it; 0 while it has. */
+  readonly unreachedMs: number;
   /** Why the last call or connection to it ended. */
   readonly lastFailure: string | undefined;
 }
@@ -231,6 +233,7 @@ class Transport implements PeerTransport {
         queuedMessages: link.queuedMessages,
         queuedBytes: link.queuedBytes,
         groups: link.groups,
+        unreachedMs: link.unreachedMs,
         lastFailure: link.lastFailure,
       };
     });

@@ -449,6 +449,20 @@ test("[P43] one that nothing ever came from is silent since it is a peer", () =>
   expect(one.peer(2)).toMatchObject({ lastContactMs: undefined, silentMs: 6000 });
 });
 
+test("[P43] one that calls, and cannot be called, is heard and not reached", async () => {
+  const time = manualTime();
+  using one = openPeerNode(1, time);
+  using two = openPeerNode(2);
+  one.transport.setPeers(new Map([[2, { host: "127.0.0.1", port: 1, uuid: uuidOf(2) }]]));
+  two.transport.setPeers(new Map([[1, one.address()]]));
+  await one.until("it called", () => one.peer(2).isCalling);
+  await one.until("the call to it failed", () => one.peer(2).lastFailure !== undefined);
+  time.advance(1500);
+
+  expect(one.peer(2)).toMatchObject({ isConnected: false, unreachedMs: 1500 });
+  expect(two.peer(1)).toMatchObject({ isConnected: true, unreachedMs: 0 });
+});
+
 test("[P44] after stop nothing is called back and nothing stays connected", async () => {
   await using pair = await pairThroughProxy();
   const { one, two, proxy } = pair;
