@@ -17,6 +17,12 @@ const Member = Type.Object({
   /** Log entries that it lacks, where the answering node knows. */
   lag: Type.Optional(Type.Integer()),
   last_contact_ms: Type.Optional(Type.Integer()),
+  clock_skew_ms: Type.Optional(
+    Type.Integer({
+      description:
+        "How far its wall clock is ahead of the answering node's, or behind if negative, about a second ago.",
+    }),
+  ),
   failure: Type.Optional(
     Type.String({ description: "Why the answering node cannot reach it, where it knows." }),
   ),

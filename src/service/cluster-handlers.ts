@@ -157,6 +157,9 @@ function statusView(view: ClusterView): StatusView {
       ...(member.lastContactMs === undefined
         ? {}
         : { last_contact_ms: Math.round(member.lastContactMs) }),
+      ...(member.clockSkewMs === undefined
+        ? {}
+        : { clock_skew_ms: Math.round(member.clockSkewMs) }),
       ...(member.state === "unreachable" && member.failure !== undefined
         ? { failure: member.failure }
         : {}),

@@ -2,6 +2,7 @@
  * How the cluster is, in one sentence for whoever looks after it: what it can lose, what is wrong, and what to do about it.
  * The worst thing comes first. A follower knows only itself and its leader, so it judges nothing that it cannot see.
  */
+import { formatDuration } from "../base/time.ts";
 import type { ClusterMember, ClusterView } from "./cluster.ts";
 
 export interface ClusterSummary {
@@ -116,7 +117,7 @@ function soundness(voters: number, spare: number): string {
 
 /** What does not endanger writes, and is worth a word all the same. */
 function others(view: ClusterView): string[] {
-  const parts = drainingOnes(view);
+  const parts = [...drainingOnes(view), ...wrongClocks(view)];
   const slow = view.members.filter((member) => member.voter && member.state === "catching up");
   if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
   for (const learner of view.members.filter((member) => !member.voter)) {
@@ -142,6 +143,18 @@ function drainingOnes({ members }: ClusterView): string[] {
       ({ id }) =>
         `Node ${id} is draining: it gives out no work. Stop it, or let it go on with \`corvo server drain --undo\`.`,
     );
+}
+
+/** What two clocks that are set by NTP never differ by. */
+const skewMsMax = 1000;
+
+function wrongClocks({ members, selfId }: ClusterView): string[] {
+  return members.flatMap(({ id, state, clockSkewMs = 0 }) => {
+    const byMs = Math.abs(clockSkewMs);
+    if (byMs <= skewMsMax || state === "unreachable") return [];
+    const side = clockSkewMs > 0 ? "ahead of" : "behind";
+    return `The clock of node ${id} is ${formatDuration(Math.round(byMs / 100) * 100)} ${side} that of node ${selfId}: set them by NTP, since jobs fall due by the clock of whoever leads.`;
+  });
 }
 
 /** With less than this a log can no longer grow. */

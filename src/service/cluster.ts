@@ -18,6 +18,8 @@ export interface ClusterMember {
   /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
   readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
   readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
+  /** How far its wall clock is ahead of this node's, or behind if negative; undefined when it did not say. */
+  readonly clockSkewMs: number | undefined;
   /** Why this node cannot reach it, when it cannot and knows. */
   readonly failure: string | undefined;
 }

@@ -20,6 +20,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     lastContactMs: 10,
     disk: undefined,
     state: "ok",
+    clockSkewMs: 0,
     failure: undefined,
     ...more,
   };
@@ -139,6 +140,18 @@ describe("how the cluster is, in a sentence", () => {
       "Healthy: the cluster tolerates 1 failure. Node 2 is draining: it gives out no work. Stop it, or let it go on with `corvo server drain --undo`.",
     ],
     [
+      "the clocks of two nodes are wrong",
+      view([
+        member(1),
+        member(2, { clockSkewMs: 125_040 }),
+        member(3, { clockSkewMs: -1200 }),
+        member(4, { clockSkewMs: 900 }),
+        member(5, { clockSkewMs: undefined }),
+      ]),
+      "healthy",
+      "Healthy: the cluster tolerates 2 failures. The clock of node 2 is 2m5s ahead of that of node 1: set them by NTP, since jobs fall due by the clock of whoever leads. The clock of node 3 is 1.2s behind that of node 1: set them by NTP, since jobs fall due by the clock of whoever leads.",
+    ],
+    [
       "a single node drains",
       view([member(1, { state: "draining" })]),
       "healthy",
@@ -254,7 +267,15 @@ const nodeInput = (node: string) => ({ params: {}, query: {}, body: { node } });
 describe("cluster operations", () => {
   test("the status has the members as the node sees them, with indexes as text", async () => {
     const { handlers } = control(
-      view([member(1), member(2, { lag: undefined, lastContactMs: undefined, state: "unknown" })]),
+      view([
+        member(1),
+        member(2, {
+          lag: undefined,
+          lastContactMs: undefined,
+          clockSkewMs: undefined,
+          state: "unknown",
+        }),
+      ]),
     );
     const status = await handlers.clusterStatus({ params: {}, query: {}, body: {} }, context);
     expect(status).toEqual({
@@ -284,6 +305,7 @@ describe("cluster operations", () => {
           self: true,
           lag: 0,
           last_contact_ms: 10,
+          clock_skew_ms: 0,
         },
         {
           id: "2",

@@ -130,6 +130,7 @@ function viewOf(
           lag,
           isDraining: condition?.isDraining === true,
         }),
+        clockSkewMs: isSelf ? 0 : env.peers.clockSkewMs(member.id),
         failure: unreachedMs > 0 ? failure : undefined,
       };
     }),

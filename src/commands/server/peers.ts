@@ -49,6 +49,8 @@ export interface Peers {
   silentMs(nodeId: number): number;
   /** How long this node has not reached another one, and why, if it knows. */
   unreached(nodeId: number): { readonly sinceMs: number; readonly failure: string | undefined };
+  /** How far another node's wall clock is ahead of this one's; undefined when it did not say. */
+  clockSkewMs(nodeId: number): number | undefined;
   /** How a node is by its own word, this one included. */
   conditionOf(nodeId: number): NodeCondition | undefined;
 }
@@ -139,6 +141,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       const { unreachedMs = 0, lastFailure } = statsOf(nodeId) ?? {};
       return { sinceMs: unreachedMs, failure: lastFailure };
     },
+    clockSkewMs: (nodeId) => statsOf(nodeId)?.clockSkewMs,
     conditionOf: (nodeId) =>
       nodeId === settings.nodeId ? env.condition() : statsOf(nodeId)?.condition,
   };

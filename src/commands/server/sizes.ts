@@ -1,6 +1,7 @@
 /** What a node takes up on disk and in memory, and what is left. */
 import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
+import { systemClock } from "../_shared/system.ts";
 import type { Blobs } from "./blobs.ts";
 import type { ShardStorage, Storage } from "./storage.ts";
 
@@ -52,5 +53,6 @@ export function conditionOf(
     dataBytes: (sizes[0]?.logBytes ?? 0) + stateBytes + blobs.store.totalBytes,
     isDraining: drain.isOn,
     lacksBlobs: blobs.keeper.missing > 0,
+    clockMs: systemClock.nowMs(),
   };
 }

@@ -10,6 +10,8 @@ export interface NodeCondition {
   readonly isDraining: boolean;
   /** Jobs use blobs that it has not fetched yet. */
   readonly lacksBlobs: boolean;
+  /** Its wall clock as it says this, in milliseconds since 1970; undefined from older versions. */
+  readonly clockMs: number | undefined;
 }
 
 /** Bits of one number; readers skip those that they do not know. */
@@ -20,8 +22,9 @@ export function encodeCondition(condition: NodeCondition): Uint8Array {
   const writer = new ByteWriter(32);
   writer.varint(condition.diskFreeBytes);
   writer.varint(condition.dataBytes);
-  const { isDraining, lacksBlobs } = condition;
+  const { isDraining, lacksBlobs, clockMs } = condition;
   writer.varint((isDraining ? drainingFlag : 0) | (lacksBlobs ? blobsFlag : 0));
+  if (clockMs !== undefined) writer.varint(Math.max(0, Math.round(clockMs)));
   return writer.written();
 }
 
@@ -35,5 +38,6 @@ export function readCondition(reader: ByteReader): NodeCondition {
     dataBytes,
     isDraining: (flags & drainingFlag) !== 0,
     lacksBlobs: (flags & blobsFlag) !== 0,
+    clockMs: reader.remaining === 0 ? undefined : reader.varint(),
   };
 }

@@ -57,6 +57,8 @@ export interface PeerStats extends Readonly<Traffic> {
   readonly rttMs: number | undefined;
   /** What it last told about itself; older versions tell nothing. */
   readonly condition: NodeCondition | undefined;
+  /** How far its wall clock is ahead of this node's, or behind if negative. */
+  readonly clockSkewMs: number | undefined;
   readonly queuedMessages: number;
   readonly queuedBytes: number;
   readonly groups: readonly number[];
@@ -89,6 +91,8 @@ export interface PeerTransport {
 }
 
 const secretBytesMin = 16;
+/** Told with every ping: of the last five seconds. */
+const skewSamples = 5;
 
 export function createPeerTransport(options: PeerTransportOptions): PeerTransport {
   return new Transport(options);
@@ -105,6 +109,8 @@ class Transport implements PeerTransport {
   readonly #lastContactMs = new Map<number, number>();
   readonly #firstMs = new Map<number, number>();
   readonly #conditions = new Map<number, NodeCondition>();
+  /** By how much a node's clock seemed to be ahead, the last few times it told. */
+  readonly #skewsMs = new Map<number, readonly number[]>();
   #listener: Listener | undefined;
   #lastRefusal: string | undefined;
   #stopped = false;
@@ -140,7 +146,7 @@ class Transport implements PeerTransport {
         },
         onSnapshotConnection: (connection, peer) => inbox.receive(connection, peer),
         onContact: (nodeId) => this.#touch(nodeId),
-        onCondition: (nodeId, condition) => this.#conditions.set(nodeId, condition),
+        onCondition: (nodeId, condition) => this.#noteCondition(nodeId, condition),
         onProven: (nodeId) => this.#links.get(nodeId)?.wake(),
         onRefused: (reason) => {
           this.#lastRefusal = reason;
@@ -173,6 +179,7 @@ class Transport implements PeerTransport {
       this.#lastContactMs.delete(nodeId);
       this.#firstMs.delete(nodeId);
       this.#conditions.delete(nodeId);
+      this.#skewsMs.delete(nodeId);
     }
     for (const [nodeId, address] of peers) {
       if (nodeId === this.#options.self.nodeId) continue;
@@ -230,6 +237,7 @@ class Transport implements PeerTransport {
         silentMs: nowMs - (contactMs ?? this.#firstMs.get(nodeId) ?? nowMs),
         rttMs: link.rttMs,
         condition: this.#conditions.get(nodeId),
+        clockSkewMs: this.#clockSkewOf(nodeId),
         queuedMessages: link.queuedMessages,
         queuedBytes: link.queuedBytes,
         groups: link.groups,
@@ -274,6 +282,21 @@ class Transport implements PeerTransport {
     if (!this.#links.has(nodeId)) return `the address of node ${nodeId} is unknown`;
     if (this.#senders.has(nodeId)) return `another snapshot is on its way to node ${nodeId}`;
     return undefined;
+  }
+
+  #noteCondition(nodeId: number, condition: NodeCondition): void {
+    this.#conditions.set(nodeId, condition);
+    const { clockMs } = condition;
+    if (clockMs === undefined) return;
+    const before = this.#skewsMs.get(nodeId) ?? [];
+    const skewMs = clockMs - this.#deps.clock.nowMs();
+    this.#skewsMs.set(nodeId, [...before.slice(1 - skewSamples), skewMs]);
+  }
+
+  /** The way here, and a pause of this process, only make a clock seem to be behind: the least of that is the truth. */
+  #clockSkewOf(nodeId: number): number | undefined {
+    const skewsMs = this.#skewsMs.get(nodeId);
+    return skewsMs === undefined ? undefined : Math.max(...skewsMs);
   }
 
   #touch(nodeId: number): void {

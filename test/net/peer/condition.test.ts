@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import { ByteReader } from "../../../src/net/peer/bytes.ts";
+import { encodeCondition, readCondition } from "../../../src/net/peer/condition.ts";
 import { connectAll, manualTime, openPeerNode } from "../../support/peer-node.ts";
 
 test("[P28] a node that drains is known for it without waiting for a ping", async () => {
@@ -7,7 +9,13 @@ test("[P28] a node that drains is known for it without waiting for a ping", asyn
   using one = openPeerNode(1, {
     clock,
     timers,
-    condition: () => ({ diskFreeBytes: 1, dataBytes: 1, isDraining, lacksBlobs: false }),
+    condition: () => ({
+      diskFreeBytes: 1,
+      dataBytes: 1,
+      isDraining,
+      lacksBlobs: false,
+      clockMs: 0,
+    }),
   });
   using two = openPeerNode(2);
   connectAll([one, two]);
@@ -24,7 +32,7 @@ test("[P28] how a node is reaches the others with its pings", async () => {
   using one = openPeerNode(1, {
     condition: () => ({
       ...{ diskFreeBytes: 2 ** 40, dataBytes: 17 },
-      ...{ isDraining, lacksBlobs: !isDraining },
+      ...{ isDraining, lacksBlobs: !isDraining, clockMs: Date.now() + 90_000 },
     }),
   });
   using two = openPeerNode(2);
@@ -36,6 +44,50 @@ test("[P28] how a node is reaches the others with its pings", async () => {
   await two.until("it is told again", () => two.peer(1).condition?.isDraining === true);
 
   const numbers = { diskFreeBytes: 2 ** 40, dataBytes: 17 };
-  expect(first).toEqual({ ...numbers, isDraining: false, lacksBlobs: true });
+  expect(first).toMatchObject({ ...numbers, isDraining: false, lacksBlobs: true });
+  const { clockSkewMs = 0 } = two.peer(1);
+  expect(Math.abs(clockSkewMs - 90_000)).toBeLessThan(5000);
   expect(one.peer(2).condition).toBeUndefined();
+});
+
+test("[P28] older versions say nothing of their clock, and skip what newer ones say", () => {
+  const told = { diskFreeBytes: 1, dataBytes: 2, isDraining: true, lacksBlobs: false };
+  const read = (bytes: Uint8Array) => readCondition(new ByteReader(bytes));
+  expect(read(encodeCondition({ ...told, clockMs: undefined }))).toEqual({
+    ...told,
+    clockMs: undefined,
+  });
+  expect(read(encodeCondition({ ...told, clockMs: 1_800_000_000_000.4 }))).toEqual({
+    ...told,
+    clockMs: 1_800_000_000_000,
+  });
+});
+
+test("[P28] what is told late makes a clock seem to be behind only until it is told in time", async () => {
+  let lateMs = 5000;
+  let told = 0;
+  using one = openPeerNode(1, {
+    condition: () => {
+      told++;
+      return {
+        ...{ diskFreeBytes: 1, dataBytes: 1, isDraining: false, lacksBlobs: false },
+        clockMs: Date.now() - lateMs,
+      };
+    },
+  });
+  using two = openPeerNode(2);
+  connectAll([one, two]);
+  await two.until("it seems to be behind", () => (two.peer(1).clockSkewMs ?? 0) < -4000);
+
+  lateMs = 0;
+  one.transport.tellCondition();
+  await two.until("it is not", () => (two.peer(1).clockSkewMs ?? -5000) > -1000);
+  lateMs = 5000;
+  const inTime = told;
+  while ((two.peer(1).clockSkewMs ?? 0) > -4000) {
+    one.transport.tellCondition();
+    await new Promise(setImmediate);
+  }
+  // The last five count.
+  expect(told - inTime).toBeGreaterThanOrEqual(5);
 });
