@@ -234,7 +234,9 @@ async function settleAlone(membership: Membership, duties: ShardDuties): Promise
 
 /** Members of shard 0 hear from its leader, and it from them, ten times a second. */
 function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
-  return id === self.nodeId || (peers.lastContactMs(id) ?? silentMs) < silentMs;
+  if (id === self.nodeId) return true;
+  const isHeard = (peers.lastContactMs(id) ?? silentMs) < silentMs;
+  return isHeard && peers.unreached(id).sinceMs < silentMs;
 }
 
 interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {
