@@ -1,8 +1,12 @@
 /** What each answer of another node proves to one that hears of no leader. */
 import { expect, test } from "bun:test";
 import type { ClusterSeen } from "../../src/commands/server/join.ts";
-import { LeaderWatch } from "../../src/commands/server/leader-watch.ts";
+import { isLed, LeaderWatch } from "../../src/commands/server/leader-watch.ts";
+import { MemoryLog } from "../../src/raft/memory-log.ts";
+import { createMessage, emptyConfState, emptyData } from "../../src/raft/message.ts";
+import { RaftNode } from "../../src/raft/node.ts";
 import { manualTime } from "../support/peer-node.ts";
+import { SeededRandom } from "../support/seeded-random.ts";
 
 const membersOf = (...uuids: string[]) => uuids.map((uuid) => ({ uuid }));
 const own: ClusterSeen = {
@@ -22,7 +26,7 @@ async function watch(
   answers: Readonly<Record<string, ClusterSeen | Error>>,
   {
     looks = 3,
-    isLed = (_look: number): boolean => false,
+    isLedAt = (_look: number): boolean => false,
     self = own,
     known = Object.keys(answers),
   } = {},
@@ -35,7 +39,7 @@ async function watch(
   const watching = new LeaderWatch({
     uuid: "me",
     timers: time.timers,
-    isLed: () => isLed(look),
+    isLed: () => isLedAt(look),
     own: () => self,
     urls: () => Promise.resolve(known),
     ask: async (url) => {
@@ -62,7 +66,7 @@ test("a node is removed when another one says so twice", async () => {
 });
 
 test("nobody is asked while there is a leader", async () => {
-  expect((await watch({ one: later }, { isLed: () => true })).asked).toEqual([]);
+  expect((await watch({ one: later }, { isLedAt: () => true })).asked).toEqual([]);
 });
 
 test("who does not answer, or has not come so far, leaves the word to others", async () => {
@@ -91,8 +95,8 @@ test("a node that does not know yet that it is a member proves nothing by it", a
 test("a leader that does not reach this node is told of once, until this node is led again", async () => {
   expect((await watch({ one: leading }, { looks: 1 })).unreached).toEqual([]);
   expect((await watch({ one: leading }, { looks: 9 })).unreached).toEqual(["one"]);
-  const isLed = (look: number) => look === 4;
-  expect((await watch({ one: leading }, { looks: 9, isLed })).unreached).toEqual(["one", "one"]);
+  const isLedAt = (look: number) => look === 4;
+  expect((await watch({ one: leading }, { looks: 9, isLedAt })).unreached).toEqual(["one", "one"]);
 });
 
 test("whoever is said to lead is asked itself, and believed only then", async () => {
@@ -138,4 +142,22 @@ test("names that lead nowhere are asked again later", async () => {
   }
   watching.stop();
   expect(looks).toBe(3);
+});
+
+test("a learner is led for as long as something comes from its leader, and not for ever after that", () => {
+  const storage = new MemoryLog();
+  const conf = { ...emptyConfState, voters: [1], learners: [2] };
+  storage.installSnapshot({ index: 5, term: 1, conf, data: emptyData });
+  const learner = new RaftNode({ id: 2, storage, random: new SeededRandom(1), applied: 5 });
+  const heartbeat = createMessage("MsgHeartbeat", 2, { from: 1, term: 1, commit: 5 });
+  expect(isLed(learner.state)).toBe(false);
+
+  learner.step(heartbeat);
+  for (let tick = 1; tick < 2 * learner.state.config.electionTicks; tick++) learner.tick();
+  expect(isLed(learner.state)).toBe(true);
+  learner.tick();
+  expect(learner.state.leader).toBe(1);
+  expect(isLed(learner.state)).toBe(false);
+  learner.step(heartbeat);
+  expect(isLed(learner.state)).toBe(true);
 });

@@ -8,11 +8,11 @@
  */
 import type { Logger, Timers } from "../../base/ports.ts";
 import { none } from "../../raft/message.ts";
+import type { RaftState } from "../../raft/state.ts";
 import type { Membership } from "../../replica/membership.ts";
 import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemTimers } from "../_shared/system.ts";
 import { type ClusterSeen, clusterSeenAt, resolveAddress } from "./join.ts";
-import type { Peers } from "./peers.ts";
 import type { ShardCore } from "./shard.ts";
 
 export interface LeaderWatchDeps {
@@ -98,14 +98,12 @@ export function createLeaderWatch(
   {
     identity,
     membership,
-    peers,
     join,
     logger,
     onRemoved,
   }: {
     readonly identity: NodeIdentity;
     readonly membership: Membership;
-    readonly peers: Peers;
     /** Addresses through which it joined: all that a node knows to which nothing has come yet. */
     readonly join: readonly string[];
     readonly logger: Logger;
@@ -120,10 +118,7 @@ export function createLeaderWatch(
   return new LeaderWatch({
     uuid,
     timers: systemTimers,
-    isLed: () => {
-      const { leader } = group.state;
-      return leader === nodeId || (leader !== none && peers.silentMs(leader) < watchMs);
-    },
+    isLed: () => isLed(group.state),
     own: () => ({
       clusterId,
       recoveryEpoch,
@@ -139,7 +134,8 @@ export function createLeaderWatch(
     onRemoved: (url) =>
       onRemoved(`node ${nodeId} was removed from cluster ${clusterId}, says ${url}`),
     onUnreached: (url, { members }) => {
-      const failure = members.find((member) => member.uuid === uuid)?.failure ?? "it says not why";
+      const failure =
+        members.find((member) => member.uuid === uuid)?.failure ?? "it does not say why";
       logger.warn(
         `${url} leads the cluster and does not reach this node at ${membership.self.peerAddress}: ${failure}`,
         {
@@ -148,6 +144,15 @@ export function createLeaderWatch(
       );
     },
   });
+}
+
+/**
+ * By what came from a leader, not by connections to it, on which answers come back also when it cannot call this node. Who
+ * votes gives a silent leader up by itself; a learner never does.
+ */
+export function isLed({ role, leader, electionElapsed, config }: RaftState): boolean {
+  if (role === "leader") return true;
+  return leader !== none && electionElapsed < 2 * config.electionTicks;
 }
 
 function hasRemoved(uuid: string, own: Own, seen: ClusterSeen): boolean {

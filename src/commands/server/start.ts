@@ -171,7 +171,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   gate.look();
   for (const { replica } of cores) replica.start();
   const onRemoved = (reason: string) => end({ kind: "removed", reason });
-  const watched = { identity, membership, peers, join, logger, onRemoved };
+  const watched = { identity, membership, join, logger, onRemoved };
   const leaderWatch = createLeaderWatch(cores, watched);
   const parts = { storage, peers, membership, duties, shards, drain, gate, blobs, leaderWatch };
   for (const part of [membership, duties, blobs.keeper, leaderWatch]) part.start();
