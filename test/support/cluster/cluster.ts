@@ -348,7 +348,7 @@ export class Cluster {
     return this.running.filter((node) => node !== leader);
   }
 
-  /** Until the leader counts so many voters, all of them reachable, and every node has applied everything. */
+  /** Until the leader counts so many voters, all of them reachable, and every node knows a leader. */
   async settled(voters: number, withinMs = 20_000): Promise<ClusterNode> {
     const leader = await until(
       `${voters} voters, all reachable`,
@@ -359,8 +359,9 @@ export class Cluster {
         const ok = nodes.filter((node) => node.voter && node.state === "ok");
         if (ok.length !== voters || nodes.length < voters) return undefined;
         const views = await Promise.all(this.running.map((node) => node.status()));
-        const shards = views.flatMap((view) => view.shards ?? []);
-        return shards.every((shard) => shard.leader_id !== "") ? found : undefined;
+        // One that has just come up may not have heard of the leader yet, and then passes no call on.
+        const groups = views.flatMap((view) => [view, ...(view.shards ?? [])]);
+        return groups.every((group) => group.leader_id !== "") ? found : undefined;
       },
       withinMs,
     );
