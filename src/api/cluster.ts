@@ -20,11 +20,11 @@ const Member = Type.Object({
   clock_skew_ms: Type.Optional(
     Type.Integer({
       description:
-        "How far its wall clock is ahead of the answering node's, or behind if negative, about a second ago.",
+        "How far its wall clock is ahead of the answering node's, or behind if negative, by what it told in the last seconds.",
     }),
   ),
   failure: Type.Optional(
-    Type.String({ description: "Why the answering node cannot reach it, where it knows." }),
+    Type.String({ description: "Why the answering node cannot call it, if it cannot." }),
   ),
   disk_free_bytes: Type.Optional(
     Type.Integer({

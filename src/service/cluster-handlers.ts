@@ -160,9 +160,7 @@ function statusView(view: ClusterView): StatusView {
       ...(member.clockSkewMs === undefined
         ? {}
         : { clock_skew_ms: Math.round(member.clockSkewMs) }),
-      ...(member.state === "unreachable" && member.failure !== undefined
-        ? { failure: member.failure }
-        : {}),
+      ...(member.failure === undefined ? {} : { failure: member.failure }),
       ...(member.disk === undefined
         ? {}
         : { disk_free_bytes: member.disk.freeBytes, data_bytes: member.disk.usedBytes }),

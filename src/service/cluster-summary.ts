@@ -80,15 +80,15 @@ function judge(
   const full = fullOnes(voters);
   const spare = Math.max(0, voters.length - down.length - full.length - majority);
   const parts: string[] = [];
-  const silent = down.filter((member) => !runs(member));
+  const silent = down.filter((member) => !member.isOneWay);
   if (silent.length > 0) {
     parts.push(
       `Degraded: ${names(silent)} cannot be reached, and the cluster ${survives(spare)}. Start it again, or replace it: add another with \`corvo server --join\`, then \`corvo cluster remove ${silent[0]?.id}\`.`,
     );
   }
-  for (const member of down.filter(runs)) {
+  for (const member of down.filter(({ isOneWay }) => isOneWay)) {
     parts.push(
-      `Degraded: node ${describeOneWay(member)}, and the cluster ${survives(spare)}. Look at what lies between, and at its --peer-advertise.`,
+      `Degraded: node ${describeOneWay(member)}, and the cluster ${survives(spare)}. ${oneWayAdvice}`,
     );
   }
   if (full.length > 0) {
@@ -121,10 +121,8 @@ function others(view: ClusterView): string[] {
   const slow = view.members.filter((member) => member.voter && member.state === "catching up");
   if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
   for (const learner of view.members.filter((member) => !member.voter)) {
-    if (learner.state === "unreachable" && runs(learner)) {
-      parts.push(
-        `Learner ${describeOneWay(learner)}: look at what lies between, and at its --peer-advertise.`,
-      );
+    if (learner.isOneWay) {
+      parts.push(`Learner ${describeOneWay(learner)}. ${oneWayAdvice}`);
     } else if (learner.state === "unreachable") {
       parts.push(`Learner ${learner.id} cannot be reached.`);
     } else if (learner.state === "catching up") {
@@ -149,12 +147,17 @@ function drainingOnes({ members }: ClusterView): string[] {
 const skewMsMax = 1000;
 
 function wrongClocks({ members, selfId }: ClusterView): string[] {
-  return members.flatMap(({ id, state, clockSkewMs = 0 }) => {
+  const wrong = members.flatMap(({ id, state, clockSkewMs = 0 }) => {
     const byMs = Math.abs(clockSkewMs);
+    // Of one that is out of touch it is old.
     if (byMs <= skewMsMax || state === "unreachable") return [];
-    const side = clockSkewMs > 0 ? "ahead of" : "behind";
-    return `The clock of node ${id} is ${formatDuration(Math.round(byMs / 100) * 100)} ${side} that of node ${selfId}: set them by NTP, since jobs fall due by the clock of whoever leads.`;
+    const by = formatDuration(Math.round(byMs / 100) * 100);
+    return `node ${id} is ${by} ${clockSkewMs > 0 ? "ahead" : "behind"}`;
   });
+  if (wrong.length === 0) return [];
+  return [
+    `Clocks differ from that of node ${selfId}: ${wrong.join(", ")}. Set them by NTP, since jobs fall due by the clock of whoever leads.`,
+  ];
 }
 
 /** With less than this a log can no longer grow. */
@@ -167,12 +170,7 @@ function fullOnes(members: readonly ClusterMember[]): ClusterMember[] {
   );
 }
 
-/** Nodes call each other in both directions, and some other way than from here is open. */
-const heardMs = 3000;
-
-function runs({ lastContactMs }: ClusterMember): boolean {
-  return lastContactMs !== undefined && lastContactMs < heardMs;
-}
+const oneWayAdvice = "Look at what lies between, and at its --peer-advertise.";
 
 function describeOneWay({ id, peerAddress, failure }: ClusterMember): string {
   const why = failure === undefined ? "" : ` (${failure})`;

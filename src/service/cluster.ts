@@ -20,7 +20,9 @@ export interface ClusterMember {
   readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
   /** How far its wall clock is ahead of this node's, or behind if negative; undefined when it did not say. */
   readonly clockSkewMs: number | undefined;
-  /** Why this node cannot reach it, when it cannot and knows. */
+  /** It calls this node, which cannot call it: it runs, and what lies between does not let both ways through. */
+  readonly isOneWay: boolean;
+  /** Why this node cannot call it, when it cannot. */
   readonly failure: string | undefined;
 }
 

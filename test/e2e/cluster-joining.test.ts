@@ -43,7 +43,7 @@ test("a node that others cannot call is told so, by name of the address, and so 
 
   const status = await first.status();
   expect(status.summary).toContain(
-    `runs, but cannot be reached at ${nowhere} (Failed to connect): look at what lies between`,
+    `runs, but cannot be reached at ${nowhere} (Failed to connect). Look at what lies between`,
   );
   expect(status.nodes.find(({ address }) => address === nowhere)).toMatchObject({
     state: "unreachable",

@@ -21,6 +21,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     disk: undefined,
     state: "ok",
     clockSkewMs: 0,
+    isOneWay: false,
     failure: undefined,
     ...more,
   };
@@ -44,8 +45,8 @@ function view(members: readonly ClusterMember[], more: Partial<ClusterView> = {}
 }
 
 const learner = { voter: false, role: "learner" } as const;
-const gone = { state: "unreachable", lastContactMs: 9000 } as const;
-const deaf = { state: "unreachable", lastContactMs: 800, failure: "Failed to connect" } as const;
+const gone = { state: "unreachable" } as const;
+const deaf = { state: "unreachable", isOneWay: true, failure: "Failed to connect" } as const;
 const full = { disk: { freeBytes: 0, usedBytes: 1e9 } } as const;
 
 describe("how the cluster is, in a sentence", () => {
@@ -113,7 +114,7 @@ describe("how the cluster is, in a sentence", () => {
       "a node has joined that the leader cannot call",
       view([member(1), member(2, { ...learner, ...deaf })]),
       "degraded",
-      "One voter: losing it stops writes. Learner 2 runs, but cannot be reached at 10.0.0.2:9090 (Failed to connect): look at what lies between, and at its --peer-advertise.",
+      "One voter: losing it stops writes. Learner 2 runs, but cannot be reached at 10.0.0.2:9090 (Failed to connect). Look at what lies between, and at its --peer-advertise.",
     ],
     [
       "the disk of one of three is full",
@@ -149,7 +150,7 @@ describe("how the cluster is, in a sentence", () => {
         member(5, { clockSkewMs: undefined }),
       ]),
       "healthy",
-      "Healthy: the cluster tolerates 2 failures. The clock of node 2 is 2m5s ahead of that of node 1: set them by NTP, since jobs fall due by the clock of whoever leads. The clock of node 3 is 1.2s behind that of node 1: set them by NTP, since jobs fall due by the clock of whoever leads.",
+      "Healthy: the cluster tolerates 2 failures. Clocks differ from that of node 1: node 2 is 2m5s ahead, node 3 is 1.2s behind. Set them by NTP, since jobs fall due by the clock of whoever leads.",
     ],
     [
       "a single node drains",

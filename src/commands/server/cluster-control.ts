@@ -18,7 +18,7 @@ import { snapshotAt } from "./join.ts";
 import type { Peers } from "./peers.ts";
 import { type ClusterSecrets, checkProof } from "./secret.ts";
 
-/** A member that was silent for longer counts as unreachable. */
+/** A member that was silent, or could not be called, for longer counts as unreachable. */
 const silentMsMax = 3000;
 
 interface ControlEnv {
@@ -101,7 +101,9 @@ function viewOf(
       const progress = membership.progressOf(member.id);
       const lastContactMs = isSelf ? 0 : membership.lastContactMs(member.id);
       const condition = env.peers.conditionOf(member.id);
-      const { sinceMs: unreachedMs, failure } = env.peers.unreached(member.id);
+      const stats = env.peers.statsOf(member.id);
+      const isHeard = (stats?.silentMs ?? 0) <= silentMsMax;
+      const isReached = (stats?.unreachedMs ?? 0) <= silentMsMax;
       const lag = isSelf
         ? raft.log.committed - replica.appliedIndex
         : progress === undefined
@@ -124,14 +126,15 @@ function viewOf(
             : { freeBytes: condition.diskFreeBytes, usedBytes: condition.dataBytes },
         state: stateOf({
           isSelf,
-          isHeard: lastContactMs !== undefined,
+          wasHeard: lastContactMs !== undefined,
           // One that is heard and cannot be called gets nothing of the log.
-          silentMs: Math.max(env.peers.silentMs(member.id), unreachedMs),
+          isInTouch: isHeard && isReached,
           lag,
           isDraining: condition?.isDraining === true,
         }),
-        clockSkewMs: isSelf ? 0 : env.peers.clockSkewMs(member.id),
-        failure: unreachedMs > 0 ? failure : undefined,
+        clockSkewMs: isSelf ? 0 : stats?.clockSkewMs,
+        isOneWay: isHeard && !isReached,
+        failure: isReached ? undefined : stats?.lastFailure,
       };
     }),
   };
@@ -171,14 +174,14 @@ const catchingUpEntries = 1000;
 
 function stateOf(member: {
   isSelf: boolean;
-  isHeard: boolean;
-  silentMs: number;
+  wasHeard: boolean;
+  isInTouch: boolean;
   lag: number | undefined;
   isDraining: boolean;
 }): ClusterMember["state"] {
   if (member.isSelf) return member.isDraining ? "draining" : "ok";
-  if (member.silentMs > silentMsMax) return "unreachable";
-  if (!member.isHeard) return "unknown";
+  if (!member.isInTouch) return "unreachable";
+  if (!member.wasHeard) return "unknown";
   if (member.isDraining) return "draining";
   return (member.lag ?? 0) > catchingUpEntries ? "catching up" : "ok";
 }

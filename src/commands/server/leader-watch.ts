@@ -22,8 +22,10 @@ export interface LeaderWatchDeps {
   readonly isLed: () => boolean;
   /** What this node has applied. */
   readonly own: () => Omit<ClusterSeen, "leads" | "leaderUrl">;
-  /** Where the others listen, as far as this node knows. */
-  readonly urls: () => Promise<readonly string[]>;
+  /** Where the others listen, as far as this node knows: URLs, or addresses like those of `--join`. */
+  readonly addresses: () => readonly string[];
+  /** The URLs that an address stands for. */
+  readonly resolve: (address: string) => Promise<readonly string[]>;
   readonly ask: (url: string) => Promise<ClusterSeen>;
   /** `url` is that of the node that says so. */
   readonly onRemoved: (url: string) => void;
@@ -79,18 +81,22 @@ export class LeaderWatch {
 
   /** Also whoever leads by the word of these. */
   async #askAll(): Promise<readonly Answer[]> {
-    const urls = await this.#deps.urls().catch((): readonly string[] => []);
+    const { addresses, resolve } = this.#deps;
+    // A name that leads nowhere, like a node that does not answer, leaves it to the others.
+    const urls = (await fulfilled(addresses().map(resolve))).flat();
     const answers = await this.#ask(urls);
     const leaders = new Set(answers.flatMap(({ seen }) => seen.leaderUrl ?? []));
     return [...answers, ...(await this.#ask([...leaders].filter((url) => !urls.includes(url))))];
   }
 
-  async #ask(urls: readonly string[]): Promise<readonly Answer[]> {
-    const answers = urls.map(async (url) => ({ url, seen: await this.#deps.ask(url) }));
-    // Who does not answer knows nothing.
-    const settled = await Promise.allSettled(answers);
-    return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  #ask(urls: readonly string[]): Promise<readonly Answer[]> {
+    return fulfilled(urls.map(async (url) => ({ url, seen: await this.#deps.ask(url) })));
   }
+}
+
+async function fulfilled<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
 }
 
 export function createLeaderWatch(
@@ -125,11 +131,11 @@ export function createLeaderWatch(
       appliedIndex: replica.appliedIndex,
       members: membership.members,
     }),
-    urls: async () => {
+    addresses: () => {
       const others = membership.members.filter((member) => member.uuid !== uuid);
-      if (others.length > 0) return others.map(({ httpUrl }) => httpUrl);
-      return (await Promise.all(join.map(resolveAddress))).flat();
+      return others.length > 0 ? others.map(({ httpUrl }) => httpUrl) : join;
     },
+    resolve: resolveAddress,
     ask: clusterSeenAt,
     onRemoved: (url) =>
       onRemoved(`node ${nodeId} was removed from cluster ${clusterId}, says ${url}`),

@@ -7,7 +7,11 @@ import type { NodeCondition } from "../../net/peer/condition.ts";
 import type { PeerTls } from "../../net/peer/connection.ts";
 import type { PeerIdentity } from "../../net/peer/handshake.ts";
 import type { ReceivedSnapshot } from "../../net/peer/snapshot-inbox.ts";
-import { createPeerTransport, type PeerTransport } from "../../net/peer/transport.ts";
+import {
+  createPeerTransport,
+  type PeerStats,
+  type PeerTransport,
+} from "../../net/peer/transport.ts";
 import type { Message } from "../../raft/message.ts";
 import type { Group } from "../../replica/group.ts";
 import type { Snapshots } from "../../replica/snapshots.ts";
@@ -45,12 +49,8 @@ export interface Peers {
   ): void;
   setMembers(members: readonly Member[]): void;
   lastContactMs(nodeId: number): number | undefined;
-  /** How long nothing came from another node, from the beginning on if nothing ever did. */
-  silentMs(nodeId: number): number;
-  /** How long this node has not reached another one, and why, if it knows. */
-  unreached(nodeId: number): { readonly sinceMs: number; readonly failure: string | undefined };
-  /** How far another node's wall clock is ahead of this one's; undefined when it did not say. */
-  clockSkewMs(nodeId: number): number | undefined;
+  /** What the transport knows of another node; undefined of this one, and of nodes that it has not been told of. */
+  statsOf(nodeId: number): PeerStats | undefined;
   /** How a node is by its own word, this one included. */
   conditionOf(nodeId: number): NodeCondition | undefined;
 }
@@ -136,12 +136,7 @@ export function createPeers(settings: PeerSettings, env: PeerEnv): Peers {
       connect();
     },
     lastContactMs: (nodeId) => statsOf(nodeId)?.lastContactMs,
-    silentMs: (nodeId) => statsOf(nodeId)?.silentMs ?? 0,
-    unreached(nodeId) {
-      const { unreachedMs = 0, lastFailure } = statsOf(nodeId) ?? {};
-      return { sinceMs: unreachedMs, failure: lastFailure };
-    },
-    clockSkewMs: (nodeId) => statsOf(nodeId)?.clockSkewMs,
+    statsOf,
     conditionOf: (nodeId) =>
       nodeId === settings.nodeId ? env.condition() : statsOf(nodeId)?.condition,
   };

@@ -235,8 +235,8 @@ async function settleAlone(membership: Membership, duties: ShardDuties): Promise
 /** Members of shard 0 hear from its leader, and it from them, ten times a second. */
 function isInTouch(id: number, self: NodeIdentity, peers: Peers): boolean {
   if (id === self.nodeId) return true;
-  const isHeard = (peers.lastContactMs(id) ?? silentMs) < silentMs;
-  return isHeard && peers.unreached(id).sinceMs < silentMs;
+  const { lastContactMs = silentMs, unreachedMs = silentMs } = peers.statsOf(id) ?? {};
+  return lastContactMs < silentMs && unreachedMs < silentMs;
 }
 
 interface CoresEnv extends Omit<ConsensusEnv, "onEffects" | "onEvents" | "ticker"> {

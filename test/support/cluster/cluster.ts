@@ -72,11 +72,14 @@ export async function until<T>(
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const port = 12_000 + (portsTried++ % 20_000);
     if (await isFree(port)) return port;
   }
   throw new Error("no free port from 12000 to 32000 in 50 attempts");
 }
+
+/** From anywhere, since other runs look for ports too; then one after the other, so that none is given out twice. */
+let portsTried = Math.floor(Math.random() * 20_000);
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
