@@ -53,7 +53,7 @@ export const knownBugs: readonly KnownBug[] = [
   {
     id: "E17",
     says: "a vote leaves before the disk has it",
-    by: "simulator",
+    by: "tests",
     file: "src/raft/ready.ts",
     from: " || work.newTermOrVote;",
     to: ";",

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { foundBugs } from "./found-bugs.ts";
 import { families, type KnownBug, knownBugs } from "./known-bugs.ts";
 
-const seedsMax = Number(process.argv[2] ?? 100);
+const seedsMax = Number(process.argv[2] ?? 60);
 const wanted = process.argv[3] ?? "";
 /** A bug may make something run for ever. */
 const runMsMax = 300_000;
