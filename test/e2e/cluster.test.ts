@@ -5,6 +5,7 @@ import { Cluster, until } from "../support/cluster/cluster.ts";
 import { change, enqueue, fill, firstIndex } from "../support/cluster/cluster-steps.ts";
 import { differences } from "../support/cluster/compare.ts";
 import { nemesisRun, nextWrite, underLoad } from "../support/cluster/nemesis-run.ts";
+import { seriesOf } from "../support/metrics.ts";
 
 test("a server and two that join make three voters, and any of them takes and shows jobs", async () => {
   await using cluster = await Cluster.of(3);
@@ -93,6 +94,9 @@ test("nodes for whom the log no longer reaches back get the whole state, and it 
   asleep.resume();
   await cluster.level();
   expect(asleep.said).toContain("starting again: a newer state was received");
+  const series = await seriesOf(`${leader.url}/metrics`);
+  const sent = series.get(`corvo_peer_sent_snapshot_bytes_total{peer="${asleep.id}"}`);
+  expect(sent).toBeGreaterThan(10_000);
 
   await dead.kill();
   const replacement = await cluster.add({ join: [leader] });

@@ -1,7 +1,9 @@
 /** What a Prometheus server is told, read as one reads it: names, labels with escapes, numbers. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { until } from "../support/cluster/cluster.ts";
+import { Cluster, until } from "../support/cluster/cluster.ts";
+import { enqueue } from "../support/cluster/cluster-steps.ts";
 import { type LiveServer, liveServer } from "../support/live-server.ts";
+import { seriesOf } from "../support/metrics.ts";
 
 let server: LiveServer;
 beforeAll(async () => {
@@ -9,19 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Values by name and labels; throws at a line that is none. */
-async function scrape(path = "/metrics"): Promise<Map<string, number>> {
-  const response = await fetch(server.url + path);
-  expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
-  const series = new Map<string, number>();
-  for (const line of (await response.text()).split("\n")) {
-    if (line === "" || line.startsWith("#")) continue;
-    const match = /^([a-z_]+(?:\{.*\})?) (\S+)$/.exec(line);
-    if (match === null) throw new Error(`no series: ${line}`);
-    series.set(match[1] ?? "", Number(match[2]));
-  }
-  return series;
-}
+const scrape = (url = server.url) => seriesOf(`${url}/metrics`);
 
 test("jobs, events, calls and consensus are counted as they are", async () => {
   const queue = "metrics/of@this";
@@ -56,7 +46,7 @@ test("jobs, events, calls and consensus are counted as they are", async () => {
 
 test("buckets of a histogram grow, and both paths tell the same names", async () => {
   await server.get("/status");
-  const [one, other] = [await scrape(), await scrape("/api/v1/metrics")];
+  const [one, other] = [await scrape(), await seriesOf(`${server.url}/api/v1/metrics`)];
   const call = 'method="GET",route="/api/v1/status"';
   const buckets = [...one].filter(([name]) =>
     name.startsWith(`corvo_http_request_duration_seconds_bucket{${call}`),
@@ -95,3 +85,43 @@ test("messages to webhooks are counted: those that wait, those that ended, and t
   expect(series.get('corvo_delivery_tries_total{result="delivered"}')).toBe(0);
   expect(series.get("corvo_webhooks_disabled")).toBe(0);
 });
+
+test("a leader tells how it reaches the others and how far their logs are, and a follower what it sees", async () => {
+  await using cluster = await Cluster.of(3);
+  const leader = await cluster.leader();
+  const [one, two] = await cluster.followers();
+  if (one === undefined || two === undefined) throw new Error("there are no two followers");
+  const of = ({ id }: { id: number }) => ({
+    link: `{peer="${id}"}`,
+    log: `{shard="0",peer="${id}"}`,
+  });
+  const [left, right] = [of(one), of(two)];
+
+  await enqueue(leader, 1);
+  const whole = await until("both have all of the log", async () => {
+    const found = await scrape(leader.url);
+    const lag = (peer: { log: string }) => found.get(`corvo_peer_lag_entries${peer.log}`);
+    return lag(left) === 0 && lag(right) === 0 ? found : undefined;
+  });
+  for (const { link, log } of [left, right]) {
+    expect(whole.get(`corvo_peer_connected${link}`)).toBe(1);
+    expect(whole.get(`corvo_peer_replication_state${log}`)).toBe(1);
+    expect(whole.get(`corvo_peer_round_trip_seconds${link}`)).toBeLessThan(5);
+    expect(Math.abs(whole.get(`corvo_peer_clock_skew_seconds${link}`) ?? 9)).toBeLessThan(5);
+    expect(whole.get(`corvo_peer_sent_bytes_total${link}`)).toBeGreaterThan(100);
+    expect(whole.get(`corvo_peer_received_bytes_total${link}`)).toBeGreaterThan(100);
+  }
+
+  await one.kill();
+  await enqueue(leader, 2);
+  const less = await until("the loss shows", async () => {
+    const found = await scrape(leader.url);
+    return found.get(`corvo_peer_connected${left.link}`) === 0 ? found : undefined;
+  });
+  expect(less.get(`corvo_peer_lag_entries${left.log}`)).toBeGreaterThan(0);
+  expect(less.get(`corvo_peer_connected${right.link}`)).toBe(1);
+
+  const seen = [...(await scrape(two.url)).keys()];
+  expect(seen.filter((name) => name.startsWith("corvo_peer_connected"))).toHaveLength(2);
+  expect(seen.filter((name) => name.startsWith("corvo_peer_lag_entries"))).toEqual([]);
+}, 30_000);

@@ -5,15 +5,18 @@
  *
  * Queues are many: those beyond a bound are left out, the ones with the fewest unfinished jobs first, and counted.
  */
-import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { typeOfCode } from "../../engine/event-types.ts";
 import { jobStates } from "../../engine/job.ts";
 import type { QueueRecord } from "../../engine/state.ts";
 import type { CallStats } from "../../net/http/call-stats.ts";
 import { durationBounds } from "../../net/http/call-stats.ts";
+import type { PeerStats } from "../../net/peer/transport.ts";
 import type { Node } from "../../service/node.ts";
 import { textIndexView } from "../../service/system-handlers.ts";
 import type { Blobs } from "./blobs.ts";
+import { Page } from "./metrics-page.ts";
+import { tellPeers } from "./peer-metrics.ts";
 import type { ShardCore } from "./shard.ts";
 
 /** Queues that have series of their own. */
@@ -27,9 +30,9 @@ export interface Measured {
   readonly inFlight: number;
   readonly streams: number;
   readonly blobs: Pick<Blobs, "store" | "keeper" | "disk">;
+  /** The other nodes of the cluster. */
+  readonly peers: readonly PeerStats[];
 }
-
-type Labels = Readonly<Record<string, string>>;
 
 export function metricsText(measured: Measured): Promise<string> {
   const registry = new Registry();
@@ -39,51 +42,11 @@ export function metricsText(measured: Measured): Promise<string> {
   tellDeliveries(page, measured.nodes);
   tellWorkers(page, measured);
   tellConsensus(page, measured.cores);
+  tellPeers(page, measured);
   tellCalls(page, measured);
   tellRoom(page, measured.blobs);
   tellProcess(page, measured);
   return registry.metrics();
-}
-
-class Page {
-  readonly #registry: Registry;
-
-  constructor(registry: Registry) {
-    this.#registry = registry;
-  }
-
-  gauge(name: string, help: string, rows: Iterable<readonly [Labels, number]>): void {
-    const all = [...rows];
-    const labelNames = Object.keys(all[0]?.[0] ?? {});
-    const gauge = new Gauge({ name, help, labelNames, registers: [this.#registry] });
-    for (const [labels, value] of all) gauge.set(labels, value);
-  }
-
-  counter(name: string, help: string, rows: Iterable<readonly [Labels, number]>): void {
-    const all = [...rows];
-    const labelNames = Object.keys(all[0]?.[0] ?? {});
-    const counter = new Counter({ name, help, labelNames, registers: [this.#registry] });
-    for (const [labels, value] of all) counter.inc(labels, value);
-  }
-
-  /** Series of a histogram that was added up elsewhere, with the ends of their names. */
-  histogram(
-    name: string,
-    help: string,
-    rows: readonly (readonly [string, Labels, number])[],
-  ): void {
-    const values = rows.map(([end, labels, value]) => ({
-      metricName: name + end,
-      labels,
-      value,
-    }));
-    const get = async () => ({ name, help, type: "histogram", values, aggregator: "sum" });
-    this.#registry.registerMetric({ name, get } as unknown as Metric);
-  }
-
-  one(name: string, help: string, value: number): void {
-    this.gauge(name, help, [[{}, value]]);
-  }
 }
 
 function tellJobs(page: Page, nodes: readonly Node[]): void {

@@ -335,6 +335,7 @@ function openApp(
         cores: env.cores,
         nodes: parts.shards.map(({ node }) => node),
         blobs: parts.blobs,
+        peers: parts.peers.transport.stats().peers,
       }),
     limits: {
       ...defaultHttpLimits,

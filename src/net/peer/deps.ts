@@ -25,6 +25,8 @@ export interface Traffic {
   sentBytes: number;
   receivedMessages: number;
   receivedBytes: number;
+  /** Of snapshots, as far as the peer has written them. They travel beside the messages. */
+  sentSnapshotBytes: number;
 }
 
 /**

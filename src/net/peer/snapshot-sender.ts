@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { callPeer } from "./caller.ts";
 import type { Connection } from "./connection.ts";
-import type { PeerAddress, PeerDeps } from "./deps.ts";
+import type { PeerAddress, PeerDeps, Traffic } from "./deps.ts";
 import { type FrameType, frameTypes } from "./frame.ts";
 import { peerLimits } from "./limits.ts";
 import {
@@ -35,8 +35,14 @@ export interface OutgoingSnapshot {
 
 export type SnapshotDone = (ok: boolean, reason: string) => void;
 
+interface SnapshotTarget extends PeerAddress {
+  readonly nodeId: number;
+  readonly traffic: Pick<Traffic, "sentSnapshotBytes">;
+}
+
 export class SnapshotSender {
   readonly #deps: PeerDeps;
+  readonly #traffic: SnapshotTarget["traffic"];
   readonly #snapshot: OutgoingSnapshot;
   readonly #done: SnapshotDone;
   readonly #cancelCall: () => void;
@@ -50,11 +56,12 @@ export class SnapshotSender {
 
   constructor(
     deps: PeerDeps,
-    target: PeerAddress & { readonly nodeId: number },
+    { traffic, ...target }: SnapshotTarget,
     snapshot: OutgoingSnapshot,
     done: SnapshotDone,
   ) {
     this.#deps = deps;
+    this.#traffic = traffic;
     this.#snapshot = snapshot;
     this.#done = done;
     this.#cancelCall = callPeer(
@@ -136,7 +143,9 @@ export class SnapshotSender {
     } else if (ack.value > this.#sentBytes) {
       this.#finish(false, `${ack.value} bytes are acknowledged and ${this.#sentBytes} were sent`);
     } else {
-      this.#ackedBytes = Math.max(this.#ackedBytes, ack.value);
+      const ackedBytes = Math.max(this.#ackedBytes, ack.value);
+      this.#traffic.sentSnapshotBytes += ackedBytes - this.#ackedBytes;
+      this.#ackedBytes = ackedBytes;
       this.#wake?.();
     }
   }

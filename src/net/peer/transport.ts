@@ -210,7 +210,7 @@ class Transport implements PeerTransport {
     }
     const sender = new SnapshotSender(
       this.#deps,
-      { ...link.address, nodeId },
+      { ...link.address, nodeId, traffic: this.#trafficOf(nodeId) },
       snapshot,
       (ok, reason) => {
         this.#senders.delete(nodeId);
@@ -306,7 +306,13 @@ class Transport implements PeerTransport {
   #trafficOf(nodeId: number): Traffic {
     let traffic = this.#traffic.get(nodeId);
     if (traffic === undefined) {
-      traffic = { sentMessages: 0, sentBytes: 0, receivedMessages: 0, receivedBytes: 0 };
+      traffic = {
+        sentMessages: 0,
+        sentBytes: 0,
+        receivedMessages: 0,
+        receivedBytes: 0,
+        sentSnapshotBytes: 0,
+      };
       this.#traffic.set(nodeId, traffic);
     }
     return traffic;
