@@ -21,7 +21,7 @@ export function sizesOf({
   const { bytes, walBytes } = log.size();
   return {
     logBytes: bytes + walBytes,
-    stateBytes: statSync(files.statePath).size,
+    stateBytes: bytesOf(files.statePath),
     memoryBytes: process.memoryUsage.rss(),
     texts:
       texts === undefined
@@ -30,7 +30,7 @@ export function sizesOf({
   };
 }
 
-/** Its thread makes the files, and makes them anew when it must. */
+/** Of a database with what waits in its write-ahead log. A thread may be making the files anew at this moment. */
 function bytesOf(path: string): number {
   const sizes = [path, `${path}-wal`].map((one) => statSync(one, { throwIfNoEntry: false })?.size);
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
