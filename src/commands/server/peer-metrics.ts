@@ -41,7 +41,10 @@ function tellLinks(page: Page, peers: readonly PeerStats[]): void {
   page.gauge(
     "corvo_peer_clock_skew_seconds",
     "How far the clock of the peer is ahead of that of this node.",
-    each(({ clockSkewMs }) => (clockSkewMs === undefined ? undefined : clockSkewMs / 1000)),
+    // Of one that does not call it is old.
+    each(({ isCalling, clockSkewMs }) =>
+      isCalling && clockSkewMs !== undefined ? clockSkewMs / 1000 : undefined,
+    ),
   );
   page.gauge(
     "corvo_peer_queued_bytes",
