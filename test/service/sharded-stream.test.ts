@@ -159,6 +159,7 @@ describe("credits", () => {
         this.credits[shard] = claim.credits === 0 ? 0 : had + claim.credits;
         return true;
       },
+      letGo: (shard) => this.#endLink(shard),
     });
 
     /** A job comes in a shard: it is pushed if the shard has a credit. */
@@ -183,9 +184,13 @@ describe("credits", () => {
 
     breakLink(shard: number): void {
       this.isDown[shard] = true;
+      this.#endLink(shard);
+      this.lender.lost(shard);
+    }
+
+    #endLink(shard: number): void {
       this.links[shard] = (this.links[shard] ?? 0) + 1;
       this.credits[shard] = 0;
-      this.lender.lost(shard);
     }
 
     get out(): number {
@@ -219,6 +224,38 @@ describe("credits", () => {
 
     expect(rig.credits[1]).toBeGreaterThan(0);
     expect(rig.out).toBe(4);
+  });
+
+  test("a shard that refuses one claim and takes the next has the credits of the next", async () => {
+    const rig = new Shards();
+    rig.isDown[0] = true;
+    await rig.lender.add({ queues: ["0"], credits: 1 });
+    // It becomes the leader after the first claim came, and before the second does.
+    void settle().then(() => rig.isDown.fill(false));
+    await rig.lender.add({ queues: ["0"], credits: 2 });
+    await settle();
+    await settle();
+    expect(rig.credits).toEqual([2, 0, 0]);
+
+    await rig.time.pass(1000);
+
+    expect(rig.credits).toEqual([3, 0, 0]);
+  });
+
+  test("a shard that does not take the end of a claim is let go, since it would still send jobs", async () => {
+    const rig = new Shards();
+    await rig.lender.add({ queues: ["0"], credits: 2 });
+    await settle();
+    expect(rig.credits).toEqual([2, 0, 0]);
+
+    rig.isDown[0] = true;
+    await rig.lender.add({ queues: ["0"], credits: 0 });
+    expect(rig.credits).toEqual([0, 0, 0]);
+
+    rig.isDown[0] = false;
+    await rig.lender.add({ queues: ["0"], credits: 1 });
+    await rig.time.pass(1000);
+    expect(rig.credits).toEqual([1, 0, 0]);
   });
 
   test("[S16] there are never more out than the worker gave, and none are lost, whatever happens in between", async () => {
@@ -261,7 +298,8 @@ describe("credits", () => {
         expect(await rig.eventually(() => rig.out === given)).toBe(true);
         rig.lender.close();
       }),
-      { numRuns: 100 },
+      // Rare orders of events matter, and a run takes ten microseconds.
+      { numRuns: 20_000 },
     );
   });
 });

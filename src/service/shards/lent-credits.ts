@@ -33,13 +33,20 @@ interface Loan {
   isDown: boolean;
   /** When it was lent to last, as a count. */
   turn: number;
+  /** How often all that it was lent went out of its hands. What becomes of a claim of an earlier term is of no interest. */
+  term: number;
 }
 
 interface LenderDeps {
   readonly timers: Timers;
   readonly shardOf: (queue: string) => number;
-  /** Sends a claim to a shard; false when it could not be. What it sends back is pushed before this resolves. Never rejects. */
+  /**
+   * Sends a claim to a shard; false when it did not take it. What it sends back is pushed before this resolves. Never rejects.
+   * A shard that refuses one claim may take the next: it need not have led when the first one came.
+   */
   readonly claim: (shard: number, claim: Claim) => Promise<boolean>;
+  /** Ends the way to a shard, if there is one: the shard has no credits then, and nothing comes from it. */
+  readonly letGo: (shard: number) => void;
 }
 
 export class LentCredits {
@@ -95,10 +102,9 @@ export class LentCredits {
   lost(shard: number): void {
     const loan = this.#loans.get(shard);
     if (loan === undefined) return;
-    if (!loan.isDiscarded) this.#free += loan.lent;
-    loan.lent = 0;
-    loan.isDown = true;
-    this.#retryLater();
+    this.#back(loan, loan.lent);
+    loan.term++;
+    this.#down(loan);
     this.#lend();
   }
 
@@ -139,6 +145,7 @@ export class LentCredits {
       isDiscarded: false,
       isDown: false,
       turn: this.#turn++,
+      term: 0,
     };
     this.#loans.set(shard, loan);
     return loan;
@@ -168,8 +175,12 @@ export class LentCredits {
     const loan = this.#loans.get(shard);
     if (loan === undefined || this.#claim === undefined) return;
     const claim = { ...this.#claim, queues: loan.queues, credits };
+    const { term } = loan;
     void this.#deps.claim(shard, claim).then((isTaken) => {
-      if (!isTaken) this.lost(shard);
+      if (isTaken || loan.term !== term) return;
+      this.#back(loan, credits);
+      this.#down(loan);
+      this.#lend();
     });
   }
 
@@ -184,16 +195,32 @@ export class LentCredits {
     if (loan.returning !== undefined) return loan.returning;
     if (loan.lent === 0 || this.#claim === undefined) return Promise.resolve();
     const claim = { ...this.#claim, queues: loan.queues, credits: 0 };
-    loan.returning = this.#deps.claim(shard, claim).then((isSent) => {
+    const { term } = loan;
+    loan.returning = this.#deps.claim(shard, claim).then((isTaken) => {
       loan.returning = undefined;
-      if (!loan.isDiscarded) this.#free += loan.lent;
+      if (loan.term === term) {
+        if (!isTaken) {
+          this.#deps.letGo(shard);
+          this.#down(loan);
+        }
+        this.#back(loan, loan.lent);
+        loan.term++;
+      }
       loan.isDiscarded = false;
-      loan.lent = 0;
-      if (isSent) return;
-      loan.isDown = true;
-      this.#retryLater();
     });
     return loan.returning;
+  }
+
+  /** Credits that a shard does not have any more. */
+  #back(loan: Loan, credits: number): void {
+    const unused = Math.min(credits, loan.lent);
+    loan.lent -= unused;
+    if (!loan.isDiscarded) this.#free += unused;
+  }
+
+  #down(loan: Loan): void {
+    loan.isDown = true;
+    this.#retryLater();
   }
 
   #armMove(): void {

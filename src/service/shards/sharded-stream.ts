@@ -64,6 +64,7 @@ class ShardedSession implements StreamSession {
             return false;
           },
         ),
+      letGo: (shard) => this.#letGo(shard),
     });
   }
 
@@ -104,11 +105,7 @@ class ShardedSession implements StreamSession {
   close(): void {
     this.#isClosed = true;
     this.#credits.close();
-    for (const { session, stop } of this.#links.values()) {
-      stop();
-      session.close();
-    }
-    this.#links.clear();
+    for (const shard of [...this.#links.keys()]) this.#letGo(shard);
   }
 
   /** The answer of one shard; a refusal where it has no leader. */
@@ -149,6 +146,14 @@ class ShardedSession implements StreamSession {
     );
     const link = { session, stop: () => {} };
     return link;
+  }
+
+  #letGo(shard: number): void {
+    const link = this.#links.get(shard);
+    if (link === undefined) return;
+    this.#links.delete(shard);
+    link.stop();
+    link.session.close();
   }
 
   #lost(shard: number, link: Link): void {
