@@ -58,6 +58,22 @@ test("buckets of a histogram grow, and both paths tell the same names", async ()
   for (const name of one.keys()) expect(other.has(name)).toBe(true);
 });
 
+test("the times of disk, engine and event loop are told, and every write is among them", async () => {
+  const name = (which: string) => `corvo_${which}_seconds_count{shard="0"}`;
+  const before = await scrape();
+  for (let i = 0; i < 5; i++) await server.post("/enqueue", { queue: "timed", payload: i });
+  const after = await scrape();
+  for (const which of ["log_write", "apply"]) {
+    const added = (after.get(name(which)) ?? 0) - (before.get(name(which)) ?? 0);
+    expect(added).toBeGreaterThanOrEqual(5);
+  }
+  expect(after.get('corvo_log_write_seconds_sum{shard="0"}')).toBeGreaterThan(0);
+  await until("the loop was looked at", async () => {
+    const found = await scrape();
+    return (found.get("corvo_event_loop_delay_seconds_count") ?? 0) > 0 ? found : undefined;
+  });
+});
+
 test("of very many queues the busiest are told, and how many are not", async () => {
   const jobs = Array.from({ length: 1100 }, (_, i) => ({ queue: `many-${i}`, payload: 1 }));
   await server.post("/enqueue/batch", { jobs: [...jobs, { queue: "many-1099", payload: 2 }] });

@@ -13,6 +13,7 @@ import { makeSnapshot } from "../../store/snapshots.ts";
 import { systemClock, systemRandom, systemTimers } from "../_shared/system.ts";
 import type { Peers } from "./peers.ts";
 import type { ShardStorage } from "./storage.ts";
+import { Timings } from "./timings.ts";
 
 /** Entries that a node on its own keeps at most, although its stored state covers them. */
 export const aloneTailEntries = 1000;
@@ -40,6 +41,7 @@ export interface Consensus {
   readonly replica: Replica;
   readonly group: Group;
   readonly snapshots: Snapshots;
+  readonly timings: Timings;
 }
 
 export function createConsensus(
@@ -48,6 +50,7 @@ export function createConsensus(
   env: ConsensusEnv,
 ): Consensus {
   const { logger } = env;
+  const timings = new Timings(systemClock);
   const replica = new Replica({
     clock: systemClock,
     timers: systemTimers,
@@ -71,14 +74,14 @@ export function createConsensus(
   });
   const group = new Group(
     {
-      log: storage.log,
+      log: timings.timedLog(storage.log),
       timers: systemTimers,
       random: systemRandom,
       logger,
       send: (to, messages) => env.peers().send(to, storage.shard, messages),
       sendSnapshot: (to, message, done) =>
         env.peers().sendSnapshot(to, { message, group: storage.shard }, done),
-      onEntry: (entry) => replica.applyEntry(entry),
+      onEntry: (entry) => timings.timedApply(() => replica.applyEntry(entry)),
       onConf: (conf, { index }) => {
         const before = replica.conf;
         replica.applyConf(conf, index);
@@ -113,7 +116,7 @@ export function createConsensus(
     },
     remove: (path) => rmSync(path, { force: true }),
   });
-  return { replica, group, snapshots };
+  return { replica, group, snapshots, timings };
 }
 
 /** Lets go of log entries that the stored state covers, but not of those that a snapshot on its way needs after it. */

@@ -1,5 +1,6 @@
 /** Series of one answer to a Prometheus server, in the order in which they are told. */
 import { Counter, Gauge, type Metric, type Registry } from "prom-client";
+import type { DurationHistogram } from "../../base/duration-histogram.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -27,17 +28,12 @@ export class Page {
     for (const [labels, value] of all) counter.inc(labels, value);
   }
 
-  /** Series of a histogram that was added up elsewhere, with the ends of their names. */
   histogram(
     name: string,
     help: string,
-    rows: readonly (readonly [string, Labels, number])[],
+    rows: readonly (readonly [Labels, DurationHistogram])[],
   ): void {
-    const values = rows.map(([end, labels, value]) => ({
-      metricName: name + end,
-      labels,
-      value,
-    }));
+    const values = rows.flatMap(([labels, durations]) => seriesOf(name, labels, durations));
     const get = async () => ({ name, help, type: "histogram", values, aggregator: "sum" });
     this.#registry.registerMetric({ name, get } as unknown as Metric);
   }
@@ -45,4 +41,22 @@ export class Page {
   one(name: string, help: string, value: number): void {
     this.gauge(name, help, [[{}, value]]);
   }
+}
+
+function seriesOf(
+  name: string,
+  labels: Labels,
+  { bounds, counts, secondsTotal }: DurationHistogram,
+): { readonly metricName: string; readonly labels: Labels; readonly value: number }[] {
+  let count = 0;
+  const buckets = [...counts].map((added, i) => {
+    count += added;
+    const le = String(bounds[i] ?? "+Inf");
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: count };
+  });
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: secondsTotal },
+    { metricName: `${name}_count`, labels, value: count },
+  ];
 }

@@ -6,11 +6,11 @@
  * Queues are many: those beyond a bound are left out, the ones with the fewest unfinished jobs first, and counted.
  */
 import { Registry } from "prom-client";
+import type { DurationHistogram } from "../../base/duration-histogram.ts";
 import { typeOfCode } from "../../engine/event-types.ts";
 import { jobStates } from "../../engine/job.ts";
 import type { QueueRecord } from "../../engine/state.ts";
 import type { CallStats } from "../../net/http/call-stats.ts";
-import { durationBounds } from "../../net/http/call-stats.ts";
 import type { PeerStats } from "../../net/peer/transport.ts";
 import type { Node } from "../../service/node.ts";
 import { textIndexView } from "../../service/system-handlers.ts";
@@ -32,6 +32,8 @@ export interface Measured {
   readonly blobs: Pick<Blobs, "store" | "keeper" | "disk">;
   /** The other nodes of the cluster. */
   readonly peers: readonly PeerStats[];
+  /** How late timers of this node's event loop come. */
+  readonly loopDelays: DurationHistogram;
 }
 
 export function metricsText(measured: Measured): Promise<string> {
@@ -43,6 +45,7 @@ export function metricsText(measured: Measured): Promise<string> {
   tellWorkers(page, measured);
   tellConsensus(page, measured.cores);
   tellPeers(page, measured);
+  tellTimings(page, measured);
   tellCalls(page, measured);
   tellRoom(page, measured.blobs);
   tellProcess(page, measured);
@@ -236,6 +239,27 @@ function tellConsensus(page: Page, cores: readonly ShardCore[]): void {
   );
 }
 
+/** What every job waits for, even when nothing else is wrong: the disk, the engine, and a turn of the event loop. */
+function tellTimings(page: Page, { cores, loopDelays }: Measured): void {
+  const each = (value: (core: ShardCore) => DurationHistogram) =>
+    cores.map((core) => [{ shard: String(core.shard) }, value(core)] as const);
+  page.histogram(
+    "corvo_log_write_seconds",
+    "From handing entries to the log until they are on disk, the wait for the write before them included.",
+    each(({ timings }) => timings.logWrites),
+  );
+  page.histogram(
+    "corvo_apply_seconds",
+    "For making the changes of one log entry.",
+    each(({ timings }) => timings.applies),
+  );
+  page.histogram(
+    "corvo_event_loop_delay_seconds",
+    "How late a timer of the event loop comes, looked at ten times a second.",
+    [[{}, loopDelays]],
+  );
+}
+
 function tellCalls(page: Page, { calls, inFlight }: Measured): void {
   const used = calls.filter(({ answers }) => answers.size > 0);
   page.one("corvo_http_requests_in_flight", "Requests that are being served.", inFlight);
@@ -251,19 +275,7 @@ function tellCalls(page: Page, { calls, inFlight }: Measured): void {
   page.histogram(
     "corvo_http_request_duration_seconds",
     "Seconds from request to answer, waits of long polls included.",
-    used.flatMap(({ method, route, durations, secondsTotal }) => {
-      const labels = { method, route };
-      let count = 0;
-      const buckets = [...durations].map((added, i) => {
-        count += added;
-        return ["_bucket", { ...labels, le: String(durationBounds[i] ?? "+Inf") }, count] as const;
-      });
-      return [
-        ...buckets,
-        ["_sum", labels, secondsTotal] as const,
-        ["_count", labels, count] as const,
-      ];
-    }),
+    used.map(({ method, route, durations }) => [{ method, route }, durations]),
   );
 }
 

@@ -41,6 +41,7 @@ import { createShardDuties, type ShardDuties } from "./shard-duties.ts";
 import { conditionOf } from "./sizes.ts";
 import { snapshotNow } from "./snapshot-now.ts";
 import type { Storage } from "./storage.ts";
+import { LoopWatch } from "./timings.ts";
 
 export interface ServerOptions extends BlobOptions {
   readonly host: string;
@@ -108,6 +109,7 @@ interface Parts {
   readonly gate: FormingGate;
   readonly blobs: Blobs;
   readonly leaderWatch: LeaderWatch;
+  readonly loop: LoopWatch;
 }
 
 export async function startServer(asked: ServerOptions, logger: Logger): Promise<RunningServer> {
@@ -173,8 +175,10 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   const onRemoved = (reason: string) => end({ kind: "removed", reason });
   const watched = { identity, membership, join, logger, onRemoved };
   const leaderWatch = createLeaderWatch(cores, watched);
-  const parts = { storage, peers, membership, duties, shards, drain, gate, blobs, leaderWatch };
-  for (const part of [membership, duties, blobs.keeper, leaderWatch]) part.start();
+  const loop = new LoopWatch(systemClock, systemTimers);
+  const watches = { leaderWatch, loop };
+  const parts = { storage, peers, membership, duties, shards, drain, gate, blobs, ...watches };
+  for (const part of [membership, duties, blobs.keeper, leaderWatch, loop]) part.start();
 
   const app = openApp(parts, options, { cores, logger, end });
   const url = app.listen(options.host, port);
@@ -182,15 +186,11 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
   if (isAlone) await settleAlone(membership, duties);
   gate.open();
   return {
-    ...identity,
-    url,
+    ...{ ...identity, url, isAlone, replayed, ended },
     peerAddress: self.peerAddress,
     storeId: self.uuid,
     liveJobs: sum(cores.map(countLive)),
-    replayed,
     startMs: systemClock.monotonicMs() - startedMs,
-    isAlone,
-    ended,
     stop: (graceMs) => stopAll(parts, app, graceMs),
   };
 }
@@ -259,9 +259,8 @@ function createCores(storage: Storage, identity: NodeIdentity, env: CoresEnv): S
 }
 
 async function stopAll(parts: Parts, app: App, graceMs: number): Promise<void> {
-  const { storage, peers, membership, duties, shards, blobs, leaderWatch } = parts;
-  leaderWatch.stop();
-  blobs.keeper.stop();
+  const { storage, peers, membership, duties, shards, blobs, leaderWatch, loop } = parts;
+  for (const part of [leaderWatch, blobs.keeper, loop]) part.stop();
   for (const { node } of shards) node.stop();
   membership.stop();
   duties.stop();
@@ -336,6 +335,7 @@ function openApp(
         nodes: parts.shards.map(({ node }) => node),
         blobs: parts.blobs,
         peers: parts.peers.transport.stats().peers,
+        loopDelays: parts.loop.delays,
       }),
     limits: {
       ...defaultHttpLimits,
