@@ -59,6 +59,7 @@ function describe(report: NemesisReport): string[] {
     `calls                ${report.calls}, ${report.answered} answered`,
     `jobs sent            ${report.jobs}`,
     `acks acknowledged    ${report.acks}, ${report.streamAcks} over streams`,
+    `jobs with blobs      ${report.blobs.jobs}, ${report.blobs.acks} acks`,
     `events checked       ${report.events}`,
     ...spreadLines(report.faults),
     `broken promises      ${problems.length}`,

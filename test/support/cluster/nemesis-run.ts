@@ -7,6 +7,7 @@ import { must } from "../../../src/base/assert.ts";
 import { Journal } from "../crash/journal.ts";
 import { createChance } from "../crash/load.ts";
 import { type Shown, type ShownQueue, verify, verifyQueues } from "../crash/verify.ts";
+import { BlobLoad, blobQueue, blobWords } from "./blob-load.ts";
 import { Cluster, until } from "./cluster.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { differences, listJobs } from "./compare.ts";
@@ -36,6 +37,8 @@ export interface FaultDone {
 
 export interface NemesisReport extends Omit<LoadReport<void>, "result"> {
   readonly faults: readonly FaultDone[];
+  /** Of jobs whose payload is a blob. */
+  readonly blobs: { readonly jobs: number; readonly acks: number };
 }
 
 const harmMsMax = 3500;
@@ -48,16 +51,23 @@ export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport
     faulty: true,
     breakable: names.some((name) => faults.get(name)?.needs !== undefined),
     // Short, so that who was away for a while needs the whole state now and then.
-    words: ["--log-tail", "300"],
+    words: ["--log-tail", "300", ...blobWords],
   });
   for (const sentence of cluster.workshop?.missing ?? []) options.onFault?.(sentence);
   const possible = names.filter((name) => isPossible(cluster, name));
   if (possible.length === 0) throw new Error("no fault is left to draw from");
   const done: FaultDone[] = [];
-  const { result: _, ...report } = await underLoad(cluster, options.seed, (load) =>
-    harm(cluster, options, { load, done, names: possible }),
-  );
-  return { ...report, faults: done };
+  const blobs = new BlobLoad({
+    nodes: () => cluster.nodes,
+    chance: createChance(options.seed + 2),
+  });
+  const running = blobs.run();
+  const { result, ...report } = await underLoad(cluster, options.seed, async (load) => {
+    await harm(cluster, options, { load, done, names: possible }).finally(() => blobs.stop());
+    await running;
+    return await blobs.judge();
+  });
+  return { ...report, problems: [...report.problems, ...(result ?? [])], faults: done, blobs };
 }
 
 function namesOf(only: readonly string[] | undefined): string[] {
@@ -190,7 +200,8 @@ async function judge(cluster: Cluster, journal: Journal, load: ClusterLoad): Pro
   await load.finish();
   await cluster.level(30_000);
   const leader = await cluster.leader();
-  const counted = await leader.json<ShownQueue[]>("GET", "/api/v1/queues");
+  const queues = await leader.json<ShownQueue[]>("GET", "/api/v1/queues");
+  const counted = queues.filter(({ name }) => name !== blobQueue);
   const shown: Shown[] = [];
   for (const { name } of counted) {
     shown.push(...((await listJobs(leader, name, false)) as unknown as Shown[]));
