@@ -2,6 +2,16 @@
 
 /** A native call costs as much as so many characters. */
 const shortTextMax = 100;
+/** What a value that is no number begins with: no number that occurs, and what came before is always mixed in. */
+const marks = {
+  text: 0x811c_9dc5,
+  list: 0x2545_f491,
+  record: 0x6c8e_9cf5,
+  true: 0x3c6e_f372,
+  false: 0x510e_527f,
+  null: 0x1f83_d9ab,
+  undefined: 0x5be0_cd19,
+} as const;
 const parts = new WeakMap<object, number>();
 const float = new Float64Array(1);
 const halves = new Uint32Array(float.buffer);
@@ -16,11 +26,11 @@ export function digest(bits: number, value: unknown): number {
     case "string":
       return digestText(bits, value);
     case "boolean":
-      return mix(bits, value ? 3 : 5);
+      return mix(bits, value ? marks.true : marks.false);
     case "object":
-      return value === null ? mix(bits, 7) : digestMembers(bits, value);
+      return value === null ? mix(bits, marks.null) : digestMembers(bits, value);
     case "undefined":
-      return mix(bits, 11);
+      return mix(bits, marks.undefined);
     default:
       throw new Error(`a ${typeof value} is no plain value`);
   }
@@ -55,11 +65,11 @@ function digestPart(part: object): number {
 
 function digestMembers(bits: number, value: object): number {
   if (Array.isArray(value)) {
-    let mixed = mix(bits, value.length);
+    let mixed = mix(bits, marks.list ^ value.length);
     for (const item of value) mixed = digest(mixed, item);
     return mixed;
   }
-  let mixed = mix(bits, 13);
+  let mixed = mix(bits, marks.record);
   for (const name in value) {
     const member = (value as Record<string, unknown>)[name];
     if (member !== undefined) mixed = digest(digestText(mixed, name), member);
@@ -70,7 +80,7 @@ function digestMembers(bits: number, value: object): number {
 function digestText(bits: number, text: string): number {
   const { length } = text;
   if (length > shortTextMax) return mix(bits, Bun.hash.xxHash32(text));
-  let hash = bits ^ length;
+  let hash = marks.text ^ length;
   for (let i = 0; i < length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x0100_0193);
   return mix(bits, hash);
 }
