@@ -6,6 +6,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type ClusterNode, until } from "./cluster.ts";
+import { listJobs } from "./compare.ts";
 
 export const blobQueue = "blobs";
 
@@ -97,20 +98,29 @@ export class BlobLoad {
       const own = queues.find(({ name }) => name === blobQueue);
       return ["pending", "scheduled", "active", "retrying"].every((state) => !own?.[state]);
     });
-    for (const node of this.#env.nodes()) await this.#judgeNode(node);
+    // Those of enqueues without an answer are there, or are not.
+    const [any] = this.#env.nodes();
+    const listed = any === undefined ? [] : await listJobs(any, blobQueue, false);
+    const others = listed.filter(({ id }) => !this.#jobs.has(id)).map(({ id }) => id);
+    for (const node of this.#env.nodes()) await this.#judgeNode(node, others);
     return [...this.#problems];
   }
 
-  async #judgeNode(node: ClusterNode): Promise<void> {
+  async #judgeNode(node: ClusterNode, others: readonly string[]): Promise<void> {
     const used = new Set<string>();
+    for (const id of others) {
+      const { payload, result } = await this.#shown(node, id);
+      used.add(payload).add(result);
+      if (!this.#sent.has(payload)) this.#problem(node, id, `shows the payload ${payload}`);
+    }
     for (const job of this.#jobs.values()) {
-      const { isThere, payload, result } = await this.#shown(node, job);
-      if (!isThere && !job.mayBeGone) this.#problem(node, job, "is lost");
+      const { isThere, payload, result } = await this.#shown(node, job.id);
+      if (!isThere && !job.mayBeGone) this.#problem(node, job.id, "is lost");
       if (!isThere) continue;
       used.add(payload).add(result);
-      if (payload !== job.payload) this.#problem(node, job, `shows the payload ${payload}`);
+      if (payload !== job.payload) this.#problem(node, job.id, `shows the payload ${payload}`);
       if (job.result !== undefined && result !== job.result) {
-        this.#problem(node, job, `shows the result ${result}, acknowledged was ${job.result}`);
+        this.#problem(node, job.id, `shows the result ${result}, acknowledged was ${job.result}`);
       }
     }
     const hasOnlyThose = async () => blobsOn(node).every((hash) => used.has(hash));
@@ -120,7 +130,7 @@ export class BlobLoad {
   }
 
   /** Hashes of what a node gives; a node that was away may still be fetching. */
-  async #shown(node: ClusterNode, { id }: BlobJob) {
+  async #shown(node: ClusterNode, id: string) {
     const read = (what: string) =>
       until(
         `${node.name} gives the ${what} of ${id}`,
@@ -138,7 +148,7 @@ export class BlobLoad {
     return { isThere, payload: hash(payload), result: hash(result) };
   }
 
-  #problem(node: ClusterNode, { id }: BlobJob, says: string): void {
+  #problem(node: ClusterNode, id: string, says: string): void {
     this.#problems.add(`${id} with a blob, at ${node.name}: ${says}`);
   }
 
