@@ -107,14 +107,16 @@ export class BlobLoad {
   }
 
   async #judgeNode(node: ClusterNode, others: readonly string[]): Promise<void> {
+    // For a node that was away and is still fetching; for all of its blobs together.
+    const endMs = performance.now() + levelMsMax;
     const used = new Set<string>();
     for (const id of others) {
-      const { payload, result } = await this.#shown(node, id);
+      const { payload, result } = await this.#shown(node, id, endMs);
       used.add(payload).add(result);
       if (!this.#sent.has(payload)) this.#problem(node, id, `shows the payload ${payload}`);
     }
     for (const job of this.#jobs.values()) {
-      const { isThere, payload, result } = await this.#shown(node, job.id);
+      const { isThere, payload, result } = await this.#shown(node, job.id, endMs);
       if (!isThere && !job.mayBeGone) this.#problem(node, job.id, "is lost");
       if (!isThere) continue;
       used.add(payload).add(result);
@@ -130,7 +132,7 @@ export class BlobLoad {
   }
 
   /** Hashes of what a node gives; a node that was away may still be fetching. */
-  async #shown(node: ClusterNode, id: string) {
+  async #shown(node: ClusterNode, id: string, endMs: number) {
     const read = (what: string) =>
       until(
         `${node.name} gives the ${what} of ${id}`,
@@ -138,7 +140,7 @@ export class BlobLoad {
           const answer = await this.#send(node, "GET", `/api/v1/jobs/${id}/${what}`);
           return answer?.status === 200 || codeOf(answer) === "NOT_FOUND" ? answer : undefined;
         },
-        levelMsMax,
+        endMs - performance.now(),
       ).catch(() => undefined);
     const payload = await read("payload");
     const isThere = payload?.status !== 404;
