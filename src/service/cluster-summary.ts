@@ -120,6 +120,8 @@ function others(view: ClusterView): string[] {
   const parts = [...drainingOnes(view), ...wrongClocks(view)];
   const slow = view.members.filter((member) => member.voter && member.state === "catching up");
   if (slow.length > 0) parts.push(`Catching up: ${slow.map(describeLag).join(", ")}.`);
+  const fetching = view.members.filter(({ voter, lacksBlobs }) => voter && lacksBlobs);
+  if (fetching.length > 0) parts.push(`Fetching blobs of jobs: ${names(fetching)}.`);
   for (const learner of view.members.filter((member) => !member.voter)) {
     if (learner.isOneWay) {
       parts.push(`Learner ${describeOneWay(learner)}. ${oneWayAdvice}`);
@@ -127,6 +129,10 @@ function others(view: ClusterView): string[] {
       parts.push(`Learner ${learner.id} cannot be reached.`);
     } else if (learner.state === "catching up") {
       parts.push(`Learner ${describeLag(learner)} is catching up and votes when it has.`);
+    } else if (learner.lacksBlobs) {
+      parts.push(
+        `Learner ${learner.id} is fetching blobs of jobs, and does not vote before it has them.`,
+      );
     } else {
       parts.push(`Learner ${learner.id} keeps a copy and does not vote.`);
     }

@@ -18,6 +18,8 @@ export interface ClusterMember {
   /** Of its file system and of its log and state, by its own word; undefined when it said nothing. */
   readonly disk: { readonly freeBytes: number; readonly usedBytes: number } | undefined;
   readonly state: "ok" | "draining" | "catching up" | "unreachable" | "unknown";
+  /** By its own word, jobs use blobs that it has not fetched yet. */
+  readonly lacksBlobs: boolean;
   /** How far its wall clock is ahead of this node's, or behind if negative; undefined when it did not say. */
   readonly clockSkewMs: number | undefined;
   /** It calls this node, which cannot call it: it runs, and what lies between does not let both ways through. */

@@ -156,6 +156,27 @@ test("[V3] [V8] kill -9 of the leader during uploads loses nothing that was ackn
   );
 }, 120_000);
 
+test("[V3] a node that joins votes when it has the blobs of all jobs, and not before", async () => {
+  await using cluster = await Cluster.of(1, { words: ["--max-payload-size", "1KiB"] });
+  const leader = await cluster.leader();
+  const wanted = 400;
+  const bodies = Array.from({ length: wanted }, (_, i) => content(100 + i, 20_000));
+  for (let at = 0; at < wanted; at += 20) {
+    const ids = await Promise.all(bodies.slice(at, at + 20).map((body) => enqueue(leader, body)));
+    expect(ids).not.toContain(undefined);
+  }
+
+  const node = await cluster.add();
+  await node.start();
+  const had = await until("it votes", async () => {
+    const { nodes } = await leader.status();
+    const isVoter = nodes.some(({ id, voter }) => id === String(node.id) && voter);
+    return isVoter ? blobFiles(node) : undefined;
+  });
+
+  expect(had.length).toBe(wanted);
+}, 60_000);
+
 test("a node that hangs does not keep a job from the blob that another node took", async () => {
   await using cluster = await Cluster.of(3);
   const leader = await cluster.leader();

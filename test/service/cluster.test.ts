@@ -20,6 +20,7 @@ function member(id: number, more: Partial<ClusterMember> = {}): ClusterMember {
     lastContactMs: 10,
     disk: undefined,
     state: "ok",
+    lacksBlobs: false,
     clockSkewMs: 0,
     isOneWay: false,
     failure: undefined,
@@ -190,6 +191,17 @@ describe("how the cluster is, in a sentence", () => {
       view([member(1), member(2, { ...learner, state: "catching up", lag: 12_345 })]),
       "degraded",
       "One voter: losing it stops writes. Learner 2 (12,345 entries behind) is catching up and votes when it has.",
+    ],
+    [
+      "a voter and a learner still fetch blobs",
+      view([
+        member(1),
+        member(2, { lacksBlobs: true }),
+        member(3),
+        member(4, { ...learner, lacksBlobs: true }),
+      ]),
+      "healthy",
+      "Healthy: the cluster tolerates 1 failure. Fetching blobs of jobs: node 2. Learner 4 is fetching blobs of jobs, and does not vote before it has them.",
     ],
     [
       "a voter is behind and a learner is away",

@@ -41,6 +41,11 @@ export interface Blobs {
   readonly keeper: BlobKeeper;
   readonly access: BlobAccess;
   readonly disk: DiskGuard;
+  /**
+   * Do jobs use blobs that are not here? A voter says what it last found out. A node that is to vote looks at all of them: before it has
+   * found out, it would seem to miss nothing.
+   */
+  lacksAny(): boolean;
 }
 
 export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: BlobsEnv): Blobs {
@@ -68,7 +73,18 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     logger,
     graceMs: options.blobGraceMs ?? blobGraceMs,
   });
-  return { store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) };
+  return {
+    ...{ store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) },
+    lacksAny: () =>
+      cores.every(({ replica }) => replica.conf.voters.includes(selfId))
+        ? keeper.missing > 0
+        : cores.some((core) => lacksSome(blobShard(core), store)),
+  };
+}
+
+function lacksSome(shard: BlobShard, store: BlobStore): boolean {
+  for (const hash of shard.used()) if (store.bytesOf(hash) === undefined) return true;
+  return false;
 }
 
 /** Those heard of lately first: to find out that one is gone takes a question seconds. */

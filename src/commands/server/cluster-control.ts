@@ -132,6 +132,7 @@ function viewOf(
           lag,
           isDraining: condition?.isDraining === true,
         }),
+        lacksBlobs: condition?.lacksBlobs === true,
         clockSkewMs: isSelf ? 0 : stats?.clockSkewMs,
         isOneWay: isHeard && !isReached,
         failure: isReached ? undefined : stats?.lastFailure,

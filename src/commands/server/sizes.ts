@@ -3,6 +3,7 @@ import { statfsSync, statSync } from "node:fs";
 import type { NodeCondition } from "../../net/peer/condition.ts";
 import { systemClock } from "../_shared/system.ts";
 import type { Blobs } from "./blobs.ts";
+import type { ShardCore } from "./shard.ts";
 import type { ShardStorage, Storage } from "./storage.ts";
 
 export interface Sizes {
@@ -39,8 +40,8 @@ function bytesOf(path: string): number {
 /** How this node is, as it tells the others. */
 export function conditionOf(
   { dir, shards }: Storage,
-  drain: { readonly isOn: boolean },
-  blobs: Blobs,
+  cores: readonly ShardCore[],
+  { drain, blobs }: { readonly drain: { readonly isOn: boolean }; readonly blobs: Blobs },
 ): NodeCondition {
   const { bavail, bsize } = statfsSync(dir.path);
   const sizes = shards.map(sizesOf);
@@ -52,7 +53,8 @@ export function conditionOf(
     diskFreeBytes: bavail * bsize,
     dataBytes: (sizes[0]?.logBytes ?? 0) + stateBytes + blobs.store.totalBytes,
     isDraining: drain.isOn,
-    lacksBlobs: blobs.keeper.missing > 0,
+    lacksBlobs: blobs.lacksAny(),
+    appliedIndexes: cores.map(({ replica }) => replica.appliedIndex),
     clockMs: systemClock.nowMs(),
   };
 }

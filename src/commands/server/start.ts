@@ -17,6 +17,7 @@ import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { holdPeerPort, reachableHost } from "./addresses.ts";
 import { createBackupControl } from "./backup.ts";
+import { BlobReadiness } from "./blob-readiness.ts";
 import { type BlobOptions, type Blobs, openBlobs } from "./blobs.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
@@ -146,14 +147,15 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     {
       logger,
       shards: () => cores,
-      condition: () => conditionOf(storage, drain, blobs),
+      condition: () => conditionOf(storage, cores, { drain, blobs }),
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
+  const blobReadiness = new BlobReadiness(cores, (id) => peers.conditionOf(id), systemClock);
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,
-    lacksBlobs: (id) => peers.conditionOf(id)?.lacksBlobs === true,
+    lacksBlobs: (id) => blobReadiness.lacksBlobs(id),
   });
   const duties: ShardDuties = createShardDuties(cores, {
     logger,

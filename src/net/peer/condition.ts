@@ -10,6 +10,8 @@ export interface NodeCondition {
   readonly isDraining: boolean;
   /** Jobs use blobs that it has not fetched yet. */
   readonly lacksBlobs: boolean;
+  /** Of its shards, by their numbers: the last log entry whose blobs that is about. Undefined from older versions. */
+  readonly appliedIndexes: readonly number[] | undefined;
   /** Its wall clock as it says this, in milliseconds since 1970; undefined from older versions. */
   readonly clockMs: number | undefined;
 }
@@ -22,9 +24,13 @@ export function encodeCondition(condition: NodeCondition): Uint8Array {
   const writer = new ByteWriter(32);
   writer.varint(condition.diskFreeBytes);
   writer.varint(condition.dataBytes);
-  const { isDraining, lacksBlobs, clockMs } = condition;
+  const { isDraining, lacksBlobs, clockMs, appliedIndexes } = condition;
   writer.varint((isDraining ? drainingFlag : 0) | (lacksBlobs ? blobsFlag : 0));
-  if (clockMs !== undefined) writer.varint(Math.max(0, Math.round(clockMs)));
+  if (clockMs === undefined) return writer.written();
+  writer.varint(Math.max(0, Math.round(clockMs)));
+  if (appliedIndexes === undefined) return writer.written();
+  writer.varint(appliedIndexes.length);
+  for (const index of appliedIndexes) writer.varint(index);
   return writer.written();
 }
 
@@ -39,5 +45,10 @@ export function readCondition(reader: ByteReader): NodeCondition {
     isDraining: (flags & drainingFlag) !== 0,
     lacksBlobs: (flags & blobsFlag) !== 0,
     clockMs: reader.remaining === 0 ? undefined : reader.varint(),
+    appliedIndexes: reader.remaining === 0 ? undefined : readIndexes(reader),
   };
+}
+
+function readIndexes(reader: ByteReader): readonly number[] {
+  return Array.from({ length: reader.count(1) }, () => reader.varint());
 }

@@ -15,6 +15,7 @@ test("[P28] a node that drains is known for it without waiting for a ping", asyn
       isDraining,
       lacksBlobs: false,
       clockMs: 0,
+      appliedIndexes: [],
     }),
   });
   using two = openPeerNode(2);
@@ -33,6 +34,7 @@ test("[P28] how a node is reaches the others with its pings", async () => {
     condition: () => ({
       ...{ diskFreeBytes: 2 ** 40, dataBytes: 17 },
       ...{ isDraining, lacksBlobs: !isDraining, clockMs: Date.now() + 90_000 },
+      appliedIndexes: [7, 2 ** 40],
     }),
   });
   using two = openPeerNode(2);
@@ -43,15 +45,16 @@ test("[P28] how a node is reaches the others with its pings", async () => {
   isDraining = true;
   await two.until("it is told again", () => two.peer(1).condition?.isDraining === true);
 
-  const numbers = { diskFreeBytes: 2 ** 40, dataBytes: 17 };
+  const numbers = { diskFreeBytes: 2 ** 40, dataBytes: 17, appliedIndexes: [7, 2 ** 40] };
   expect(first).toMatchObject({ ...numbers, isDraining: false, lacksBlobs: true });
   const { clockSkewMs = 0 } = two.peer(1);
   expect(Math.abs(clockSkewMs - 90_000)).toBeLessThan(5000);
   expect(one.peer(2).condition).toBeUndefined();
 });
 
-test("[P28] older versions say nothing of their clock, and skip what newer ones say", () => {
-  const told = { diskFreeBytes: 1, dataBytes: 2, isDraining: true, lacksBlobs: false };
+test("[P28] older versions say nothing of their clock or state, and skip what newer ones say", () => {
+  const basis = { diskFreeBytes: 1, dataBytes: 2, isDraining: true, lacksBlobs: false };
+  const told = { ...basis, appliedIndexes: undefined };
   const read = (bytes: Uint8Array) => readCondition(new ByteReader(bytes));
   expect(read(encodeCondition({ ...told, clockMs: undefined }))).toEqual({
     ...told,
@@ -61,6 +64,8 @@ test("[P28] older versions say nothing of their clock, and skip what newer ones 
     ...told,
     clockMs: 1_800_000_000_000,
   });
+  const whole = { ...told, clockMs: 7, appliedIndexes: [0, 300, 2 ** 50] };
+  expect(read(encodeCondition(whole))).toEqual(whole);
 });
 
 test("[P28] what is told late makes a clock seem to be behind only until it is told in time", async () => {
@@ -72,6 +77,7 @@ test("[P28] what is told late makes a clock seem to be behind only until it is t
       return {
         ...{ diskFreeBytes: 1, dataBytes: 1, isDraining: false, lacksBlobs: false },
         clockMs: Date.now() - lateMs,
+        appliedIndexes: undefined,
       };
     },
   });

@@ -12,6 +12,9 @@ import {
 import { machineFaults } from "./machine-faults.ts";
 import type { LinkFault } from "./peer-network.ts";
 
+/** It fetches the state and all blobs before, on a machine that has more to do. */
+const votesMsMax = 60_000;
+
 async function breakLinks(
   env: FaultEnv,
   faultOf: (from: number, to: number) => LinkFault | undefined,
@@ -147,10 +150,11 @@ const toMembers: Readonly<Record<string, Harm>> = {
     const fresh = await cluster.add({ join: cluster.nodes.filter((node) => node !== old) });
     await fresh.start();
     return async () => {
-      await until("the new node votes", async () => {
+      const votes = async () => {
         const { nodes } = await (await cluster.leader()).status();
         return nodes.some(({ id, voter }) => id === String(fresh.id) && voter);
-      });
+      };
+      await until("the new node votes", votes, votesMsMax);
       if (!(await ask(cluster, "remove", { node: String(old.id) }))) {
         throw new Error(`node ${old.id} could not be removed`);
       }
