@@ -42,8 +42,8 @@ export interface Blobs {
   readonly access: BlobAccess;
   readonly disk: DiskGuard;
   /**
-   * Do jobs use blobs that are not here? A voter says what it last found out. A node that is to vote looks at all of them: before it has
-   * found out, it would seem to miss nothing.
+   * Do jobs use blobs that are not here? A node that is to vote looks at all of them, since before it has found out it would seem
+   * to miss nothing. Any other says what it last found out.
    */
   lacksAny(): boolean;
 }
@@ -73,12 +73,13 @@ export function openBlobs(storage: Storage, cores: readonly ShardCore[], env: Bl
     logger,
     graceMs: options.blobGraceMs ?? blobGraceMs,
   });
+  const isToVote = () =>
+    env.membership().members.some(({ id, standby }) => id === selfId && !standby) &&
+    !cores.every(({ replica }) => replica.conf.voters.includes(selfId));
   return {
     ...{ store, keeper, disk, access: createAccess({ store, keeper, disk }, secrets) },
     lacksAny: () =>
-      cores.every(({ replica }) => replica.conf.voters.includes(selfId))
-        ? keeper.missing > 0
-        : cores.some((core) => lacksSome(blobShard(core), store)),
+      isToVote() ? cores.some((core) => lacksSome(blobShard(core), store)) : keeper.missing > 0,
   };
 }
 
