@@ -2,7 +2,7 @@
  * Runs clusters of real processes under load, does one harm after the other to them, to their machines and to the network
  * between them, and holds what all nodes show at the end against what clients were told. `--minutes N` a run (default 5),
  * `--runs K` one after the other (default 1), `--nodes N` (default 3), `--seed N` of the first run, to draw the same faults
- * again, `--only TEXT` (repeatable) for the faults with this in their name.
+ * again, `--only TEXT` (repeatable) for the faults with this in their name, `--tls` for certificates between the nodes.
  */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     nodes: { type: "string", default: "3" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
     only: { type: "string", multiple: true },
+    tls: { type: "boolean", default: false },
   },
 });
 const minutes = Number(values.minutes);
@@ -28,19 +29,20 @@ const [runs, nodes, seed] = [values.runs, values.nodes, values.seed].map(Number)
 ];
 if (!(minutes > 0) || ![runs, nodes, seed].every(Number.isInteger) || runs < 1 || nodes < 1) {
   console.error(
-    "usage: npm run nemesis -- [--minutes N] [--runs N] [--nodes 3|5] [--seed N] [--only TEXT]...",
+    "usage: npm run nemesis -- [--minutes N] [--runs N] [--nodes 3|5] [--seed N] [--only TEXT]... [--tls]",
   );
   process.exit(2);
 }
 
 const done: Run[] = [];
 for (let n = 0; n < runs; n++) {
-  const conditions = `${nodes} nodes, ${minutes} min, seed ${seed + n}`;
+  const conditions = `${nodes} nodes${values.tls ? " with TLS" : ""}, ${minutes} min, seed ${seed + n}`;
   console.log(conditions);
   const report = await nemesisRun({
     nodes,
     forMs: minutes * 60_000,
     seed: seed + n,
+    tls: values.tls,
     ...(values.only === undefined ? {} : { only: values.only }),
     onFault: (sentence) => console.log(sentence),
   });

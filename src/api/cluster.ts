@@ -50,6 +50,10 @@ const Proof = Type.Optional(
 /** More nodes than `membersMax` never form a cluster. */
 const meetNodesMax = 64;
 
+const PeerTls = Type.Optional(
+  Type.Boolean({ description: "It shows other nodes a certificate and asks for theirs." }),
+);
+
 const NodeName = Type.String({
   description: "Id, uuid or address of the node.",
   minLength: 1,
@@ -114,6 +118,7 @@ export const clusterOperations = {
       peer_address: PeerAddress,
       version: Type.String({ maxLength: 64 }),
       proof: Proof,
+      peer_tls: PeerTls,
       cluster_id: Type.Optional(
         Type.String({ description: "Cluster that the node already belongs to.", maxLength: 64 }),
       ),
@@ -150,6 +155,7 @@ export const clusterOperations = {
         maximum: meetNodesMax,
       }),
       proof: Proof,
+      peer_tls: PeerTls,
     }),
     result: Type.Object({
       uuid: Type.String(),

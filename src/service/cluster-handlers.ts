@@ -48,6 +48,7 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
         peerAddress: body.peer_address,
         version: body.version,
         ...(body.proof === undefined ? {} : { proof: body.proof }),
+        ...(body.peer_tls === undefined ? {} : { peerTls: body.peer_tls }),
         ...(body.cluster_id === undefined ? {} : { clusterId: body.cluster_id }),
         ...(body.shards === undefined ? {} : { shards: body.shards }),
       });
@@ -91,9 +92,13 @@ export function createClusterHandlers(cluster: ClusterControl): ClusterHandlers 
 }
 
 export function meetRequestOf(body: BodyOf<Operations["meetNode"]>): MeetRequest {
-  const { uuid, http_url: httpUrl, peer_address: peerAddress, expect, proof } = body;
-  const request = { uuid, httpUrl, peerAddress, expect };
-  return proof === undefined ? request : { ...request, proof };
+  const { uuid, http_url: httpUrl, peer_address: peerAddress, expect } = body;
+  const { proof, peer_tls: peerTls } = body;
+  return {
+    ...{ uuid, httpUrl, peerAddress, expect },
+    ...(proof === undefined ? {} : { proof }),
+    ...(peerTls === undefined ? {} : { peerTls }),
+  };
 }
 
 export function meetView(answer: MeetAnswer): ResultOf<Operations["meetNode"]> {

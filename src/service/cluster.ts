@@ -59,6 +59,8 @@ export interface JoinRequest {
   readonly version: string;
   /** Shows that the joiner knows the cluster's secret, without telling it. */
   readonly proof?: string;
+  /** It shows other nodes a certificate and asks for theirs. */
+  readonly peerTls?: boolean;
   /** Cluster that the joiner's directory already belongs to, if any. */
   readonly clusterId?: string;
   /** Shards that it was told the cluster has, if any. */
@@ -73,6 +75,8 @@ export interface MeetRequest {
   /** Nodes that it waits for. */
   readonly expect: number;
   readonly proof?: string;
+  /** It shows other nodes a certificate and asks for theirs. */
+  readonly peerTls?: boolean;
 }
 
 export interface MeetAnswer {

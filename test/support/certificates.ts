@@ -8,7 +8,7 @@ interface Certificate {
   readonly cert: string;
 }
 
-interface Authority {
+export interface Authority {
   /** The certificate to trust. */
   readonly ca: string;
   /** A certificate of this authority, for these names, as in `DNS:localhost,IP:127.0.0.1`. */

@@ -15,6 +15,7 @@ import type {
 import { refuseOutOfReach } from "./addresses.ts";
 import type { Consensus } from "./consensus.ts";
 import { snapshotAt } from "./join.ts";
+import { checkPeerTls } from "./peer-tls.ts";
 import type { Peers } from "./peers.ts";
 import { type ClusterSecrets, checkProof } from "./secret.ts";
 
@@ -22,6 +23,8 @@ import { type ClusterSecrets, checkProof } from "./secret.ts";
 const silentMsMax = 3000;
 
 interface ControlEnv {
+  /** The nodes show each other certificates. */
+  readonly usesTls: boolean;
   readonly secrets: ClusterSecrets;
   readonly recoveryEpoch: number;
   readonly snapshot: () => Promise<Omit<SnapshotMade, "nodeId">>;
@@ -40,11 +43,13 @@ export function createClusterControl(
     view: () => viewOf(membership, group, { ...env, replica, shards }),
     meet: (request) => {
       checkProof(secrets, request);
+      checkPeerTls(env.usesTls, request);
       const { uuid, httpUrl, clusterId } = membership.self;
       return { uuid, httpUrl, clusterId, hasSecret: secrets.own !== undefined, knows: [] };
     },
-    async join({ proof, shards: asked, ...request }) {
+    async join({ proof, peerTls, shards: asked, ...request }) {
       checkProof(secrets, proof === undefined ? request : { ...request, proof });
+      checkPeerTls(env.usesTls, peerTls === undefined ? request : { ...request, peerTls });
       if (asked !== undefined && asked !== shards.length) {
         throw new CorvoError(
           "CONFLICT",

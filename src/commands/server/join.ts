@@ -71,15 +71,16 @@ export async function announce(
   throw failure;
 }
 
-function bodyOf({ uuid, httpUrl, peerAddress, version, proof, shards }: JoinSelf) {
-  const body = {
+function bodyOf({ uuid, httpUrl, peerAddress, version, proof, peerTls, shards }: JoinSelf) {
+  return {
     uuid,
     http_url: httpUrl,
     peer_address: peerAddress,
     version,
+    ...(proof === undefined ? {} : { proof }),
+    ...(peerTls === undefined ? {} : { peer_tls: peerTls }),
     ...(shards === undefined ? {} : { shards }),
   };
-  return proof === undefined ? body : { ...body, proof };
 }
 
 /** A node is known by its uuid, so joining twice is the same as once, and an answer that was lost does no harm. */

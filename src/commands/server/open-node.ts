@@ -63,6 +63,7 @@ function describeSelf(dir: DataDir, options: FullOptions, peerBind: PeerBind): J
       cluster.advertiseUrl ?? `http://${hostAndPort(reachableHost(options.host), options.port)}`,
     peerAddress,
     version: buildVersion,
+    peerTls: cluster.tls !== undefined,
     ...(proof === undefined ? {} : { proof }),
   };
 }

@@ -165,7 +165,8 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
     ...{ options, secrets: known, logger, selfId: identity.nodeId },
     membership: () => membership,
   });
-  const control = { ...identity, peers, secrets, snapshot: () => snapshotNow(cores, systemClock) };
+  const snapshot = () => snapshotNow(cores, systemClock);
+  const control = { ...identity, peers, secrets, snapshot, usesTls: tls !== undefined };
   const cluster = createClusterControl(membership, cores, control);
   const shardEnv = { ...options, identity, logger, cluster, drain, blobs, storeId: self.uuid };
   shards = await openShards(cores, shardEnv);

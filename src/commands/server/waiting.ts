@@ -14,6 +14,7 @@ import { meetRequestOf, meetView } from "../../service/cluster-handlers.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { checkExpect, Formation } from "./form.ts";
 import { askOne, type Joined, type JoinSelf, meetAt, resolveAddress } from "./join.ts";
+import { checkPeerTls } from "./peer-tls.ts";
 import { type ClusterSecrets, checkProof } from "./secret.ts";
 
 export interface WaitingOptions {
@@ -116,6 +117,7 @@ function openWaitingApp(formation: Formation, options: WaitingOptions, logger: L
     meetNode: async ({ body }) => {
       const request = meetRequestOf(body);
       checkProof(options.secrets, request);
+      checkPeerTls(options.self.peerTls === true, request);
       return meetView({
         ...formation.answer(request),
         httpUrl: options.self.httpUrl,

@@ -114,7 +114,7 @@ export class Connection {
     if (tls === undefined) return;
     const mustBeTrusted = asCaller || tls.requireClientCert === true;
     if (mustBeTrusted && !this.#socket.authorized) {
-      this.abort(`its certificate is not trusted: ${error?.message ?? "it sent none"}`);
+      this.abort(whyNotTrusted(error?.message));
       return;
     }
     this.#opened();
@@ -122,6 +122,10 @@ export class Connection {
 
   onData(chunk: Uint8Array): void {
     if (this.#ended || !this.#open) return;
+    if (this.receivedBytes === 0 && this.#mode.tls === undefined && isTlsRecord(chunk)) {
+      this.abort("it uses TLS, and this node was started without --peer-tls-cert");
+      return;
+    }
     this.receivedBytes += chunk.length;
     this.activity += 1;
     const fault = this.#frames.push(chunk, (type, payload) => {
@@ -156,6 +160,22 @@ export class Connection {
     this.#unsent = undefined;
     this.events?.ended(reason);
   }
+}
+
+/** A handshake or an alert of TLS 1.x (RFC 8446, 5.1). A first frame that began like this would be longer than is allowed. */
+function isTlsRecord([type = 0, major = 0, minor = 0]: Uint8Array): boolean {
+  return (type === 0x16 || type === 0x15) && major === 3 && minor >= 1 && minor <= 4;
+}
+
+/** The messages are those of the TLS library. */
+function whyNotTrusted(message = "it sent none"): string {
+  if (message.includes("WRONG_VERSION_NUMBER")) {
+    return "it does not use TLS: it was started without --peer-tls-cert";
+  }
+  if (message.includes("disconnected before secure TLS connection")) {
+    return "it ended the connection before TLS began: it is starting, refuses the certificate of this node, or was started without --peer-tls-cert";
+  }
+  return `its certificate is not trusted: ${message}`;
 }
 
 /** What a Bun socket carries: its connection, from the moment it is open. */

@@ -2,9 +2,12 @@
  * A cluster of real processes: the compiled program, one process a node, each with fixed ports and a folder of its own, so
  * that a node comes back by the very command line it was started with.
  */
+
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Place, Server, shardWords } from "../binary.ts";
+import { type Authority, createAuthority } from "../certificates.ts";
 import { Machine, openWorkshop, type Workshop } from "./machine.ts";
 import { PeerNetwork } from "./peer-network.ts";
 
@@ -237,6 +240,8 @@ interface NodeOptions {
   readonly env?: Record<string, string>;
   readonly words?: readonly string[];
   readonly name?: string;
+  /** Without a certificate, where the others have one. */
+  readonly plain?: boolean;
   /** Of its HTTP API, where others have to know it beforehand. */
   readonly httpPort?: number;
 }
@@ -246,6 +251,8 @@ interface ClusterOptions {
   readonly faulty?: boolean;
   /** They run on machines that can be broken, as far as this one permits. */
   readonly breakable?: boolean;
+  /** Each shows the others a certificate of one authority. */
+  readonly tls?: boolean;
   readonly words?: readonly string[];
 }
 
@@ -254,6 +261,7 @@ export class Cluster {
   readonly network: PeerNetwork | undefined;
   readonly workshop: Workshop | undefined;
   readonly nodes: ClusterNode[] = [];
+  readonly #authority: Authority | undefined;
   readonly #words: readonly string[];
   readonly #machines: Machine[] = [];
   #made = 0;
@@ -262,6 +270,7 @@ export class Cluster {
     this.place = place;
     this.network = options.faulty === true ? new PeerNetwork() : undefined;
     this.workshop = options.breakable === true ? openWorkshop(place.path) : undefined;
+    this.#authority = options.tls === true ? createAuthority(place.path) : undefined;
     this.#words = [...shardWords(), ...(options.words ?? [])];
   }
 
@@ -306,12 +315,24 @@ export class Cluster {
         ...(httpDoor === undefined ? [] : ["--advertise-url", `http://127.0.0.1:${httpDoor}`]),
         ...others.flatMap(({ url }) => ["--join", url]),
         ...this.#words,
+        ...(options.plain === true ? [] : this.#tlsWords(name)),
         ...(options.words ?? []),
       ],
     });
     made = node;
     this.nodes.push(node);
     return node;
+  }
+
+  #tlsWords(name: string): string[] {
+    if (this.#authority === undefined) return [];
+    const { ca } = this.#authority;
+    const files = { ca, ...this.#authority.issue("IP:127.0.0.1") };
+    return Object.entries(files).flatMap(([kind, pem]) => {
+      const path = join(this.place.path, `${name}-${kind}.pem`);
+      writeFileSync(path, pem);
+      return [`--peer-tls-${kind}`, path];
+    });
   }
 
   /** Half of the nodes, rounded down, have a disk that can be filled; the others keep the one with real syncs. */

@@ -20,6 +20,8 @@ interface NemesisOptions {
   readonly nodes: number;
   readonly forMs: number;
   readonly seed: number;
+  /** The nodes show each other certificates. */
+  readonly tls?: boolean;
   /** The faults to draw from: those whose name has one of these in it; default all. */
   readonly only?: readonly string[];
   readonly onFault?: (sentence: string) => void;
@@ -49,6 +51,7 @@ export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport
   const names = namesOf(options.only);
   await using cluster = await Cluster.of(options.nodes, {
     faulty: true,
+    tls: options.tls === true,
     breakable: names.some((name) => faults.get(name)?.needs !== undefined),
     // Short, so that who was away for a while needs the whole state now and then.
     words: ["--log-tail", "300", ...blobWords],
