@@ -268,7 +268,14 @@ export class Cluster {
 
   private constructor(place: Place, options: ClusterOptions) {
     this.place = place;
-    this.network = options.faulty === true ? new PeerNetwork() : undefined;
+    const callers = () =>
+      this.nodes.flatMap((node) =>
+        node.server === undefined ? [] : [{ pid: node.server.child.pid, id: () => node.id }],
+      );
+    this.network =
+      options.faulty === true
+        ? new PeerNetwork(options.tls === true ? callers : undefined)
+        : undefined;
     this.workshop = options.breakable === true ? openWorkshop(place.path) : undefined;
     this.#authority = options.tls === true ? createAuthority(place.path) : undefined;
     this.#words = [...shardWords(), ...(options.words ?? [])];

@@ -1,10 +1,11 @@
 /**
  * The network between the nodes of a cluster under test. Every node advertises a port of this network instead of its own;
- * who calls there is read from the first frame of the call, which names its sender, and the call goes on through a faulty
- * proxy that belongs to that pair of nodes and direction of calling. So two nodes can be kept apart while both still
+ * who calls there is read from the first frame of the call, which names its sender, or, with TLS, from whose socket it is.
+ * The call goes on through a faulty proxy that belongs to that pair of nodes and direction of calling. So two nodes can be kept apart while both still
  * reach a third, and one can hear another without being heard. Calls that nodes pass on to the leader name nobody, so they
  * go through one proxy a node, which fails when no other node reaches that one.
  */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { ByteReader } from "../../../src/net/peer/bytes.ts";
 import { type FaultyProxy, openFaultyProxy } from "../faulty-proxy.ts";
@@ -32,32 +33,63 @@ function callerOf(bytes: Uint8Array): number | undefined {
   return reader.fault === undefined ? nodeId : undefined;
 }
 
+/** A node has no number before it has joined, and calls and is called before that. */
+type NumberOf = () => number;
+
 interface Way {
   readonly proxy: FaultyProxy;
-  readonly from: number;
-  /** A node has no number before it has joined, and is called before that. */
-  readonly to: () => number;
+  readonly from: NumberOf;
+  readonly to: NumberOf;
+}
+
+interface Caller {
+  readonly pid: number;
+  readonly id: NumberOf;
+}
+
+/** Whose end of a connection on this machine has the port, by the tables of Linux. */
+function ownerOf(port: number, callers: readonly Caller[]): Caller | undefined {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = readFileSync("/proc/net/tcp", "utf8").split("\n");
+  const row = rows.map((line) => line.trim().split(/\s+/)).find((cells) => cells[1] === local);
+  const socket = `socket:[${row?.[9]}]`;
+  return callers.find(({ pid }) =>
+    readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`) === socket;
+      } catch {
+        return false;
+      }
+    }),
+  );
 }
 
 export class PeerNetwork {
+  /** Those that may call, where calls do not say who does. */
+  readonly #callers: (() => readonly Caller[]) | undefined;
   readonly #doors: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #ways = new Map<string, Promise<Way>>();
-  readonly #http: { readonly proxy: FaultyProxy; readonly to: () => number }[] = [];
+  readonly #http: { readonly proxy: FaultyProxy; readonly to: NumberOf }[] = [];
   #faultOf: (from: number, to: number) => LinkFault | undefined = () => undefined;
 
+  constructor(callers?: () => readonly Caller[]) {
+    this.#callers = callers;
+  }
+
   /** Opens the address under which the others reach the peer port of this machine. `nodeIdOf` tells whose it is. */
-  async open(peerPort: number, nodeIdOf: () => number): Promise<number> {
+  async open(peerPort: number, nodeIdOf: NumberOf): Promise<number> {
     const door = createServer({ allowHalfOpen: true }, (caller) => {
       this.#track(caller);
       let head = new Uint8Array(0);
       const onData = (chunk: Buffer) => {
         head = Buffer.concat([head, chunk]);
-        const from = callerOf(head);
+        const from = this.#fromOf(caller, head);
         if (from === undefined) return;
         caller.off("data", onData);
         caller.pause();
-        this.#connect({ caller, head, from, to: nodeIdOf, peerPort }).catch(() => caller.destroy());
+        const call = { caller, head, ...from, to: nodeIdOf, peerPort };
+        this.#connect(call).catch(() => caller.destroy());
       };
       caller.on("data", onData);
     });
@@ -82,7 +114,7 @@ export class PeerNetwork {
   }
 
   /** Opens the address under which the others reach the HTTP API of a node. */
-  async openHttp(httpPort: number, nodeIdOf: () => number): Promise<number> {
+  async openHttp(httpPort: number, nodeIdOf: NumberOf): Promise<number> {
     const proxy = await openFaultyProxy(httpPort);
     this.#http.push({ proxy, to: nodeIdOf });
     return proxy.port;
@@ -96,15 +128,28 @@ export class PeerNetwork {
     }
   }
 
+  /** Undefined while too little of the call has come. */
+  #fromOf(caller: Socket, head: Uint8Array): { name: string; from: NumberOf } | undefined {
+    if (this.#callers === undefined) {
+      const id = callerOf(head);
+      return id === undefined ? undefined : { name: String(id), from: () => id };
+    }
+    const owner = ownerOf(caller.remotePort ?? 0, this.#callers());
+    // Gone in the meantime.
+    if (owner === undefined) caller.destroy();
+    return owner === undefined ? undefined : { name: `pid ${owner.pid}`, from: owner.id };
+  }
+
   async #connect(call: {
     caller: Socket;
     head: Uint8Array;
-    from: number;
-    to: () => number;
+    name: string;
+    from: NumberOf;
+    to: NumberOf;
     peerPort: number;
   }): Promise<void> {
     const { caller, from, to } = call;
-    const key = `${from}>${call.peerPort}`;
+    const key = `${call.name}>${call.peerPort}`;
     let opening = this.#ways.get(key);
     if (opening === undefined) {
       opening = openFaultyProxy(call.peerPort).then((proxy) => ({ proxy, from, to }));
@@ -125,8 +170,8 @@ export class PeerNetwork {
 
   /** A call carries what the caller says one way, and the signs of life of the called one the other way. */
   #apply({ proxy, from, to }: Way, isChange: boolean): void {
-    const there = this.#faultOf(from, to());
-    const back = this.#faultOf(to(), from);
+    const there = this.#faultOf(from(), to());
+    const back = this.#faultOf(to(), from());
     const refuse = there?.kind === "cut" || back?.kind === "cut";
     proxy.set({ toTarget: linkFaults(there), toCaller: linkFaults(back), refuse });
     if (refuse && isChange) proxy.cut();
