@@ -1,9 +1,10 @@
 /**
  * A cluster of an older program goes over to this tree's under load, node by node, as the operator's page says. On its way
  * it is mixed: what only the new program knows is refused, and a node may still go back. At its end it is not: the level
- * has risen by itself, the new things work, and the old program is kept out. Nothing that was acknowledged is lost.
+ * has risen by itself, the new things work, and the old program is kept out. Where the older program knows the same level, a
+ * mixed cluster does all that either can, and nodes may go back at any time. Nothing that was acknowledged is lost.
  */
-import { newestFeatureLevel } from "../../../src/engine/feature-levels.ts";
+import { levelOfVersion, newestFeatureLevel } from "../../../src/engine/feature-levels.ts";
 import { Cluster, type ClusterNode, until } from "./cluster.ts";
 import { nextWrite, underLoad } from "./nemesis-run.ts";
 
@@ -32,8 +33,11 @@ export async function upgradeRun({ old, seed, onStep }: UpgradeOptions): Promise
     node.program = old;
     await node.start();
   }
-  await cluster.settled(3);
-  onStep("three nodes of the old program");
+  const { nodes } = await (await cluster.settled(3)).status();
+  const isGated = nodes.some(({ version }) => levelOfVersion(version) < newestFeatureLevel);
+  const probe = (asked: ClusterNode, when: string) =>
+    isGated ? refused(cluster, asked, when) : accepted(cluster);
+  onStep(`three nodes of the old program, ${isGated ? "of an older" : "of the same"} level`);
   return await underLoad(cluster, seed, async (load) => {
     const busy = async () => {
       const { answered } = load;
@@ -54,23 +58,28 @@ export async function upgradeRun({ old, seed, onStep }: UpgradeOptions): Promise
 
     await replace(first, undefined);
     onStep(`${first.name} runs the new program`);
-    await refused(cluster, last, "under a leader of the old program");
+    await probe(last, "under a leader of the old program");
     await leads(cluster, first);
     onStep(`${first.name} leads nodes of the old program`);
-    await refused(cluster, first, "under a leader of the new program");
+    await probe(first, "under a leader of the new program");
     await busy();
     await replace(first, old);
     onStep(`${first.name} went back to the old program`);
 
     for (const node of [first, second]) await replace(node, undefined);
     onStep("one node of the old program is left");
-    await refused(cluster, last, "while a node of the old program is left");
+    await probe(last, "while a node of the old program is left");
     await replace(last, undefined);
     const level = await raised(cluster);
     onStep(`all nodes run the new program, feature level ${level}`);
     await accepted(cluster);
-    await keptOut(cluster, { node: first, old });
-    onStep("the old program is kept out");
+    if (isGated) {
+      await keptOut(cluster, { node: first, old });
+      onStep("the old program is kept out");
+    } else {
+      for (const program of [old, undefined]) await replace(first, program);
+      onStep(`${first.name} went back to the old program once more, and over again`);
+    }
     await cluster.settled(3, 30_000);
     onStep(`all nodes tell the same ${await toldAlike(cluster)} events`);
   });
