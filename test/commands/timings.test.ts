@@ -24,14 +24,10 @@ test("a write counts with its time once it is on disk, and not at all when it is
   expect(timings.logWrites.counts.reduce((sum, count) => sum + count)).toBe(1);
 });
 
-test("a change counts with its time, and what it gives is given on", () => {
+test("a change counts with its time", () => {
   const time = new ManualTime();
   const timings = new Timings(time);
-  const given = timings.timedApply(() => {
-    time.spend(20);
-    return "done";
-  });
-  expect(given).toBe("done");
+  timings.timedApply(() => time.spend(20));
   expect(timings.applies.secondsTotal).toBeCloseTo(0.02, 9);
 });
 

@@ -1,5 +1,6 @@
 /** Clusters whose nodes show each other certificates. */
 import { expect, test } from "bun:test";
+import { Server } from "../support/binary.ts";
 import { whyNoCertificates } from "../support/certificates.ts";
 import { Cluster, until } from "../support/cluster/cluster.ts";
 import { fill, firstIndex } from "../support/cluster/cluster-steps.ts";
@@ -69,12 +70,15 @@ test.skipIf(reason !== undefined)(
       (word, at) => !`${other.words[at - 1]} ${word}`.includes("--peer-tls-"),
     );
 
-    const plain = cluster.place.start(words, {});
-    await until("both sides say why", async () =>
-      leader.said.includes("it does not use TLS: it was started without --peer-tls-cert"),
+    const plain = new Server(cluster.place.start(words, {}));
+    await plain.listening;
+    await until(
+      "both sides say why",
+      async () =>
+        leader.said.includes("it does not use TLS (was it started without --peer-tls-cert?)") &&
+        plain.stderr.includes("it uses TLS, and this node was started without --peer-tls-cert"),
     );
-    plain.kill("SIGKILL");
-    await plain.exited;
+    await plain.stop("SIGKILL");
   },
   30_000,
 );

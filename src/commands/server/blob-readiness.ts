@@ -5,11 +5,18 @@
  * Blobs that come meanwhile are on a majority without it, which has a member in every majority with it.
  */
 import type { Clock } from "../../base/ports.ts";
-import type { NodeCondition } from "../../net/peer/condition.ts";
+import type { Peers } from "./peers.ts";
 import type { ShardCore } from "./shard.ts";
 
 /** A question that is not answered by then is asked anew, about the state of that time. */
 const questionMs = 5000;
+
+/** What the leader's own copy of a shard says. */
+interface ShardBlobs {
+  readonly appliedIndex: number;
+  /** Do any of its jobs have blobs? */
+  readonly usesBlobs: boolean;
+}
 
 interface Question {
   readonly askedMs: number;
@@ -18,25 +25,21 @@ interface Question {
 }
 
 export class BlobReadiness {
-  readonly #cores: readonly Pick<ShardCore, "replica">[];
-  readonly #conditionOf: (nodeId: number) => NodeCondition | undefined;
+  readonly #shards: readonly ShardBlobs[];
+  readonly #peers: Pick<Peers, "conditionOf">;
   readonly #clock: Clock;
   readonly #questions = new Map<number, Question>();
 
-  constructor(
-    cores: readonly Pick<ShardCore, "replica">[],
-    conditionOf: (nodeId: number) => NodeCondition | undefined,
-    clock: Clock,
-  ) {
-    this.#cores = cores;
-    this.#conditionOf = conditionOf;
+  constructor(shards: readonly ShardBlobs[], peers: Pick<Peers, "conditionOf">, clock: Clock) {
+    this.#shards = shards;
+    this.#peers = peers;
     this.#clock = clock;
   }
 
   /** True until the node has said otherwise of a state that has all that this one has now. */
   lacksBlobs(nodeId: number): boolean {
-    if (!this.#cores.some(usesBlobs)) return false;
-    const condition = this.#conditionOf(nodeId);
+    if (!this.#shards.some(({ usesBlobs }) => usesBlobs)) return false;
+    const condition = this.#peers.conditionOf(nodeId);
     if (condition === undefined) return true;
     const { lacksBlobs, appliedIndexes } = condition;
     // Older versions do not say what state they speak of.
@@ -55,14 +58,21 @@ export class BlobReadiness {
     }
     const known = this.#questions.get(nodeId);
     if (known !== undefined) return known;
-    const indexes = this.#cores.map(({ replica }) => replica.appliedIndex);
+    const indexes = this.#shards.map(({ appliedIndex }) => appliedIndex);
     const question = { askedMs: nowMs, indexes };
     this.#questions.set(nodeId, question);
     return question;
   }
 }
 
-function usesBlobs({ replica }: Pick<ShardCore, "replica">): boolean {
-  for (const _ of replica.engine.state.records("blobs").entries()) return true;
-  return false;
+export function blobsOf({ replica }: ShardCore): ShardBlobs {
+  return {
+    get appliedIndex() {
+      return replica.appliedIndex;
+    },
+    get usesBlobs() {
+      for (const _ of replica.engine.state.records("blobs").entries()) return true;
+      return false;
+    },
+  };
 }

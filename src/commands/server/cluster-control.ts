@@ -47,9 +47,10 @@ export function createClusterControl(
       const { uuid, httpUrl, clusterId } = membership.self;
       return { uuid, httpUrl, clusterId, hasSecret: secrets.own !== undefined, knows: [] };
     },
-    async join({ proof, peerTls, shards: asked, ...request }) {
-      checkProof(secrets, proof === undefined ? request : { ...request, proof });
-      checkPeerTls(env.usesTls, peerTls === undefined ? request : { ...request, peerTls });
+    async join(joiner) {
+      checkProof(secrets, joiner);
+      checkPeerTls(env.usesTls, joiner);
+      const { proof: _, peerTls: __, shards: asked, ...request } = joiner;
       if (asked !== undefined && asked !== shards.length) {
         throw new CorvoError(
           "CONFLICT",

@@ -17,7 +17,7 @@ import type { NodeIdentity } from "../../store/node-identity.ts";
 import { systemClock, systemTimers } from "../_shared/system.ts";
 import { holdPeerPort, reachableHost } from "./addresses.ts";
 import { createBackupControl } from "./backup.ts";
-import { BlobReadiness } from "./blob-readiness.ts";
+import { BlobReadiness, blobsOf } from "./blob-readiness.ts";
 import { type BlobOptions, type Blobs, openBlobs } from "./blobs.ts";
 import { createClusterControl } from "./cluster-control.ts";
 import { type ConsensusEnv, createConsensus, lead, tickMs } from "./consensus.ts";
@@ -151,7 +151,7 @@ export async function startServer(asked: ServerOptions, logger: Logger): Promise
       onSnapshotKept: restartSoon(cores.length, end),
     },
   );
-  const blobReadiness = new BlobReadiness(cores, (id) => peers.conditionOf(id), systemClock);
+  const blobReadiness = new BlobReadiness(cores.map(blobsOf), peers, systemClock);
   const membership: Membership = createMembership(cores, peers, {
     self: { ...self, id: identity.nodeId, clusterId: identity.clusterId },
     logger,

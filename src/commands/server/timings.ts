@@ -27,11 +27,10 @@ export class Timings {
     return new TimedLog(log, this.#clock, this.logWrites);
   }
 
-  timedApply<T>(apply: () => T): T {
+  timedApply(apply: () => void): void {
     const startMs = this.#clock.monotonicMs();
-    const result = apply();
+    apply();
     this.applies.note(this.#clock.monotonicMs() - startMs);
-    return result;
   }
 }
 

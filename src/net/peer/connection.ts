@@ -114,7 +114,7 @@ export class Connection {
     if (tls === undefined) return;
     const mustBeTrusted = asCaller || tls.requireClientCert === true;
     if (mustBeTrusted && !this.#socket.authorized) {
-      this.abort(whyNotTrusted(error?.message));
+      this.abort(whyTlsFailed(error?.message));
       return;
     }
     this.#opened();
@@ -168,9 +168,9 @@ function isTlsRecord([type = 0, major = 0, minor = 0]: Uint8Array): boolean {
 }
 
 /** The messages are those of the TLS library. */
-function whyNotTrusted(message = "it sent none"): string {
+function whyTlsFailed(message = "it sent none"): string {
   if (message.includes("WRONG_VERSION_NUMBER")) {
-    return "it does not use TLS: it was started without --peer-tls-cert";
+    return "it does not use TLS (was it started without --peer-tls-cert?)";
   }
   if (message.includes("disconnected before secure TLS connection")) {
     return "it ended the connection before TLS began: it is starting, refuses the certificate of this node, or was started without --peer-tls-cert";

@@ -89,8 +89,13 @@ export class BlobLoad {
     this.#isOver = true;
   }
 
-  /** Works off all jobs, then says what is not as it was promised. The cluster must be well. */
-  async judge(): Promise<readonly string[]> {
+  /** What is not as it was promised, as far as it was seen. */
+  get problems(): readonly string[] {
+    return [...this.#problems];
+  }
+
+  /** Works off all jobs, then looks at what every node has. The cluster must be well. */
+  async judge(): Promise<void> {
     await until("no job with a blob is left", async () => {
       while (await this.#work());
       const node = this.#pick(this.#env.nodes());
@@ -103,7 +108,6 @@ export class BlobLoad {
     const listed = any === undefined ? [] : await listJobs(any, blobQueue, false);
     const others = listed.filter(({ id }) => !this.#jobs.has(id)).map(({ id }) => id);
     for (const node of this.#env.nodes()) await this.#judgeNode(node, others);
-    return [...this.#problems];
   }
 
   async #judgeNode(node: ClusterNode, others: readonly string[]): Promise<void> {

@@ -65,12 +65,16 @@ export async function nemesisRun(options: NemesisOptions): Promise<NemesisReport
     chance: createChance(options.seed + 2),
   });
   const running = blobs.run();
-  const { result, ...report } = await underLoad(cluster, options.seed, async (load) => {
-    await harm(cluster, options, { load, done, names: possible }).finally(() => blobs.stop());
-    await running;
-    return await blobs.judge();
+  const { result: _, ...report } = await underLoad(cluster, options.seed, async (load) => {
+    try {
+      await harm(cluster, options, { load, done, names: possible });
+    } finally {
+      blobs.stop();
+      await running;
+    }
+    await blobs.judge();
   });
-  return { ...report, problems: [...report.problems, ...(result ?? [])], faults: done, blobs };
+  return { ...report, problems: [...report.problems, ...blobs.problems], faults: done, blobs };
 }
 
 function namesOf(only: readonly string[] | undefined): string[] {

@@ -1,9 +1,9 @@
 /**
  * The network between the nodes of a cluster under test. Every node advertises a port of this network instead of its own;
  * who calls there is read from the first frame of the call, which names its sender, or, with TLS, from whose socket it is.
- * The call goes on through a faulty proxy that belongs to that pair of nodes and direction of calling. So two nodes can be kept apart while both still
- * reach a third, and one can hear another without being heard. Calls that nodes pass on to the leader name nobody, so they
- * go through one proxy a node, which fails when no other node reaches that one.
+ * The call goes on through a faulty proxy that belongs to that pair of nodes and direction of calling. So two nodes can be
+ * kept apart while both still reach a third, and one can hear another without being heard. Calls that nodes pass on to the
+ * leader name nobody, so they go through one proxy a node, which fails when no other node reaches that one.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -53,15 +53,31 @@ function ownerOf(port: number, callers: readonly Caller[]): Caller | undefined {
   const rows = readFileSync("/proc/net/tcp", "utf8").split("\n");
   const row = rows.map((line) => line.trim().split(/\s+/)).find((cells) => cells[1] === local);
   const socket = `socket:[${row?.[9]}]`;
-  return callers.find(({ pid }) =>
-    readdirSync(`/proc/${pid}/fd`).some((fd) => {
-      try {
-        return readlinkSync(`/proc/${pid}/fd/${fd}`) === socket;
-      } catch {
-        return false;
-      }
-    }),
-  );
+  return callers.find(({ pid }) => filesOf(pid).includes(socket));
+}
+
+/** None of a process that has ended; what it closes meanwhile is left out. */
+function filesOf(pid: number): string[] {
+  const found: string[] = [];
+  try {
+    for (const fd of readdirSync(`/proc/${pid}/fd`)) found.push(linkOf(`/proc/${pid}/fd/${fd}`));
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+  return found;
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isGone(error)) return "";
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return ["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 export class PeerNetwork {
